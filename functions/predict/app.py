@@ -1,0 +1,52 @@
+"""One customer's prediction, the two-form endpoint, status and health."""
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+
+from loyalty_ml import http, runtime
+from loyalty_ml.contracts import (
+    BatchAnswer,
+    HealthAnswer,
+    PredictOrBatchRequest,
+    PredictRequest,
+    SingleAnswer,
+    StatusAnswer,
+)
+from loyalty_ml.errors import BatchTooLarge
+from loyalty_ml.predictions import batch_answer, single_answer
+from loyalty_ml.status import status_answer
+
+app = APIGatewayHttpResolver(strip_prefixes=http.STRIP_PREFIXES)
+
+
+@app.post("/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS))
+@http.answers(app)
+def predict(request: PredictRequest) -> SingleAnswer:
+    return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
+
+
+@app.post(
+    "/config/ml/test",
+    summary="Predict for one customer or for up to a hundred, by which form the body has",
+    responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
+)
+@http.answers(app)
+def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
+    if request.customer_id is not None:
+        return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
+    customer_ids = request.customer_ids or []
+    return batch_answer(customer_ids, runtime.predict(request.type, customer_ids))
+
+
+@app.get("/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer))
+@http.answers(app)
+def status() -> StatusAnswer:
+    return status_answer(runtime.settings().ml_mock_mode, runtime.model_store().current(), runtime.read_snapshot_card)
+
+
+@app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
+@http.answers(app)
+def health() -> HealthAnswer:
+    return {"status": "ok"}
+
+
+handler = http.entrypoint(app)

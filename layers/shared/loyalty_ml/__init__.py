@@ -1,0 +1,1 @@
+"""Customer predictions: a table of customers in, columns of answers out."""

@@ -1,0 +1,106 @@
+"""What can go wrong, each with a code for programs and a sentence for people. No HTTP here: http.py maps these.
+
+LoyaltyError
+├── RequestError               the caller can mend it
+│   ├── InvalidJson            INVALID_JSON
+│   ├── InvalidRequest         INVALID_REQUEST
+│   ├── BatchTooLarge          BATCH_TOO_LARGE
+│   ├── UnknownType            UNKNOWN_TYPE
+│   └── PayloadTooLarge        PAYLOAD_TOO_LARGE
+├── NotFound
+│   ├── RouteNotFound          ROUTE_NOT_FOUND
+│   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
+├── Unscorable                 a customer's failure: known, but without a usable feature vector
+│   ├── MissingFeatures        MISSING_FEATURES
+│   └── InvalidFeatures        INVALID_FEATURES
+└── Unavailable                ours to mend; the same request may work later
+    ├── ModelUnavailable       MODEL_UNAVAILABLE
+    └── FeatureStoreUnavailable  FEATURE_STORE_UNAVAILABLE
+
+A customer's failure is raised for a single prediction and listed beside the results of the others in a batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class LoyaltyError(Exception):
+    """Base of all: `message` is shown to the caller, so it holds neither secrets nor feature values."""
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class RequestError(LoyaltyError):
+    pass
+
+
+class InvalidJson(RequestError):
+    code = "INVALID_JSON"
+
+
+class InvalidRequest(RequestError):
+    code = "INVALID_REQUEST"
+
+
+class BatchTooLarge(RequestError):
+    code = "BATCH_TOO_LARGE"
+
+
+class UnknownType(RequestError):
+    code = "UNKNOWN_TYPE"
+
+
+class PayloadTooLarge(RequestError):
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class NotFound(LoyaltyError):
+    pass
+
+
+class RouteNotFound(NotFound):
+    code = "ROUTE_NOT_FOUND"
+
+
+class CustomerNotFound(NotFound):
+    code = "CUSTOMER_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("Customer not found in DWH")
+
+
+class Unscorable(LoyaltyError):
+    pass
+
+
+class MissingFeatures(Unscorable):
+    code = "MISSING_FEATURES"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"The customer has no value for: {', '.join(names)}", {"features": list(names)})
+
+
+class InvalidFeatures(Unscorable):
+    code = "INVALID_FEATURES"
+
+    def __init__(
+        self, names: Sequence[str], problem: str = "The customer has values that are not finite numbers for"
+    ) -> None:
+        super().__init__(f"{problem}: {', '.join(names)}", {"features": list(names)})
+
+
+class Unavailable(LoyaltyError):
+    pass
+
+
+class ModelUnavailable(Unavailable):
+    code = "MODEL_UNAVAILABLE"
+
+
+class FeatureStoreUnavailable(Unavailable):
+    code = "FEATURE_STORE_UNAVAILABLE"

@@ -1,0 +1,138 @@
+"""Customers' features from DynamoDB, by id.
+
+An item is {customer_id: S, features_as_of: S, feature: N, ...}. A stored value that is not a number stays visible as
+such; nothing is filled in.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.features import FeatureTable
+from loyalty_ml.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DEADLINE_SECONDS = 8.0
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+AS_OF = "features_as_of"
+
+_TRANSIENT_CODES = {
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "TransactionInProgressException",
+}
+
+Item = Mapping[str, Mapping[str, Any]]
+"""An item as DynamoDB sends it: {name: {type: value}}."""
+
+
+class FeatureStore:
+    """Reads one table. The client's own retries must be off: they are made here, under one deadline."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._deadline_seconds = deadline_seconds
+        self._sleep = sleep
+        self._clock = clock
+
+    def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> FeatureTable:
+        """The table of these features for at most 100 customers, each named once, a row an id in that order.
+
+        Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
+        an id that was not answered is not an unknown customer.
+        """
+        attributes = ("customer_id", AS_OF, *names)
+        placeholders = {f"#{place}": name for place, name in enumerate(attributes)}
+        pending: Mapping[str, Any] = {
+            self._table: {
+                "Keys": [{"customer_id": {"S": customer_id}} for customer_id in customer_ids],
+                "ProjectionExpression": ",".join(placeholders),
+                "ExpressionAttributeNames": placeholders,
+            }
+        }
+        items: dict[str, Item] = {}
+        give_up_at = self._clock() + self._deadline_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                answer = self._dynamodb.batch_get_item(RequestItems=pending)
+                for item in answer["Responses"].get(self._table, ()):
+                    items[item["customer_id"]["S"]] = item  # type: ignore[index, assignment]
+                pending = answer["UnprocessedKeys"]
+                if not pending:
+                    return _table(customer_ids, names, items)
+                cause = "UnprocessedKeys"
+            except ClientError as error:
+                cause = error.response["Error"]["Code"]
+                if cause not in _TRANSIENT_CODES:
+                    logger.error("DynamoDB refused to read customers", table=self._table, cause=cause)
+                    raise FeatureStoreUnavailable(
+                        "Customers' features cannot be read: DynamoDB refused the request. "
+                        "Check the function's table name and permissions; its log has the cause."
+                    ) from error
+            except BotoCoreError as error:
+                cause = type(error).__name__
+            # Full jitter: callers that were throttled together must not come back together.
+            wait = random.uniform(0, pause)
+            if self._clock() + wait >= give_up_at:
+                logger.error("DynamoDB did not answer in time", table=self._table, cause=cause)
+                raise FeatureStoreUnavailable(
+                    f"Customers' features could not be read within {self._deadline_seconds:g} s "
+                    "(DynamoDB is throttling or unreachable): try again in a moment."
+                )
+            self._sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _table(customer_ids: Sequence[str], names: Sequence[str], items: Mapping[str, Item]) -> FeatureTable:
+    numbers: list[float] = []
+    missing: list[tuple[int, int]] = []
+    unknown: list[int] = []
+    for row, customer_id in enumerate(customer_ids):
+        item = items.get(customer_id)
+        if item is None:
+            unknown.append(row)
+            numbers.extend([np.nan] * len(names))
+            continue
+        try:
+            numbers += [float(item[name]["N"]) for name in names]
+        except KeyError:
+            for column, name in enumerate(names):
+                attribute = item.get(name, {"NULL": True})
+                numbers.append(float(attribute.get("N", np.nan)))
+                if "NULL" in attribute:
+                    missing.append((row, column))
+    shape = (len(customer_ids), len(names))
+    absent = np.zeros(shape, np.bool_)
+    for place in missing:
+        absent[place] = True
+    found = np.ones(len(customer_ids), np.bool_)
+    found[unknown] = False
+    return FeatureTable(
+        customer_ids=customer_ids,
+        names=tuple(names),
+        values=np.array(numbers, np.float64).reshape(shape),
+        absent=absent,
+        found=found,
+        as_of=min((item[AS_OF]["S"] for item in items.values() if AS_OF in item), default=None),
+    )

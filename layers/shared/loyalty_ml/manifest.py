@@ -1,0 +1,230 @@
+"""The model set: what publishing writes and serving reads.
+
+    models/manifest.json                     the active version of each model; replaced by one conditional write
+    models/{name}/{version}/card.json        immutable: what the model is
+    models/{name}/{version}/{name}.tflite    immutable: the model
+
+The manifest holds the hash of each card and a card the hash of its model, so one manifest fixes every byte of a set.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+API_VERSION = 1
+MANIFEST_KEY = "models/manifest.json"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,80}$")]  # a path segment: no slash, no '..'
+
+
+class Refused(ValueError):
+    """A manifest, card or model that must not be used; the message says which, why, and what to do."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+DocumentT = TypeVar("DocumentT", bound=_Document)
+
+
+class Thresholds(_Document):
+    """Churn risk is `high` at a probability >= high, `medium` at >= medium, else `low`."""
+
+    high: float = Field(0.7, gt=0, le=1)
+    medium: float = Field(0.4, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.medium > self.high:
+            raise ValueError("the medium threshold is above the high one")
+        return self
+
+
+class Offer(_Document):
+    """One offer of the catalogue; its id is its place in the model's output."""
+
+    offer_id: int = Field(ge=0)
+    offer_name: str = Field(min_length=1)
+    category: str = Field(min_length=1)
+
+
+DEFAULT_OFFERS = tuple(
+    Offer(offer_id=offer_id, offer_name=name, category=category)
+    for offer_id, (name, category) in enumerate(
+        [
+            ("Double Points Weekend", "points"),
+            ("Free Shipping", "shipping"),
+            ("10% Discount", "discount"),
+            ("Exclusive VIP Access", "access"),
+            ("Birthday Bonus", "special"),
+            ("Referral Reward", "referral"),
+            ("Flash Sale", "sale"),
+            ("Loyalty Tier Upgrade", "tier"),
+        ]
+    )
+)
+
+
+class Training(_Document):
+    """What a model learnt from."""
+
+    data: str
+    rows: int = Field(ge=0)
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+
+
+class Golden(_Document):
+    """Inputs (k, features) and the outputs (k, outputs) that the model must give for them, within `tolerance`."""
+
+    inputs: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=100)
+    outputs: tuple[tuple[float, ...], ...]
+    tolerance: float = Field(1e-5, gt=0, le=1e-2)
+
+
+class ModelFile(_Document):
+    size: int = Field(gt=0)
+    sha256: Sha256
+
+
+class Card(_Document):
+    """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph."""
+
+    api_version: Literal[1] = API_VERSION
+    name: Name
+    version: Version
+    created: AwareDatetime
+    placeholder: bool
+    features: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    output: Literal["churn_probability", "offer_probabilities"]
+    thresholds: Thresholds = Thresholds()
+    offers: tuple[Offer, ...] = ()
+    training: Training
+    metrics: dict[str, float] = {}
+    golden: Golden
+    file: ModelFile
+    op_versions: dict[str, int]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for a customer."""
+        return len(self.offers) if self.output == "offer_probabilities" else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("a feature is named twice")
+        if self.output == "offer_probabilities" and not self.offers:
+            raise ValueError("an offer model needs its catalogue of offers")
+        if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
+            raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
+        if len(self.golden.inputs) != len(self.golden.outputs):
+            raise ValueError("there are not as many golden outputs as inputs")
+        if any(len(row) != len(self.features) for row in self.golden.inputs):
+            raise ValueError("a golden input has not one value a feature")
+        if any(len(row) != self.outputs for row in self.golden.outputs):
+            raise ValueError("a golden output has not one value an output")
+        return self
+
+
+CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]
+
+
+class RfmCutPoints(_Document):
+    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least."""
+
+    version: str
+    recency: CutPoints
+    frequency: CutPoints
+    monetary: CutPoints
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if list(self.recency) != sorted(self.recency):
+            raise ValueError("the recency cut points do not rise from score 5 to score 2")
+        for name in ("frequency", "monetary"):
+            points = list(getattr(self, name))
+            if points != sorted(points, reverse=True):
+                raise ValueError(f"the {name} cut points do not fall from score 5 to score 2")
+        return self
+
+
+FIXED_CUT_POINTS = RfmCutPoints(
+    version="fixed", recency=(30, 60, 90, 180), frequency=(20, 10, 5, 2), monetary=(1000, 500, 200, 100)
+)
+"""What applies where a model set publishes none."""
+
+
+class ActiveModel(_Document):
+    version: Version
+    card_sha256: Sha256
+
+
+class Manifest(_Document):
+    api_version: Literal[1] = API_VERSION
+    created: AwareDatetime
+    models: dict[Name, ActiveModel] = {}
+    rfm: RfmCutPoints | None = None
+
+
+def card_key(name: str, version: str) -> str:
+    return f"models/{name}/{version}/card.json"
+
+
+def model_key(name: str, version: str) -> str:
+    return f"models/{name}/{version}/{name}.tflite"
+
+
+def new_version(created: datetime, model: bytes) -> str:
+    """A version that sorts by time and never names two different files, such as 20261122T093000Z-1a2b3c4d."""
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(model).hexdigest()[:8]}"
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Raises Refused for what is not JSON, not a manifest, or from a newer api_version."""
+    return _parse(Manifest, text, MANIFEST_KEY)
+
+
+def parse_card(text: bytes, name: str, version: str, sha256: str) -> Card:
+    """Raises Refused, also where the card is not the one that the manifest names."""
+    key = card_key(name, version)
+    check_content(text, key, sha256)
+    card = _parse(Card, text, key)
+    if (card.name, card.version) != (name, version):
+        raise Refused(f"{key} describes {card.name} {card.version}: publish the model set again.")
+    return card
+
+
+def check_content(content: bytes, key: str, sha256: str, size: int | None = None) -> None:
+    """Raises Refused where content is not what was published: truncated, or changed since."""
+    if size is not None and len(content) != size:
+        raise Refused(f"{key} has {len(content)} bytes where {size} were published: publish the model set again.")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Refused(f"{key} is not the file that was published (sha256 differs): publish the model set again.")
+
+
+def _parse(kind: type[DocumentT], text: bytes, key: str) -> DocumentT:
+    try:
+        fields: Any = json.loads(text)
+    except ValueError as error:
+        raise Refused(f"{key} is not JSON ({error}): publish the model set again.") from error
+    if not isinstance(fields, dict):
+        raise Refused(f"{key} is not a JSON object: publish the model set again.")
+    api_version = fields.get("api_version")
+    if isinstance(api_version, int) and api_version > API_VERSION:
+        raise Refused(
+            f"{key} has api_version {api_version} and this code reads {API_VERSION}: "
+            "deploy the newer functions, or roll the model set back."
+        )
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise Refused(f"{key} is not valid ({where}: {first['msg']}): publish the model set again.") from error

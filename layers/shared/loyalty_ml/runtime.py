@@ -1,0 +1,65 @@
+"""Settings and wiring, made once a process. The only reader of the environment."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from pydantic import BaseModel, Field
+
+from loyalty_ml import predictions, snapshot
+from loyalty_ml.contracts import MockMode, PredictionType
+from loyalty_ml.feature_store import FeatureStore
+from loyalty_ml.model_store import ModelStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Settings(BaseModel):
+    """The environment variables of the functions; template.yaml sets them."""
+
+    model_bucket: str = Field(alias="MODEL_BUCKET", min_length=1)
+    data_bucket: str = Field(alias="DATA_BUCKET", min_length=1)
+    customers_table: str = Field(alias="CUSTOMERS_TABLE", min_length=1)
+    ml_mock_mode: MockMode = Field("auto", alias="ML_MOCK_MODE")
+    model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")
+
+
+@cache
+def settings() -> Settings:
+    return Settings.model_validate(dict(os.environ))
+
+
+@cache
+def s3() -> "S3Client":
+    return boto3.client(
+        "s3", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+    )
+
+
+@cache
+def model_store() -> ModelStore:
+    return ModelStore(s3(), settings().model_bucket, settings().model_cache)
+
+
+@cache
+def feature_store() -> FeatureStore:
+    # The store makes the retries itself, under one deadline that covers them all.
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+    return FeatureStore(boto3.client("dynamodb", config=config), settings().customers_table)
+
+
+def predict(prediction_type: PredictionType, customer_ids: Sequence[str]) -> predictions.Predictions:
+    """Predictions with the models and customers of this deployment; see predictions.predict for what it raises."""
+    return predictions.predict(
+        prediction_type, customer_ids, model_store().current(), feature_store().read, settings().ml_mock_mode
+    )
+
+
+def read_snapshot_card() -> snapshot.SnapshotCard | None:
+    """The current feature snapshot's card; see snapshot.read_current for what it raises."""
+    return snapshot.read_current(s3(), settings().data_bucket)

@@ -1,0 +1,76 @@
+"""`make run`: the whole service on this machine, with no AWS and no Docker."""
+
+import argparse
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import watchfiles
+
+from local import demo_customers, stores, template
+from local.server import serve
+from training.publish import publish
+
+SAMPLE_MODELS = Path("local/sample_models")
+TRAINED_MODELS = Path("models")
+FEATURES = Path("build/local/features.parquet")
+WATCHED = ("functions", "layers/shared/loyalty_ml", "local", "template.yaml")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="Serves the API on http://127.0.0.1:PORT from moto's S3 and DynamoDB, with real demo customers. "
+        "Models come from models/ where something was trained, else the placeholders in local/sample_models.",
+    )
+    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    port: int = parser.parse_args().port
+    if problem := _port_problem(port):
+        sys.exit(problem)
+    models = TRAINED_MODELS if (TRAINED_MODELS / "manifest.json").exists() else SAMPLE_MODELS
+    try:
+        _run(port, models)
+    except KeyboardInterrupt:
+        pass
+    print("Stopped.")
+
+
+def _run(port: int, models: Path) -> None:
+    started = time.perf_counter()
+    print("Computing the features of the demo's households from their transactions ...", flush=True)
+    demo_customers.write_features(FEATURES)
+    moto = stores.start_moto()
+    try:
+        aws = stores.aws_environment(moto)
+        os.environ.update(aws)
+        physical_ids = stores.create(template.stores(template.load()))
+        publish(boto3.client("s3"), physical_ids["ModelBucket"], models)
+        stores.load_customers(
+            FEATURES, demo_customers.AS_OF, physical_ids["CustomersTable"], physical_ids["DataBucket"]
+        )
+        print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
+        watchfiles.run_process(
+            *WATCHED,
+            target=serve,
+            args=(port, aws, physical_ids, str(models)),
+            watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml",)),
+        )
+    finally:
+        moto.stop()
+
+
+def _port_problem(port: int) -> str | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            return f"Port {port} cannot be used ({error}): choose another, such as 'make run PORT=8001'."
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""API Gateway's part on this machine: HTTP requests to HTTP API events (payload 2.0), and the functions' answers back.
+
+Tokens are not checked here: the server listens on the loopback interface only.
+"""
+
+import base64
+import itertools
+import re
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request, Response
+
+from local.template import Route, path_pattern
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+MAX_BODY_BYTES = 10_000_000
+"""What an HTTP API takes at most."""
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """What a function is told of its invocation."""
+
+    function_name: str
+    memory_limit_in_mb: int = 1769
+    function_version: str = "$LATEST"
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:000000000000:function:local"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int(25_000 - 1000 * (time.monotonic() - self.started)))
+
+
+class Gateway:
+    """A WSGI application over the functions' handlers."""
+
+    def __init__(self, routes: Iterable[Route], handlers: Mapping[str, Handler]) -> None:
+        # As in API Gateway, the more specific route wins: no variable before some, long before short.
+        by_specificity = sorted(routes, key=lambda route: ("{" in route.path, -len(route.path)))
+        self._routes = [(route, path_pattern(route.path)) for route in by_specificity]
+        self._handlers = handlers
+        # A Lambda instance has one request at a time, and the functions count on it. Here they share a process.
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        started = time.perf_counter()
+        request = Request(environ)
+        response = self._answer(request)
+        milliseconds = 1000 * (time.perf_counter() - started)
+        print(f"{request.method} {request.path} {response.status_code} {milliseconds:.1f} ms", file=sys.stderr)
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        route, variables = self._match(request)
+        if route is None:
+            return _message(404, "Not Found")
+        if request.content_length and request.content_length > MAX_BODY_BYTES:
+            return _message(413, "Request Entity Too Large")
+        event = http_event(request, route, variables)
+        try:
+            with self._one_at_a_time:
+                answer = self._handlers[route.function](event, LambdaContext(route.function))
+        except Exception:
+            traceback.print_exc()
+            return _message(500, "Internal Server Error")
+        body = answer.get("body") or ""
+        return Response(
+            base64.b64decode(body) if answer.get("isBase64Encoded") else body,
+            status=answer["statusCode"],
+            headers=answer.get("headers", {}),
+        )
+
+    def _match(self, request: Request) -> tuple[Route | None, dict[str, str]]:
+        for route, pattern in self._routes:
+            if route.method in (request.method, "ANY") and (found := pattern.fullmatch(request.path)):
+                return route, found.groupdict()
+        return None, {}
+
+
+def http_event(request: Request, route: Route, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The event that API Gateway sends a function for this request."""
+    now = datetime.now(UTC)
+    headers = {
+        name: ",".join(value for _, value in values)
+        for name, values in itertools.groupby(
+            sorted((name.lower(), value) for name, value in request.headers if name.lower() != "cookie"),
+            key=lambda header: header[0],
+        )
+    }
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route.key,
+        "rawPath": request.path,
+        "rawQueryString": request.query_string.decode(),
+        "headers": headers,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": request.host,
+            "domainPrefix": "local",
+            "http": {
+                "method": request.method,
+                "path": request.path,
+                "protocol": request.environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+                "sourceIp": request.remote_addr or "127.0.0.1",
+                "userAgent": request.user_agent.string,
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": route.key,
+            "stage": "$default",
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if request.args:
+        event["queryStringParameters"] = {name: ",".join(values) for name, values in request.args.lists()}
+    if request.cookies:
+        event["cookies"] = [f"{name}={value}" for name, value in request.cookies.items(multi=True)]
+    if variables:
+        event["pathParameters"] = dict(variables)
+    if body := request.get_data():
+        try:
+            if not re.match(r"(text/|application/(json|xml|javascript|.*\+json))|$", headers.get("content-type", "")):
+                raise UnicodeError
+            event["body"] = body.decode()
+        except UnicodeError:
+            event["body"] = base64.b64encode(body).decode()
+            event["isBase64Encoded"] = True
+    return event
+
+
+def _message(status: int, message: str) -> Response:
+    """An answer of the gateway's own, in its form."""
+    return Response(f'{{"message":"{message}"}}', status=status, content_type="application/json")

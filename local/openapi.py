@@ -1,0 +1,65 @@
+"""Writes openapi.json: the API's description, generated from the functions' own routes and contracts."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+
+from functions.batch.app import app as batch
+from functions.predict.app import app as predict
+from loyalty_ml.http import BASE_PATH
+
+APPS: tuple[APIGatewayHttpResolver, ...] = (predict, batch)
+PATH = Path(__file__).parent.parent / "openapi.json"
+
+DESCRIPTION = """\
+Churn probability, next best offer and RFM for one customer or up to a hundred.
+
+Every route answers with and without a trailing slash. Each answer has an `X-Correlation-Id` header: the logs have the
+request under it. Numbers are exact: a probability is the model's float32, written so that it reads back to the bit.
+"""
+_GATEWAY = {"401": "No token, or for another audience", "403": "The token lacks the scope", "429": "Throttled"}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all functions, without what the resolver adds for a validation that is not used."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for app in APPS:
+        schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
+        paths |= schema["paths"]
+        schemas |= schema["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if path == "/health":
+                operation["security"] = []
+                continue
+            operation["responses"] |= {
+                status: {"description": f"{reason} (answered by the gateway)"} for status, reason in _GATEWAY.items()
+            }
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Loyalty ML", "version": "1", "description": DESCRIPTION},
+        "servers": [{"url": BASE_PATH}],
+        "security": [{"jwt": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def text() -> str:
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m local.openapi", description=__doc__).parse_args()
+    PATH.write_text(text())
+    print(f"Wrote {PATH.name}")

@@ -1,0 +1,66 @@
+"""The functions behind an HTTP server, in a process that is started again when their code changes."""
+
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import waitress
+
+from local import template
+from local.gateway import Gateway
+
+LOG = Path("build/local/functions.log")
+
+
+def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], models: str) -> None:
+    """Serves the routes of template.yaml on the loopback interface until interrupted.
+
+    aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from.
+    """
+    described = template.load()
+    os.environ.update(aws)
+    os.environ.update(template.environment(described, physical_ids))
+    os.environ.setdefault("MODEL_CACHE", str(LOG.parent / "model-cache"))
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stdout
+    # What a function prints goes to CloudWatch; here it goes to a file, before the functions' loggers take stdout.
+    sys.stdout = LOG.open("a", buffering=1)
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    handlers = {}
+    for name, function in template.functions(described).items():
+        module, attribute = template.handler_of(function)
+        handlers[name] = getattr(importlib.import_module(module), attribute)
+    server = waitress.create_server(Gateway(template.routes(described), handlers), host="127.0.0.1", port=port)
+    first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
+    print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
+    server.run()
+
+
+def _banner(port: int, models: str) -> str:
+    from loyalty_ml import runtime
+    from loyalty_ml.http import BASE_PATH
+
+    base = f"http://127.0.0.1:{port}{BASE_PATH}"
+    card = runtime.read_snapshot_card()
+    customers = f"{card.customers:,} real customers, features as of {card.as_of:%Y-%m-%d}" if card else "no customers"
+    current = runtime.model_store().current()
+    versions = ", ".join(f"{name} {model.card.version}" for name, model in sorted(current.loaded.items())) or "none"
+    placeholders = any(model.card.placeholder for model in current.loaded.values())
+    body = json.dumps({"customer_id": "1", "type": "churn"})
+    return "\n".join(
+        [
+            "",
+            f"Loyalty ML serves at {base} ({customers}).",
+            f"Models, from {models}: {versions}.",
+            *(["These are PLACEHOLDERS trained on generated data: they show how, not who."] if placeholders else []),
+            *[f"Not served: {problem}" for problem in current.problems.values()],
+            "",
+            f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
+            "",
+            f"The functions log to {LOG}. Changed code is reloaded. Ctrl-C ends it all.",
+        ]
+    )

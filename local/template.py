@@ -1,0 +1,115 @@
+"""Reads template.yaml: the one list of routes, functions, tables and buckets, for the local stack as for AWS."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PATH = Path(__file__).parent.parent / "template.yaml"
+
+STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+"""The resources that the local stack makes in moto; functions and routes it runs itself."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: !Ref x is {Ref: x}, !Sub x is {Fn::Sub: x}."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it."""
+
+    method: str
+    path: str
+    function: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def load(path: Path = PATH) -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(path.read_text(), _Loader)
+    return template
+
+
+def stores(template: Mapping[str, Any]) -> dict[str, Any]:
+    """A template of the tables and buckets alone, for CloudFormation. Parameters without a default get a stand-in."""
+    resources = {name: resource for name, resource in template["Resources"].items() if resource["Type"] in STORE_TYPES}
+    parameters = {name: {"Default": "local", **parameter} for name, parameter in template["Parameters"].items()}
+    for parameter in parameters.values():
+        parameter.pop("AllowedPattern", None)
+    return {"Parameters": parameters, "Resources": resources}
+
+
+def routes(template: Mapping[str, Any]) -> Iterator[Route]:
+    for name, function in functions(template).items():
+        for event in function["Properties"].get("Events", {}).values():
+            if event["Type"] == "HttpApi":
+                yield Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+
+
+def functions(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The Lambda functions by logical id."""
+    return {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
+    """The module, importable from the repository's root, and the name in it: ("functions.predict.app", "handler")."""
+    folder = function["Properties"]["CodeUri"].strip("/").replace("/", ".")
+    module, name = function["Properties"]["Handler"].rsplit(".", 1)
+    return f"{folder}.{module}", name
+
+
+def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, str]:
+    """The variables of all functions, which share one process here, with each !Ref resolved.
+
+    Raises ValueError where two functions want different values of one variable.
+    """
+    shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
+    resolved: dict[str, str] = {}
+    for name, function in functions(template).items():
+        variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
+        for variable, value in variables.items():
+            text = _resolve(value, template, physical_ids)
+            if resolved.setdefault(variable, text) != text:
+                raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
+    return resolved
+
+
+def path_pattern(path: str) -> re.Pattern[str]:
+    """What a route's path matches: {name} is one segment, {name+} all that follows, and nothing too."""
+    pattern = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.*)", re.escape(path))
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern))
+
+
+def _resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> str:
+    if isinstance(value, dict):
+        (reference,) = value.values()
+        if reference in physical_ids:
+            return physical_ids[reference]
+        value = template["Parameters"][reference]["Default"]
+    return str(value)

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Prints the Python to use: the first of the versions asked for (default: Lambda's, then older ones)
+# that starts, on PATH or under pyenv. A pyenv shim for a version that is not active does not start.
+set -u
+[ $# -gt 0 ] || set -- 3.13 3.12 3.11
+for version in "$@"; do
+  for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version"*/bin/python"$version"; do
+    if "$candidate" -c '' 2>/dev/null; then
+      command -v "$candidate"
+      exit 0
+    fi
+  done
+done
+echo "No Python $(echo "$@" | sed 's/ / or /g') was found: install one, for example with 'apt-get install python3 python3-venv'." >&2
+exit 1

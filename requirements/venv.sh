@@ -1,0 +1,34 @@
+#!/bin/sh
+# venv.sh VENV PYTHON LOCK...: a virtual environment with exactly what the locks name, checked by hash.
+# LOCK may be written LOCK:no-deps, for a package whose own requirements are not wanted.
+set -eu
+venv=$1 python=$2
+shift 2
+if [ ! -x "$python" ]; then
+  echo "venv.sh: there is no Python at '$python': see requirements/python.sh." >&2
+  exit 1
+fi
+if [ "$("$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != "$("$python" -c 'import sys; print(sys.version)')" ]; then
+  if ! "$python" -c 'import ensurepip' 2>/dev/null; then # Debian ships ensurepip apart
+    package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      echo "Installing $package, which Debian's $python lacks ..."
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
+    else
+      echo "venv.sh: $python cannot make a virtual environment: run 'sudo apt-get install $package' and try again." >&2
+      exit 1
+    fi
+  fi
+  rm -rf "$venv"
+  "$python" -m venv "$venv"
+fi
+for lock in "$@"; do
+  case $lock in
+    *:no-deps) options=--no-deps lock=${lock%:no-deps} ;;
+    *) options= ;;
+  esac
+  echo "Installing $lock into $venv ..."
+  # shellcheck disable=SC2086
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes $options -r "$lock"
+done

@@ -1,0 +1,99 @@
+"""The SAM CLI, and what it makes of template.yaml.
+
+It pins boto3 and pydantic for itself and so has a venv of its own: it is run from there, never imported.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+TRANSLATE = """
+import json, sys
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+class NoManagedPolicies:
+    def load(self):
+        return {}
+
+template = yaml_parse(sys.stdin.read())
+for resource in template["Resources"].values():
+    for code in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+        resource["Properties"][code] = "s3://bucket/key"  # the translator wants what `sam deploy` uploaded
+json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
+"""
+
+
+@pytest.fixture(scope="session")
+def run_in_sam_venv() -> Callable[..., str]:
+    """Runs a program of .venv-sam with its arguments and gives back its standard output."""
+
+    def run(program: str, *arguments: str | Path, stdin: str = "", cwd: Path = ROOT, path: str = "") -> str:
+        executable = ROOT / ".venv-sam" / "bin" / program
+        if not executable.exists():
+            pytest.fail(f"There is no {executable}: `make test` installs it.")
+        environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
+        environment["PATH"] = os.pathsep.join(filter(None, [path, os.environ["PATH"]]))
+        done = subprocess.run(
+            [executable, *arguments],
+            input=stdin,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def translated(run_in_sam_venv: Callable[..., str]) -> dict[str, Any]:
+    """template.yaml as CloudFormation gets it: every SAM resource expanded, and its intrinsics still in it."""
+    template = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    cloudformation: dict[str, Any] = json.loads(run_in_sam_venv("python", "-c", TRANSLATE, stdin=template))
+    return cloudformation
+
+
+@pytest.fixture(scope="session")
+def routes(translated: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Route key ("POST /api/...") -> its OpenAPI operation, of the document that API Gateway imports."""
+    paths = translated["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    return {
+        f"{method.upper()} {path}": operation
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def build(run_in_sam_venv: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `sam build` made, one folder in it for each function and layer."""
+    found = subprocess.run(
+        ["sh", "requirements/python.sh", "3.13"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if found.returncode != 0:
+        pytest.skip("`sam build` needs the Python of the Lambda runtime, 3.13, which is not on this machine.")
+    folder = tmp_path_factory.mktemp("sam-build")
+    # Not cached, so that the lock is installed anew.
+    run_in_sam_venv(
+        "sam",
+        "build",
+        "--no-cached",
+        "--template-file",
+        ROOT / "template.yaml",
+        "--build-dir",
+        folder / "build",
+        cwd=folder,
+        path=str(Path(found.stdout.strip()).parent),
+    )
+    return folder / "build"

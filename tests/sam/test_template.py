@@ -1,0 +1,117 @@
+"""What template.yaml deploys: who may call what, and what the functions may do."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BASE = "/api/loyalty/v1"
+SCOPES = {
+    f"POST {BASE}/config/ml/test": "loyalty/predict",
+    f"POST {BASE}/ml/predict": "loyalty/predict",
+    f"POST {BASE}/ml/predict/batch": "loyalty/predict",
+    f"GET {BASE}/config/ml/status": "loyalty/read",
+    f"GET {BASE}/health": None,
+}
+TWIN = "/{proxy+}"
+EVENTS = sorted((Path(__file__).parents[2] / "events").glob("*.json"))
+
+
+def statements_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    properties = resource["Properties"]
+    policies = [*properties.get("Policies", []), *([properties] if "PolicyDocument" in properties else [])]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def function_behind(operation: dict[str, Any]) -> str:
+    uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+    found = re.search(r"\$\{(\w+)\.Arn\}", uri)
+    assert found, uri
+    return found[1]
+
+
+def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callable[..., str]) -> None:
+    assert "is a valid SAM Template" in run_in_sam_venv("sam", "validate", "--lint")
+
+
+def test_each_route_but_health_asks_for_a_token_with_its_scope(routes: dict[str, dict[str, Any]]) -> None:
+    asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
+    assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
+
+
+def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_scope(
+    routes: dict[str, dict[str, Any]],
+) -> None:
+    plain = {key for key in routes if not key.endswith(TWIN)}
+    assert routes.keys() == plain | {key + TWIN for key in plain}
+    for key in plain:
+        assert routes[key + TWIN]["security"] == routes[key]["security"], key
+        assert function_behind(routes[key + TWIN]) == function_behind(routes[key]), key
+
+
+def test_the_gateway_may_call_the_function_behind_each_route(
+    translated: dict[str, Any], routes: dict[str, dict[str, Any]]
+) -> None:
+    allowed = {
+        (
+            permission["FunctionName"]["Ref"],
+            permission["SourceArn"]["Fn::Sub"][0].partition("${__Stage__}/")[2],
+        )
+        for resource in translated["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Permission"
+        for permission in [resource["Properties"]]
+    }
+    assert allowed == {
+        (function_behind(operation), key.replace(" ", "").replace("{proxy+}", "*")) for key, operation in routes.items()
+    }
+
+
+def test_a_deployment_that_names_no_issuer_or_audience_is_refused(translated: dict[str, Any]) -> None:
+    parameters = translated["Parameters"]
+    for name in ("JwtIssuer", "JwtAudience"):
+        assert "Default" not in parameters[name]
+        assert not re.search(parameters[name]["AllowedPattern"], "")
+    assert not re.search(parameters["JwtIssuer"]["AllowedPattern"], "http://issuer.example.com")
+    assert re.search(parameters["JwtIssuer"]["AllowedPattern"], "https://issuer.example.com/pool-1")
+    schemes = translated["Resources"]["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+    assert schemes["Jwt"]["x-amazon-apigateway-authorizer"]["jwtConfiguration"] == {
+        "issuer": {"Ref": "JwtIssuer"},
+        "audience": [{"Ref": "JwtAudience"}],
+    }
+
+
+def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    functions = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
+    roles = {function["Role"]["Fn::GetAtt"][0] for function in functions}
+    assert len(roles) == len(functions), "each function has a role of its own"
+    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"]["ManagedPolicyArns"]}
+    for name in roles | shared:
+        for statement in statements_of(resources[name]):
+            for action in as_list(statement["Action"]):
+                assert "*" not in action, (name, action)
+                if "*" in as_list(statement["Resource"]):
+                    assert action in {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, (name, action)
+
+
+@pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)
+def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[str, dict[str, Any]]) -> None:
+    event = json.loads(file.read_text(encoding="utf-8"))
+    context = event["requestContext"]
+    assert event["routeKey"] == context["routeKey"] == f"{context['http']['method']} {event['rawPath']}"
+    assert event["rawPath"] == context["http"]["path"]
+    security = routes[event["routeKey"]]["security"]
+    if "authorizer" in context:
+        assert security == [{"Jwt": context["authorizer"]["jwt"]["scopes"]}]
+    else:
+        assert security == [{"NONE": []}]
+    if "body" in event:
+        assert isinstance(json.loads(event["body"]), dict)
+        assert event["headers"]["content-length"] == str(len(event["body"].encode()))

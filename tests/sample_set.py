@@ -1,0 +1,47 @@
+"""The committed placeholder models and generated customers, for tests that need the real thing."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.features import FeatureTable
+from loyalty_ml.manifest import Manifest, card_key, model_key, parse_card, parse_manifest
+from loyalty_ml.model_store import LoadedModel, ModelSet
+from loyalty_ml.tflite import Network
+
+FOLDER = Path(__file__).parent.parent / "local" / "sample_models"
+AS_OF = "2018-01-02T00:00:00Z"
+
+
+def manifest() -> Manifest:
+    return parse_manifest((FOLDER / "manifest.json").read_bytes())
+
+
+def file_of(key: str) -> Path:
+    """Where an object of the model bucket lies in the folder."""
+    return FOLDER / key.removeprefix("models/")
+
+
+def model_set() -> ModelSet:
+    """The set as a function holds it after loading it from S3."""
+    loaded = {}
+    for name, active in manifest().models.items():
+        card = parse_card(
+            file_of(card_key(name, active.version)).read_bytes(), name, active.version, active.card_sha256
+        )
+        model = file_of(model_key(name, active.version)).read_bytes()
+        loaded[name] = LoadedModel(card, Network(model, len(card.features), card.outputs))
+    return ModelSet(manifest(), loaded)
+
+
+def table(values: NDArray[np.float64], names: tuple[str, ...]) -> FeatureTable:
+    """Customers "0", "1", ... with these features, all found and all there."""
+    return FeatureTable(
+        customer_ids=[str(row) for row in range(len(values))],
+        names=names,
+        values=values,
+        absent=np.zeros(values.shape, np.bool_),
+        found=np.ones(len(values), np.bool_),
+        as_of=AS_OF,
+    )

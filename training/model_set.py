@@ -1,0 +1,128 @@
+"""A model set on disk: checked on the serving interpreter, and laid out as in the bucket below its `models/` prefix."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.features import model_matrix
+from loyalty_ml.manifest import (
+    MANIFEST_KEY,
+    ActiveModel,
+    Card,
+    Golden,
+    Manifest,
+    ModelFile,
+    Refused,
+    card_key,
+    model_key,
+)
+from loyalty_ml.tflite import Network
+
+SAME_ANSWER = 1e-5
+"""How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""
+
+
+class TrainedModel(NamedTuple):
+    card: Card
+    model: bytes
+
+
+def serving_network(name: str, model: bytes, features: int, outputs: int) -> Network:
+    """The model as the functions run it. Raises Refused where they could not load it."""
+    try:
+        with _native_notes_hidden():
+            return Network(model, features, outputs)
+    except Refused as error:
+        raise Refused(f"The {name} model cannot be served: {error}.") from error
+
+
+def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.floating]) -> None:
+    """Raises Refused for a model that must not be served: both are its answers for the same customers, (n, k)."""
+    if not np.isfinite(served).all():
+        raise Refused(f"The {name} model gives some customers no number: it was not written.")
+    difference = float(np.abs(served - trained).max())
+    if difference > SAME_ANSWER:
+        raise Refused(
+            f"The {name} model answers otherwise in TFLite than in Keras (by {difference:.1e}, where {SAME_ANSWER:.0e} "
+            "is allowed): it was not written."
+        )
+    if float(np.ptp(served, axis=0).max()) < 0.01:
+        raise Refused(f"The {name} model gives every customer the same answer: it was not written; try another seed.")
+
+
+def golden(network: Network, customers: NDArray[np.float64]) -> Golden:
+    """What the model answers for six of the customers, smallest to largest, and for two that no shop has.
+
+    customers: float64 (n, f), raw values.
+    """
+    ordered = customers[np.argsort(customers[:, 0], kind="stable")]
+    chosen = ordered[np.linspace(0, len(ordered) - 1, 6).astype(int)]
+    features = customers.shape[1]
+    inputs = np.vstack([chosen, np.zeros((1, features)), np.full((1, features), 1e9)])
+    outputs = network(model_matrix(inputs))
+    # The shortest decimals that read back as the same float32.
+    written = tuple(tuple(float(str(value)) for value in row) for row in outputs)
+    return Golden(inputs=tuple(map(tuple, inputs.tolist())), outputs=written)
+
+
+def model_file(model: bytes) -> ModelFile:
+    return ModelFile(size=len(model), sha256=sha256(model).hexdigest())
+
+
+def model_path(directory: Path, card: Card) -> Path:
+    return _path(directory, model_key(card.name, card.version))
+
+
+def check_writable(directory: Path, names: Iterable[str]) -> None:
+    """Raises OSError where a set of models with these names could not be written: better before training than after."""
+    for name in names:
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory / name):
+            pass
+
+
+def write_model_set(directory: Path, models: Sequence[TrainedModel], created: datetime) -> None:
+    """Makes these models the active ones, all or none: the manifest changes last, and at once. Raises OSError.
+
+    Versions that are there already are left alone, and so can be returned to.
+    """
+    active = {}
+    for card, model in models:
+        described = _json(card)
+        model_path(directory, card).parent.mkdir(parents=True, exist_ok=True)
+        model_path(directory, card).write_bytes(model)
+        _path(directory, card_key(card.name, card.version)).write_bytes(described)
+        active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
+    manifest = _path(directory, MANIFEST_KEY)
+    unfinished = manifest.with_suffix(".unfinished")
+    unfinished.write_bytes(_json(Manifest(created=created, models=active)))
+    unfinished.replace(manifest)
+
+
+def _path(directory: Path, key: str) -> Path:
+    return directory / key.removeprefix("models/")
+
+
+def _json(document: Card | Manifest) -> bytes:
+    return (document.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+
+
+@contextmanager
+def _native_notes_hidden() -> Iterator[None]:
+    """The interpreter notes on file descriptor 2, past Python, which delegate it has created; errors are exceptions."""
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
