@@ -1,6 +1,7 @@
 """`make run`: the whole service on this machine, with no AWS and no Docker."""
 
 import argparse
+import logging
 import os
 import socket
 import sys
@@ -39,6 +40,7 @@ def main() -> None:
 
 
 def _run(port: int, models: Path) -> None:
+    logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
     print("Computing the features of the demo's households from their transactions ...", flush=True)
     demo_customers.write_features(FEATURES)

@@ -4,6 +4,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
 
     aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from.
     """
+    # Nothing here needs saving, and Ctrl-C reaches this process twice: from the terminal and from the one above.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     described = template.load()
     os.environ.update(aws)
     os.environ.update(template.environment(described, physical_ids))

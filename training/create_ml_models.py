@@ -91,7 +91,7 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             offers=offers,
             training=Training(data=f"generated customers, not real ones (seed {seed})", rows=LEARNT),
             metrics=measure(answers, labels[LEARNT:]),
-            golden=model_set.golden(serving, features[LEARNT:]),
+            golden=model_set.golden(name, serving, features[LEARNT:]),
             file=model_set.model_file(model),
             op_versions=networks.op_versions(model),
         )

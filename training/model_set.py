@@ -46,8 +46,7 @@ def serving_network(name: str, model: bytes, features: int, outputs: int) -> Net
 
 def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.floating]) -> None:
     """Raises Refused for a model that must not be served: both are its answers for the same customers, (n, k)."""
-    if not np.isfinite(served).all():
-        raise Refused(f"The {name} model gives some customers no number: it was not written.")
+    _check_numbers(name, served)
     difference = float(np.abs(served - trained).max())
     if difference > SAME_ANSWER:
         raise Refused(
@@ -58,16 +57,22 @@ def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.f
         raise Refused(f"The {name} model gives every customer the same answer: it was not written; try another seed.")
 
 
-def golden(network: Network, customers: NDArray[np.float64]) -> Golden:
+def _check_numbers(name: str, answers: NDArray[np.floating]) -> None:
+    if not np.isfinite(answers).all():
+        raise Refused(f"The {name} model gives some customers no number: it was not written.")
+
+
+def golden(name: str, network: Network, customers: NDArray[np.float64]) -> Golden:
     """What the model answers for six of the customers, smallest to largest, and for two that no shop has.
 
-    customers: float64 (n, f), raw values.
+    customers: float64 (n, f), raw values. Raises Refused where an answer is not a number.
     """
     ordered = customers[np.argsort(customers[:, 0], kind="stable")]
     chosen = ordered[np.linspace(0, len(ordered) - 1, 6).astype(int)]
     features = customers.shape[1]
-    inputs = np.vstack([chosen, np.zeros((1, features)), np.full((1, features), 1e9)])
+    inputs = np.vstack([chosen, np.zeros((1, features)), np.full((1, features), np.finfo(np.float32).max)])
     outputs = network(model_matrix(inputs))
+    _check_numbers(name, outputs)
     # The shortest decimals that read back as the same float32.
     written = tuple(tuple(float(str(value)) for value in row) for row in outputs)
     return Golden(inputs=tuple(map(tuple, inputs.tolist())), outputs=written)
@@ -103,8 +108,11 @@ def write_model_set(directory: Path, models: Sequence[TrainedModel], created: da
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
     manifest = _path(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")
-    unfinished.write_bytes(_json(Manifest(created=created, models=active)))
-    unfinished.replace(manifest)
+    try:
+        unfinished.write_bytes(_json(Manifest(created=created, models=active)))
+        unfinished.replace(manifest)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _path(directory: Path, key: str) -> Path:

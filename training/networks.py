@@ -23,6 +23,9 @@ HIDDEN_UNITS = (32, 16)
 LEARNING_RATE = 3e-3
 BATCH_ROWS = 128
 
+LARGEST = 1e30
+"""A value beyond it counts as it: LiteRT's logarithm is infinite for the largest finite numbers, above 2e38."""
+
 
 def reproducible(seed: int) -> None:
     """The same seed and data give the same weights, on any number of cores. To be called once, before any network."""
@@ -90,4 +93,4 @@ def _network(sample: NDArray[np.float64], outputs: int, activation: str) -> kera
 
 def _signed_log(values: Any, ops: Any) -> Any:
     """sign(x) * ln(1 + |x|), by numpy for the sample and by keras.ops in the graph: money and counts are skewed."""
-    return ops.sign(values) * ops.log1p(ops.abs(values))
+    return ops.sign(values) * ops.log1p(ops.minimum(ops.abs(values), LARGEST))

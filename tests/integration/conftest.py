@@ -89,9 +89,12 @@ class Service:
         return self.call("POST", "/ml/predict/batch", {"customer_ids": customer_ids, "type": prediction_type})
 
 
+_KEPT_BY_THE_PROCESS = (runtime.settings, runtime.s3, runtime.model_store, runtime.feature_store)
+
+
 def forget_the_process() -> None:
-    """What a new Lambda instance would not have."""
-    for cached in (runtime.settings, runtime.s3, runtime.model_store, runtime.feature_store):
+    """Forgets what a new Lambda instance would not have."""
+    for cached in _KEPT_BY_THE_PROCESS:
         cached.cache_clear()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from loyalty_ml import telemetry
 from loyalty_ml.contracts import BatchAnswer, SingleAnswer, StatusAnswer
 from loyalty_ml.features import DEFAULT_FEATURES
 from tests import sample_set
@@ -287,7 +288,7 @@ def test_a_request_writes_one_line_of_metrics_and_no_customer_data(
 
 
 def test_a_bug_answers_500_without_a_trace_and_with_the_correlation_id(
-    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(*_: Any) -> None:
         raise RuntimeError("secret-in-the-exception")
@@ -298,6 +299,7 @@ def test_a_bug_answers_500_without_a_trace_and_with_the_correlation_id(
     assert_error(answer, 500, "INTERNAL", "test-correlation-id")
     assert answer.body["details"]["correlation_id"] == "test-correlation-id"
     assert "secret" not in json.dumps(answer.body)
-    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert any(record.get("correlation_id") == "test-correlation-id" and "exception" in record for record in logged)
+    (record,) = (record for record in caplog.records if record.exc_info)
+    logged = json.loads(telemetry.logger.registered_formatter.format(record))
+    assert (logged["correlation_id"], logged["exception_name"]) == ("test-correlation-id", "RuntimeError")
     assert service.predict("good").status == 200, "the next good request works"

@@ -85,17 +85,17 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_model_is_an_error_and_never_mock(empty_service: Service, changes: dict[str, Any]) -> None:
-    publish(empty_service.s3, empty_service.model_bucket, sample_set.FOLDER)
-    put_manifest(empty_service, {**sample_entries(), "churn": put_model(empty_service, "churn", **changes)})
-    assert_error(empty_service.predict("good"), 503, "MODEL_UNAVAILABLE", "churn")
-    assert empty_service.predict("good", "nbo").body["mock"] is False, "the other model serves"
-    assert empty_service.predict("good", "rfm").status == 200
-    status = empty_service.call("GET", "/config/ml/status").body["models"]["churn"]
+def test_a_broken_model_is_an_error_and_never_mock(service: Service, clock: Clock, changes: dict[str, Any]) -> None:
+    put_manifest(service, {**sample_entries(), "churn": put_model(service, "churn", **changes)})
+    assert_error(service.predict("good"), 503, "MODEL_UNAVAILABLE", "churn")
+    assert service.predict("good", "nbo").body["mock"] is False, "the other model serves"
+    assert service.predict("good", "rfm").status == 200
+    status = service.call("GET", "/config/ml/status").body["models"]["churn"]
     assert (status["exists"], status["loaded"]) == (True, False)
     assert "publish" in status["message"] or "deploy" in status["message"], "it says what to do"
-    put_manifest(empty_service, sample_entries())
-    assert empty_service.predict("good").status == 200, "mended, the next request works"
+    put_manifest(service, sample_entries())
+    clock.now += REFRESH_SECONDS
+    assert service.predict("good").status == 200
 
 
 @pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN.keys())

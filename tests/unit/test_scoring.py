@@ -11,11 +11,12 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from loyalty_ml import mock, rfm
+from loyalty_ml.answers import results
 from loyalty_ml.contracts import PredictionType
 from loyalty_ml.features import DEFAULT_FEATURES, FeatureTable, model_matrix
-from loyalty_ml.manifest import FIXED_CUT_POINTS, Thresholds
+from loyalty_ml.manifest import DEFAULT_OFFERS, FIXED_CUT_POINTS, Thresholds
 from loyalty_ml.predictions import Predictions, predict, scorer_for
-from loyalty_ml.scoring import RISKS, risk_band, score_churn, score_offers
+from loyalty_ml.scoring import RISKS, OfferScores, risk_band, score_churn, score_offers
 from loyalty_ml.tflite import BATCH_SHAPES
 from tests import sample_set
 
@@ -95,7 +96,7 @@ def test_different_customers_get_different_answers() -> None:
     churn = score_churn(values, MODELS.loaded["churn"].network, Thresholds())
     assert len(np.unique(churn.probability)) > 150
     offers = score_offers(values, MODELS.loaded["nbo"].network)
-    assert len(np.unique(offers.order[:, 0])) > 1
+    assert len(np.unique(offers.best)) > 1
     assert np.allclose(offers.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
@@ -108,11 +109,16 @@ def test_the_risk_band_agrees_with_the_number_that_is_shown(probability: float) 
     assert RISKS[risk_band(np.array([shown]), Thresholds())[0]] == expected
 
 
-@given(arrays(np.float32, (5, 8), elements=st.sampled_from([0.0, 0.125, 0.5])))
+@given(arrays(np.float32, st.tuples(st.sampled_from([1, 5, 5000]), st.just(8)), elements=st.sampled_from([0, 0.125, 0.5])))
 def test_offers_are_ranked_best_first_and_ties_by_id(probabilities: NDArray[np.float32]) -> None:
-    order = score_offers(np.zeros((5, WIDTH), np.float32), lambda _: probabilities).order
-    for row in range(5):
-        assert list(order[row]) == sorted(range(8), key=lambda offer: (-probabilities[row, offer], offer))
+    scores = score_offers(np.zeros((len(probabilities), WIDTH), np.float32), lambda _: probabilities)
+    assert scores.best.tolist() == probabilities.argmax(axis=1).tolist()
+    shown = [str(row) for row in range(min(len(probabilities), 5))]
+    part = OfferScores(probabilities[: len(shown)], scores.best[: len(shown)])
+    for row, result in enumerate(results(shown, part, DEFAULT_OFFERS)):
+        ranked = [offer["offer_id"] for offer in result["offers"]]  # type: ignore[typeddict-item]
+        assert ranked == sorted(range(8), key=lambda offer: (-probabilities[row, offer], offer))
+        assert ranked[0] == scores.best[row]
 
 
 def test_a_float64_too_large_for_float32_is_infinite_without_a_warning() -> None:

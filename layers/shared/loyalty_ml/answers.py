@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from loyalty_ml.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.manifest import Offer
 from loyalty_ml.rfm import RfmScores, segment_name
@@ -34,9 +36,10 @@ def _churn_results(customer_ids: Sequence[str], scores: ChurnScores) -> list[Chu
 def _nbo_results(customer_ids: Sequence[str], scores: OfferScores, catalogue: Sequence[Offer]) -> list[NboResult]:
     names = [offer.offer_name for offer in catalogue]
     categories = [offer.category for offer in catalogue]
+    best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
     results: list[NboResult] = []
     for customer_id, probabilities, order in zip(
-        customer_ids, scores.probabilities.tolist(), scores.order.tolist(), strict=True
+        customer_ids, scores.probabilities.tolist(), best_first.tolist(), strict=True
     ):
         offers: list[OfferProbability] = [
             {

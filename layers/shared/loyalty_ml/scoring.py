@@ -3,7 +3,7 @@
 Pure: the network is an argument, and nothing depends on how many rows come at once or in which order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 RISKS = ("low", "medium", "high")
 
+CHUNK_ROWS = 4096
+
 
 class ChurnScores(NamedTuple):
     """n customers: `probability` float32 (n,) from 0 to 1; `risk` int8 (n,), a place in RISKS."""
@@ -25,10 +27,10 @@ class ChurnScores(NamedTuple):
 
 
 class OfferScores(NamedTuple):
-    """n customers, k offers: `probabilities` float32 (n, k); `order` int64 (n, k), offer ids, the best first."""
+    """n customers, k offers: `probabilities` float32 (n, k); `best` int8 (n,), the likeliest offer's id."""
 
     probabilities: NDArray[np.float32]
-    order: NDArray[np.int64]
+    best: NDArray[np.int8]
 
 
 def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thresholds) -> ChurnScores:
@@ -37,20 +39,44 @@ def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thres
     return ChurnScores(probability, risk_band(probability, thresholds))
 
 
+def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
+    """A probability for each offer for float32 (n, features), all finite; of equal offers the lower id is best."""
+    probabilities = network(matrix)
+    return OfferScores(probabilities, _first_of_the_largest(probabilities))
+
+
 def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArray[np.int8]:
     """Int8 (n,), places in RISKS, for float32 (n,)."""
-    medium = (probability >= _least_float32(thresholds.medium)).view(np.int8)
-    high = (probability >= _least_float32(thresholds.high)).view(np.int8)
-    return medium + high
+    medium, high = _least_float32(thresholds.medium), _least_float32(thresholds.high)
+    band = np.empty(len(probability), np.int8)
+    for chunk in _chunks(len(probability)):
+        np.add(probability[chunk] >= medium, probability[chunk] >= high, out=band[chunk], dtype=np.int8)
+    return band
+
+
+def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Like rows.argmax(axis=1), which takes twice as long on rows this short: finite (n, k), k < 128, to int8 (n,)."""
+    count = rows.shape[1]
+    places = np.empty(len(rows), np.int8)
+    for chunk in _chunks(len(rows)):
+        columns = np.ascontiguousarray(rows[chunk].T)
+        largest = columns.max(axis=0)
+        # Of the places that hold the largest, the first has most places from it to the end.
+        to_the_end = np.zeros(len(largest), np.int8)
+        for place in range(count):
+            holds = (columns[place] == largest).view(np.int8)
+            np.maximum(to_the_end, holds * np.int8(count - place), out=to_the_end)
+        np.subtract(count, to_the_end, out=places[chunk], casting="unsafe")
+    return places
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    """Slices that fit the processor's cache, so that no working memory grows with the table."""
+    for start in range(0, rows, CHUNK_ROWS):
+        yield slice(start, start + CHUNK_ROWS)
 
 
 def _least_float32(threshold: float) -> np.float32:
     """The least float32 that is not below the threshold, so that the band agrees with the number that is shown."""
     nearest = np.float32(threshold)
     return nearest if float(nearest) >= threshold else np.nextafter(nearest, np.float32(np.inf))
-
-
-def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
-    """A probability for each offer for float32 (n, features), all finite; of equal offers the lower id comes first."""
-    probabilities = network(matrix)
-    return OfferScores(probabilities, np.argsort(-probabilities, axis=1, kind="stable"))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.manifest import Refused
+from loyalty_ml.scoring import CHUNK_ROWS
 
 if sys.version_info >= (3, 12):  # as in pyproject.toml: the package's old name has no wheels for these
     from ai_edge_litert import interpreter as runtime
@@ -18,7 +19,7 @@ else:
 
     RUNTIME_PACKAGE = "tflite-runtime"
 
-BATCH_SHAPES = (1, 128, 4096)
+BATCH_SHAPES = (1, 128, CHUNK_ROWS)
 """Rows in one call of the interpreter: one customer, a batch request, and the chunks of anything larger."""
 
 
