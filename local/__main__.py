@@ -1,6 +1,7 @@
 """`make run`: the whole service on this machine, with no AWS and no Docker."""
 
 import argparse
+import contextlib
 import logging
 import os
 import socket
@@ -32,10 +33,8 @@ def main() -> None:
     if problem := _port_problem(port):
         sys.exit(problem)
     models = TRAINED_MODELS if (TRAINED_MODELS / "manifest.json").exists() else SAMPLE_MODELS
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         _run(port, models)
-    except KeyboardInterrupt:
-        pass
     print("Stopped.")
 
 

@@ -77,7 +77,9 @@ def write_features(path: Path) -> int:
             },
         )
         features.write_parquet(str(path))
-        (customers,) = connection.sql("SELECT count(*) FROM read_parquet($path)", params={"path": str(path)}).fetchall()[0]
+        (customers,) = connection.sql(
+            "SELECT count(*) FROM read_parquet($path)", params={"path": str(path)}
+        ).fetchall()[0]
     return int(customers)
 
 

@@ -133,14 +133,17 @@ def http_event(request: Request, route: Route, variables: Mapping[str, str]) -> 
     if variables:
         event["pathParameters"] = dict(variables)
     if body := request.get_data():
-        try:
-            if not re.match(r"(text/|application/(json|xml|javascript|.*\+json))|$", headers.get("content-type", "")):
-                raise UnicodeError
-            event["body"] = body.decode()
-        except UnicodeError:
-            event["body"] = base64.b64encode(body).decode()
-            event["isBase64Encoded"] = True
+        event["isBase64Encoded"] = not _is_text(headers.get("content-type", ""), body)
+        event["body"] = base64.b64encode(body).decode() if event["isBase64Encoded"] else body.decode()
     return event
+
+
+def _is_text(content_type: str, body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return re.match(r"$|text/|application/(json|xml|javascript|.*\+json)", content_type) is not None
 
 
 def _message(status: int, message: str) -> Response:

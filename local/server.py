@@ -44,8 +44,9 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
 
 
 def _banner(port: int, models: str) -> str:
-    from loyalty_ml import runtime
-    from loyalty_ml.http import BASE_PATH
+    # Imported here, as the functions are above: after the environment is theirs.
+    from loyalty_ml import runtime  # noqa: PLC0415
+    from loyalty_ml.http import BASE_PATH  # noqa: PLC0415
 
     base = f"http://127.0.0.1:{port}{BASE_PATH}"
     card = runtime.read_snapshot_card()

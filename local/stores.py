@@ -58,7 +58,7 @@ def create(stores: Mapping[str, Any]) -> dict[str, str]:
 def load_customers(features: Path, as_of: datetime, table: str, bucket: str) -> None:
     """Loads a Parquet file of features into the table, and into the bucket as the current snapshot."""
     stamp = as_of.isoformat().replace("+00:00", "Z")
-    rows = duckdb.sql("SELECT * FROM read_parquet($path)", params={"path": str(features)})
+    rows = duckdb.read_parquet(str(features))
     names, customers = rows.columns, rows.fetchall()
     dynamodb: DynamoDBClient = boto3.client("dynamodb")
     with tqdm(total=len(customers), desc="Loading customers", unit="", leave=False) as progress:

@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from loyalty_ml.features import FeatureTable
 from loyalty_ml.manifest import Manifest, card_key, model_key, parse_card, parse_manifest
 from loyalty_ml.model_store import LoadedModel, ModelSet
 from loyalty_ml.tflite import Network
@@ -33,15 +29,3 @@ def model_set() -> ModelSet:
         model = file_of(model_key(name, active.version)).read_bytes()
         loaded[name] = LoadedModel(card, Network(model, len(card.features), card.outputs))
     return ModelSet(manifest(), loaded)
-
-
-def table(values: NDArray[np.float64], names: tuple[str, ...]) -> FeatureTable:
-    """Customers "0", "1", ... with these features, all found and all there."""
-    return FeatureTable(
-        customer_ids=[str(row) for row in range(len(values))],
-        names=names,
-        values=values,
-        absent=np.zeros(values.shape, np.bool_),
-        found=np.ones(len(values), np.bool_),
-        as_of=AS_OF,
-    )

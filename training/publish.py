@@ -1,4 +1,4 @@
-"""A model set from a folder into the model bucket: immutable files first, then one conditional write of the manifest."""
+"""A model set from a folder into the model bucket: immutable files, then one conditional write of the manifest."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,9 @@ def publish(s3: "S3Client", bucket: str, folder: Path) -> Manifest:
             s3.put_object(Bucket=bucket, Key=MANIFEST_KEY, Body=text, IfMatch=before)
     except ClientError as error:
         if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise PublishConflict("Another model set was published meanwhile: look at it, then publish again.") from error
+            raise PublishConflict(
+                "Another model set was published meanwhile: look at it, then publish again."
+            ) from error
         raise
     return manifest
 

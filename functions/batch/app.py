@@ -6,7 +6,7 @@ from loyalty_ml import http, runtime
 from loyalty_ml.contracts import BatchAnswer, BatchRequest
 from loyalty_ml.predictions import batch_answer
 
-app = APIGatewayHttpResolver(strip_prefixes=http.STRIP_PREFIXES)
+app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
 
 @app.post(

@@ -15,10 +15,12 @@ from loyalty_ml.errors import BatchTooLarge
 from loyalty_ml.predictions import batch_answer, single_answer
 from loyalty_ml.status import status_answer
 
-app = APIGatewayHttpResolver(strip_prefixes=http.STRIP_PREFIXES)
+app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
 
-@app.post("/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS))
+@app.post(
+    "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
+)
 @http.answers(app)
 def predict(request: PredictRequest) -> SingleAnswer:
     return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
@@ -37,7 +39,9 @@ def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | Batch
     return batch_answer(customer_ids, runtime.predict(request.type, customer_ids))
 
 
-@app.get("/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer))
+@app.get(
+    "/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer)
+)
 @http.answers(app)
 def status() -> StatusAnswer:
     return status_answer(runtime.settings().ml_mock_mode, runtime.model_store().current(), runtime.read_snapshot_card)

@@ -1,4 +1,4 @@
-"""The functions over moto through the real boto3: the template's own buckets and table, the sample models, customers."""
+"""The functions over moto through the real boto3: the template's buckets and table, the sample models, customers."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GOOD = dict(zip(DEFAULT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 437, 5, 83.3), strict=True))
 LAPSED = dict(zip(DEFAULT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0), strict=True))
+CONTEXT: Any = LambdaContext("test")
 BASE = "/api/loyalty/v1"
 
 
@@ -78,7 +79,7 @@ class Service:
                 "isBase64Encoded": False,
                 **event,
             },
-            LambdaContext("test"),
+            CONTEXT,
         )
         return Answer(response["statusCode"], json.loads(response["body"]), response["headers"])
 

@@ -75,9 +75,10 @@ def test_batch_keeps_order_repeats_duplicates_and_counts(service: Service) -> No
     assert (body["total"], body["successful"], body["failed"]) == (6, 4, 2)
     assert [result["customer_id"] for result in body["results"]] == ["lapsed", "good", "lapsed", "older"]
     assert body["results"][0] == body["results"][2]
-    assert body["errors"] == [
-        {"customer_id": "nobody", "error": "Customer not found in DWH", "code": "CUSTOMER_NOT_FOUND"}
-    ] * 2
+    assert (
+        body["errors"]
+        == [{"customer_id": "nobody", "error": "Customer not found in DWH", "code": "CUSTOMER_NOT_FOUND"}] * 2
+    )
     assert body["features_as_of"] == "2017-06-01T00:00:00Z", "of different dates, the oldest"
 
 
@@ -138,7 +139,11 @@ def test_status_says_what_is_loaded(service: Service) -> None:
         assert status["path"] == f"models/{name}/{status['version']}/{name}.tflite"
         assert status["metrics"]
         assert "message" not in status
-    assert body["features"] == {"as_of": None, "customers": None, "message": "No feature snapshot has been written yet."}
+    assert body["features"] == {
+        "as_of": None,
+        "customers": None,
+        "message": "No feature snapshot has been written yet.",
+    }
     service.s3.put_object(
         Bucket=service.ids["DataBucket"],
         Key="snapshots/current.json",
@@ -266,7 +271,11 @@ def test_the_correlation_id_is_in_answer_and_log(service: Service, capsys: pytes
     answer = service.predict("nobody")
     assert answer.headers["X-Correlation-Id"] == "test-correlation-id"
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (record["correlation_id"], record["status"], record["CUSTOMER_NOT_FOUND"]) == ("test-correlation-id", 404, [1])
+    assert (record["correlation_id"], record["status"], record["CUSTOMER_NOT_FOUND"]) == (
+        "test-correlation-id",
+        404,
+        [1],
+    )
 
 
 def test_a_request_writes_one_line_of_metrics_and_no_customer_data(

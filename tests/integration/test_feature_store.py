@@ -39,9 +39,7 @@ def time() -> Time:
 @pytest.fixture
 def store(service: Service, time: Time, monkeypatch: pytest.MonkeyPatch) -> FeatureStore:
     """The service's feature store on a clock of the test's own."""
-    store = FeatureStore(
-        boto3.client("dynamodb"), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock
-    )
+    store = FeatureStore(boto3.client("dynamodb"), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
     monkeypatch.setattr(runtime, "feature_store", lambda: store)
     return store
 
@@ -91,7 +89,7 @@ def test_unprocessed_keys_are_asked_for_again_with_growing_jittered_pauses(
     ids = [f"c-{number}" for number in range(8)]
     for customer_id in ids:
         service.put_customer(customer_id, GOOD)
-    send = service.dynamodb.batch_get_item
+    send: Any = service.dynamodb.batch_get_item
 
     def one_at_a_time(request: dict[str, Any]) -> Any:
         ((table, wanted),) = request.items()
@@ -127,7 +125,9 @@ def test_keys_left_unprocessed_to_the_deadline_are_unavailable_too(service: Serv
 
 
 @pytest.mark.parametrize(
-    "failure", [throttled(), ConnectTimeoutError(endpoint_url="http://127.0.0.1"), None], ids=["throttled", "timeout", "up"]
+    "failure",
+    [throttled(), ConnectTimeoutError(endpoint_url="http://127.0.0.1"), None],
+    ids=["throttled", "timeout", "up"],
 )
 def test_a_passing_failure_is_not_seen(service: Service, disturb: Disturb, failure: Exception | None) -> None:
     failures = [failure, failure]
@@ -161,5 +161,7 @@ def test_numbers_are_the_doubles_that_were_stored(service: Service, store: Featu
     service.put_customer("exact", dict(zip(names, values, strict=True)))
     table = store.read(["exact", "nobody"], names)
     assert table.values[0].tolist() == values
+    assert table.found is not None
+    assert table.absent is not None
     assert table.found.tolist() == [True, False]
-    assert not table.absent[0].any()
+    assert table.absent[0].tolist() == [False] * len(values)

@@ -29,12 +29,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The service's model store, on a clock of the test's own."""
     clock = Clock()
     store = ModelStore(runtime.s3(), service.model_bucket, runtime.settings().model_cache, clock=clock)
     monkeypatch.setattr(runtime, "model_store", lambda: store)
-    yield clock
+    return clock
 
 
 def put_manifest(service: Service, models: dict[str, Any], **changes: Any) -> None:
@@ -43,7 +43,13 @@ def put_manifest(service: Service, models: dict[str, Any], **changes: Any) -> No
 
 
 def put_model(
-    service: Service, name: str, version: str = "v2", model: bytes | None = None, keep_hash: bool = False, **changes: Any
+    service: Service,
+    name: str,
+    version: str = "v2",
+    model: bytes | None = None,
+    *,
+    keep_hash: bool = False,
+    **changes: Any,
 ) -> dict[str, str]:
     """Publishes a variant of a sample model, hashes and all, and returns its entry for the manifest."""
     active = sample_set.manifest().models[name].version
@@ -173,7 +179,7 @@ def test_a_bad_manifest_or_none_leaves_what_is_loaded(service: Service, clock: C
 def test_s3_down_is_an_error_at_first_and_unnoticed_once_models_are_loaded(service: Service, clock: Clock) -> None:
     events = runtime.s3().meta.events
 
-    def down(**_: Any) -> AWSResponse:
+    def down(**_: Any) -> Any:
         return AWSResponse("", 503, {}, _Body(b""))  # type: ignore[arg-type]
 
     events.register_first("before-send.s3.GetObject", down)
@@ -231,9 +237,7 @@ def test_auto_mocks_only_the_model_that_is_not_published(service: Service) -> No
     assert service.predict("good", "nbo").body["mock"] is False
 
 
-def test_false_is_an_error_where_no_model_is_published(
-    empty_service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_false_is_an_error_where_no_model_is_published(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_MOCK_MODE", "false")
     assert_error(empty_service.predict("good"), 503, "MODEL_UNAVAILABLE", "ML_MOCK_MODE")
     assert empty_service.predict("good", "rfm").status == 200

@@ -1,6 +1,7 @@
 """Columns to JSON: the rows that are shown, built only at the edge and for at most a hundred customers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,22 +35,17 @@ def _churn_results(customer_ids: Sequence[str], scores: ChurnScores) -> list[Chu
 
 
 def _nbo_results(customer_ids: Sequence[str], scores: OfferScores, catalogue: Sequence[Offer]) -> list[NboResult]:
-    names = [offer.offer_name for offer in catalogue]
-    categories = [offer.category for offer in catalogue]
+    described: list[Any] = [offer.model_dump() for offer in catalogue]
     best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
     results: list[NboResult] = []
     for customer_id, probabilities, order in zip(
         customer_ids, scores.probabilities.tolist(), best_first.tolist(), strict=True
     ):
-        offers: list[OfferProbability] = [
-            {
-                "offer_id": offer_id,
-                "offer_name": names[offer_id],
-                "category": categories[offer_id],
-                "probability": probabilities[offer_id],
-            }
-            for offer_id in order
-        ]
+        offers: list[OfferProbability] = []
+        for offer_id in order:
+            offer = described[offer_id].copy()  # half the time of a new dictionary, eight times a customer
+            offer["probability"] = probabilities[offer_id]
+            offers.append(offer)
         results.append(
             {
                 "customer_id": customer_id,

@@ -4,10 +4,10 @@ Answers are TypedDicts because they are written, never read: a hundred of them c
 type checker and the OpenAPI document know their shape.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NotRequired, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 PredictionType = Literal["churn", "nbo", "rfm"]
 MockMode = Literal["auto", "true", "false"]
@@ -125,7 +125,7 @@ class CustomerResult(TypedDict):
 class CustomerError(TypedDict):
     customer_id: str
     error: str
-    code: Literal["CUSTOMER_NOT_FOUND", "MISSING_FEATURES", "INVALID_FEATURES"]
+    code: Annotated[str, Field(examples=["CUSTOMER_NOT_FOUND", "MISSING_FEATURES", "INVALID_FEATURES"])]
 
 
 class BatchAnswer(TypedDict):
@@ -178,4 +178,3 @@ class ErrorAnswer(TypedDict):
     error: Annotated[str, Field(description="A sentence that a person can act on")]
     code: Annotated[str, Field(description="For programs")]
     details: NotRequired[dict[str, object]]
-

@@ -23,13 +23,13 @@ DEFAULT_FEATURES = (
 """The order that the project's own training uses. A model's card says what that model wants; nothing else does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FeatureTable:
     """n customers by f features, as they were read: nothing filled in, nothing left out.
 
     values:  float64 (n, f); NaN where there is no number.
-    absent:  bool (n, f); True where nothing is stored, so that missing is told apart from unusable.
-    found:   bool (n,); False for an id that the source does not know (its row of `values` is NaN).
+    absent:  bool (n, f), True where nothing is stored, so that missing is told from unusable; None for nowhere.
+    found:   bool (n,), False for an id that the source does not know (its `values` are NaN); None if it knows all.
     as_of:   the moment that the features were computed for (RFC 3339); the oldest where they differ;
              None where no customer was found.
     """
@@ -37,15 +37,15 @@ class FeatureTable:
     customer_ids: Sequence[str]
     names: tuple[str, ...]
     values: NDArray[np.float64]
-    absent: NDArray[np.bool_]
-    found: NDArray[np.bool_]
+    absent: NDArray[np.bool_] | None
+    found: NDArray[np.bool_] | None
     as_of: str | None
 
     def problem(self, row: int, dtype: DTypeLike = np.float64) -> LoyaltyError:
         """Why this row cannot be scored, for a row that is not found or not finite as `dtype`."""
-        if not self.found[row]:
+        if self.found is not None and not self.found[row]:
             return CustomerNotFound()
-        if self.absent[row].any():
+        if self.absent is not None and self.absent[row].any():
             return MissingFeatures([self.names[column] for column in np.flatnonzero(self.absent[row])])
         with np.errstate(over="ignore"):
             finite = np.isfinite(self.values[row].astype(dtype))
@@ -56,4 +56,3 @@ def model_matrix(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """The float32 matrix that a network reads. What is too large for float32 becomes infinite, and so unusable."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
-

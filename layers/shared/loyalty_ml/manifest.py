@@ -96,7 +96,7 @@ class ModelFile(_Document):
 class Card(_Document):
     """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph."""
 
-    api_version: Literal[1] = API_VERSION
+    api_version: Literal[1] = 1
     name: Name
     version: Version
     created: AwareDatetime
@@ -167,7 +167,7 @@ class ActiveModel(_Document):
 
 
 class Manifest(_Document):
-    api_version: Literal[1] = API_VERSION
+    api_version: Literal[1] = 1
     created: AwareDatetime
     models: dict[Name, ActiveModel] = {}
     rfm: RfmCutPoints | None = None

@@ -23,7 +23,7 @@ def mock_churn(customer_ids: Sequence[str]) -> ChurnScores:
 
 def mock_offers(customer_ids: Sequence[str]) -> OfferScores:
     """Probabilities that sum to 1 over the default offers, for n customers."""
-    weights = np.exp(2 * _uniform(customer_ids, "nbo", len(OFFERS)))
+    weights: NDArray[np.float32] = np.exp(2 * _uniform(customer_ids, "nbo", len(OFFERS)))
     probabilities = weights / weights.sum(axis=1, keepdims=True)
     return OfferScores(probabilities, probabilities.argmax(axis=1).astype(np.int8))
 

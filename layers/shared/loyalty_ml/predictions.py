@@ -5,6 +5,7 @@ Single and batch are this one function; a single prediction is a table of one ro
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,10 @@ from loyalty_ml.scoring import ChurnScores, OfferScores, score_churn, score_offe
 ReadFeatures = Callable[[Sequence[str], Sequence[str]], FeatureTable]
 """Customer ids (each once) and feature names in, their table out, a row an id in that order."""
 
-Matrix = NDArray[np.float32] | NDArray[np.float64]
 Scores = ChurnScores | OfferScores | rfm.RfmScores
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scorer:
     """How one type is answered.
 
@@ -44,14 +44,14 @@ class Scorer:
     """
 
     features: Sequence[str]
-    matrix: Callable[[NDArray[np.float64]], Matrix]
-    score: Callable[[Sequence[str], Matrix], Scores]
+    matrix: Callable[[NDArray[np.float64]], NDArray[Any]]
+    score: Callable[[Sequence[str], NDArray[Any]], Scores]
     info: ModelInfo
     is_mock: bool = False
     offers: Sequence[Offer] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Predictions:
     """One outcome for each customer that was asked for: a result, or why there is none."""
 
@@ -93,23 +93,26 @@ def predict(
     scorer = scorer_for(prediction_type, models, mock_mode)
     table = read_features(list(dict.fromkeys(customer_ids)), scorer.features)
     matrix = scorer.matrix(table.values)
-    usable = table.found & np.isfinite(matrix).all(axis=1)
+    finite = np.isfinite(matrix)
     outcomes: dict[str, Result | LoyaltyError] = {}
-    if usable.all():
+    if table.found is None and finite.all():
         ids = table.customer_ids
     else:
-        ids = [table.customer_ids[row] for row in np.flatnonzero(usable)]
+        usable = finite.all(axis=1) & (True if table.found is None else table.found)
+        ids = [table.customer_ids[row] for row in np.flatnonzero(usable).tolist()]
         matrix = matrix[usable]
-        for row in np.flatnonzero(~usable):
+        for row in np.flatnonzero(~usable).tolist():
             outcomes[table.customer_ids[row]] = table.problem(row, matrix.dtype)
     if ids:
         scores = scorer.score(ids, matrix)
         outcomes.update(zip(ids, results(ids, scores, scorer.offers), strict=True))
         if scorer.is_mock:
             for customer_id in ids:
-                outcomes[customer_id]["mock"] = True  # type: ignore[index]
-        for row in np.flatnonzero(~_finite(scores)):
-            outcomes[ids[row]] = InvalidFeatures(scorer.features, "The model gives no finite answer for")
+                cast("dict[str, Any]", outcomes[customer_id])["mock"] = True
+        answered = np.isfinite(scores[0])
+        if not answered.all():
+            for row in np.flatnonzero(~answered.reshape(len(ids), -1).all(axis=1)).tolist():
+                outcomes[ids[row]] = InvalidFeatures(scorer.features, "The model gives no finite answer for")
     return Predictions(prediction_type, outcomes, scorer.is_mock, scorer.info, table.as_of)
 
 
@@ -156,7 +159,7 @@ def batch_answer(customer_ids: Sequence[str], predictions: Predictions) -> Batch
 def _model_scorer(model: LoadedModel) -> Scorer:
     card = model.card
 
-    def score(customer_ids: Sequence[str], matrix: Matrix) -> Scores:
+    def score(customer_ids: Sequence[str], matrix: NDArray[Any]) -> Scores:
         if card.output == "churn_probability":
             return score_churn(matrix, model.network, card.thresholds)
         return score_offers(matrix, model.network)
@@ -184,7 +187,7 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
 
 
 def _mock_scorer(name: PredictionType) -> Scorer:
-    mocked = {"churn": mock.mock_churn, "nbo": mock.mock_offers}[name]
+    mocked: Callable[[Sequence[str]], Scores] = mock.mock_churn if name == "churn" else mock.mock_offers
     return Scorer(
         features=(),  # customers must exist, but nothing of them is used
         matrix=_as_read,
@@ -197,8 +200,3 @@ def _mock_scorer(name: PredictionType) -> Scorer:
 
 def _as_read(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
-
-
-def _finite(scores: Scores) -> NDArray[np.bool_]:
-    finite = np.isfinite(scores[0])
-    return finite if finite.ndim == 1 else finite.all(axis=1)

@@ -26,7 +26,8 @@ class Settings(BaseModel):
     data_bucket: str = Field(alias="DATA_BUCKET", min_length=1)
     customers_table: str = Field(alias="CUSTOMERS_TABLE", min_length=1)
     ml_mock_mode: MockMode = Field("auto", alias="ML_MOCK_MODE")
-    model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")
+    # The one folder that a Lambda function may write to.
+    model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")  # noqa: S108
 
 
 @cache

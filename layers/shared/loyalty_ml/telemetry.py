@@ -8,12 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
 
 logger = Logger()
 metrics = Metrics()
 tracer = Tracer()
+
+# What the request at hand has counted so far: a Lambda instance has one at a time.
+_counts: Counter[str] = Counter()
+_dimensions: dict[str, str] = {}
+_facts: dict[str, Any] = {}
 
 
 def count_answer(answer: Mapping[str, Any]) -> None:
@@ -21,28 +26,32 @@ def count_answer(answer: Mapping[str, Any]) -> None:
     if "model" not in answer:
         return
     results = answer.get("successful", 1)
-    metrics.add_dimension("type", answer["type"])
-    metrics.add_metric("Predictions", MetricUnit.Count, results)
+    _dimensions["type"] = answer["type"]
+    _counts["Predictions"] = results
     if answer["mock"]:
-        metrics.add_metric("MockPredictions", MetricUnit.Count, results)
-    metrics.add_metadata("model_version", answer["model"]["version"])
-    if answer.get("errors"):
-        count_failures(Counter(error["code"] for error in answer["errors"]))
+        _counts["MockPredictions"] = results
+    _facts["model_version"] = answer["model"]["version"]
+    for error in answer.get("errors", ()):
+        _counts[error["code"]] += 1
 
 
-def count_failures(by_code: Mapping[str, int]) -> None:
-    """Counts failures, a metric for each code."""
-    for code, count in by_code.items():
-        metrics.add_metric(code, MetricUnit.Count, count)
+def count_failure(code: str) -> None:
+    """Counts a request that failed as a whole."""
+    _counts[code] += 1
 
 
 def write_request(route: str, status: int, milliseconds: float, correlation_id: str) -> None:
-    """Writes the request's line."""
-    metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
-    metrics.add_metadata("route", route)
-    metrics.add_metadata("status", status)
-    metrics.add_metadata("correlation_id", correlation_id)
-    metrics.flush_metrics()
+    """Writes the request's line, and begins the next."""
+    counted = {name: {"Unit": "Count", "Value": [count]} for name, count in _counts.items()}
+    # Serialized by Powertools and written by orjson: collecting through its own methods takes 30 us a request.
+    record = metrics.serialize_metric_set(
+        metrics={**counted, "Latency": {"Unit": "Milliseconds", "Value": [milliseconds]}},
+        dimensions={"service": logger.service, **_dimensions},
+        metadata={"route": route, "status": status, "correlation_id": correlation_id, **_facts},
+    )
+    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
+    for collected in (_counts, _dimensions, _facts):
+        collected.clear()
 
 
 def traced(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

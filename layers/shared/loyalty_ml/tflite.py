@@ -11,13 +11,15 @@ from loyalty_ml.manifest import Refused
 from loyalty_ml.scoring import CHUNK_ROWS
 
 if sys.version_info >= (3, 12):  # as in pyproject.toml: the package's old name has no wheels for these
-    from ai_edge_litert import interpreter as runtime
+    from ai_edge_litert.interpreter import Interpreter
 
     RUNTIME_PACKAGE = "ai-edge-litert"
 else:
-    from tflite_runtime import interpreter as runtime
+    from tflite_runtime.interpreter import Interpreter
 
     RUNTIME_PACKAGE = "tflite-runtime"
+
+__all__ = ["BATCH_SHAPES", "RUNTIME_PACKAGE", "Interpreter", "Network"]
 
 BATCH_SHAPES = (1, 128, CHUNK_ROWS)
 """Rows in one call of the interpreter: one customer, a batch request, and the chunks of anything larger."""
@@ -62,7 +64,7 @@ class _FixedBatch:
 
     def __init__(self, model: bytes, shape: int, features: int, outputs: int) -> None:
         try:
-            self._interpreter = runtime.Interpreter(model_content=model, num_threads=1)
+            self._interpreter = Interpreter(model_content=model, num_threads=1)
             inputs, results = self._interpreter.get_input_details(), self._interpreter.get_output_details()
             if len(inputs) != 1 or len(results) != 1:
                 raise Refused(f"it has {len(inputs)} inputs and {len(results)} outputs where one of each is served")

@@ -1,0 +1,95 @@
+"""The core alone: a million customers through the scoring path, against the bare interpreter on the same matrix."""
+
+import multiprocessing
+import resource
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import Result, alternate
+from loyalty_ml import tflite
+from loyalty_ml.manifest import Thresholds
+from loyalty_ml.scoring import CHUNK_ROWS, score_churn, score_offers
+from tests import sample_set
+
+ROWS = 1_000_000
+CHUNK_SIZES = (1024, 2048, 4096, 8192, 16384)
+PEAK_ROWS = 4
+
+
+def run() -> Iterator[Result]:
+    """scoring.*: time against the raw interpreter in its best chunk size; scoring.memory: as the rows grow."""
+    matrix = customers(ROWS)
+    models = sample_set.model_set().loaded
+    for name, score in scorers().items():
+        card = models[name].card
+        active = sample_set.file_of(f"models/{name}/{card.version}/{name}.tflite").read_bytes()
+        raws = {size: raw_interpreter(active, size, matrix, card.outputs) for size in CHUNK_SIZES}
+        times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
+        best = min(times, key=lambda size: times[size])
+        ours, theirs = alternate(partial(score, matrix), raws[best], rounds=15)
+        peer = f"{tflite.RUNTIME_PACKAGE} interpreter, {best} rows a call"
+        yield Result(f"scoring.{name}.1m", ours * 1e3, "ms", peer, theirs * 1e3, 1.2)
+    small, large = (working_memory(rows) for rows in (ROWS, PEAK_ROWS * ROWS))
+    yield Result(
+        f"scoring.memory.{PEAK_ROWS}m", large, "MB beside input and output", "the same at 1 million rows", small, 1.2
+    )
+
+
+def scorers() -> dict[str, Callable[[NDArray[np.float32]], object]]:
+    models = sample_set.model_set().loaded
+    return {
+        "churn": lambda matrix: score_churn(matrix, models["churn"].network, Thresholds()),
+        "nbo": lambda matrix: score_offers(matrix, models["nbo"].network),
+    }
+
+
+def customers(rows: int) -> NDArray[np.float32]:
+    return np.exp(np.random.default_rng(3).normal(3, 2, (rows, 10)).astype(np.float32))  # type: ignore[no-any-return]
+
+
+def raw_interpreter(model: bytes, size: int, matrix: NDArray[np.float32], outputs: int) -> Callable[[], object]:
+    """The interpreter as its documentation calls it, in chunks that divide the rows up to a last short one."""
+    whole = len(matrix) // size * size
+
+    def make(rows: int) -> tuple[object, int, int]:
+        interpreter = tflite.Interpreter(model_content=model, num_threads=1)
+        place = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(place, [rows, matrix.shape[1]])
+        interpreter.allocate_tensors()
+        return interpreter, place, interpreter.get_output_details()[0]["index"]
+
+    loops = [(make(size), range(0, whole, size), size)]
+    if whole < len(matrix):
+        loops.append((make(len(matrix) - whole), range(whole, len(matrix), size), len(matrix) - whole))
+
+    def call() -> object:
+        answers = np.empty((len(matrix), outputs), np.float32)
+        for (interpreter, place, result), starts, rows in loops:
+            for start in starts:
+                interpreter.set_tensor(place, matrix[start : start + rows])  # type: ignore[attr-defined]
+                interpreter.invoke()  # type: ignore[attr-defined]
+                answers[start : start + rows] = interpreter.get_tensor(result)  # type: ignore[attr-defined]
+        return answers
+
+    return call
+
+
+def working_memory(rows: int) -> float:
+    """Peak megabytes that scoring takes beside its input and its output, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_working_memory, (rows,))
+
+
+def _working_memory(rows: int) -> float:
+    score = scorers()["churn"]
+    score(customers(CHUNK_ROWS))  # the interpreter's own memory is there before, whatever the rows
+    matrix = np.ones((rows, 10), np.float32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scores = score(matrix)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    output = sum(column.nbytes for column in scores) / 1024  # type: ignore[attr-defined]
+    # Below a megabyte, what is measured is the allocator's pages.
+    return max(float(peak - before - output) / 1024, 1.0)
