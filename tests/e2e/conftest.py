@@ -1,0 +1,95 @@
+"""`make run` as a user starts it, on a free port, ended with Ctrl-C's signal."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 120
+
+
+@dataclass
+class Running:
+    """A started service: its process, what it has printed, and its address."""
+
+    process: subprocess.Popen[str]
+    port: int
+    output: Path
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/loyalty/v1"
+
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    def post(self, path: str, body: Any) -> requests.Response:
+        return requests.post(self.base + path, json=body, timeout=30)
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.base + path, timeout=30)
+
+    def wait_until_printed(self, pattern: str) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while not re.search(pattern, self.printed()):
+            assert self.process.poll() is None, self.printed()
+            assert time.monotonic() < give_up_at, f"not printed: {pattern}\n{self.printed()}"
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        """What Ctrl-C does: the signal goes to every process of the terminal's group."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """What `make run` serves from, in a folder of the test's own: its files may be changed there."""
+    for name in ("functions", "layers", "local", "training"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "template.yaml", folder)
+    return folder
+
+
+def start(folder: Path, port: int) -> Running:
+    output = folder / "output.txt"
+    with output.open("w") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "--port", str(port)],
+            cwd=folder,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
+        )
+    return Running(process, port, output)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    service = start(copy_of_the_project(tmp_path_factory.mktemp("project")), free_port())
+    try:
+        service.wait_until_printed("Ctrl-C ends it all")
+        yield service
+    finally:
+        service.stop()

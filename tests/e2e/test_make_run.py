@@ -1,0 +1,105 @@
+"""The service over HTTP as its users meet it: real customers, real answers, reload, Ctrl-C."""
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.conftest import REPOSITORY, Running, copy_of_the_project, free_port, start
+
+
+def test_it_prints_the_address_a_working_curl_and_that_the_models_are_placeholders(running: Running) -> None:
+    printed = running.printed()
+    assert running.base in printed
+    assert "2,469 real customers" in printed
+    assert "PLACEHOLDERS" in printed
+    found = re.search(r"^ +(curl .*)$", printed, re.MULTILINE)
+    assert found
+    answer = subprocess.run(shlex.split(found[1]), capture_output=True, check=True, timeout=30).stdout
+    body = json.loads(answer)
+    assert (body["customer_id"], body["type"], body["mock"]) == ("1", "churn", False)
+    assert body["model"]["placeholder"] is True
+    assert body["features_as_of"] == "2018-01-02T00:00:00Z"
+
+
+@pytest.mark.parametrize("prediction_type", ["churn", "nbo", "rfm"])
+def test_real_customers_get_different_answers(running: Running, prediction_type: str) -> None:
+    ids = [str(number) for number in range(1, 101)]
+    batch = running.post("/ml/predict/batch/", {"customer_ids": ids, "type": prediction_type}).json()
+    assert (batch["total"], batch["successful"] + batch["failed"], batch["mock"]) == (100, 100, False)
+    assert batch["successful"] > 90, "of the ids 1 to 2,500 a few are no household"
+    answers = {json.dumps({**result["result"], "customer_id": ""}) for result in batch["results"]}
+    assert len(answers) > 0.9 * batch["successful"]
+    single = running.post("/ml/predict", {"customer_id": ids[6], "type": prediction_type}).json()
+    assert {"customer_id": ids[6], "result": single["result"]} in batch["results"]
+
+
+def test_status_and_health(running: Running) -> None:
+    status = running.get("/config/ml/status/").json()
+    assert status["features"] == {"as_of": "2018-01-02T00:00:00Z", "customers": 2469}
+    assert all(model["loaded"] for model in status["models"].values())
+    assert running.get("/health").json() == {"status": "ok"}
+
+
+def test_errors_reach_the_caller_and_the_next_request_works(running: Running) -> None:
+    refused = requests.post(f"{running.base}/ml/predict", data=b"\xff\xfe", timeout=30)
+    assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_JSON")
+    refused = requests.post(f"{running.base}/ml/predict/batch", data="{" + " " * 11_000_000, timeout=30)
+    assert refused.status_code == 413
+    assert running.get("/no/such/route").status_code == 404
+    assert running.get("/ml/predict").status_code == 404, "the gateway knows a route by its method too"
+    unknown = running.post("/ml/predict", {"customer_id": "nobody"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "CUSTOMER_NOT_FOUND")
+    assert unknown.headers["X-Correlation-Id"]
+    assert running.post("/ml/predict", {"customer_id": "1"}).status_code == 200
+
+
+def test_requests_at_once_do_not_mix(running: Running) -> None:
+    ids = [str(number) for number in range(1, 60)]
+
+    def ask(customer_id: str) -> tuple[str, str]:
+        body = running.post("/ml/predict", {"customer_id": customer_id, "type": "rfm"}).json()
+        return customer_id, body.get("customer_id", customer_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(asked == answered for asked, answered in pool.map(ask, ids))
+
+
+def test_it_listens_on_the_loopback_interface_only(running: Running) -> None:
+    with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.2", running.port), timeout=5):
+        pass
+
+
+def test_changed_code_is_reloaded_and_the_data_stays(tmp_path: Path) -> None:
+    service = start(copy_of_the_project(tmp_path), free_port())
+    try:
+        service.wait_until_printed("Ctrl-C ends it all")
+        app = tmp_path / "functions" / "predict" / "app.py"
+        app.write_text(app.read_text().replace('{"status": "ok"}', '{"status": "changed"}'))
+        service.wait_until_printed("Code changed: reloaded")
+        assert service.get("/health").json() == {"status": "changed"}
+        assert service.post("/ml/predict", {"customer_id": "1"}).status_code == 200
+    finally:
+        code = service.stop()
+    assert code == 0
+    assert service.printed().endswith("Stopped.\n")
+    assert "Traceback" not in service.printed()
+    with pytest.raises(requests.ConnectionError):
+        service.get("/health")
+
+
+def test_a_taken_port_is_one_sentence(running: Running) -> None:
+    again = subprocess.run(
+        [sys.executable, "-m", "local", "--port", str(running.port)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert again.returncode != 0
+    assert again.stderr.count("\n") == 1
+    assert f"Port {running.port} cannot be used" in again.stderr
