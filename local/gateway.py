@@ -48,8 +48,8 @@ class Gateway:
     """A WSGI application over the functions' handlers."""
 
     def __init__(self, routes: Iterable[Route], handlers: Mapping[str, Handler]) -> None:
-        # As in API Gateway, the more specific route wins: no variable before some, long before short.
-        by_specificity = sorted(routes, key=lambda route: ("{" in route.path, -len(route.path)))
+        # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
+        by_specificity = sorted(routes, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
         self._routes = [(route, path_pattern(route.path)) for route in by_specificity]
         self._handlers = handlers
         # A Lambda instance has one request at a time, and the functions count on it. Here they share a process.

@@ -29,6 +29,20 @@ def test_it_prints_the_address_a_working_curl_and_that_the_models_are_placeholde
     assert body["features_as_of"] == "2018-01-02T00:00:00Z"
 
 
+def test_the_readmes_first_curl_gives_the_readmes_answer(running: Running) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    shown = re.search(r"^(curl .*)\n```\n\n```json\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    assert shown
+    command = shown[1].replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+    given = json.loads(subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=30).stdout)
+    expected = json.loads(shown[2])
+    probability = expected["result"].pop("churn_probability")
+    assert given["result"].pop("churn_probability") == pytest.approx(probability, abs=1e-5), (
+        "another processor may round"
+    )
+    assert given == expected
+
+
 @pytest.mark.parametrize("prediction_type", ["churn", "nbo", "rfm"])
 def test_real_customers_get_different_answers(running: Running, prediction_type: str) -> None:
     ids = [str(number) for number in range(1, 101)]
