@@ -31,9 +31,8 @@ def run(*arguments: str) -> str:
 
 
 def test_the_scoring_tests_pass_on_tflite_runtime() -> None:
-    report = run(
-        "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "tests/unit/test_scoring.py", "tests/unit/test_rfm.py"
-    )  # fmt: skip
+    options = ("-q", "-o", "addopts=", "-p", "no:cacheprovider")
+    report = run("-m", "pytest", *options, "tests/unit/test_scoring.py", "tests/unit/test_rfm.py")
     assert " passed" in report
     assert "skipped" not in report
 

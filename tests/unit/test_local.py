@@ -1,4 +1,4 @@
-"""The local stack's part of API Gateway and CloudFormation: events as AWS sends them, routes as the template has them."""
+"""The local stack's part of API Gateway and CloudFormation: events as AWS sends them, routes as in the template."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ def gateway(*routes: str) -> Client:
     def echo(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
 
-    parsed = [Route(*route.split(" "), "Echo") for route in routes]
-    return Client(Gateway(parsed, {"Echo": echo}), use_cookies=False)
+    parsed = [route.split(" ") for route in routes]
+    return Client(Gateway([Route(method, path, "Echo") for method, path in parsed], {"Echo": echo}), use_cookies=False)
 
 
 def test_an_event_is_what_api_gateway_sends() -> None:
