@@ -31,7 +31,7 @@ def test_it_prints_the_address_a_working_curl_and_that_the_models_are_placeholde
 
 def test_the_readmes_first_curl_gives_the_readmes_answer(running: Running) -> None:
     readme = (REPOSITORY / "README.md").read_text()
-    shown = re.search(r"^(curl .*)\n```\n\n```json\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^(curl [^\n]*)\n```\n\n```json\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
     assert shown
     command = shown[1].replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
     given = json.loads(subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=30).stdout)
