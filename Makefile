@@ -50,6 +50,7 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade -c requirements/test.txt --extra local --extra build pyproject.toml -o requirements/run.txt
 	$(LOCK) --upgrade -c requirements/test.txt --extra scoring-test --extra build pyproject.toml -o requirements/scoring-test.txt
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
+	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
 	$(LOCK) --upgrade --no-deps requirements/demo-data.in -o requirements/demo-data.txt
 
 .venv/run.stamp: requirements/run.txt requirements/demo-data.txt pyproject.toml

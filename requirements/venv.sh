@@ -4,6 +4,10 @@
 set -eu
 venv=$1 python=$2
 shift 2
+install() {
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$@"
+}
+
 if [ ! -x "$python" ]; then
   echo "venv.sh: there is no Python at '$python': see requirements/python.sh." >&2
   exit 1
@@ -22,13 +26,12 @@ if [ "$("$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != 
   fi
   rm -rf "$venv"
   "$python" -m venv "$venv"
+  install "$(dirname "$0")/pip.txt"
 fi
 for lock in "$@"; do
+  echo "Installing ${lock%:no-deps} into $venv ..."
   case $lock in
-    *:no-deps) options=--no-deps lock=${lock%:no-deps} ;;
-    *) options= ;;
+    *:no-deps) install "${lock%:no-deps}" --no-deps ;;
+    *) install "$lock" ;;
   esac
-  echo "Installing $lock into $venv ..."
-  # shellcheck disable=SC2086
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes $options -r "$lock"
 done
