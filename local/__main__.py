@@ -13,7 +13,8 @@ import boto3
 import watchfiles
 
 from local import demo_customers, stores, template
-from local.server import serve
+from local.server import LOG, serve
+from loyalty_ml.manifest import Refused
 from training.publish import publish
 
 SAMPLE_MODELS = Path("local/sample_models")
@@ -41,6 +42,7 @@ def main() -> None:
 def _run(port: int, models: Path) -> None:
     logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
+    LOG.unlink(missing_ok=True)
     print("Computing the features of the demo's households from their transactions ...", flush=True)
     demo_customers.write_features(FEATURES)
     moto = stores.start_moto()
@@ -48,7 +50,10 @@ def _run(port: int, models: Path) -> None:
         aws = stores.aws_environment(moto)
         os.environ.update(aws)
         physical_ids = stores.create(template.stores(template.load()))
-        publish(boto3.client("s3"), physical_ids["ModelBucket"], models)
+        try:
+            publish(boto3.client("s3"), physical_ids["ModelBucket"], models)
+        except (Refused, FileNotFoundError) as error:
+            sys.exit(f"The models in {models}/ cannot be served: {error}")
         stores.load_customers(
             FEATURES, demo_customers.AS_OF, physical_ids["CustomersTable"], physical_ids["DataBucket"]
         )

@@ -30,8 +30,10 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     os.environ.setdefault("MODEL_CACHE", str(LOG.parent / "model-cache"))
     LOG.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stdout
-    # What a function prints goes to CloudWatch; here it goes to a file, before the functions' loggers take stdout.
+    # What a function prints goes to CloudWatch; here it goes to a file, the interpreter's own notes included.
     sys.stdout = LOG.open("a", buffering=1)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(sys.stdout.fileno(), 2)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     handlers = {}
     for name, function in template.functions(described).items():

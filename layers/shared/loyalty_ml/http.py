@@ -118,11 +118,13 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
 
 def read_body(event: Event, model: type[RequestT]) -> RequestT:
     """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
-    body: str | bytes = event.get("body") or ""
+    text: str = event.get("body") or ""
+    try:
+        body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
+    except UnicodeEncodeError as error:
+        raise errors.InvalidJson("The body is not valid Unicode text.") from error
     if len(body) > MAX_BODY_BYTES:
         raise errors.PayloadTooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes: send fewer customers in a request.")
-    if event.get("isBase64Encoded"):
-        body = base64.b64decode(body)
     if not body:
         raise errors.InvalidJson("The request has no body: send a JSON object.")
     try:
@@ -137,8 +139,6 @@ def _request_error(error: ValidationError) -> errors.RequestError:
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     for field, kind, message in problems:
-        if kind == "string_unicode":
-            return errors.InvalidJson("The body is not valid Unicode text.")
         if kind == "json_invalid":
             return errors.InvalidJson(f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}.")
         if (field, kind) == ("customer_ids", "too_long"):
