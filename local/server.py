@@ -3,9 +3,11 @@
 import importlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +26,7 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     """
     # Nothing here needs saving, and Ctrl-C reaches this process twice: from the terminal and from the one above.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     described = template.load()
     os.environ.update(aws)
     os.environ.update(template.environment(described, physical_ids))
@@ -43,6 +46,14 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
     server.run()
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed could not say so, and its port would stay taken."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _banner(port: int, models: str) -> str:

@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,6 +108,36 @@ def test_changed_code_is_reloaded_and_the_data_stays(tmp_path: Path) -> None:
     assert "Traceback" not in service.printed()
     with pytest.raises(requests.ConnectionError):
         service.get("/health")
+
+
+def test_nothing_is_left_when_the_process_is_killed(tmp_path: Path) -> None:
+    service = start(copy_of_the_project(tmp_path), free_port())
+    service.wait_until_printed("Ctrl-C ends it all")
+    service.process.kill()
+    service.process.wait(timeout=20)
+    give_up_at = time.monotonic() + 20
+    while True:
+        try:
+            service.get("/health")
+        except requests.ConnectionError:
+            return
+        assert time.monotonic() < give_up_at, "the server outlives the process that started it"
+        time.sleep(0.1)
+
+
+def test_code_that_does_not_load_is_reported_and_mended_by_the_next_change(tmp_path: Path) -> None:
+    service = start(copy_of_the_project(tmp_path), free_port())
+    try:
+        service.wait_until_printed("Ctrl-C ends it all")
+        app = tmp_path / "functions" / "batch" / "app.py"
+        good = app.read_text()
+        app.write_text(good + "def broken(\n")
+        service.wait_until_printed("SyntaxError")
+        app.write_text(good)
+        service.wait_until_printed("Code changed: reloaded")
+        assert service.post("/ml/predict/batch", {"customer_ids": ["1"]}).status_code == 200
+    finally:
+        service.stop()
 
 
 def test_a_taken_port_is_one_sentence(running: Running) -> None:
