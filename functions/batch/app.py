@@ -14,7 +14,7 @@ app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
     summary="Predict for up to a hundred customers; one that fails does not stop the others",
     responses=http.responses(BatchAnswer, *http.BATCH_ERRORS),
 )
-@http.answers(app)
+@http.json_route(app)
 def predict_batch(request: BatchRequest) -> BatchAnswer:
     return batch_answer(request.customer_ids, runtime.predict(request.type, request.customer_ids))
 

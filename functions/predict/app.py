@@ -21,7 +21,7 @@ app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 @app.post(
     "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
 )
-@http.answers(app)
+@http.json_route(app)
 def predict(request: PredictRequest) -> SingleAnswer:
     return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
 
@@ -31,7 +31,7 @@ def predict(request: PredictRequest) -> SingleAnswer:
     summary="Predict for one customer or for up to a hundred, by which form the body has",
     responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
 )
-@http.answers(app)
+@http.json_route(app)
 def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
     if request.customer_id is not None:
         return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
@@ -42,13 +42,13 @@ def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | Batch
 @app.get(
     "/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer)
 )
-@http.answers(app)
+@http.json_route(app)
 def status() -> StatusAnswer:
     return status_answer(runtime.settings().ml_mock_mode, runtime.model_store().current(), runtime.read_snapshot_card)
 
 
 @app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
-@http.answers(app)
+@http.json_route(app)
 def health() -> HealthAnswer:
     return {"status": "ok"}
 

@@ -296,6 +296,17 @@ def test_a_request_writes_one_line_of_metrics_and_no_customer_data(
         assert secret not in line
 
 
+def test_a_missing_variable_is_named_in_the_log_and_the_environment_is_not_shown(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("CUSTOMERS_TABLE")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "secret-in-the-environment")
+    assert_error(service.predict("good"), 500, "INTERNAL", "test-correlation-id")
+    assert "CUSTOMERS_TABLE" in caplog.text
+    assert "secret-in-the-environment" not in caplog.text
+    assert "input_value" not in caplog.text
+
+
 def test_a_bug_answers_500_without_a_trace_and_with_the_correlation_id(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,9 +28,6 @@ from training.placeholder_data import generate_customers
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE_SET = REPOSITORY / "local" / "sample_models"
 
-# One worker, so that the models are trained once.
-pytestmark = pytest.mark.xdist_group("create_ml_models")
-
 
 class Served(NamedTuple):
     card: Card

@@ -3,11 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
-# One build for all of them, also where pytest-xdist deals tests out by group.
-pytestmark = pytest.mark.xdist_group("sam-build")
-
 AMAZON_LINUX_2023_GLIBC = (2, 34)
 LAYERS_LIMIT_BYTES = 250 * 1024 * 1024
 

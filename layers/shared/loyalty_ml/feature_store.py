@@ -33,7 +33,6 @@ _TRANSIENT_CODES = {
     "RequestLimitExceeded",
     "InternalServerError",
     "ServiceUnavailable",
-    "TransactionInProgressException",
 }
 
 Item = Mapping[str, Mapping[str, Any]]

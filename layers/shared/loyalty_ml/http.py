@@ -67,7 +67,7 @@ SINGLE_ERRORS = (*_PREDICTION_ERRORS, errors.CustomerNotFound, errors.MissingFea
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
-def answers(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
     """Makes a function of a request model (or of nothing) into a route of `app` that reads and writes JSON.
 
     The function keeps its signature for the OpenAPI document. Done here rather than by the resolver's own validation,

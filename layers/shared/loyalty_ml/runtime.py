@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 class Settings(BaseModel):
     """The environment variables of the functions; template.yaml sets them."""
+
+    # A missing variable is logged, and what stands beside it in the environment is nobody's business.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     model_bucket: str = Field(alias="MODEL_BUCKET", min_length=1)
     data_bucket: str = Field(alias="DATA_BUCKET", min_length=1)
