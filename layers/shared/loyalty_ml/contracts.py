@@ -45,6 +45,10 @@ class BatchRequest(_Request):
 class PredictOrBatchRequest(_Request):
     """One customer by `customer_id`, or up to a hundred by `customer_ids`: exactly one of the two."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["customer_id"]}, {"required": ["customer_ids"]}]}
+    )
+
     customer_id: CustomerId | None = None
     customer_ids: CustomerIds | None = None
     type: Type = "churn"
