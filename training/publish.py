@@ -1,14 +1,50 @@
-"""A model set from a folder into the model bucket: immutable files, then one conditional write of the manifest."""
+"""python -m training.publish: a model set from a folder into the model bucket, where the functions find it.
 
+The immutable files go first, then one conditional write of the manifest makes the set the active one.
+"""
+
+import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.manifest import MANIFEST_KEY, Manifest, card_key, check_content, model_key, parse_card, parse_manifest
+from loyalty_ml.manifest import (
+    MANIFEST_KEY,
+    Manifest,
+    Refused,
+    card_key,
+    check_content,
+    model_key,
+    parse_card,
+    parse_manifest,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _arguments(arguments)
+    try:
+        manifest = publish(boto3.client("s3"), options.bucket, options.models)
+    except KeyboardInterrupt:
+        return _fail(f"stopped; the active set in {options.bucket} is a whole one, the old or the new.", 130)
+    except FileNotFoundError as error:
+        return _fail(f"there is no {error.filename}: train a model set first, or name its folder with --models.")
+    except (Refused, PublishConflict) as error:
+        return _fail(str(error))
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        return _fail(f"S3 answered {code} for {options.bucket}: check the bucket's name and your permissions.")
+    except BotoCoreError as error:
+        return _fail(f"S3 could not be asked ({error}): check your credentials, region and network.")
+    for name, active in sorted(manifest.models.items()):
+        print(f"{name} {active.version}")
+    print(f"This set is now the active one in {options.bucket}; the functions take it up within a minute.")
+    return 0
 
 
 class PublishConflict(Exception):
@@ -64,3 +100,25 @@ def _etag(s3: "S3Client", bucket: str) -> str | None:
         if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
             return None
         raise
+
+
+def _fail(sentence: str, code: int = 1) -> int:
+    print(f"publish: {sentence}", file=sys.stderr)
+    return code
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.publish",
+        description="Publishes a model set: uploads its models and cards, then makes it the active one in one write. "
+        "Versions are immutable, so what is uploaded already is left as it is.",
+    )
+    parser.add_argument("--bucket", required=True, help="the model bucket, ModelBucketName among the stack's outputs")
+    parser.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR", help="the set's folder (default: models)"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

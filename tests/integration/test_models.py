@@ -14,7 +14,6 @@ from loyalty_ml.model_store import REFRESH_SECONDS, ModelStore
 from tests import sample_set
 from tests.integration.conftest import Service, forget_the_process
 from tests.integration.test_api import assert_error
-from training.publish import PublishConflict, publish
 
 CUTS = {"version": "2018", "recency": [1, 2, 3, 4], "frequency": [9, 8, 7, 6], "monetary": [9, 8, 7, 6]}
 
@@ -258,15 +257,3 @@ def test_a_model_set_brings_its_own_catalogue_and_thresholds(service: Service) -
     put_manifest(service, models)
     assert {offer["category"] for offer in service.predict("good", "nbo").body["result"]["offers"]} == {"own"}
     assert service.predict("good").body["result"]["churn_risk"] == "high"
-
-
-def test_of_two_publishers_one_wins_and_the_other_is_told(service: Service) -> None:
-    def publish_in_between(**_: Any) -> None:
-        service.s3.meta.events.unregister("before-call.s3.PutObject", publish_in_between)
-        put_manifest(service, {}, created="2030-01-01T00:00:00Z")
-
-    service.s3.meta.events.register("before-call.s3.PutObject", publish_in_between)
-    with pytest.raises(PublishConflict, match="published meanwhile"):
-        publish(service.s3, service.model_bucket, sample_set.FOLDER)
-    active = json.loads(service.s3.get_object(Bucket=service.model_bucket, Key=MANIFEST_KEY)["Body"].read())
-    assert active["created"] == "2030-01-01T00:00:00Z"
