@@ -18,6 +18,9 @@ from local.gateway import Gateway
 
 LOG = Path("build/local/functions.log")
 
+FOR_OTHER_TOOLS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""What leads boto3 and the AWS CLI to the local stores, whose credentials open nothing else."""
+
 
 def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], models: str) -> None:
     """Serves the routes of template.yaml on the loopback interface until interrupted.
@@ -62,6 +65,7 @@ def _banner(port: int, models: str) -> str:
     from loyalty_ml.http import BASE_PATH  # noqa: PLC0415
 
     base = f"http://127.0.0.1:{port}{BASE_PATH}"
+    settings = runtime.settings()
     card = runtime.read_snapshot_card()
     customers = f"{card.customers:,} real customers, features as of {card.as_of:%Y-%m-%d}" if card else "no customers"
     current = runtime.model_store().current()
@@ -77,6 +81,10 @@ def _banner(port: int, models: str) -> str:
             *[f"Not served: {problem}" for problem in current.problems.values()],
             "",
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
+            "",
+            "S3 and DynamoDB for your own tools:",
+            f"  export {' '.join(f'{name}={os.environ[name]}' for name in FOR_OTHER_TOOLS)}",
+            f"  models {settings.model_bucket}, data {settings.data_bucket}, customers {settings.customers_table}",
             "",
             f"The functions log to {LOG}. Changed code is reloaded. Ctrl-C ends it all.",
         ]

@@ -137,7 +137,7 @@ def _report(directory: Path, models: list[TrainedModel]) -> None:
         print(f"{path}  {len(model) / 1000:.1f} kB  {metric} {value:.3f} on held-out generated customers")
     print(
         "These are PLACEHOLDERS, trained on generated data: they show the service at work and say nothing about your\n"
-        "customers. For real models run: python -m training.train_models_from_dwh"
+        "customers. Train on your own before you act on an answer."
     )
 
 
