@@ -74,7 +74,6 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = create(directory)
     assert command.returncode == 0, command.stderr
     assert "PLACEHOLDERS" in command.stdout
-    assert "PLACEHOLDERS" in command.stdout
     for name in ("churn", "nbo"):
         assert f"{name}.tflite" in command.stdout
     return directory
