@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import Result, alternate
 from loyalty_ml import tflite
 from loyalty_ml.manifest import Thresholds
-from loyalty_ml.scoring import CHUNK_ROWS, score_churn, score_offers
+from loyalty_ml.scoring import CHUNK_ROWS, ChurnScores, OfferScores, score_churn, score_offers
 from tests import sample_set
 
 ROWS = 1_000_000
@@ -38,7 +39,7 @@ def run() -> Iterator[Result]:
     )
 
 
-def scorers() -> dict[str, Callable[[NDArray[np.float32]], object]]:
+def scorers() -> dict[str, Callable[[NDArray[np.float32]], ChurnScores | OfferScores]]:
     models = sample_set.model_set().loaded
     return {
         "churn": lambda matrix: score_churn(matrix, models["churn"].network, Thresholds()),
@@ -54,7 +55,7 @@ def raw_interpreter(model: bytes, size: int, matrix: NDArray[np.float32], output
     """The interpreter as its documentation calls it, in chunks that divide the rows up to a last short one."""
     whole = len(matrix) // size * size
 
-    def make(rows: int) -> tuple[object, int, int]:
+    def make(rows: int) -> tuple[Any, int, int]:
         interpreter = tflite.Interpreter(model_content=model, num_threads=1)
         place = interpreter.get_input_details()[0]["index"]
         interpreter.resize_tensor_input(place, [rows, matrix.shape[1]])
@@ -69,9 +70,9 @@ def raw_interpreter(model: bytes, size: int, matrix: NDArray[np.float32], output
         answers = np.empty((len(matrix), outputs), np.float32)
         for (interpreter, place, result), starts, rows in loops:
             for start in starts:
-                interpreter.set_tensor(place, matrix[start : start + rows])  # type: ignore[attr-defined]
-                interpreter.invoke()  # type: ignore[attr-defined]
-                answers[start : start + rows] = interpreter.get_tensor(result)  # type: ignore[attr-defined]
+                interpreter.set_tensor(place, matrix[start : start + rows])
+                interpreter.invoke()
+                answers[start : start + rows] = interpreter.get_tensor(result)
         return answers
 
     return call
@@ -90,6 +91,6 @@ def _working_memory(rows: int) -> float:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scores = score(matrix)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    output = sum(column.nbytes for column in scores) / 1024  # type: ignore[attr-defined]
+    output = sum(column.nbytes for column in scores) / 1024
     # Below a megabyte, what is measured is the allocator's pages.
     return max(float(peak - before - output) / 1024, 1.0)

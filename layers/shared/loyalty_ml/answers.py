@@ -38,8 +38,8 @@ def _nbo_results(customer_ids: Sequence[str], scores: OfferScores, catalogue: Se
     described: list[Any] = [offer.model_dump() for offer in catalogue]
     best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
     results: list[NboResult] = []
-    for customer_id, probabilities, order in zip(
-        customer_ids, scores.probabilities.tolist(), best_first.tolist(), strict=True
+    for customer_id, probabilities, best, order in zip(
+        customer_ids, scores.probabilities.tolist(), scores.best.tolist(), best_first.tolist(), strict=True
     ):
         offers: list[OfferProbability] = []
         for offer_id in order:
@@ -49,8 +49,8 @@ def _nbo_results(customer_ids: Sequence[str], scores: OfferScores, catalogue: Se
         results.append(
             {
                 "customer_id": customer_id,
-                "recommended_offer": order[0],
-                "confidence": probabilities[order[0]],
+                "recommended_offer": best,
+                "confidence": probabilities[best],
                 "offer_scores": probabilities,
                 "offers": offers,
                 "top_offer": offers[0],
