@@ -1,7 +1,6 @@
 """The functions' own handlers, called with API Gateway events; models and customers from memory, warm."""
 
 import contextlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import numpy as np
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from pydantic import BaseModel, Field
 
+from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
 from functions.batch import app as batch_function
 from functions.predict import app as predict_function
@@ -21,9 +21,7 @@ from loyalty_ml import runtime
 from loyalty_ml.contracts import PredictionType
 from loyalty_ml.feature_store import AS_OF, FeatureStore
 from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.model_store import ModelStore
 
-SAMPLE_MODELS = Path("local/sample_models")
 MICROSECONDS = 1e6
 CUSTOMERS = 100
 TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")
@@ -65,18 +63,11 @@ class MemoryTable:
         return {"Responses": {table: items}, "UnprocessedKeys": {}}
 
 
-class FolderBucket:
-    """An S3 client over the sample models."""
-
-    def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO((SAMPLE_MODELS / Key.removeprefix("models/")).read_bytes()), "ETag": "one"}
-
-
 @contextlib.contextmanager
 def memory_service() -> Iterator[None]:
     """The functions' wiring with both clients replaced, and all else as it runs on Lambda."""
     os.environ.update(MODEL_BUCKET="bench", DATA_BUCKET="bench", CUSTOMERS_TABLE="bench")
-    models = ModelStore(FolderBucket(), "bench", Path("build/bench-models"))  # type: ignore[arg-type]
+    models = sample_models.model_store()
     features = FeatureStore(MemoryTable(CUSTOMERS), "bench")  # type: ignore[arg-type]
     kept = runtime.model_store, runtime.feature_store
     runtime.model_store, runtime.feature_store = lambda: models, lambda: features  # type: ignore[assignment]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
 from loyalty_ml import tflite
 from loyalty_ml.manifest import Thresholds
 from loyalty_ml.scoring import CHUNK_ROWS, ChurnScores, OfferScores, score_churn, score_offers
-from tests import sample_set
 
 ROWS = 1_000_000
 CHUNK_SIZES = (1024, 2048, 4096, 8192, 16384)
@@ -23,11 +23,13 @@ PEAK_ROWS = 4
 def run() -> Iterator[Result]:
     """scoring.*: time against the raw interpreter in its best chunk size; scoring.memory: as the rows grow."""
     matrix = customers(ROWS)
-    models = sample_set.model_set().loaded
+    models = sample_models.model_store().current().loaded
     for name, score in scorers().items():
         card = models[name].card
-        active = sample_set.file_of(f"models/{name}/{card.version}/{name}.tflite").read_bytes()
-        raws = {size: raw_interpreter(active, size, matrix, card.outputs) for size in CHUNK_SIZES}
+        raws = {
+            size: raw_interpreter(sample_models.model_bytes(models[name]), size, matrix, card.outputs)
+            for size in CHUNK_SIZES
+        }
         times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
         best = min(times, key=lambda size: times[size])
         ours, theirs = alternate(partial(score, matrix), raws[best], rounds=15)
@@ -40,7 +42,7 @@ def run() -> Iterator[Result]:
 
 
 def scorers() -> dict[str, Callable[[NDArray[np.float32]], ChurnScores | OfferScores]]:
-    models = sample_set.model_set().loaded
+    models = sample_models.model_store().current().loaded
     return {
         "churn": lambda matrix: score_churn(matrix, models["churn"].network, Thresholds()),
         "nbo": lambda matrix: score_offers(matrix, models["nbo"].network),
