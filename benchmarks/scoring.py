@@ -26,10 +26,8 @@ def run() -> Iterator[Result]:
     models = sample_models.model_store().current().loaded
     for name, score in scorers().items():
         card = models[name].card
-        raws = {
-            size: raw_interpreter(sample_models.model_bytes(models[name]), size, matrix, card.outputs)
-            for size in CHUNK_SIZES
-        }
+        model = sample_models.model_bytes(models[name])
+        raws = {size: raw_interpreter(model, size, matrix, card.outputs) for size in CHUNK_SIZES}
         times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
         best = min(times, key=lambda size: times[size])
         ours, theirs = alternate(partial(score, matrix), raws[best], rounds=15)
