@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -34,16 +33,13 @@ def start_moto() -> ThreadedMotoServer:
 
 
 def aws_environment(server: ThreadedMotoServer) -> dict[str, str]:
-    """What points boto3 at that server, and nowhere else: no real account is ever reached from here."""
+    """The variables that point boto3 at that server."""
     host, port = server.get_host_and_port()
     return {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
 
 

@@ -19,6 +19,14 @@ import requests
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 120
 
+A_USERS_OWN_AWS = {
+    "AWS_PROFILE": "production",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9",
+}
+"""What a shell may have set; nothing of it may matter to the local service."""
+
 
 @dataclass
 class Running:
@@ -80,7 +88,7 @@ def start(folder: Path, port: int) -> Running:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
+            env={**os.environ, **A_USERS_OWN_AWS, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
         )
     return Running(process, port, output)
 

@@ -40,9 +40,9 @@ def settings() -> Settings:
 
 @cache
 def s3() -> "S3Client":
-    return boto3.client(
-        "s3", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-    )
+    # Every half minute one request waits for a look at the manifest: where S3 hangs, it must not hang long.
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    return boto3.client("s3", config=config)
 
 
 @cache
