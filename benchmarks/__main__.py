@@ -10,7 +10,6 @@ from pathlib import Path
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 from benchmarks import predict, scoring
 
