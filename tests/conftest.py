@@ -1,5 +1,10 @@
-"""What the template gives every function: Powertools reads these when it is first imported."""
+"""What every function gets from the template, and nothing of the AWS settings of whoever runs the tests."""
 
 import os
 
+import local
+
+assert local.__doc__, "imported for what it does: it takes the user's AWS settings out of the process"
+
+# Powertools reads these when it is first imported.
 os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMESPACE="LoyaltyML")
