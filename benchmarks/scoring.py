@@ -1,7 +1,6 @@
 """The core alone: a million customers through the scoring path, against the bare interpreter on the same matrix."""
 
-import multiprocessing
-import resource
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -79,18 +78,12 @@ def raw_interpreter(model: bytes, size: int, matrix: NDArray[np.float32], output
 
 
 def working_memory(rows: int) -> float:
-    """Peak megabytes that scoring takes beside its input and its output, in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_working_memory, (rows,))
-
-
-def _working_memory(rows: int) -> float:
+    """Peak megabytes that scoring allocates beside its output; the interpreter's tensors are there before."""
     score = scorers()["churn"]
-    score(customers(CHUNK_ROWS))  # the interpreter's own memory is there before, whatever the rows
+    score(customers(CHUNK_ROWS))
     matrix = np.ones((rows, 10), np.float32)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
     scores = score(matrix)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    output = sum(column.nbytes for column in scores) / 1024
-    # Below a megabyte, what is measured is the allocator's pages.
-    return max(float(peak - before - output) / 1024, 1.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return (peak - sum(column.nbytes for column in scores)) / 2**20
