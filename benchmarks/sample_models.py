@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from loyalty_ml.manifest import model_key
+from loyalty_ml.manifest import model_key, path_in
 from loyalty_ml.model_store import LoadedModel, ModelStore
 
 FOLDER = Path("local/sample_models")
@@ -15,7 +15,7 @@ class FolderBucket:
     """An S3 client over the folder."""
 
     def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO((FOLDER / Key.removeprefix("models/")).read_bytes()), "ETag": "one"}
+        return {"Body": io.BytesIO(path_in(FOLDER, Key).read_bytes()), "ETag": "one"}
 
 
 def model_store() -> ModelStore:

@@ -58,8 +58,8 @@ ORDER BY customer_id
 """
 
 
-def write_features(path: Path) -> int:
-    """Writes a row a customer as Parquet, sorted by customer_id; returns how many customers there are.
+def write_features(path: Path) -> None:
+    """Writes a row a customer as Parquet, sorted by customer_id.
 
     The features are those of loyalty_ml.features.DEFAULT_FEATURES as of AS_OF, as float64, and NULL where a customer
     has none: money in dollars, spans in days, engagement in percent of the last 12 weeks with a purchase.
@@ -77,10 +77,6 @@ def write_features(path: Path) -> int:
             },
         )
         features.write_parquet(str(path))
-        (customers,) = connection.sql(
-            "SELECT count(*) FROM read_parquet($path)", params={"path": str(path)}
-        ).fetchall()[0]
-    return int(customers)
 
 
 def _data_folder() -> Path:

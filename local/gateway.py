@@ -38,10 +38,6 @@ class LambdaContext:
     function_version: str = "$LATEST"
     invoked_function_arn: str = "arn:aws:lambda:eu-west-1:000000000000:function:local"
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    started: float = field(default_factory=time.monotonic)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int(25_000 - 1000 * (time.monotonic() - self.started)))
 
 
 class Gateway:

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from tqdm import tqdm
 
 from loyalty_ml.feature_store import AS_OF
-from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard
+from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,14 +46,14 @@ def aws_environment(server: ThreadedMotoServer) -> dict[str, str]:
 def create(stores: Mapping[str, Any]) -> dict[str, str]:
     """Makes the resources of a template and returns their physical ids by logical id."""
     cloudformation = boto3.client("cloudformation")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(stores, default=str))
+    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(stores))
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
 
 
 def load_customers(features: Path, as_of: datetime, table: str, bucket: str) -> None:
     """Loads a Parquet file of features into the table, and into the bucket as the current snapshot."""
-    stamp = as_of.isoformat().replace("+00:00", "Z")
+    stamp = rfc3339(as_of)
     rows = duckdb.read_parquet(str(features))
     names, customers = rows.columns, rows.fetchall()
     dynamodb: DynamoDBClient = boto3.client("dynamodb")

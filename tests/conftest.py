@@ -2,9 +2,7 @@
 
 import os
 
-import local
-
-assert local.__doc__, "imported for what it does: it takes the user's AWS settings out of the process"
+import local  # noqa: F401 (importing it takes the user's AWS settings out of the process)
 
 # Powertools reads these when it is first imported.
 os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMESPACE="LoyaltyML")

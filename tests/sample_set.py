@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loyalty_ml.manifest import Manifest, card_key, model_key, parse_card, parse_manifest
+from loyalty_ml.manifest import Manifest, card_key, model_key, parse_card, parse_manifest, path_in
 from loyalty_ml.model_store import LoadedModel, ModelSet
 from loyalty_ml.tflite import Network
 
@@ -16,7 +16,7 @@ def manifest() -> Manifest:
 
 def file_of(key: str) -> Path:
     """Where an object of the model bucket lies in the folder."""
-    return FOLDER / key.removeprefix("models/")
+    return path_in(FOLDER, key)
 
 
 def model_set() -> ModelSet:

@@ -23,6 +23,7 @@ from loyalty_ml.manifest import (
     Refused,
     card_key,
     model_key,
+    path_in,
 )
 from loyalty_ml.tflite import Network
 
@@ -83,7 +84,7 @@ def model_file(model: bytes) -> ModelFile:
 
 
 def model_path(directory: Path, card: Card) -> Path:
-    return _path(directory, model_key(card.name, card.version))
+    return path_in(directory, model_key(card.name, card.version))
 
 
 def check_writable(directory: Path, names: Iterable[str]) -> None:
@@ -104,19 +105,15 @@ def write_model_set(directory: Path, models: Sequence[TrainedModel], created: da
         described = _json(card)
         model_path(directory, card).parent.mkdir(parents=True, exist_ok=True)
         model_path(directory, card).write_bytes(model)
-        _path(directory, card_key(card.name, card.version)).write_bytes(described)
+        path_in(directory, card_key(card.name, card.version)).write_bytes(described)
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
-    manifest = _path(directory, MANIFEST_KEY)
+    manifest = path_in(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")
     try:
         unfinished.write_bytes(_json(Manifest(created=created, models=active)))
         unfinished.replace(manifest)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _path(directory: Path, key: str) -> Path:
-    return directory / key.removeprefix("models/")
 
 
 def _json(document: Card | Manifest) -> bytes:

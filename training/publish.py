@@ -20,6 +20,7 @@ from loyalty_ml.manifest import (
     model_key,
     parse_card,
     parse_manifest,
+    path_in,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def publish(s3: "S3Client", bucket: str, folder: Path) -> Manifest:
     """
 
     def content(key: str) -> bytes:
-        return (folder / key.removeprefix("models/")).read_bytes()
+        return path_in(folder, key).read_bytes()
 
     text = content(MANIFEST_KEY)
     manifest = parse_manifest(text)

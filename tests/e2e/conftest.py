@@ -80,6 +80,8 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def start(folder: Path, port: int) -> Running:
     output = folder / "output.txt"
+    # The functions must get these from the template, as they would on AWS, not from the tests.
+    without_ours = {name: value for name, value in os.environ.items() if not name.startswith("POWERTOOLS_")}
     with output.open("w") as stdout:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "--port", str(port)],
@@ -88,7 +90,7 @@ def start(folder: Path, port: int) -> Running:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, **A_USERS_OWN_AWS, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
+            env={**without_ours, **A_USERS_OWN_AWS, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
         )
     return Running(process, port, output)
 

@@ -20,6 +20,7 @@ from loyalty_ml.manifest import (
     model_key,
     parse_card,
     parse_manifest,
+    path_in,
 )
 from loyalty_ml.tflite import Network
 from training.model_set import check_answers
@@ -49,7 +50,7 @@ def read(directory: Path) -> ModelSet:
     """As serving reads it: every hash is checked on the way."""
 
     def content(key: str) -> bytes:
-        return (directory / key.removeprefix("models/")).read_bytes()
+        return path_in(directory, key).read_bytes()
 
     def served(name: str) -> Served:
         active = manifest.models[name]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from loyalty_ml.manifest import MANIFEST_KEY, card_key, model_key
+from loyalty_ml.manifest import MANIFEST_KEY, card_key, model_key, path_in
 from tests import sample_set
 from tests.integration.conftest import Service
 from tests.integration.test_models import put_manifest
@@ -44,10 +44,10 @@ def test_a_folder_without_a_whole_set_is_refused_and_the_active_set_stays(
     broken = tmp_path / "broken"
     shutil.copytree(sample_set.FOLDER, broken)
     version = sample_set.manifest().models["churn"].version
-    (broken / model_key("churn", version).removeprefix("models/")).write_bytes(b"cut")
+    path_in(broken, model_key("churn", version)).write_bytes(b"cut")
     assert run(service, broken) == 1
     assert "has 3 bytes" in capsys.readouterr().err
-    (broken / card_key("churn", version).removeprefix("models/")).write_text("{}")
+    path_in(broken, card_key("churn", version)).write_text("{}")
     assert run(service, broken) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert active_set(service) == before

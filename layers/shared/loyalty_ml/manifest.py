@@ -10,6 +10,7 @@ The manifest holds the hash of each card and a card the hash of its model, so on
 import hashlib
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -179,6 +180,11 @@ def card_key(name: str, version: str) -> str:
 
 def model_key(name: str, version: str) -> str:
     return f"models/{name}/{version}/{name}.tflite"
+
+
+def path_in(folder: Path, key: str) -> Path:
+    """Where an object of the bucket lies in a model folder, which stands for what is below `models/`."""
+    return folder / key.removeprefix("models/")
 
 
 def new_version(created: datetime, model: bytes) -> str:

@@ -1,5 +1,6 @@
 """The feature snapshot in S3: which one is current. It is written whole, and this card switched last."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +18,11 @@ class SnapshotCard(BaseModel):
     as_of: AwareDatetime
     customers: int = Field(ge=0)
     parts: tuple[str, ...]
+
+
+def rfc3339(moment: datetime) -> str:
+    """How `features_as_of` is written everywhere, such as 2018-01-02T00:00:00Z; of one form, texts sort as moments."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class SnapshotUnavailable(Exception):

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from loyalty_ml.contracts import FeaturesStatus, MockMode, ModelStatus, StatusAnswer
 from loyalty_ml.manifest import model_key
 from loyalty_ml.model_store import MODEL_OUTPUTS, ModelSet
-from loyalty_ml.snapshot import SnapshotCard, SnapshotUnavailable
+from loyalty_ml.snapshot import SnapshotCard, SnapshotUnavailable, rfc3339
 from loyalty_ml.tflite import RUNTIME_PACKAGE
 
 
@@ -53,4 +53,4 @@ def _features_status(read_snapshot_card: Callable[[], SnapshotCard | None]) -> F
         return {"as_of": None, "customers": None, "message": str(error)}
     if card is None:
         return {"as_of": None, "customers": None, "message": "No feature snapshot has been written yet."}
-    return {"as_of": card.as_of.isoformat().replace("+00:00", "Z"), "customers": card.customers}
+    return {"as_of": rfc3339(card.as_of), "customers": card.customers}
