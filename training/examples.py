@@ -1,0 +1,45 @@
+"""What a model learns from and is measured on: customers as they were at a moment, and what came after it."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """n examples of f features.
+
+    customer_ids:  str (n,), as objects; a customer may be there at several moments.
+    moments:       datetime64[us] (n,), UTC: the moment that the features were computed for; what was known before it.
+    names:         the f features.
+    features:      float64 (n, f), raw values, all finite.
+    happened:      bool (n,): whether the customer churned, or took the offer, after that moment.
+    offers:        int64 (n,), which offer was shown, 0..7; None for churn.
+    purchases:     float64 (n, 3) for BG/NBD: repeat purchase days, days from the first purchase to the last, and days
+                   from the first purchase to the moment; None where the warehouse has no transactions.
+    horizon_days:  how long after the moment `happened` looked; None where the warehouse does not say.
+    left_out:      rows of the warehouse that are no example, by reason.
+    """
+
+    customer_ids: NDArray[np.object_]
+    moments: NDArray[np.datetime64]
+    names: tuple[str, ...]
+    features: NDArray[np.float64]
+    happened: NDArray[np.bool_]
+    offers: NDArray[np.int64] | None
+    purchases: NDArray[np.float64] | None
+    horizon_days: float | None
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+    def where(self, rows: NDArray[np.bool_]) -> Self:
+        """The examples for which rows, bool (n,), is True."""
+        per_row = {"customer_ids", "moments", "features", "happened", "offers", "purchases"}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(
+            **{name: value[rows] if name in per_row and value is not None else value for name, value in values.items()}
+        )
