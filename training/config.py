@@ -71,6 +71,8 @@ class Windows(_Section):
     month_days: int = Field(30, gt=0)
     engagement_weeks: int = Field(12, gt=0)
     churn_days: int = Field(90, gt=0)
+    churn_snapshots: int = Field(2, ge=1, le=100)
+    """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
 
 
 class EvaluationOptions(_Section):
