@@ -54,8 +54,6 @@ CAMPAIGNS = (
     (6, 15),  # one product: a yogurt, a cat food
 )
 
-CHURN_MOMENTS = (AS_OF - timedelta(days=90), AS_OF - timedelta(days=180))
-
 _TRANSACTIONS_SQL = """
 SELECT
     household_id::VARCHAR AS customer_id,
@@ -99,13 +97,13 @@ def build(url: str, say: Callable[[str], None] = lambda _: None) -> None:
     if urlsplit(url).scheme == "duckdb":
         _build_duckdb(url, settings, say)
         return
-    backend = connect(url, settings).backend
-    if backend.name != "postgres":
-        raise Problem(f"The demo warehouse can be made in DuckDB or PostgreSQL, not in {backend.name}.")
-    with duckdb.connect() as source, asking(backend):
-        for name, (sql, parameters) in _sources(settings).items():
-            _copy_to_postgres(source, backend, name, sql, parameters)
-    _derive(Warehouse(backend, settings), say)
+    with connect(url, settings) as warehouse:
+        if warehouse.backend.name != "postgres":
+            raise Problem(f"The demo warehouse can be made in DuckDB or PostgreSQL, not in {warehouse.backend.name}.")
+        with duckdb.connect() as source, asking(warehouse.backend):
+            for name, (sql, parameters) in _sources(settings).items():
+                _copy_to_postgres(source, warehouse.backend, name, sql, parameters)
+        _derive(warehouse, say)
 
 
 def _build_duckdb(url: str, settings: Config, say: Callable[[str], None]) -> None:
@@ -158,10 +156,9 @@ def _derive(warehouse: Warehouse, say: Callable[[str], None]) -> None:
 
     say("Computing the features of 2,469 households, and of each as it was before ...")
     _create(warehouse.backend, tables.features, known(AS_OF).rename(updated_at="moment"))
-    churned = [
-        features.bought_nothing(transactions, moment, timedelta(days=windows.churn_days), known(moment))
-        for moment in CHURN_MOMENTS
-    ]
+    horizon = timedelta(days=windows.churn_days)
+    moments = [AS_OF - horizon * (back + 1) for back in range(windows.churn_snapshots)]
+    churned = [features.bought_nothing(transactions, moment, horizon, known(moment)) for moment in moments]
     _create(warehouse.backend, tables.churn, ibis.union(*churned).rename(churned="happened", snapshot_date="moment"))
     exposures = warehouse.backend.table("campaign_exposures")
     pairs = exposures.select("customer_id", moment=exposures.created_at)

@@ -7,7 +7,7 @@ that what is computed from it is the same code on every warehouse.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import ibis
@@ -26,11 +26,17 @@ Backend = Any
 
 
 class Warehouse:
-    """A connection and the configuration that says where things are in it."""
+    """A connection, closed at the end of its `with`, and the configuration that says where things are in it."""
 
     def __init__(self, backend: Backend, config: Config) -> None:
         self.backend = backend
         self.config = config
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.backend.disconnect()
 
     def transactions(self) -> ir.Table | None:
         """customer_id: string, date: timestamp (UTC), amount: decimal, and transaction, product, service where mapped.
@@ -159,9 +165,7 @@ def connect(url: str, config: Config) -> Warehouse:
     try:
         backend = ibis.connect(url, **({"read_only": True} if scheme == "duckdb" else {}))
     except ImportError as error:
-        raise Problem(
-            f"Ibis cannot speak to {scheme} yet ({error}): pip install 'ibis-framework[{scheme}]'."
-        ) from error
+        raise Problem(f"Ibis lacks its part for {scheme}: pip install 'ibis-framework[{scheme}]'.") from error
     except Exception as error:  # each backend has exceptions of its own
         raise Problem(f"The warehouse cannot be opened: {_redacted(_first_line(error), url)}.") from error
     return Warehouse(backend, config)
