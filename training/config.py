@@ -86,8 +86,9 @@ class Gates(_Section):
     minimum_customers: int = Field(1000, ge=10)
     minimum_positives: int = Field(100, ge=1)
     auc_ceiling: float = Field(0.95, gt=0.5, le=1)
+    suspicious_feature_auc: float = Field(0.9, gt=0.5, le=1)
     single_feature_margin: float = Field(0.005, ge=0)
-    """Leakage is suspected where one feature alone comes this near the model's AUC, and that AUC is over 0.9."""
+    """Leakage is suspected where one feature alone reaches the former, and comes this near the model's AUC."""
     auc_below_baselines: float = Field(0.005, ge=0)
     auc_over_bg_nbd: float = 0.01
     log_loss_under_bg_nbd: float = 0.01

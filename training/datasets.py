@@ -54,6 +54,11 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
 
 
+def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
+    """The columns as float64 (n, len(names)), NaN for NULL. Raises Problem."""
+    return _matrix(warehouse.rows(table.select(*names)), names)
+
+
 def churn_examples(warehouse: Warehouse) -> Examples:
     """From the churn table; where there is none, from transactions: who bought nothing for windows.churn_days.
 
@@ -154,7 +159,8 @@ def _checked(
     _check_past(f"{name} has rows of", _utc(pc.max(rows["moment"]).as_py()))
     _check_unique(rows, name, key)
     happened = _numpy(rows["happened"]).astype(np.bool_)
-    if happened.all() or not happened.any():
+    # Of offers, those taken may be all that is known: then it is learnt which one was.
+    if not happened.any() or (happened.all() and "offer" not in key):
         raise Problem(
             f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}: "
             "there is nothing to tell apart."

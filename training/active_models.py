@@ -1,0 +1,55 @@
+"""The models that are active now, loaded as the functions load them: a new one is measured beside them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loyalty_ml.manifest import (
+    MANIFEST_KEY,
+    Manifest,
+    Refused,
+    card_key,
+    check_content,
+    model_key,
+    parse_card,
+    parse_manifest,
+    path_in,
+)
+from loyalty_ml.model_store import LoadedModel
+from training.model_bucket import ModelBucket
+from training.model_set import serving_network
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def active_in_bucket(s3: "S3Client", bucket: str) -> dict[str, LoadedModel]:
+    """By name; what cannot be loaded is said and left out. Raises manifest.Refused and botocore's errors."""
+    place = ModelBucket(s3, bucket)
+    return _loaded(place.stored_manifest().parsed(), place.read)
+
+
+def active_in_folder(folder: Path) -> dict[str, LoadedModel]:
+    """By name; what cannot be loaded is said and left out."""
+
+    def read(key: str) -> bytes:
+        return path_in(folder, key).read_bytes()
+
+    try:
+        return _loaded(parse_manifest(read(MANIFEST_KEY)), read)
+    except FileNotFoundError:
+        return {}
+
+
+def _loaded(manifest: Manifest | None, read: Callable[[str], bytes]) -> dict[str, LoadedModel]:
+    loaded = {}
+    for name, active in manifest.models.items() if manifest else ():
+        try:
+            card = parse_card(read(card_key(name, active.version)), name, active.version, active.card_sha256)
+            key = model_key(name, active.version)
+            model = read(key)
+            check_content(model, key, card.file.sha256, card.file.size)
+            loaded[name] = LoadedModel(card, serving_network(name, model, len(card.features), card.outputs))
+        except (Refused, FileNotFoundError) as error:
+            print(f"The active {name} {active.version} cannot be compared with: {error}")
+    return loaded
