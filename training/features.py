@@ -63,7 +63,8 @@ def _aggregate(transactions: ir.Table, known: ir.Table, at: ir.Value, windows: W
     in_year = known.date >= at - ibis.interval(days=windows.year_days)
     in_month = known.date >= at - ibis.interval(days=windows.month_days)
     seconds_ago = at.epoch_seconds() - known.date.epoch_seconds()
-    week = (seconds_ago / (7 * DAY_SECONDS)).floor()
+    # The first week back is from seven days ago to the second, as the month is from 30 days ago.
+    week = (seconds_ago / (7 * DAY_SECONDS)).ceil()
     purchase = known.transaction if "transaction" in transactions.columns else None
     columns = {
         "revenue": known.amount.sum(where=in_year).coalesce(0),
@@ -73,7 +74,7 @@ def _aggregate(transactions: ir.Table, known: ir.Table, at: ir.Value, windows: W
         "customer_age_days": (seconds_ago.max() / DAY_SECONDS).floor(),
         "monthly_revenue": known.amount.sum(where=in_month).coalesce(0),
         **{f"{name}_count": known[name].nunique() for name in ("product", "service") if name in transactions.columns},
-        "engagement_weeks": week.nunique(where=week < windows.engagement_weeks),
+        "engagement_weeks": week.nunique(where=week <= windows.engagement_weeks),
         "purchase_days": known.date.date().nunique(),
     }
     counted = known.group_by(by).aggregate(**{name: column.cast("float64") for name, column in columns.items()})

@@ -86,18 +86,24 @@ def insert(rows: list[tuple[Any, ...]], table: str = "customer_transaction_histo
 
 
 def random_transactions(seed: int, start: datetime, end: datetime, count: int = 400) -> list[tuple[Any, ...]]:
+    """Half of them at midnight, where windows begin and end."""
     draw = random.Random(seed)
     seconds = int((end - start).total_seconds())
+
+    def moment(number: int) -> datetime:
+        at = start + timedelta(seconds=draw.randrange(seconds))
+        return (at if number % 2 else at.replace(hour=0, minute=0, second=0)).replace(tzinfo=None)
+
     return [
         (
             f"c-{draw.randrange(40)}",
             draw.randrange(count),
-            (start + timedelta(seconds=draw.randrange(seconds))).replace(tzinfo=None),
+            moment(number),
             Decimal(draw.randrange(-500, 20_000)) / 100,
             draw.randrange(30),
             draw.choice([None, None, "deli", "fuel"]),
         )
-        for _ in range(count)
+        for number in range(count)
     ]
 
 
@@ -109,7 +115,7 @@ def expected_features(rows: list[tuple[Any, ...]], as_of: datetime) -> dict[str,
         known = [row for row in rows if row[0] == customer and row[2] < at]
         in_year = [row for row in known if row[2] >= at - 365 * DAY]
         revenue, purchases = float(sum(row[3] for row in in_year)), len({row[1] for row in in_year})
-        weeks = {(at - row[2]) // (7 * DAY) for row in known}
+        weeks = {-((row[2] - at) // (7 * DAY)) for row in known}  # rounded up: 1 is the last seven days
         answer[customer] = {
             "revenue": revenue,
             "transaction_count": purchases,
@@ -120,7 +126,7 @@ def expected_features(rows: list[tuple[Any, ...]], as_of: datetime) -> dict[str,
             "monthly_revenue": float(sum(row[3] for row in known if row[2] >= at - 30 * DAY)),
             "product_count": len({row[4] for row in known}),
             "service_count": len({row[5] for row in known} - {None}),
-            "engagement_score": 100 * len([week for week in weeks if week < 12]) / 12,
+            "engagement_score": 100 * len([week for week in weeks if week <= 12]) / 12,
         }
     return answer
 
@@ -208,10 +214,10 @@ def test_churn_from_transactions_is_no_purchase_in_the_window_and_nothing_else(f
     rows.append(("c-1", 1, (AS_OF - timedelta(seconds=1)).replace(tzinfo=None), Decimal(1), 1, None))
     settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
     examples = datasets.churn_examples(connect(fill(TRANSACTIONS, insert(rows)), settings))
-    moments = [AS_OF - 30 * DAY * (back + 1) for back in range(4)]
+    moments = [AS_OF - 28 * DAY * (back + 1) for back in range(6)]
     expected = {
         (customer, np.datetime64(moment.replace(tzinfo=None), "us")): not any(
-            row[0] == customer and moment <= row[2].replace(tzinfo=UTC) < moment + 30 * DAY for row in rows
+            row[0] == customer and moment <= row[2].replace(tzinfo=UTC) < moment + 28 * DAY for row in rows
         )
         for moment in moments
         for customer, values in expected_features(rows, moment).items()
@@ -219,7 +225,7 @@ def test_churn_from_transactions_is_no_purchase_in_the_window_and_nothing_else(f
     }
     keys = zip(examples.customer_ids, examples.moments, strict=True)
     assert dict(zip(keys, examples.happened.tolist(), strict=True)) == expected
-    assert examples.horizon_days == 30
+    assert examples.horizon_days == 28
 
 
 CHURN = "CREATE TABLE customer_churn_history (customer_id VARCHAR, churned BOOLEAN, snapshot_date DATE, {})".format(
@@ -362,7 +368,7 @@ def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> No
     churn, offers = datasets.churn_examples(warehouse), datasets.offer_examples(warehouse)
     assert offers is not None
     assert offers.offers is not None
-    assert (len(churn), int(churn.happened.sum())) == (9_796, 1_648)
+    assert (len(churn), int(churn.happened.sum())) == (14_637, 2_602)
     # Of the 6,589 exposures, 165 came before the household's first purchase in the panel.
     assert (len(offers), len(offers) + sum(offers.left_out.values())) == (6_424, 6_589)
     totals = dict(zip(churn.names, churn.features.sum(axis=0).tolist(), strict=True))
