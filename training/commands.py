@@ -1,8 +1,8 @@
-"""What the commands of this folder share: a failure is one sentence on standard error and an exit code that is not 0."""
+"""What this folder's commands share: a failure is one sentence on standard error and an exit code that is not 0."""
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,31 +13,40 @@ class Problem(Exception):
     """Something that whoever ran the command can put right; the message is a sentence that says what, and how."""
 
 
-def run(command: str, work: Callable[[], None], when_stopped: str) -> int:
-    """Does the work and returns the exit code. `when_stopped` says, after Ctrl-C, what is left as it was."""
+def run(command: str, work: Callable[[], None], when_stopped: str, place: str = "") -> int:
+    """Does the work and returns the exit code.
+
+    when_stopped: after Ctrl-C, what is left as it was; place: the bucket or table that AWS is asked for.
+    """
+    code = 1
     try:
         work()
     except KeyboardInterrupt:
-        return _fail(command, f"stopped; {when_stopped}", 130)
+        code, sentence = 130, f"stopped; {when_stopped}"
     except (Problem, Refused) as error:
-        return _fail(command, str(error))
+        sentence = str(error)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return _fail(
-            command, f"AWS answered {code} to {error.operation_name}: check the name in question and your permissions."
-        )
+        asked = f"{error.operation_name} for {place}" if place else error.operation_name
+        answer = error.response["Error"]["Code"]
+        sentence = f"AWS answered {answer} to {asked}: check the name and your permissions."
     except BotoCoreError as error:
-        return _fail(command, f"AWS could not be asked ({error}): check your credentials, region and network.")
+        sentence = f"AWS could not be asked ({error}): check your credentials, region and network."
     except ImportError as error:
-        return _fail(command, f"{error.name or error} is not installed: run 'make test' once, which installs it.")
+        missing = error.name or "A package"
+        sentence = f"{missing} cannot be loaded ({error}): run 'make test' once, which installs it."
     except OSError as error:
         if error.errno is None:
             raise
         remedy = "make room, then run it again" if error.errno == errno.ENOSPC else "check that it is there and yours"
-        return _fail(command, f"{error.filename or 'a file'} cannot be used ({error.strerror}): {remedy}.")
-    return 0
-
-
-def _fail(command: str, sentence: str, code: int = 1) -> int:
+        sentence = f"{error.filename or 'a file'} cannot be used ({error.strerror}): {remedy}."
+    else:
+        return 0
     print(f"{command}: {sentence}", file=sys.stderr)
     return code
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equally many texts as lines, each column as wide as its widest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)

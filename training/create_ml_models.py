@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.features import DEFAULT_FEATURES, model_matrix
-from loyalty_ml.manifest import DEFAULT_OFFERS, Card, Offer, Refused, Training, new_version
+from loyalty_ml.manifest import DEFAULT_OFFERS, Card, Offer, Training, new_version
 from training import model_set
+from training.commands import Problem, run
 from training.metrics import auc, log_loss
 from training.model_set import TrainedModel
 from training.placeholder_data import generate_customers
@@ -34,23 +35,24 @@ Labels = NDArray[Any]
 
 def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
+    return run(
+        "create_ml_models",
+        lambda: _create(options.out, options.seed),
+        f"the models in {options.out} are as they were.",
+    )
+
+
+def _create(directory: Path, seed: int) -> None:
     try:
-        model_set.check_writable(options.out, ("churn", "nbo"))
-        created = datetime.now(UTC).replace(microsecond=0)
-        models = create_models(options.seed, created)
-        model_set.write_model_set(options.out, models, created)
-    except KeyboardInterrupt:
-        return _fail(f"stopped; the models in {options.out} are as they were.", 130)
-    except ImportError as error:
-        return _fail(f"TensorFlow cannot be loaded ({error}): run 'make test' once, which installs it.")
+        model_set.check_writable(directory, ("churn", "nbo"))
     except OSError as error:
-        return _fail(
-            f"cannot write to {error.filename or options.out} ({error.strerror}): choose another directory with --out."
-        )
-    except Refused as error:
-        return _fail(str(error))
-    _report(options.out, models)
-    return 0
+        raise Problem(
+            f"cannot write to {error.filename or directory} ({error.strerror}): choose another directory with --out."
+        ) from error
+    created = datetime.now(UTC).replace(microsecond=0)
+    models = create_models(seed, created)
+    model_set.write_model_set(directory, models, created)
+    _report(directory, models)
 
 
 def create_models(seed: int, created: datetime) -> list[TrainedModel]:
@@ -139,11 +141,6 @@ def _report(directory: Path, models: list[TrainedModel]) -> None:
         "These are PLACEHOLDERS, trained on generated data: they show the service at work and say nothing about your\n"
         "customers. Train on your own before you act on an answer."
     )
-
-
-def _fail(sentence: str, code: int = 1) -> int:
-    print(f"create_ml_models: {sentence}", file=sys.stderr)
-    return code
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

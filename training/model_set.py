@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,14 +22,20 @@ from loyalty_ml.manifest import (
     Manifest,
     ModelFile,
     Refused,
+    RfmCutPoints,
     card_key,
     model_key,
+    parse_manifest,
     path_in,
+    to_json,
 )
 from loyalty_ml.tflite import Network
 
 SAME_ANSWER = 1e-5
 """How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""
+
+_FILE_DESCRIPTOR_2 = threading.Lock()
+"""It is the process's: of two threads that put it aside at once, the second would put back what the first put there."""
 
 
 class TrainedModel(NamedTuple):
@@ -95,39 +102,49 @@ def check_writable(directory: Path, names: Iterable[str]) -> None:
             pass
 
 
-def write_model_set(directory: Path, models: Sequence[TrainedModel], created: datetime) -> None:
+def write_model_set(
+    directory: Path, models: Sequence[TrainedModel], created: datetime, rfm: RfmCutPoints | None = None
+) -> None:
     """Makes these models the active ones, all or none: the manifest changes last, and at once. Raises OSError.
 
-    Versions that are there already are left alone, and so can be returned to.
+    Models and cut points that are not given stay active as they are. Versions that are there already are left alone,
+    and so can be returned to.
     """
-    active = {}
+    before = _manifest(directory)
+    active = dict(before.models) if before else {}
     for card, model in models:
-        described = _json(card)
+        described = to_json(card)
         model_path(directory, card).parent.mkdir(parents=True, exist_ok=True)
         model_path(directory, card).write_bytes(model)
         path_in(directory, card_key(card.name, card.version)).write_bytes(described)
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
+    after = Manifest(created=created, models=active, rfm=rfm or (before.rfm if before else None))
     manifest = path_in(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")
     try:
-        unfinished.write_bytes(_json(Manifest(created=created, models=active)))
+        unfinished.write_bytes(to_json(after))
         unfinished.replace(manifest)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _json(document: Card | Manifest) -> bytes:
-    return (document.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+def _manifest(directory: Path) -> Manifest | None:
+    """None where there is none, or none that can be read: then nothing of it can be served either."""
+    try:
+        return parse_manifest(path_in(directory, MANIFEST_KEY).read_bytes())
+    except (FileNotFoundError, Refused):
+        return None
 
 
 @contextmanager
 def _native_notes_hidden() -> Iterator[None]:
     """The interpreter notes on file descriptor 2, past Python, which delegate it has created; errors are exceptions."""
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        os.close(nowhere)
+    with _FILE_DESCRIPTOR_2:
+        terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            os.close(nowhere)

@@ -17,7 +17,7 @@ from loyalty_ml import runtime
 from loyalty_ml.feature_store import AS_OF
 from loyalty_ml.features import DEFAULT_FEATURES
 from tests import sample_set
-from training.publish import publish
+from training.registry import publish
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

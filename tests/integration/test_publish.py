@@ -12,7 +12,9 @@ from loyalty_ml.manifest import MANIFEST_KEY, card_key, model_key, path_in
 from tests import sample_set
 from tests.integration.conftest import Service
 from tests.integration.test_models import put_manifest
-from training.publish import PublishConflict, main, publish
+from training.model_bucket import PublishConflict
+from training.publish import main
+from training.registry import publish
 
 
 def run(service: Service, folder: Path = sample_set.FOLDER, bucket: str | None = None) -> int:
@@ -66,7 +68,7 @@ def test_s3_that_cannot_be_reached_is_one_sentence(
     def unreachable(*_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://s3.example.com")
 
-    monkeypatch.setattr("training.publish.publish", unreachable)
+    monkeypatch.setattr("training.registry.publish", unreachable)
     assert run(service) == 1
     assert "check your credentials, region and network" in capsys.readouterr().err
 

@@ -1,6 +1,6 @@
 """The model set: what publishing writes and serving reads.
 
-    models/manifest.json                     the active version of each model; replaced by one conditional write
+    models/manifest.json                     the active version of each model, and the way back; one conditional write
     models/{name}/{version}/card.json        immutable: what the model is
     models/{name}/{version}/{name}.tflite    immutable: the model
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 API_VERSION = 1
 MANIFEST_KEY = "models/manifest.json"
@@ -23,8 +23,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,80}$")]  # a path segment: no slash, no '..'
 
 
+_MEND = "publish the model set again, from a whole copy of it."
+
+
 class Refused(ValueError):
     """A manifest, card or model that must not be used; the message says which, why, and what to do."""
+
+
+class TooNew(Refused):
+    """A manifest or card written by newer code: it may be good, so it is neither used nor replaced."""
 
 
 class _Document(BaseModel):
@@ -79,6 +86,7 @@ class Training(_Document):
     rows: int = Field(ge=0)
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None
+    objective: str | None = None
 
 
 class Golden(_Document):
@@ -95,7 +103,12 @@ class ModelFile(_Document):
 
 
 class Card(_Document):
-    """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph."""
+    """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph.
+
+    metrics:     the few figures that tell two versions apart.
+    evaluation:  all that was measured, for whoever asks how good the model is.
+    forced:      why a model that failed a gate was written all the same; None where it passed them all.
+    """
 
     api_version: Literal[1] = 1
     name: Name
@@ -108,6 +121,8 @@ class Card(_Document):
     offers: tuple[Offer, ...] = ()
     training: Training
     metrics: dict[str, float] = {}
+    evaluation: dict[str, JsonValue] = {}
+    forced: str | None = Field(None, min_length=1)
     golden: Golden
     file: ModelFile
     op_versions: dict[str, int]
@@ -167,11 +182,19 @@ class ActiveModel(_Document):
     card_sha256: Sha256
 
 
-class Manifest(_Document):
-    api_version: Literal[1] = 1
+class PublishedSet(_Document):
+    """What is active together; `created` is when it was put together."""
+
     created: AwareDatetime
     models: dict[Name, ActiveModel] = {}
     rfm: RfmCutPoints | None = None
+
+
+class Manifest(PublishedSet):
+    """The active set; `previous` is the way back from it, the set before it first."""
+
+    api_version: Literal[1] = 1
+    previous: tuple[PublishedSet, ...] = ()
 
 
 def card_key(name: str, version: str) -> str:
@@ -192,8 +215,13 @@ def new_version(created: datetime, model: bytes) -> str:
     return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(model).hexdigest()[:8]}"
 
 
+def to_json(document: Card | Manifest) -> bytes:
+    """A document as it is stored, and as its hash is taken."""
+    return (document.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+
+
 def parse_manifest(text: bytes) -> Manifest:
-    """Raises Refused for what is not JSON, not a manifest, or from a newer api_version."""
+    """Raises Refused for what is not JSON or not a manifest, TooNew for a newer api_version."""
     return _parse(Manifest, text, MANIFEST_KEY)
 
 
@@ -203,28 +231,28 @@ def parse_card(text: bytes, name: str, version: str, sha256: str) -> Card:
     check_content(text, key, sha256)
     card = _parse(Card, text, key)
     if (card.name, card.version) != (name, version):
-        raise Refused(f"{key} describes {card.name} {card.version}: publish the model set again.")
+        raise Refused(f"{key} describes {card.name} {card.version}: {_MEND}")
     return card
 
 
 def check_content(content: bytes, key: str, sha256: str, size: int | None = None) -> None:
     """Raises Refused where content is not what was published: truncated, or changed since."""
     if size is not None and len(content) != size:
-        raise Refused(f"{key} has {len(content)} bytes where {size} were published: publish the model set again.")
+        raise Refused(f"{key} has {len(content)} bytes where {size} were published: {_MEND}")
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise Refused(f"{key} is not the file that was published (sha256 differs): publish the model set again.")
+        raise Refused(f"{key} is not the file that was published (sha256 differs): {_MEND}")
 
 
 def _parse(kind: type[DocumentT], text: bytes, key: str) -> DocumentT:
     try:
         fields: Any = json.loads(text)
     except ValueError as error:
-        raise Refused(f"{key} is not JSON ({error}): publish the model set again.") from error
+        raise Refused(f"{key} is not JSON ({error}): {_MEND}") from error
     if not isinstance(fields, dict):
-        raise Refused(f"{key} is not a JSON object: publish the model set again.")
+        raise Refused(f"{key} is not a JSON object: {_MEND}")
     api_version = fields.get("api_version")
     if isinstance(api_version, int) and api_version > API_VERSION:
-        raise Refused(
+        raise TooNew(
             f"{key} has api_version {api_version} and this code reads {API_VERSION}: "
             "deploy the newer functions, or roll the model set back."
         )
@@ -233,4 +261,4 @@ def _parse(kind: type[DocumentT], text: bytes, key: str) -> DocumentT:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise Refused(f"{key} is not valid ({where}: {first['msg']}): publish the model set again.") from error
+        raise Refused(f"{key} is not valid ({where}: {first['msg']}): {_MEND}") from error
