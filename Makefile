@@ -5,15 +5,17 @@ PYTHON := $(shell sh requirements/python.sh)
 PYTHON_3_11 := $(shell sh requirements/python.sh 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench models format openapi lock deploy
+.PHONY: help run test check bench train models format openapi lock deploy
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-run: .venv/run.stamp ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
+WAREHOUSE = build/demo-warehouse.duckdb
+
+run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
-test: .venv/test.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) ## every test
+test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) ## every test
 	@exec .venv/bin/pytest
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the template
@@ -24,8 +26,11 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-bench: .venv/test.stamp ## every benchmark, or some (ONLY=predict); writes build/bench.json
+bench: .venv/test.stamp $(WAREHOUSE) ## every benchmark, or some (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
+	@exec .venv/bin/python -m training.train_models_from_dwh --warehouse duckdb://$(WAREHOUSE)
 
 models: .venv/test.stamp ## train the placeholder models into models/
 	@exec .venv/bin/python -m training.create_ml_models
@@ -40,6 +45,9 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 deploy: .venv-sam/stamp ## build, then deploy to AWS, asking for what it needs
 	.venv-sam/bin/sam build
 	.venv-sam/bin/sam deploy --guided
+
+$(WAREHOUSE): .venv/run.stamp training/demo_warehouse.py training/features.py training/warehouse.py training/warehouse.toml
+	@.venv/bin/python -m training.demo_warehouse --warehouse duckdb://$@
 
 # The first lock holds everything, and the others are parts of it.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

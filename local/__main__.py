@@ -6,20 +6,25 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import boto3
 import watchfiles
 
-from local import demo_customers, stores, template
+from local import stores, template
 from local.server import LOG, serve
 from loyalty_ml.manifest import Refused
-from training.publish import publish
+from training import config, customers_table
+from training.commands import Problem
+from training.datasets import current_features
+from training.materialize import materialize
+from training.registry import publish
+from training.warehouse import DEMO_URL, connect
 
 SAMPLE_MODELS = Path("local/sample_models")
 TRAINED_MODELS = Path("models")
-FEATURES = Path("build/local/features.parquet")
 WATCHED = ("functions", "layers/shared/loyalty_ml", "local", "template.yaml")
 
 
@@ -43,8 +48,7 @@ def _run(port: int, models: Path) -> None:
     logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
     LOG.unlink(missing_ok=True)
-    print("Computing the features of the demo's households from their transactions ...", flush=True)
-    demo_customers.write_features(FEATURES)
+    print("Starting S3 and DynamoDB, and bringing the demo warehouse's customers into them ...", flush=True)
     moto = stores.start_moto()
     try:
         aws = stores.aws_environment(moto)
@@ -54,9 +58,7 @@ def _run(port: int, models: Path) -> None:
             publish(boto3.client("s3"), physical_ids["ModelBucket"], models)
         except (Refused, FileNotFoundError) as error:
             sys.exit(f"The models in {models}/ cannot be served: {error}")
-        stores.load_customers(
-            FEATURES, demo_customers.AS_OF, physical_ids["CustomersTable"], physical_ids["DataBucket"]
-        )
+        _load_customers(physical_ids)
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
         watchfiles.run_process(
             *WATCHED,
@@ -66,6 +68,23 @@ def _run(port: int, models: Path) -> None:
         )
     finally:
         moto.stop()
+
+
+def _load_customers(physical_ids: dict[str, str]) -> None:
+    try:
+        with connect(DEMO_URL, config.load()) as warehouse, tempfile.TemporaryDirectory() as work:
+            current = current_features(warehouse)
+            materialize(
+                current.table,
+                current.as_of,
+                boto3.client("s3"),
+                customers_table.client(),
+                bucket=physical_ids["DataBucket"],
+                table=physical_ids["CustomersTable"],
+                work=Path(work),
+            )
+    except Problem as problem:
+        sys.exit(f"The demo's customers cannot be loaded: {problem} ('make run' makes their warehouse.)")
 
 
 def _port_problem(port: int) -> str | None:

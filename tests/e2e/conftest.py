@@ -75,6 +75,8 @@ def copy_of_the_project(folder: Path) -> Path:
     for name in ("functions", "layers", "local", "training"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "template.yaml", folder)
+    (folder / "build").mkdir()
+    shutil.copy(REPOSITORY / "build/demo-warehouse.duckdb", folder / "build")  # which make has made
     return folder
 
 
