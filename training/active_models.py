@@ -4,20 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loyalty_ml.manifest import (
-    MANIFEST_KEY,
-    Manifest,
-    Refused,
-    card_key,
-    check_content,
-    model_key,
-    parse_card,
-    parse_manifest,
-    path_in,
-)
+from loyalty_ml.manifest import MANIFEST_KEY, Manifest, Refused, parse_manifest, path_in
 from loyalty_ml.model_store import LoadedModel
 from training.model_bucket import ModelBucket
-from training.model_set import serving_network
+from training.model_set import load_served
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,11 +35,7 @@ def _loaded(manifest: Manifest | None, read: Callable[[str], bytes]) -> dict[str
     loaded = {}
     for name, active in manifest.models.items() if manifest else ():
         try:
-            card = parse_card(read(card_key(name, active.version)), name, active.version, active.card_sha256)
-            key = model_key(name, active.version)
-            model = read(key)
-            check_content(model, key, card.file.sha256, card.file.size)
-            loaded[name] = LoadedModel(card, serving_network(name, model, len(card.features), card.outputs))
+            loaded[name] = load_served(name, active, read)
         except (Refused, FileNotFoundError) as error:
-            print(f"The active {name} {active.version} cannot be compared with: {error}")
+            print(f"There is nothing to compare a new {name} with: {error}")
     return loaded

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +29,7 @@ from loyalty_ml.manifest import (
     path_in,
     to_json,
 )
+from loyalty_ml.model_store import MODEL_OUTPUTS, LoadedModel, load_model
 from loyalty_ml.tflite import Network
 
 SAME_ANSWER = 1e-5
@@ -50,6 +51,20 @@ def serving_network(name: str, model: bytes, features: int, outputs: int) -> Net
             return Network(model, features, outputs)
     except Refused as error:
         raise Refused(f"The {name} model cannot be served: {error}.") from error
+
+
+def load_served(name: str, active: ActiveModel, read: Callable[[str], bytes]) -> LoadedModel:
+    """A model as the functions load and check it, from wherever `read` finds its files by their key in the bucket.
+
+    Raises Refused where they would not serve it, and what `read` raises.
+    """
+    if name not in MODEL_OUTPUTS:
+        raise Refused(f"There is no {name} in the service, whose models are {' and '.join(MODEL_OUTPUTS)}: rename it.")
+    try:
+        with _native_notes_hidden():
+            return load_model(name, active, lambda key, _: read(key))
+    except Refused as error:
+        raise Refused(f"{name} {active.version} cannot be served: {error}") from error
 
 
 def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.floating]) -> None:

@@ -24,16 +24,14 @@ from loyalty_ml.manifest import (
     RfmCutPoints,
     TooNew,
     card_key,
-    check_content,
     model_key,
     parse_card,
     parse_manifest,
     path_in,
 )
-from loyalty_ml.model_store import MODEL_OUTPUTS, check_golden
 from training.commands import Problem
 from training.model_bucket import ModelBucket, StoredManifest
-from training.model_set import serving_network
+from training.model_set import load_served
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -230,24 +228,14 @@ def _check(name: str, model: ActiveModel, read: Callable[[str], bytes]) -> dict[
     That the interpreter loads it means that it knows the version of each of its operations. The card comes last, so
     that a version with a card is whole in the bucket.
     """
-    if name not in MODEL_OUTPUTS:
-        raise Refused(f"There is no {name} in the service, whose models are {' and '.join(MODEL_OUTPUTS)}: rename it.")
-    described = read(card_key(name, model.version))
-    card = parse_card(described, name, model.version, model.card_sha256)
-    if card.output != MODEL_OUTPUTS[name]:
-        raise Refused(
-            f"{card_key(name, model.version)} says that it gives {card.output}, where {name} gives "
-            f"{MODEL_OUTPUTS[name]}: publish it under the name of what it gives."
-        )
-    key = model_key(name, model.version)
-    content = read(key)
-    check_content(content, key, card.file.sha256, card.file.size)
-    network = serving_network(name, content, len(card.features), card.outputs)
-    try:
-        check_golden(card, network)
-    except Refused as error:
-        raise Refused(f"{key} cannot be served: {error}: train it again.") from error
-    return {key: content, card_key(name, model.version): described}
+    files: dict[str, bytes] = {}
+
+    def reading(key: str) -> bytes:
+        files[key] = read(key)
+        return files[key]
+
+    load_served(name, model, reading)
+    return {key: files[key] for key in (model_key(name, model.version), card_key(name, model.version))}
 
 
 def _replaceable(stored: StoredManifest) -> Manifest | None:

@@ -254,7 +254,7 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
             "output": "offer_probabilities",
             "offers": [{"offer_id": 0, "offer_name": "One", "category": "one"}],
         },
-        "where churn gives churn_probability",
+        "gives offer_probabilities, not churn_probability",
     ),
     "a card of newer code": ({"api_version": 2}, "api_version 2"),
 }  # fmt: skip

@@ -149,7 +149,7 @@ class ModelStore:
         for name in MODEL_OUTPUTS.keys() & manifest.models.keys():
             active = manifest.models[name]
             try:
-                loaded[name] = self._reuse(name, active) or self._load_model(name, active)
+                loaded[name] = self._reuse(name, active) or load_model(name, active, self._fetch)
             except (Refused, ClientError, BotoCoreError, OSError) as error:
                 problems[name] = f"{name} {active.version} cannot be served: {_reason(error)}"
         return ModelSet(manifest, loaded, problems)
@@ -157,21 +157,6 @@ class ModelStore:
     def _reuse(self, name: str, active: ActiveModel) -> LoadedModel | None:
         before = self._set.manifest
         return self._set.loaded.get(name) if before and before.models.get(name) == active else None
-
-    def _load_model(self, name: str, active: ActiveModel) -> LoadedModel:
-        key = card_key(name, active.version)
-        card = parse_card(self._fetch(key, active.card_sha256), name, active.version, active.card_sha256)
-        if card.output != MODEL_OUTPUTS[name]:
-            raise Refused(f"its card says that it gives {card.output}, not {MODEL_OUTPUTS[name]}: publish it again.")
-        key = model_key(name, active.version)
-        model = self._fetch(key, card.file.sha256)
-        check_content(model, key, card.file.sha256, card.file.size)
-        try:
-            network = Network(model, len(card.features), card.outputs)
-            check_golden(card, network)
-        except Refused as error:
-            raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error
-        return LoadedModel(card, network)
 
     def _fetch(self, key: str, sha256: str) -> bytes:
         """An immutable object, from /tmp where an earlier process of this instance left it whole."""
@@ -188,6 +173,26 @@ class ModelStore:
         partial.write_bytes(content)
         partial.replace(path)
         return content
+
+
+def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]) -> LoadedModel:
+    """The model that a manifest names, with all that is checked before it serves; read(key, sha256) gives an object.
+
+    Raises Refused, and what `read` raises.
+    """
+    key = card_key(name, active.version)
+    card = parse_card(read(key, active.card_sha256), name, active.version, active.card_sha256)
+    if card.output != MODEL_OUTPUTS[name]:
+        raise Refused(f"its card says that it gives {card.output}, not {MODEL_OUTPUTS[name]}: publish it again.")
+    key = model_key(name, active.version)
+    model = read(key, card.file.sha256)
+    check_content(model, key, card.file.sha256, card.file.size)
+    try:
+        network = Network(model, len(card.features), card.outputs)
+        check_golden(card, network)
+    except Refused as error:
+        raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error
+    return LoadedModel(card, network)
 
 
 def check_golden(card: Card, network: Network) -> None:
