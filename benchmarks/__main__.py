@@ -11,9 +11,15 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import predict, scoring
+from benchmarks import features, materialize, predict, scoring, training
 
-PARTS = {"predict": predict.run, "scoring": scoring.run}
+PARTS = {
+    "predict": predict.run,
+    "scoring": scoring.run,
+    "features": features.run,
+    "materialize": materialize.run,
+    "training": training.run,
+}
 REPORT = Path("build/bench.json")
 
 
@@ -22,13 +28,13 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="one part")
     only = parser.parse_args().only
     results = []
-    print(f"{'name':<22}{'ours':>10}{'theirs':>10}{'ratio':>8}{'bar':>6}      unit; peer")
+    print(f"{'name':<44}{'ours':>10}{'theirs':>10}{'ratio':>8}{'bar':>6}      unit; peer")
     for name, run in PARTS.items():
         if only in (None, name):
             for result in run():
                 results.append(result)
                 print(
-                    f"{result.name:<22}{result.ours:>10.2f}{result.theirs:>10.2f}{result.ratio:>8.2f}{result.bar:>6.2f}"
+                    f"{result.name:<44}{result.ours:>10.2f}{result.theirs:>10.2f}{result.ratio:>8.2f}{result.bar:>6.2f}"
                     f"  {'ok' if result.ok else 'OVER'}  {result.unit}; {result.peer}",
                     flush=True,
                 )

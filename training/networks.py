@@ -1,4 +1,4 @@
-"""The two Keras networks, from raw feature values to probabilities, and their conversion to TFLite.
+"""The Keras networks, from raw feature values to probabilities, and their conversion to TFLite.
 
 Importing this module imports TensorFlow: a second or three, so a command does it after reading its arguments.
 """
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from loyalty_ml.features import model_matrix
 
 # Read by TensorFlow on import: its start-up notes are no news to the person at the terminal, and oneDNN's kernels
 # differ from one CPU to the next, so that the same seed would train another model elsewhere.
@@ -23,12 +25,27 @@ HIDDEN_UNITS = (32, 16)
 LEARNING_RATE = 3e-3
 BATCH_ROWS = 128
 
+# Of train_until_best: the rows of a batch; epochs until the learning rate is halved, at most, and without a better one.
+FEWEST_BATCH_ROWS, MOST_BATCH_ROWS = 32, 256
+BATCHES = 64
+HALVED_EVERY = 10
+LONGEST = 60
+PATIENCE = 8
+BETTER = 1e-4
+
+NOT_SHOWN = -1.0
+
 LARGEST = 1e30
 """A value beyond it counts as it: LiteRT's logarithm is infinite for the largest finite numbers, above 2e38."""
 
 
 def reproducible(seed: int) -> None:
-    """The same seed and data give the same weights, on any number of cores. To be called once, before any network."""
+    """The same seed and data give the same weights, on any number of cores.
+
+    To be called before each network is made. Raises RuntimeError where TensorFlow has already computed on more threads.
+    """
+    # Layers are named by a counter, and the names go into the TFLite file: counted from the start for each network.
+    keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     # Sums are split by thread, and so rounded by it; networks this small gain nothing from a second thread.
@@ -36,14 +53,29 @@ def reproducible(seed: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def churn_network(sample: NDArray[np.float64]) -> keras.Model:
-    """f features -> 32 -> 16 -> 1 sigmoid, scaled by sample: float64 (n, f), raw values."""
-    return _network(sample, 1, "sigmoid")
+def churn_network(sample: NDArray[np.float64], base_rate: float | None = None) -> keras.Model:
+    """f features -> 32 -> 16 -> 1 sigmoid, scaled by sample: float64 (n, f), raw values.
+
+    base_rate: the share who churned, 0 < share < 1, which the untrained network then starts from.
+    """
+    return _network(sample, 1, "sigmoid", bias=None if base_rate is None else _log_odds(np.array([base_rate])))
 
 
-def offer_network(sample: NDArray[np.float64], offers: int) -> keras.Model:
-    """f features -> 32 -> 16 -> offers, softmax, scaled by sample: float64 (n, f), raw values."""
-    return _network(sample, offers, "softmax")
+def conversion_network(sample: NDArray[np.float64], base_rates: NDArray[np.float64]) -> keras.Model:
+    """f features -> 32 -> 16 -> offers, a sigmoid each: P(converts, were this offer shown), for `shown_offer_loss`.
+
+    sample: float64 (n, f), raw values, to scale by; base_rates: (offers,), each offer's rate of conversion, in 0..1
+    exclusive. An offer that was never shown stays at its base rate for everyone, as nothing is known of whom it suits.
+    """
+    return _network(sample, len(base_rates), "sigmoid", bias=_log_odds(base_rates), kernel="zeros")
+
+
+def offer_network(sample: NDArray[np.float64], offers: int, shares: NDArray[np.float64] | None = None) -> keras.Model:
+    """f features -> 32 -> 16 -> offers, softmax, scaled by sample: float64 (n, f), raw values.
+
+    shares: (offers,), above 0, of the offers among those taken, which the untrained network then starts from.
+    """
+    return _network(sample, offers, "softmax", bias=None if shares is None else np.log(shares))
 
 
 def train(network: keras.Model, features: NDArray[np.float64], labels: NDArray[np.generic], epochs: int) -> None:
@@ -53,6 +85,72 @@ def train(network: keras.Model, features: NDArray[np.float64], labels: NDArray[n
     loss = "binary_crossentropy" if network.output_shape[-1] == 1 else "sparse_categorical_crossentropy"
     network.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss, jit_compile=False)
     network.fit(features.astype(np.float32), labels, batch_size=BATCH_ROWS, epochs=epochs, verbose=0)
+
+
+def train_until_best(
+    network: keras.Model,
+    features: NDArray[np.float64],
+    labels: NDArray[np.generic],
+    validation: NDArray[np.bool_],
+    loss: Any,
+) -> int:
+    """Trains until the loss of the rows in `validation` no longer falls, and returns to the weights of the best epoch.
+
+    features: (n, f), raw values; labels: what the Keras loss `loss` takes, a row for each of the features;
+    validation: bool (n,), the rows that are not learnt from. Returns the best epoch's number, from 1.
+
+    Every row weighs the same, however rare its class. Weighting the rarer class up would move the probabilities away
+    from the shares that occur, and a probability is what this service answers. What rarity does do harm to is the
+    start, as a network that says 0.5 to everyone first spends epochs on the base rate: so it starts there instead.
+    """
+    learnt = int((~validation).sum())
+    # Small sets take smaller batches, or an epoch would be over in a few steps and the longest training too short.
+    batch_rows = min(max(learnt // BATCHES, FEWEST_BATCH_ROWS), MOST_BATCH_ROWS)
+    # Falling, so that the last batches decide less and less; given here, because a network whose optimizer is handed
+    # another learning rate later can no longer be exported.
+    learning_rate = keras.optimizers.schedules.ExponentialDecay(
+        LEARNING_RATE, HALVED_EVERY * -(-learnt // batch_rows), 0.5
+    )
+    network.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss, jit_compile=False)
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss", min_delta=BETTER, patience=PATIENCE, restore_best_weights=True
+    )
+    values = model_matrix(features)
+    network.fit(
+        values[~validation],
+        labels[~validation],
+        validation_data=(values[validation], labels[validation]),
+        validation_batch_size=int(validation.sum()),
+        batch_size=batch_rows,
+        epochs=LONGEST,
+        callbacks=[stopping],
+        verbose=0,
+    )
+    return int(stopping.best_epoch) + 1
+
+
+def answers(network: keras.Model, features: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(n, outputs), for raw features (n, f). Called rather than `predict`-ed, which would compile each network anew."""
+    return np.asarray(network(model_matrix(features), training=False))
+
+
+def shown_offer_labels(shown: NDArray[np.int64], converted: NDArray[np.bool_], offers: int) -> NDArray[np.float32]:
+    """(n, offers): 1 where the offer was shown and converted, 0 where it was shown and did not, else NOT_SHOWN."""
+    labels = np.full((len(shown), offers), NOT_SHOWN, np.float32)
+    labels[np.arange(len(shown)), shown] = converted
+    return labels
+
+
+def shown_offer_loss(labels: Any, probabilities: Any) -> Any:
+    """The binary cross-entropy of the offer that was shown, (n,): both (n, offers), labels by `shown_offer_labels`.
+
+    What was not shown teaches nothing: whether it would have converted is not known.
+    """
+    shown = keras.ops.cast(keras.ops.not_equal(labels, NOT_SHOWN), probabilities.dtype)
+    smallest = keras.config.epsilon()
+    certain = keras.ops.clip(probabilities, smallest, 1 - smallest)
+    surprise = -keras.ops.where(labels > 0, keras.ops.log(certain), keras.ops.log1p(-certain))
+    return keras.ops.sum(shown * surprise, axis=-1)
 
 
 def to_tflite(network: keras.Model) -> bytes:
@@ -78,7 +176,14 @@ def op_versions(model: bytes) -> dict[str, int]:
     return dict(sorted(versions.items()))
 
 
-def _network(sample: NDArray[np.float64], outputs: int, activation: str) -> keras.Model:
+def _network(
+    sample: NDArray[np.float64],
+    outputs: int,
+    activation: str,
+    *,
+    bias: NDArray[np.float64] | None = None,
+    kernel: str = "glorot_uniform",
+) -> keras.Model:
     scaled = _signed_log(sample, np)
     variance = scaled.var(axis=0)
     # A feature that never varies in the sample would be divided by nothing, and swamp the rest once it does.
@@ -88,7 +193,14 @@ def _network(sample: NDArray[np.float64], outputs: int, activation: str) -> kera
     units = keras.layers.Normalization(mean=scaled.mean(axis=0), variance=variance)(units)
     for width in HIDDEN_UNITS:
         units = keras.layers.Dense(width, activation="relu")(units)
-    return keras.Model(inputs, keras.layers.Dense(outputs, activation=activation)(units))
+    start = "zeros" if bias is None else keras.initializers.Constant(bias)
+    last = keras.layers.Dense(outputs, activation=activation, kernel_initializer=kernel, bias_initializer=start)
+    return keras.Model(inputs, last(units))
+
+
+def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    log_odds: NDArray[np.float64] = np.log(probability / (1 - probability))
+    return log_odds
 
 
 def _signed_log(values: Any, ops: Any) -> Any:

@@ -1,0 +1,122 @@
+"""The feature snapshot in S3, as it is written: immutable parts, then current.json in one conditional write.
+
+snapshots/{as_of}-{hash}/part-00000.parquet, ...
+snapshots/current.json                            loyalty_ml.snapshot.SnapshotCard
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
+from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard
+from training.commands import Problem
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+UPLOADS = 4
+PART_KEY = re.compile(r"(snapshots/\d{8}T\d{6}Z(?:-[0-9a-f]{8})?/)part-\d{5}\.parquet")
+
+
+class Current(NamedTuple):
+    """What is published: its ETag, None where nothing is; its card, None where it cannot be read either."""
+
+    etag: str | None
+    card: SnapshotCard | None
+
+
+class SnapshotConflict(Problem):
+    """Another run published in between."""
+
+
+class SnapshotBucket:
+    """Every method raises Problem where S3 refuses, and botocore's errors where it cannot be reached."""
+
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def current(self) -> Current:
+        with self._asking():
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=CURRENT_KEY)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchKey":
+                    return Current(None, None)
+                raise
+        try:
+            return Current(answer["ETag"], SnapshotCard.model_validate_json(answer["Body"].read()))
+        except ValidationError:
+            return Current(answer["ETag"], None)
+
+    def upload(self, parts: Sequence[Path], keys: Sequence[str], progress: Callable[[int], object]) -> None:
+        """Puts each part under its key, but for what is there already; `progress` is told of each part's bytes."""
+        with self._asking(), ThreadPoolExecutor(UPLOADS) as pool:
+            for size in pool.map(self._upload, parts, keys):
+                progress(size)
+
+    def switch(self, card: SnapshotCard, etag: str | None) -> None:
+        """Makes the snapshot the current one, if what is current is still that ETag. Raises SnapshotConflict."""
+        text = card.model_dump_json().encode()
+        with self._asking():
+            try:
+                if etag is None:
+                    self._s3.put_object(Bucket=self._bucket, Key=CURRENT_KEY, Body=text, IfNoneMatch="*")
+                else:
+                    self._s3.put_object(Bucket=self._bucket, Key=CURRENT_KEY, Body=text, IfMatch=etag)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in (
+                    "PreconditionFailed",
+                    "ConditionalRequestConflict",
+                    "NoSuchKey",
+                ):
+                    raise
+                if self.current().card != card:  # else this run's own write, whose answer was lost
+                    raise SnapshotConflict(
+                        "Another run published a snapshot meanwhile, and the table may hold some of both: run this one "
+                        "again."
+                    ) from error
+
+    def remove_all_but(self, keys: Collection[str]) -> None:
+        """Removes the parts of every snapshot but those that these keys belong to."""
+        kept = {key.rpartition("/")[0] + "/" for key in keys}
+        with self._asking():
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="snapshots/"):
+                found = (PART_KEY.fullmatch(entry["Key"]) for entry in page.get("Contents", ()))
+                old = [match.group() for match in found if match and match.group(1) not in kept]
+                if old:
+                    answer = self._s3.delete_objects(
+                        Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in old], "Quiet": True}
+                    )
+                    for refused in answer.get("Errors", ()):
+                        raise Problem(
+                            f"The new snapshot is published, but S3 answered {refused['Code']} to removing old ones "
+                            f"from {self._bucket}: check your permissions there."
+                        )
+
+    def _upload(self, part: Path, key: str) -> int:
+        with part.open("rb") as file:
+            try:
+                self._s3.put_object(Bucket=self._bucket, Key=key, Body=file, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "PreconditionFailed":
+                    raise
+                # It is there already: its content is in its name.
+        return part.stat().st_size
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise Problem(
+                f"S3 answered {code} to {error.operation_name} for the bucket {self._bucket}: check its name and your "
+                "permissions there."
+            ) from error
