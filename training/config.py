@@ -99,7 +99,10 @@ class Gates(_Section):
 
 
 class Materialize(_Section):
+    """How much may be wrong with the customers before nothing is changed: shares of what is read, and published now."""
+
     max_rejected_share: float = Field(0.1, ge=0, le=1)
+    max_removed_share: float = Field(0.5, ge=0, le=1)
 
 
 class Config(_Section):

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 (botocore's own)
 
-from loyalty_ml.feature_store import AS_OF
+from loyalty_ml.feature_store import AS_OF, TRANSIENT_CODES
 from loyalty_ml.snapshot import rfc3339
 from training.commands import Problem
 from training.snapshot_parts import ID, sorted_rows
@@ -36,14 +36,6 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 10.0
 ITEMS_PER_SEGMENT = 50_000
 """Of a parallel scan."""
-
-_TRANSIENT_CODES = {
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "InternalServerError",
-    "ServiceUnavailable",
-}
 
 WriteRequest = Mapping[str, Any]
 T = TypeVar("T")
@@ -180,7 +172,7 @@ class _Patience:
                 return call()
             except ClientError as error:
                 cause = error.response["Error"]["Code"]
-                if cause not in _TRANSIENT_CODES:
+                if cause not in TRANSIENT_CODES:
                     raise
             except (HTTPClientError, ConnectionError) as error:
                 cause = type(error).__name__

@@ -134,6 +134,7 @@ def materialize(
     table: str,
     work: Path = DEFAULT_WORK,
     max_rejected_share: float = 0.1,
+    max_removed_share: float = 0.5,
     warehouse: str = "",
 ) -> Materialized:
     """Makes both stores hold these customers and no others, with their features as of `as_of`.
@@ -141,6 +142,7 @@ def materialize(
     features:   customer_id and one column of numbers a feature, in the models' order, on any Ibis backend.
     dynamodb:   a client such as customers_table.client().
     work:       a directory for the parts, about 100 bytes a customer, and as much again to sort them.
+    max_removed_share: of the customers published now; beyond it the warehouse is thought to be broken, not shrunk.
     warehouse:  what tells this warehouse from others with the same tables: only the same source is resumed.
 
     Raises Problem for what whoever runs it can put right; until the last step the published snapshot is the old one.
@@ -155,6 +157,7 @@ def materialize(
             current = snapshots.current()
             customers.check()
             written = _write_parts(features, place, max_rejected_share)
+            _check_removed(current.card, sum(part.customers for part in written.parts), max_removed_share, place)
             run = _Run(
                 source=source.hexdigest(),
                 as_of=as_of,
@@ -180,6 +183,15 @@ def _write_parts(features: ir.Table, place: _Work, max_rejected_share: float) ->
     except BaseException:
         place.clear()  # a full disk would stay full
         raise
+
+
+def _check_removed(published: SnapshotCard | None, customers: int, max_removed_share: float, place: _Work) -> None:
+    if published and customers < published.customers * (1 - max_removed_share):
+        place.clear()
+        raise Problem(
+            f"The warehouse has {customers:,} customers where {published.customers:,} are published: nothing was "
+            f"changed; if they did leave, raise materialize.max_removed_share ({max_removed_share:g}) in the configuration."
+        )
 
 
 def _publish(run: _Run, place: _Work, snapshots: SnapshotBucket, customers: CustomersTable) -> int:
@@ -289,6 +301,7 @@ def _materialize(options: argparse.Namespace) -> None:
             table=options.table,
             work=options.work,
             max_rejected_share=config.materialize.max_rejected_share,
+            max_removed_share=config.materialize.max_removed_share,
             warehouse=options.warehouse.rpartition("@")[2],  # without the password
         )
     print(f"{done.customers:,} customers in {options.table} and in {options.bucket}, as of {rfc3339(done.as_of)}")

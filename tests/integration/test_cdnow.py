@@ -1,25 +1,32 @@
 """Churn on the data sets of the literature: what a good model reaches there, beside the baselines of the same run."""
 
 from collections.abc import Callable
-from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.real_data import cdnow_examples, ta_feng_examples
+from benchmarks.data_sets import DataSet, cdnow, ta_feng
+from training import datasets
 from training.config import EvaluationOptions, Gates
 from training.contenders import NETWORK
 from training.evaluation import Evaluation, evaluate
 from training.examples import Examples
+from training.warehouse import connect
 
 SEED = 7
 GATES = Gates()
 
 
-@pytest.fixture(scope="module", params=[cdnow_examples, ta_feng_examples], ids=["CDNOW", "Ta Feng"])
-def measured(request: pytest.FixtureRequest) -> Evaluation:
-    examples: Callable[[], Examples] = request.param
-    return evaluate(examples(), EvaluationOptions(splits=3), SEED)
+def examples_of(data_set: DataSet) -> Examples:
+    with connect(data_set.url, data_set.config) as warehouse:
+        return datasets.churn_examples(warehouse)
+
+
+@pytest.fixture(scope="module", params=[cdnow, ta_feng], ids=["CDNOW", "Ta Feng"])
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    data_set: Callable[[Path], DataSet] = request.param
+    return evaluate(examples_of(data_set(tmp_path_factory.mktemp("data"))), EvaluationOptions(splits=3), SEED)
 
 
 def test_ranks_as_well_as_the_best_of_the_known(measured: Evaluation) -> None:
@@ -49,19 +56,19 @@ def test_figures_are_of_what_was_known_then(measured: Evaluation) -> None:
     assert max(measured.feature_auc.values()) < measured.mean[NETWORK]["auc"] + 0.01
 
 
-def test_baselines_are_those_of_the_literature() -> None:
-    examples = cdnow_examples()
+def test_the_customers_are_those_of_the_literature(tmp_path: Path) -> None:
+    examples = examples_of(cdnow(tmp_path))
     assert len(examples) == 23_570
     assert examples.happened.mean() == pytest.approx(0.70, abs=0.005)
-    assert len(ta_feng_examples()) == 28_610
+    assert len(examples_of(ta_feng(tmp_path))) == 28_610
 
 
-def test_holds_out_of_time() -> None:
-    examples = cdnow_examples([datetime(1997, 7, 1), datetime(1998, 1, 1)], horizon_days=180)  # noqa: DTZ001
+def test_holds_out_of_time(tmp_path: Path) -> None:
+    examples = examples_of(cdnow(tmp_path, churn_days=180, snapshots=2))
     measured = evaluate(examples, EvaluationOptions(splits=1), SEED)
     later = measured.out_of_time
     assert later is not None
-    assert (later.learnt_until, later.measured_from) == ("1997-07-01T00:00:00Z", "1998-01-01T00:00:00Z")
+    assert (later.learnt_until, later.measured_from) == ("1997-07-06T00:00:00Z", "1998-01-02T00:00:00Z")
     assert later.contest.figures[NETWORK]["ece"] <= GATES.calibration_out_of_time
     assert later.contest.figures[NETWORK]["auc"] > later.contest.figures["bg_nbd"]["auc"]
     # Each customer is there at both moments, and on one side.

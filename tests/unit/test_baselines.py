@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
-from tests.real_data import installed
+from benchmarks.data_sets import installed
 from training import baselines
 from training.baselines import BgNbd
 from training.metrics import auc, binary_log_loss

@@ -27,7 +27,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 AS_OF = "features_as_of"
 
-_TRANSIENT_CODES = {
+TRANSIENT_CODES = {
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "RequestLimitExceeded",
@@ -85,7 +85,7 @@ class FeatureStore:
                 cause = "UnprocessedKeys"
             except ClientError as error:
                 cause = error.response["Error"]["Code"]
-                if cause not in _TRANSIENT_CODES:
+                if cause not in TRANSIENT_CODES:
                     logger.error("DynamoDB refused to read customers", table=self._table, cause=cause)
                     raise FeatureStoreUnavailable(
                         "Customers' features cannot be read: DynamoDB refused the request. "
