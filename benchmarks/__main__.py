@@ -34,7 +34,7 @@ def main() -> int:
             for result in run():
                 results.append(result)
                 print(
-                    f"{result.name:<44}{result.ours:>10.2f}{result.theirs:>10.2f}{result.ratio:>8.2f}{result.bar:>6.2f}"
+                    f"{result.name:<44}{result.ours:>10.4g}{result.theirs:>10.4g}{result.ratio:>8.2f}{result.bar:>6.2f}"
                     f"  {'ok' if result.ok else 'OVER'}  {result.unit}; {result.peer}",
                     flush=True,
                 )

@@ -190,7 +190,8 @@ def _check_removed(published: SnapshotCard | None, customers: int, max_removed_s
         place.clear()
         raise Problem(
             f"The warehouse has {customers:,} customers where {published.customers:,} are published: nothing was "
-            f"changed; if they did leave, raise materialize.max_removed_share ({max_removed_share:g}) in the configuration."
+            "changed; if they did leave, raise materialize.max_removed_share in the configuration "
+            f"({max_removed_share:g})."
         )
 
 

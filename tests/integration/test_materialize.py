@@ -50,7 +50,7 @@ class Stores:
 
     def materialize(self, features: ir.Table, as_of: datetime = MOMENT, **options: Any) -> Materialized:
         clients = {"s3": self.service.s3, "dynamodb": self.dynamodb}
-        where = {"bucket": self.bucket, "table": self.table, "work": self.work}
+        where = {"bucket": self.bucket, "table": self.table, "work": self.work, "max_removed_share": 1.0}
         return materialize.materialize(features, as_of, **{**clients, **where, **options})
 
     def card(self) -> SnapshotCard | None:
@@ -228,6 +228,18 @@ def test_customers_that_left_leave_both_stores_and_old_snapshots_go(stores: Stor
     third = stores.materialize(in_warehouse(numbered(5)), LATER)
     assert stores.objects() == {*second.parts, *third.parts, *kept}
     assert second.parts != third.parts, "what was published is never overwritten"
+
+
+def test_a_warehouse_that_lost_most_customers_is_not_believed(stores: Stores) -> None:
+    stores.materialize(in_warehouse(numbered(10)))
+    few = in_warehouse(numbered(4))
+    with pytest.raises(
+        Problem, match=r"has 4 customers where 10 are published: nothing was changed.*max_removed_share"
+    ):
+        stores.materialize(few, LATER, max_removed_share=0.5)
+    stores.assert_hold(numbered(10))
+    assert stores.materialize(few, LATER, max_removed_share=0.6).removed == 6
+    stores.assert_hold(numbered(4), LATER)
 
 
 class Killed(BaseException):

@@ -15,10 +15,13 @@ import numpy as np
 import psycopg
 import pytest
 
+from loyalty_ml.feature_store import FeatureStore
+from tests.integration.conftest import Service
 from tests.integration.postgres import PASSWORD, QUOTED_PASSWORD, postgres_server
-from training import config, datasets, features
+from training import config, customers_table, datasets, features
 from training.commands import Problem
 from training.config import Config
+from training.materialize import materialize
 from training.warehouse import Warehouse, connect
 
 DAY = timedelta(days=1)
@@ -360,6 +363,30 @@ def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, co
     assert math.isclose(found["a"]["engagement_score"], 9)
 
 
+def test_any_warehouse_can_be_materialized(
+    fill: Fill, connect: Open, new_service: Callable[[], Service], tmp_path: Path
+) -> None:
+    rows = random_transactions(7, AS_OF - 200 * DAY, AS_OF)
+    warehouse, service = connect(fill(TRANSACTIONS, insert(rows))), new_service()
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
+    current = datasets.current_features(Warehouse(warehouse.backend, settings), AS_OF)
+    ids = service.ids
+    done = materialize(
+        current.table,
+        current.as_of,
+        service.s3,
+        customers_table.client(),
+        bucket=ids["DataBucket"],
+        table=ids["CustomersTable"],
+        work=tmp_path / "work",
+    )
+    expected = expected_features(rows, AS_OF)
+    assert done.customers == len(expected)
+    read = FeatureStore(service.dynamodb, ids["CustomersTable"]).read(list(expected), current.names)
+    assert read.values.tolist() == [[row[name] for name in current.names] for row in expected.values()]
+    assert read.as_of == "2025-06-01T00:00:00Z"
+
+
 def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> None:
     from training import demo_warehouse
 
@@ -372,8 +399,8 @@ def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> No
     # Of the 6,589 exposures, 165 came before the household's first purchase in the panel.
     assert (len(offers), len(offers) + sum(offers.left_out.values())) == (6_424, 6_589)
     totals = dict(zip(churn.names, churn.features.sum(axis=0).tolist(), strict=True))
-    assert totals["revenue"] == pytest.approx(14_525_243.77, rel=1e-12)
-    assert (totals["days_since_last"], totals["product_count"], totals["service_count"]) == (190_344, 2_854_754, 30_537)
+    assert totals["revenue"] == pytest.approx(20_110_599.02, rel=1e-12)
+    assert (totals["days_since_last"], totals["product_count"], totals["service_count"]) == (268_379, 4_005_959, 44_149)
     assert datasets.current_features(warehouse).as_of == demo_warehouse.AS_OF
 
 
