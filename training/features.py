@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import ibis
 from ibis.expr import types as ir
 
+from loyalty_ml.features import DEFAULT_FEATURES
 from training.config import Windows
 
 DAY_SECONDS = 86_400
@@ -17,7 +18,7 @@ PURCHASES = ("repeat_days", "first_to_last_days", "first_to_moment_days")
 def available(transactions: ir.Table) -> tuple[str, ...]:
     """The features that these transactions can give: product_count and service_count need a column of their own."""
     lacking = {f"{name}_count" for name in ("product", "service") if name not in transactions.columns}
-    return tuple(name for name in _FEATURES if name not in lacking)
+    return tuple(name for name in DEFAULT_FEATURES if name not in lacking)
 
 
 def as_of(transactions: ir.Table, moment: datetime, windows: Windows) -> ir.Table:
@@ -45,20 +46,6 @@ def bought_nothing(transactions: ir.Table, moment: datetime, horizon: timedelta,
     return known.mutate(happened=~known.customer_id.isin(later.customer_id))
 
 
-_FEATURES = (
-    "revenue",
-    "transaction_count",
-    "days_since_last",
-    "avg_transaction_value",
-    "lifetime_value",
-    "customer_age_days",
-    "monthly_revenue",
-    "product_count",
-    "service_count",
-    "engagement_score",
-)
-
-
 def _aggregate(transactions: ir.Table, known: ir.Table, at: ir.Value, windows: Windows, by: list[str]) -> ir.Table:
     in_year = known.date >= at - ibis.interval(days=windows.year_days)
     in_month = known.date >= at - ibis.interval(days=windows.month_days)
@@ -78,7 +65,7 @@ def _aggregate(transactions: ir.Table, known: ir.Table, at: ir.Value, windows: W
         "purchase_days": known.date.date().nunique(),
     }
     counted = known.group_by(by).aggregate(**{name: column.cast("float64") for name, column in columns.items()})
-    # Whole days from the first purchase, as lifetimes and the literature count them: from date to date.
+    # BG/NBD is fitted to whole days, as the literature has it.
     return counted.mutate(
         avg_transaction_value=counted.revenue / counted.transaction_count.nullif(0),
         engagement_score=100 * counted.engagement_weeks / windows.engagement_weeks,

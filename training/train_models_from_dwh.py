@@ -167,8 +167,10 @@ def _check_data(jobs: Sequence[Job], settings: Config) -> None:
 def train(
     job: Job, settings: Config, active: Mapping[str, LoadedModel], created: datetime, force: str | None
 ) -> Outcome:
-    """Trains and measures one model and holds it to every gate. Raises Problem where it cannot be measured,
-    manifest.Refused where the functions could not load it."""
+    """Trains and measures one model and holds it to every gate.
+
+    Raises Problem where it cannot be measured, manifest.Refused where the functions could not load it.
+    """
     from training import networks  # noqa: PLC0415  TensorFlow takes seconds, which --help need not wait for
 
     examples, name = job.examples, job.name
@@ -194,7 +196,8 @@ def train(
     beside = _beside_active(job, active, evaluation, served, settings)
     if beside is not None:
         checks.append(beside)
-    failed = [gate for gate in checks if not gate.passed]
+    # Only that it is worse than today's can be overruled: the other gates say that it is no good at all.
+    overruled = force if [gate for gate in checks if not gate.passed] == [beside] else None
     card = Card(
         name=name,
         version=new_version(created, model),
@@ -204,22 +207,26 @@ def train(
         output=OUTPUTS[name],
         thresholds=settings.thresholds,
         offers=settings.offers if name == "nbo" else (),
-        training=Training(
-            data=job.data,
-            rows=int(evaluation.learnt.sum()),
-            start=_utc(np.min(examples.moments)),
-            end=_utc(np.max(examples.moments)) + timedelta(days=examples.horizon_days or 0),
-            objective=OBJECTIVES[evaluation.kind],
-        ),
+        training=_learnt_from(job, evaluation),
         metrics=evaluation.summary(),
         evaluation={**evaluation.as_json(), "gates": [gate._asdict() for gate in checks]},
-        # Only that it is worse than today's can be overruled: the other gates say that it is no good at all.
-        forced=force if failed and failed == [beside] else None,
+        forced=overruled,
         golden=golden,
         file=model_set.model_file(model),
         op_versions=op_versions,
     )
     return Outcome(job, TrainedModel(card, model), evaluation, checks)
+
+
+def _learnt_from(job: Job, evaluation: Evaluation) -> Training:
+    moments = job.examples.moments
+    return Training(
+        data=job.data,
+        rows=int(evaluation.learnt.sum()),
+        start=_utc(np.min(moments)),
+        end=_utc(np.max(moments)) + timedelta(days=job.examples.horizon_days or 0),
+        objective=OBJECTIVES[evaluation.kind],
+    )
 
 
 def _beside_active(
