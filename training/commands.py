@@ -37,8 +37,12 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
     except OSError as error:
         if error.errno is None:
             raise
-        remedy = "make room, then run it again" if error.errno == errno.ENOSPC else "check that it is there and yours"
-        sentence = f"{error.filename or 'a file'} cannot be used ({error.strerror}): {remedy}."
+        if error.errno == errno.ENOSPC:
+            sentence = "the disk is full: make room, then run it again."
+        else:
+            sentence = (
+                f"{error.filename or 'a file'} cannot be used ({error.strerror}): check that it is there and yours."
+            )
     else:
         return 0
     print(f"{command}: {sentence}", file=sys.stderr)

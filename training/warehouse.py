@@ -221,7 +221,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0][:300] if lines else type(error).__name__).rstrip(".")
+    return (lines[0][:300] if lines else type(error).__name__).rstrip(".!")
 
 
 def _redacted(text: str, url: str) -> str:

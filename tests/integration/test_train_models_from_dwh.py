@@ -1,5 +1,6 @@
 """The training command on a small warehouse: what it writes, what it refuses, and that it publishes."""
 
+import errno
 import json
 import re
 import shutil
@@ -236,6 +237,25 @@ def test_a_bucket_that_is_not_there_is_told_before_any_training(
     assert "NoSuchBucket" in captured.err
     assert "no-such-bucket" in captured.err
     assert captured.out == ""
+
+
+def test_a_full_disk_leaves_the_active_set_as_it_was(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = b'{"created": "2025-01-01T00:00:00Z", "models": {}}'
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/manifest.json").write_bytes(before)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "card.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert train("--only", "churn") == 1
+    assert capsys.readouterr().err == "train_models_from_dwh: the disk is full: make room, then run it again.\n"
+    assert (tmp_path / "models/manifest.json").read_bytes() == before
 
 
 def test_the_evaluation_in_the_card_is_plain_json(train: Train, tmp_path: Path) -> None:
