@@ -252,3 +252,15 @@ def test_report_stands_alone_and_says_what_the_card_says(
     else:
         assert DEFAULT_OFFERS[NEVER_SHOWN].offer_name in page
         assert "never shown" in page
+
+
+def test_a_value_beyond_those_learnt_from_counts_as_the_nearest_of_them() -> None:
+    sample = np.random.default_rng(4).lognormal(2, 1, (200, 3))
+    networks.reproducible(SEED)
+    network = networks.churn_network(sample, 0.3)
+    highest, lowest = sample.max(axis=0, keepdims=True), sample.min(axis=0, keepdims=True)
+    asked = np.vstack([highest, highest * 1000, lowest, -highest])
+    at_highest, beyond, at_lowest, below = networks.answers(network, asked)
+    assert np.allclose(at_highest, beyond, atol=1e-6)
+    assert np.allclose(at_lowest, below, atol=1e-6)
+    assert not np.allclose(at_highest, at_lowest, atol=1e-3)
