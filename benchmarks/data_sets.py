@@ -1,16 +1,16 @@
 """The public data sets that trained models are measured on, each as a warehouse of transactions and its configuration.
 
-Read from the installed packages; their modules are not imported, as they need what is not installed.
+Read from the installed packages.
 """
 
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from training.config import Columns, Config, EvaluationOptions, Gates, Tables, TransactionColumns, Windows
+from training.demo_warehouse import installed
 
 TABLE = "customer_transaction_history"
 
@@ -75,11 +75,3 @@ def _config(columns: TransactionColumns, churn_days: int, snapshots: int, gates:
         evaluation=EvaluationOptions(),
         gates=gates,
     )
-
-
-def installed(package: str) -> Path:
-    """The folder of an installed package. Raises SystemExit where it is not."""
-    found = find_spec(package)
-    if found is None or found.origin is None:
-        raise SystemExit(f"{package} is not installed: run 'make test' once, which installs it.")
-    return Path(found.origin).parent

