@@ -26,7 +26,7 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-bench: .venv/test.stamp $(WAREHOUSE) ## every benchmark, or some (ONLY=predict); writes build/bench.json
+bench: .venv/bench.stamp $(WAREHOUSE) ## every benchmark, or some (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
@@ -49,13 +49,15 @@ deploy: .venv-sam/stamp ## build, then deploy to AWS, asking for what it needs
 $(WAREHOUSE): .venv/run.stamp training/demo_warehouse.py training/features.py training/warehouse.py training/warehouse.toml
 	@.venv/bin/python -m training.demo_warehouse --warehouse duckdb://$@
 
-# The first lock holds everything, and the others are parts of it.
+# The first lock holds everything that the service and its tests need, and the others are parts of it, or grow it.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 lock: .venv/test.stamp ## choose the newest versions that fit, and write the locks again
 	$(LOCK) --upgrade --extra test pyproject.toml -o requirements/test.txt
 	$(LOCK) --upgrade -c requirements/test.txt pyproject.toml -o layers/shared/requirements.txt
+	$(LOCK) --upgrade -c requirements/test.txt requirements/analytics.in -o layers/analytics/requirements.txt
 	$(LOCK) --upgrade -c requirements/test.txt --extra local --extra build pyproject.toml -o requirements/run.txt
+	$(LOCK) --upgrade -c requirements/test.txt --extra bench pyproject.toml -o requirements/bench.txt
 	$(LOCK) --upgrade -c requirements/test.txt --extra scoring-test --extra build pyproject.toml -o requirements/scoring-test.txt
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
@@ -69,6 +71,10 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 
 .venv/test.stamp: requirements/test.txt requirements/benchmark-data.txt .venv/run.stamp
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/test.txt requirements/benchmark-data.txt:no-deps
+	@touch $@
+
+.venv/bench.stamp: requirements/bench.txt .venv/test.stamp
+	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/bench.txt
 	@touch $@
 
 .venv-3.11/stamp: requirements/scoring-test.txt
