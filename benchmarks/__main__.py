@@ -11,13 +11,14 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import features, materialize, predict, scoring, training
+from benchmarks import features, materialize, predict, scoring, segments, training
 
 PARTS = {
     "predict": predict.run,
     "scoring": scoring.run,
     "features": features.run,
     "materialize": materialize.run,
+    "segments": segments.run,
     "training": training.run,
 }
 REPORT = Path("build/bench.json")

@@ -66,7 +66,8 @@ class MemoryTable:
 @contextlib.contextmanager
 def memory_service() -> Iterator[None]:
     """The functions' wiring with both clients replaced, and all else as it runs on Lambda."""
-    os.environ.update(MODEL_BUCKET="bench", DATA_BUCKET="bench", CUSTOMERS_TABLE="bench")
+    names = ("MODEL_BUCKET", "DATA_BUCKET", "CUSTOMERS_TABLE", "JOBS_TABLE", "SEGMENT_QUEUE_URL")
+    os.environ.update(dict.fromkeys(names, "bench"))
     models = sample_models.model_store()
     features = FeatureStore(MemoryTable(CUSTOMERS), "bench")  # type: ignore[arg-type]
     kept = runtime.model_store, runtime.feature_store

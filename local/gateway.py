@@ -41,15 +41,14 @@ class LambdaContext:
 
 
 class Gateway:
-    """A WSGI application over the functions' handlers."""
+    """A WSGI application over the functions' handlers, each called while `one_at_a_time` is held."""
 
-    def __init__(self, routes: Iterable[Route], handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, routes: Iterable[Route], handlers: Mapping[str, Handler], one_at_a_time: threading.Lock) -> None:
         # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
         by_specificity = sorted(routes, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
         self._routes = [(route, path_pattern(route.path)) for route in by_specificity]
         self._handlers = handlers
-        # A Lambda instance has one request at a time, and the functions count on it. Here they share a process.
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time = one_at_a_time
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()

@@ -9,9 +9,10 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from functions.batch.app import app as batch
 from functions.predict.app import app as predict
+from functions.segment.app import app as segment
 from loyalty_ml.http import BASE_PATH
 
-APPS: tuple[APIGatewayHttpResolver, ...] = (predict, batch)
+APPS: tuple[APIGatewayHttpResolver, ...] = (predict, batch, segment)
 PATH = Path(__file__).parent.parent / "openapi.json"
 
 DESCRIPTION = """\
@@ -24,17 +25,19 @@ _GATEWAY = {"401": "No token, or for another audience", "403": "The token lacks 
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all functions, without what the resolver adds for a validation that is not used."""
+    """The OpenAPI 3.1 document of all functions, without what the resolver adds from its own validation and answers."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for app in APPS:
         schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
         paths |= schema["paths"]
         schemas |= schema["components"]["schemas"]
-    for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
+    for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError", "Reply"):
         schemas.pop(unused, None)
     for path, operations in paths.items():
         for operation in operations.values():
+            for without_body in operation["responses"].keys() & {"204", "304"}:
+                operation["responses"][without_body].pop("content", None)
             if path == "/health":
                 operation["security"] = []
                 continue

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import waitress
 
-from local import template
+from local import events, template
 from local.gateway import Gateway
 
 LOG = Path("build/local/functions.log")
@@ -34,6 +34,7 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     os.environ.update(aws)
     os.environ.update(template.environment(described, physical_ids))
     os.environ.setdefault("MODEL_CACHE", str(LOG.parent / "model-cache"))
+    os.environ.setdefault("SNAPSHOT_CACHE", str(LOG.parent / "snapshot-cache"))
     LOG.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stdout
     # What a function prints goes to CloudWatch; here it goes to a file, the interpreter's own notes included.
@@ -45,9 +46,13 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     for name, function in template.functions(described).items():
         module, attribute = template.handler_of(function)
         handlers[name] = getattr(importlib.import_module(module), attribute)
-    server = waitress.create_server(Gateway(template.routes(described), handlers), host="127.0.0.1", port=port)
+    # A Lambda instance has one event at a time, and the functions count on it. Here they share a process.
+    one_at_a_time = threading.Lock()
+    gateway = Gateway(template.routes(described), handlers, one_at_a_time)
+    server = waitress.create_server(gateway, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
+    events.start(template.queue_sources(described), physical_ids, handlers, one_at_a_time)
     server.run()
 
 

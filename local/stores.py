@@ -1,4 +1,4 @@
-"""S3 and DynamoDB on this machine: moto's server, and the template's tables and buckets in it."""
+"""S3, DynamoDB, SQS and EventBridge on this machine: moto's server, and the template's stores in it."""
 
 import json
 import logging
@@ -35,4 +35,17 @@ def create(stores: Mapping[str, Any]) -> dict[str, str]:
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(stores))
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
-    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+    physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+    _send_events(stores, physical_ids)
+    return physical_ids
+
+
+def _send_events(stores: Mapping[str, Any], physical_ids: Mapping[str, str]) -> None:
+    """Has buckets tell EventBridge what happens to their objects: moto's CloudFormation leaves that out."""
+    s3 = boto3.client("s3")
+    for name, resource in stores["Resources"].items():
+        notification = resource.get("Properties", {}).get("NotificationConfiguration", {})
+        if notification.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled"):
+            s3.put_bucket_notification_configuration(
+                Bucket=physical_ids[name], NotificationConfiguration={"EventBridgeConfiguration": {}}
+            )

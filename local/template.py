@@ -1,4 +1,4 @@
-"""Reads template.yaml: the one list of routes, functions, tables and buckets, for the local stack as for AWS."""
+"""Reads template.yaml: the one list of routes, functions, tables, buckets, queues, for the local stack as for AWS."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import yaml
 
 PATH = Path(__file__).parent.parent / "template.yaml"
 
-STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
 
 
@@ -47,14 +47,28 @@ class Route:
         return f"{self.method} {self.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class QueueSource:
+    """The logical ids of a queue and of the function that its messages go to, at most `batch_size` at once."""
+
+    queue: str
+    function: str
+    batch_size: int
+
+
 def load(path: Path = PATH) -> dict[str, Any]:
     template: dict[str, Any] = yaml.load(path.read_text(), _Loader)
     return template
 
 
 def stores(template: Mapping[str, Any]) -> dict[str, Any]:
-    """A template of the tables and buckets alone, for CloudFormation. Parameters without a default get a stand-in."""
-    resources = {name: resource for name, resource in template["Resources"].items() if resource["Type"] in STORE_TYPES}
+    """A template of the stores alone, for CloudFormation. Parameters without a default get a stand-in."""
+    resources = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        # moto runs no schedule, and sends a rule that has no pattern every event there is.
+        if resource["Type"] in STORE_TYPES and "ScheduleExpression" not in resource.get("Properties", {})
+    }
     parameters = {name: {"Default": "local", **parameter} for name, parameter in template["Parameters"].items()}
     for parameter in parameters.values():
         parameter.pop("AllowedPattern", None)
@@ -66,6 +80,14 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 yield Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+
+
+def queue_sources(template: Mapping[str, Any]) -> Iterator[QueueSource]:
+    for name, function in functions(template).items():
+        for event in function["Properties"].get("Events", {}).values():
+            if event["Type"] == "SQS":
+                queue, _ = event["Properties"]["Queue"]["Fn::GetAtt"]
+                yield QueueSource(queue, name, event["Properties"]["BatchSize"])
 
 
 def functions(template: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from loyalty_ml.features import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.manifest import DEFAULT_OFFERS, Card, Offer, Training, new_version
 from training import model_set
 from training.commands import Problem, run
+from training.distribution import distribution
 from training.metrics import auc, log_loss
 from training.model_set import TrainedModel
 from training.placeholder_data import generate_customers
@@ -93,6 +94,7 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             offers=offers,
             training=Training(data=f"generated customers, not real ones (seed {seed})", rows=LEARNT),
             metrics=measure(answers, labels[LEARNT:]),
+            distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT]),
             golden=model_set.golden(name, serving, features[LEARNT:]),
             file=model_set.model_file(model),
             op_versions=networks.op_versions(model),

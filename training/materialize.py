@@ -23,17 +23,17 @@ import boto3
 import duckdb
 import ibis
 from ibis.expr import types as ir
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from tqdm import tqdm
 
-from loyalty_ml.snapshot import SnapshotCard, rfc3339
+from loyalty_ml.snapshot import SnapshotCard, SnapshotPart, rfc3339
 from training import commands, customers_table
 from training.commands import Problem
 from training.config import DEFAULT_CONFIG, load
 from training.customers_table import ITEMS_PER_WRITE, CustomersTable, delete_requests, put_requests
 from training.datasets import current_features
 from training.snapshot_bucket import SnapshotBucket, SnapshotConflict
-from training.snapshot_parts import Part, Parts, file_sha256, not_in_parts, write_parts
+from training.snapshot_parts import Parts, file_sha256, not_in_parts, write_parts
 from training.warehouse import URL_VARIABLE, connect
 
 if TYPE_CHECKING:
@@ -68,22 +68,11 @@ class _Run(BaseModel):
 
     source: str
     """A hash of what is read and where it goes: only the same run is resumed."""
-    as_of: AwareDatetime
     current_etag: str | None
-    current_parts: tuple[str, ...]
-    """What was published when the run began."""
-    parts: tuple[Part, ...]
+    """Of what was published when the run began."""
+    card: SnapshotCard
+    """What is to be published, its parts by their names in the work directory."""
     reasons: dict[str, int]
-
-    @property
-    def card(self) -> SnapshotCard:
-        content = hashlib.sha256("".join(part.sha256 for part in self.parts).encode()).hexdigest()[:8]
-        folder = f"snapshots/{self.as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content}"
-        return SnapshotCard(
-            as_of=self.as_of,
-            customers=sum(part.customers for part in self.parts),
-            parts=tuple(f"{folder}/{part.file}" for part in self.parts),
-        )
 
 
 class _Work:
@@ -101,7 +90,7 @@ class _Work:
         """The run of this source that was stopped after its parts were whole, if they still are."""
         try:
             run = _Run.model_validate_json(self._run.read_bytes())
-            whole = all(file_sha256(self.parts / part.file) == part.sha256 for part in run.parts)
+            whole = all(file_sha256(self.parts / part.file) == part.sha256 for part in run.card.parts)
         except (FileNotFoundError, ValidationError):
             return None
         return run if run.source == source and whole else None
@@ -157,13 +146,11 @@ def materialize(
             current = snapshots.current()
             customers.check()
             written = _write_parts(features, place, max_rejected_share)
-            _check_removed(current.card, sum(part.customers for part in written.parts), max_removed_share, place)
+            _check_removed(current.customers, written.customers, max_removed_share, place)
             run = _Run(
                 source=source.hexdigest(),
-                as_of=as_of,
                 current_etag=current.etag,
-                current_parts=current.card.parts if current.card else (),
-                parts=written.parts,
+                card=_card(as_of, written, current.card),
                 reasons=written.reasons,
             )
             place.begin(run)
@@ -172,7 +159,8 @@ def materialize(
         removed = _publish(run, place, snapshots, customers)
         place.clear()
     rejects = place.rejects if run.reasons else None
-    return Materialized(as_of, run.card.customers, run.reasons, rejects, removed, run.card.parts)
+    parts = tuple(part.key for part in run.card.parts)
+    return Materialized(as_of, run.card.customers, run.reasons, rejects, removed, parts)
 
 
 def _write_parts(features: ir.Table, place: _Work, max_rejected_share: float) -> Parts:
@@ -185,11 +173,30 @@ def _write_parts(features: ir.Table, place: _Work, max_rejected_share: float) ->
         raise
 
 
-def _check_removed(published: SnapshotCard | None, customers: int, max_removed_share: float, place: _Work) -> None:
-    if published and customers < published.customers * (1 - max_removed_share):
+def _card(as_of: datetime, written: Parts, published: SnapshotCard | None) -> SnapshotCard:
+    content = hashlib.sha256("".join(part.sha256 for part in written.parts).encode()).hexdigest()[:8]
+    version = f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content}"
+    # The same once more is not its own one before.
+    again = published and published.version == version
+    return SnapshotCard(
+        as_of=as_of,
+        customers=written.customers,
+        features=written.features,
+        parts=tuple(
+            SnapshotPart(
+                key=f"snapshots/{version}/{part.file}", customers=part.customers, size=part.size, sha256=part.sha256
+            )
+            for part in written.parts
+        ),
+        previous=published and (published.previous if again else published.alone()),
+    )
+
+
+def _check_removed(published: int | None, customers: int, max_removed_share: float, place: _Work) -> None:
+    if published and customers < published * (1 - max_removed_share):
         place.clear()
         raise Problem(
-            f"The warehouse has {customers:,} customers where {published.customers:,} are published: nothing was "
+            f"The warehouse has {customers:,} customers where {published:,} are published: nothing was "
             "changed; if they did leave, raise materialize.max_removed_share in the configuration "
             f"({max_removed_share:g})."
         )
@@ -198,9 +205,9 @@ def _check_removed(published: SnapshotCard | None, customers: int, max_removed_s
 def _publish(run: _Run, place: _Work, snapshots: SnapshotBucket, customers: CustomersTable) -> int:
     """Each step may be done again: a run that is resumed takes them all. Returns how many customers were removed."""
     card = run.card
-    parts = [place.parts / part.file for part in run.parts]
-    with _bar("Uploading the snapshot", sum(part.stat().st_size for part in parts), "B") as bar:
-        snapshots.upload(parts, card.parts, bar.update)
+    parts = [place.parts / part.file for part in card.parts]
+    with _bar("Uploading the snapshot", card.size, "B") as bar:
+        snapshots.upload(place.parts, card.parts, bar.update)
     _write_customers(card, parts, place, customers)
     removed = _remove_who_left(card, parts, place, customers)
     try:
@@ -208,7 +215,7 @@ def _publish(run: _Run, place: _Work, snapshots: SnapshotBucket, customers: Cust
     except SnapshotConflict:
         place.clear()  # or the next run would go on with this one
         raise
-    snapshots.remove_all_but([*card.parts, *run.current_parts])
+    snapshots.remove_all_but([card, *([card.previous] if card.previous else [])])
     return removed
 
 

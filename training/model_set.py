@@ -69,7 +69,7 @@ def load_served(name: str, active: ActiveModel, read: Callable[[str], bytes]) ->
 
 def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.floating]) -> None:
     """Raises Refused for a model that must not be served: both are its answers for the same customers, (n, k)."""
-    _check_numbers(name, served)
+    check_numbers(name, served)
     difference = float(np.abs(served - trained).max())
     if difference > SAME_ANSWER:
         raise Refused(
@@ -80,7 +80,8 @@ def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.f
         raise Refused(f"The {name} model gives every customer the same answer: it was not written; try another seed.")
 
 
-def _check_numbers(name: str, answers: NDArray[np.floating]) -> None:
+def check_numbers(name: str, answers: NDArray[np.floating]) -> None:
+    """Raises Refused for a model of whose answers, of any shape, one is not a finite number."""
     if not np.isfinite(answers).all():
         raise Refused(f"The {name} model gives some customers no number: it was not written.")
 
@@ -95,7 +96,7 @@ def golden(name: str, network: Network, customers: NDArray[np.float64]) -> Golde
     features = customers.shape[1]
     inputs = np.vstack([chosen, np.zeros((1, features)), np.full((1, features), np.finfo(np.float32).max)])
     outputs = network(model_matrix(inputs))
-    _check_numbers(name, outputs)
+    check_numbers(name, outputs)
     # The shortest decimals that read back as the same float32.
     written = tuple(tuple(float(str(value)) for value in row) for row in outputs)
     return Golden(inputs=tuple(map(tuple, inputs.tolist())), outputs=written)

@@ -31,15 +31,15 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         usage="%(prog)s [-h] --bucket BUCKET MODEL VERSION [MODEL VERSION]",
         description="Makes versions that are in the bucket already the active ones, all in one write, after checking "
         "them as the functions will. The other models stay as they are.",
-        epilog="Example: python -m training.promote --bucket my-models churn 20261122T224224Z-13d2a1a9. What there is "
+        epilog="Example: python -m training.promote --bucket my-models churn 20261123T123005Z-8059d23a. What there is "
         "to promote: python -m training.list.",
     )
     parser.add_argument("--bucket", required=True, help="the model bucket, ModelBucketName among the stack's outputs")
-    parser.add_argument("versions", nargs="+", metavar="MODEL VERSION", help="such as: churn 20261122T224224Z-13d2a1a9")
+    parser.add_argument("versions", nargs="+", metavar="MODEL VERSION", help="such as: churn 20261123T123005Z-8059d23a")
     options = parser.parse_args(arguments)
     names, versions = options.versions[::2], options.versions[1::2]
     if len(names) != len(versions):
-        parser.error("each model wants its version after it, such as: churn 20261122T224224Z-13d2a1a9")
+        parser.error("each model wants its version after it, such as: churn 20261123T123005Z-8059d23a")
     for name in names:
         if name not in MODEL_OUTPUTS or names.count(name) > 1:
             parser.error(f"the models are {' and '.join(MODEL_OUTPUTS)}, each once: not {' '.join(names)}")

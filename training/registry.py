@@ -186,7 +186,7 @@ def describe(change: Change, bucket: str) -> str:
 
 
 def members(published: PublishedSet) -> str:
-    """A set in a line, such as: churn 20261122T224224Z-13d2a1a9, rfm cut points fixed."""
+    """A set in a line, such as: churn 20261123T123005Z-8059d23a, rfm cut points fixed."""
     models = [f"{name} {model.version}" for name, model in sorted(published.models.items())]
     return ", ".join([*models, f"rfm cut points {_cut_points(published).version}"])
 

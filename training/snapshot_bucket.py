@@ -5,16 +5,18 @@ snapshots/current.json                            loyalty_ml.snapshot.SnapshotCa
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard
+from loyalty_ml.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
 from training.commands import Problem
 
 if TYPE_CHECKING:
@@ -24,11 +26,24 @@ UPLOADS = 4
 PART_KEY = re.compile(r"(snapshots/\d{8}T\d{6}Z(?:-[0-9a-f]{8})?/)part-\d{5}\.parquet")
 
 
+class _Customers(BaseModel):
+    """What there is in a card of an earlier form as well."""
+
+    customers: int
+
+
+_Form = TypeVar("_Form", bound=BaseModel)
+
+
 class Current(NamedTuple):
-    """What is published: its ETag, None where nothing is; its card, None where it cannot be read either."""
+    """What is published: its ETag, None where nothing is; its card, None where that is not valid or of another form.
+
+    customers:  how many are published; None where not even that can be read.
+    """
 
     etag: str | None
     card: SnapshotCard | None
+    customers: int | None
 
 
 class SnapshotConflict(Problem):
@@ -48,17 +63,16 @@ class SnapshotBucket:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=CURRENT_KEY)
             except ClientError as error:
                 if error.response["Error"]["Code"] == "NoSuchKey":
-                    return Current(None, None)
+                    return Current(None, None, None)
                 raise
-        try:
-            return Current(answer["ETag"], SnapshotCard.model_validate_json(answer["Body"].read()))
-        except ValidationError:
-            return Current(answer["ETag"], None)
+            text = answer["Body"].read()
+        counted = _parsed(_Customers, text)
+        return Current(answer["ETag"], _parsed(SnapshotCard, text), counted.customers if counted else None)
 
-    def upload(self, parts: Sequence[Path], keys: Sequence[str], progress: Callable[[int], object]) -> None:
-        """Puts each part under its key, but for what is there already; `progress` is told of each part's bytes."""
+    def upload(self, folder: Path, parts: Sequence[SnapshotPart], progress: Callable[[int], object]) -> None:
+        """Puts each part under its key, but for what is there whole; `progress` is told of each part's bytes."""
         with self._asking(), ThreadPoolExecutor(UPLOADS) as pool:
-            for size in pool.map(self._upload, parts, keys):
+            for size in pool.map(self._upload, (folder / part.file for part in parts), parts):
                 progress(size)
 
     def switch(self, card: SnapshotCard, etag: str | None) -> None:
@@ -83,9 +97,9 @@ class SnapshotBucket:
                         "again."
                     ) from error
 
-    def remove_all_but(self, keys: Collection[str]) -> None:
-        """Removes the parts of every snapshot but those that these keys belong to."""
-        kept = {key.rpartition("/")[0] + "/" for key in keys}
+    def remove_all_but(self, snapshots: Collection[Snapshot]) -> None:
+        """Removes the parts of every snapshot but these."""
+        kept = {f"snapshots/{snapshot.version}/" for snapshot in snapshots}
         with self._asking():
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="snapshots/"):
                 found = (PART_KEY.fullmatch(entry["Key"]) for entry in page.get("Contents", ()))
@@ -100,15 +114,26 @@ class SnapshotBucket:
                             f"from {self._bucket}: check your permissions there."
                         )
 
-    def _upload(self, part: Path, key: str) -> int:
-        with part.open("rb") as file:
+    def _upload(self, path: Path, part: SnapshotPart) -> int:
+        checksum = b64encode(bytes.fromhex(part.sha256)).decode()
+        put = partial(
+            self._s3.put_object,
+            Bucket=self._bucket,
+            Key=part.key,
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=checksum,
+        )
+        with path.open("rb") as file:
             try:
-                self._s3.put_object(Bucket=self._bucket, Key=key, Body=file, IfNoneMatch="*")
+                put(Body=file, IfNoneMatch="*")
             except ClientError as error:
                 if error.response["Error"]["Code"] != "PreconditionFailed":
                     raise
-                # It is there already: its content is in its name.
-        return part.stat().st_size
+                there = self._s3.head_object(Bucket=self._bucket, Key=part.key, ChecksumMode="ENABLED")
+                if there.get("ChecksumSHA256") != checksum:  # somebody overwrote it: this is how it is mended
+                    file.seek(0)
+                    put(Body=file)
+        return part.size
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -120,3 +145,10 @@ class SnapshotBucket:
                 f"S3 answered {code} to {error.operation_name} for the bucket {self._bucket}: check its name and your "
                 "permissions there."
             ) from error
+
+
+def _parsed(form: type[_Form], text: bytes) -> _Form | None:
+    try:
+        return form.model_validate_json(text)
+    except ValidationError:
+        return None

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
-from pydantic import BaseModel, ConfigDict
 
 from loyalty_ml.feature_store import AS_OF
 from training.commands import Problem
@@ -39,17 +38,19 @@ NO_FEATURE = "there is no feature at all"
 Progress = Callable[[int], object]
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Part(NamedTuple):
+    """A file in the folder: its name, its rows, its bytes and their SHA-256 in hex."""
 
     file: str
     customers: int
+    size: int
     sha256: str
 
 
 class Parts(NamedTuple):
-    """What was written: the parts in order of id, and how many rows were rejected for which reason."""
+    """What was written: the columns after customer_id, the parts in order of id, and the rejected rows by reason."""
 
+    features: tuple[str, ...]
     parts: tuple[Part, ...]
     reasons: dict[str, int]
 
@@ -88,7 +89,7 @@ def write_parts(
                 f"see {rejects}; nothing was changed. What may be left out is materialize.max_rejected_share "
                 f"({max_rejected_share:g})."
             )
-        return Parts(_write(connection, names, folder), reasons)
+        return Parts(names, _write(connection, names, folder), reasons)
 
 
 def sorted_rows(parts: Sequence[Path], start: int, rows: int) -> Iterator[pa.RecordBatch]:
@@ -229,7 +230,7 @@ def _write(connection: duckdb.DuckDBPyConnection, names: Sequence[str], folder: 
                 largest = max(largest, file.tell() - before)
                 rows += len(group)
                 group = next(groups, None)
-        parts.append(Part(file=path.name, customers=rows, sha256=file_sha256(path)))
+        parts.append(Part(file=path.name, customers=rows, size=path.stat().st_size, sha256=file_sha256(path)))
     return tuple(parts)
 
 

@@ -28,6 +28,7 @@ from training.commands import Problem, run
 from training.config import Config
 from training.contenders import Kind
 from training.cut_points import rfm_cut_points
+from training.distribution import distribution
 from training.evaluation import Evaluation, evaluate
 from training.examples import Examples
 from training.gates import Gate
@@ -182,6 +183,7 @@ def train(
     served = serving(model_matrix(unseen.features))
     op_versions = networks.op_versions(model)
     golden = model_set.golden(name, serving, unseen.features)
+    learnt_from = distribution(name, serving, examples.names, examples.features[evaluation.learnt])
     checks = [
         *gates.of_data(examples, settings.gates),
         *gates.of_quality(evaluation, settings.gates),
@@ -211,6 +213,7 @@ def train(
         metrics=evaluation.summary(),
         evaluation={**evaluation.as_json(), "gates": [gate._asdict() for gate in checks]},
         forced=overruled,
+        distribution=learnt_from,
         golden=golden,
         file=model_set.model_file(model),
         op_versions=op_versions,

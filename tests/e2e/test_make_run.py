@@ -87,6 +87,15 @@ def test_requests_at_once_do_not_mix(running: Running) -> None:
         assert all(asked == answered for asked, answered in pool.map(ask, ids))
 
 
+def test_the_new_snapshot_and_the_new_model_set_have_each_set_statistics_going(running: Running) -> None:
+    log = running.output.parent / "build" / "local" / "functions.log"
+    give_up_at = time.monotonic() + 20
+    while log.read_text().count('"task":"plan","outcome":"done"') < 2:
+        assert time.monotonic() < give_up_at, log.read_text()
+        time.sleep(0.1)
+    assert '"outcome":"failed"' not in log.read_text()
+
+
 def test_it_listens_on_the_loopback_interface_only(running: Running) -> None:
     with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.2", running.port), timeout=5):
         pass

@@ -11,9 +11,10 @@ from moto import mock_aws
 
 from functions.batch import app as batch_function
 from functions.predict import app as predict_function
+from functions.segment import app as segment_function
 from local import stores, template
 from local.gateway import LambdaContext
-from loyalty_ml import runtime
+from loyalty_ml import runtime, segment_runtime
 from loyalty_ml.feature_store import AS_OF
 from loyalty_ml.features import DEFAULT_FEATURES
 from tests import sample_set
@@ -62,8 +63,7 @@ class Service:
         """Sends what API Gateway would send to the function of the route; `body` is sent as JSON unless it is text."""
         path = BASE + path
         text = body if isinstance(body, str) or body is None else json.dumps(body)
-        handler = batch_function.handler if "/batch" in path else predict_function.handler
-        response = handler(
+        response = _handler(path)(
             {
                 "version": "2.0",
                 "routeKey": f"{method} {path}",
@@ -81,7 +81,7 @@ class Service:
             },
             CONTEXT,
         )
-        return Answer(response["statusCode"], json.loads(response["body"]), response["headers"])
+        return Answer(response["statusCode"], json.loads(response["body"] or "null"), response["headers"])
 
     def predict(self, customer_id: Any, prediction_type: Any = "churn") -> Answer:
         return self.call("POST", "/ml/predict", {"customer_id": customer_id, "type": prediction_type})
@@ -90,7 +90,24 @@ class Service:
         return self.call("POST", "/ml/predict/batch", {"customer_ids": customer_ids, "type": prediction_type})
 
 
-_KEPT_BY_THE_PROCESS = (runtime.settings, runtime.s3, runtime.model_store, runtime.feature_store)
+def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    if path.startswith(BASE + "/segments"):
+        return segment_function.handler
+    return batch_function.handler if "/batch" in path or "/ml/jobs" in path else predict_function.handler
+
+
+_KEPT_BY_THE_PROCESS = (
+    runtime.settings,
+    runtime.s3,
+    runtime.sqs,
+    runtime.model_store,
+    runtime.feature_store,
+    runtime.job_store,
+    segment_runtime.segment_store,
+    segment_runtime.snapshot_store,
+    segment_runtime.statistics_store,
+    segment_runtime.service,
+)
 
 
 def forget_the_process() -> None:
@@ -107,6 +124,7 @@ def new_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Call
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "MODEL_CACHE": str(tmp_path / "models"),
+        "SNAPSHOT_CACHE": str(tmp_path / "snapshots"),
     }.items():
         monkeypatch.setenv(name, value)
     forget_the_process()

@@ -144,10 +144,11 @@ def test_status_says_what_is_loaded(service: Service) -> None:
         "customers": None,
         "message": "No feature snapshot has been written yet.",
     }
+    part = {"key": "snapshots/x/part-00000.parquet", "customers": 2469, "size": 1, "sha256": "0" * 64}
     service.s3.put_object(
         Bucket=service.ids["DataBucket"],
         Key="snapshots/current.json",
-        Body=json.dumps({"as_of": sample_set.AS_OF, "customers": 2469, "parts": ["snapshots/x/part-00000.parquet"]}),
+        Body=json.dumps({"as_of": sample_set.AS_OF, "customers": 2469, "features": ["revenue"], "parts": [part]}),
     )
     answer = service.call("GET", "/config/ml/status/")
     assert answer.body["features"] == {"as_of": sample_set.AS_OF, "customers": 2469}

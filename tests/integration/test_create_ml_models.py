@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from loyalty_ml.manifest import (
     DEFAULT_OFFERS,
     MANIFEST_KEY,
     Card,
+    Histogram,
     Refused,
     card_key,
     check_content,
@@ -23,6 +25,7 @@ from loyalty_ml.manifest import (
     path_in,
 )
 from loyalty_ml.tflite import Network
+from training.create_ml_models import HELD_OUT, LEARNT, SEED
 from training.model_set import check_answers
 from training.placeholder_data import generate_customers
 
@@ -109,6 +112,30 @@ def test_cards_describe_placeholders_and_hold_their_golden_answers(model_set: Mo
         np.testing.assert_allclose(network(inputs), card.golden.outputs, rtol=0, atol=card.golden.tolerance)
     assert model_set.nbo.card.offers == DEFAULT_OFFERS
     assert model_set.keys == expected  # nothing left over: no unfinished manifest, no second version
+
+
+def test_cards_hold_the_distribution_of_the_customers_learnt_from(model_set: ModelSet) -> None:
+    customers = generate_customers(LEARNT + HELD_OUT, SEED).features[:LEARNT]
+    for card, network in (model_set.churn, model_set.nbo):
+        learnt_from = card.distribution
+        assert learnt_from is not None
+        assert learnt_from.rows == card.training.rows == LEARNT
+        for name, column in zip(card.features, customers.T, strict=True):
+            # Another processor may round a generated customer otherwise, as it may an answer.
+            assert shares(column, learnt_from.features[name].edges) == pytest.approx(
+                learnt_from.features[name].shares, abs=2e-3
+            )
+        answers = network(model_matrix(customers))
+        if isinstance(learnt_from.score, Histogram):
+            assert shares(answers[:, 0], learnt_from.score.edges) == pytest.approx(learnt_from.score.shares, abs=2e-3)
+        else:
+            recommended = np.bincount(answers.argmax(axis=1), minlength=len(card.offers)) / LEARNT
+            assert recommended == pytest.approx(learnt_from.score, abs=2e-3)
+
+
+def shares(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    counts: np.ndarray = np.histogram(values, [-np.inf, *edges, np.inf])[0] / len(values)
+    return counts
 
 
 def test_different_customers_get_different_answers(model_set: ModelSet) -> None:

@@ -2,10 +2,12 @@
 
 import fcntl
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,13 @@ class Stores:
     def snapshot(self) -> pa.Table:
         card = self.card()
         assert card is not None
-        bodies = [self.service.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in card.parts]
-        return pa.concat_tables(pq.read_table(io.BytesIO(body)) for body in bodies)
+        tables = []
+        for part in card.parts:
+            body = self.service.s3.get_object(Bucket=self.bucket, Key=part.key)["Body"].read()
+            assert (len(body), sha256(body).hexdigest()) == (part.size, part.sha256)
+            tables.append(pq.read_table(io.BytesIO(body)))
+            assert (len(tables[-1]), tables[-1].schema.names) == (part.customers, ["customer_id", *card.features])
+        return pa.concat_tables(tables)
 
     def items(self) -> list[dict[str, Any]]:
         pages = self.service.dynamodb.get_paginator("scan").paginate(TableName=self.table)
@@ -89,6 +96,9 @@ class Stores:
         card = self.card()
         assert card is not None
         assert (card.as_of, card.customers) == (as_of, len(customers))
+        if card.previous:
+            assert card.previous.version != card.version
+            assert self.objects() >= {part.key for part in card.previous.parts}, "the one before is whole"
 
 
 @pytest.fixture
@@ -230,6 +240,63 @@ def test_customers_that_left_leave_both_stores_and_old_snapshots_go(stores: Stor
     assert second.parts != third.parts, "what was published is never overwritten"
 
 
+def test_the_card_names_the_one_before_and_never_itself(stores: Stores) -> None:
+    first, second, third = (in_warehouse(numbered(count)) for count in (3, 4, 5))
+    versions = []
+    for features, as_of in ((first, MOMENT), (second, LATER), (second, LATER), (first, MOMENT), (third, MOMENT)):
+        stores.materialize(features, as_of)
+        card = stores.card()
+        assert card is not None
+        versions.append((card.version, card.previous and card.previous.version))
+        stores.assert_hold(numbered(card.customers), as_of)
+    one, two, three = versions[0][0], versions[1][0], versions[4][0]
+    assert versions == [(one, None), (two, one), (two, one), (one, two), (three, one)]
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "cut off", "removed"])
+def test_the_same_run_again_mends_a_damaged_part(stores: Stores, damage: str) -> None:
+    (key,) = stores.materialize(in_warehouse(numbered(30))).parts
+    where: Any = {"Bucket": stores.bucket, "Key": key}
+    whole = stores.service.s3.get_object(**where)["Body"].read()
+    if damage == "removed":
+        stores.service.s3.delete_object(**where)
+    else:
+        body = whole[:-1] if damage == "cut off" else bytes([whole[0] ^ 1]) + whole[1:]
+        stores.service.s3.put_object(**where, Body=body)
+    stores.materialize(in_warehouse(numbered(30)))
+    stores.assert_hold(numbered(30))
+    listed = stores.service.s3.list_object_versions(Bucket=stores.bucket, Prefix=key)
+    stores.materialize(in_warehouse(numbered(30)))
+    again = stores.service.s3.list_object_versions(Bucket=stores.bucket, Prefix=key)
+    assert again["Versions"] == listed["Versions"], "what is whole is not written again"
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {
+            "as_of": rfc3339(MOMENT),
+            "customers": 100,
+            "parts": ["snapshots/20180102T000000Z-0123abcd/part-00000.parquet"],
+        },
+        "not a card",
+    ],
+    ids=["of an earlier form", "not valid"],
+)
+def test_a_card_that_cannot_be_read_is_replaced(stores: Stores, card: Any) -> None:
+    stores.service.s3.put_object(Bucket=stores.bucket, Key=CURRENT_KEY, Body=json.dumps(card))
+    status = stores.service.call("GET", "/config/ml/status").body["features"]
+    assert "write the snapshot again (python -m training.materialize)" in status["message"]
+    if isinstance(card, dict):
+        with pytest.raises(Problem, match="has 4 customers where 100 are published: nothing was changed"):
+            stores.materialize(in_warehouse(numbered(4)), LATER, max_removed_share=0.5)
+    stores.materialize(in_warehouse(numbered(4)), LATER)
+    stores.assert_hold(numbered(4), LATER)
+    published = stores.card()
+    assert published is not None
+    assert published.previous is None
+
+
 def test_a_warehouse_that_lost_most_customers_is_not_believed(stores: Stores) -> None:
     stores.materialize(in_warehouse(numbered(10)))
     few = in_warehouse(numbered(4))
@@ -279,8 +346,9 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(
     new = {**numbered(10), **{f"new-{number}": LAPSED for number in range(20)}}
     before, after = in_warehouse(numbered(40)), in_warehouse(new)
     old_part = "snapshots/20170101T000000Z-0123abcd/part-00000.parquet"
-    # What is current, the table's first item, 1 part, 2 writes, ids, 2 removals, the switch, the list, 1 removal.
-    for call in range(1, 12):
+    # What is current, the table's first item, 1 part, its checksum (from the second time on), 2 writes, ids,
+    # 2 removals, the switch, the list, 1 removal.
+    for call in range(1, 13):
         stores.materialize(before)
         stores.service.s3.put_object(Bucket=stores.bucket, Key=old_part, Body=b"of a run before")
         published = stores.card()
@@ -295,7 +363,7 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(
         assert old_part not in stores.objects()
     stores.materialize(before)
     stores.service.s3.put_object(Bucket=stores.bucket, Key=old_part, Body=b"of a run before")
-    with killed_at(stores, 12, event):
+    with killed_at(stores, 13, event):
         stores.materialize(after, LATER)
 
 

@@ -244,7 +244,11 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
         {"golden": {"inputs": [[1.0] * 10], "outputs": [[2.0]]}}, "golden outputs differ",
     ),
     "more features than the model takes": (
-        {"features": [*CHURN["features"], "shoe_size"], "golden": {"inputs": [[1.0] * 11], "outputs": [[0.5]]}},
+        {
+            "features": [*CHURN["features"], "shoe_size"],
+            "golden": {"inputs": [[1.0] * 11], "outputs": [[0.5]]},
+            "distribution": None,
+        },
         "cannot load it for 11 features",
     ),
     "another model's file": ({"file": {"size": 7476, "sha256": "0" * 64}}, "sha256 differs"),
@@ -253,6 +257,7 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
         {
             "output": "offer_probabilities",
             "offers": [{"offer_id": 0, "offer_name": "One", "category": "one"}],
+            "distribution": None,
         },
         "gives offer_probabilities, not churn_probability",
     ),

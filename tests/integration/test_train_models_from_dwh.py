@@ -12,10 +12,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.manifest import Card, Manifest, parse_manifest
+from loyalty_ml.features import DEFAULT_FEATURES, model_matrix
+from loyalty_ml.manifest import Card, Histogram, Manifest, parse_manifest
 from tests.integration.conftest import Service
-from training import train_models_from_dwh
+from training import splits, train_models_from_dwh
+from training.active_models import active_in_folder
+from training.config import EvaluationOptions
 
 CUSTOMERS = 1500
 CONFIG = """
@@ -142,6 +144,37 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert after.models["nbo"] == before.models["nbo"]
     assert after.models["churn"] != before.models["churn"]
     assert service.predict("good").body["model"]["version"] == churn.version  # nothing was published
+
+
+def test_a_card_has_the_distribution_of_the_rows_learnt_from_and_of_their_served_answers(
+    train: Train, warehouse: Path, tmp_path: Path
+) -> None:
+    assert train() == 0
+    models = active_in_folder(tmp_path / "models")
+    tables = {"churn": "customer_churn_history", "nbo": "customer_offer_history"}
+    for name, table in tables.items():
+        card, network = models[name].card, models[name].network
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            columns = connection.execute(f"SELECT customer_id, {', '.join(card.features)} FROM {table}").fetchnumpy()
+        learnt = ~splits.held_out(columns["customer_id"], 0, EvaluationOptions().held_out)
+        rows = np.column_stack([columns[feature][learnt] for feature in card.features])
+        learnt_from = card.distribution
+        assert learnt_from is not None
+        assert learnt_from.rows == card.training.rows == len(rows)
+        for column, feature in enumerate(card.features):
+            assert_shares(learnt_from.features[feature], rows[:, column])
+            assert learnt_from.features[feature].shares == pytest.approx([0.1] * 10, abs=1e-3)
+        answers = network(model_matrix(rows))
+        if isinstance(learnt_from.score, Histogram):
+            assert_shares(learnt_from.score, answers[:, 0])
+        else:
+            recommended = np.bincount(answers.argmax(axis=1), minlength=8)
+            assert list(learnt_from.score) == (recommended / len(rows)).tolist()
+
+
+def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
+    counts, _ = np.histogram(values, [-np.inf, *histogram.edges, np.inf])
+    assert list(histogram.shares) == (counts / len(values)).tolist()
 
 
 def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(

@@ -2,27 +2,40 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 AMAZON_LINUX_2023_GLIBC = (2, 34)
 LAYERS_LIMIT_BYTES = 250 * 1024 * 1024
 
 
-def test_the_functions_and_their_layer_are_complete(build: Path) -> None:
-    assert (build / "PredictFunction" / "app.py").is_file()
-    assert (build / "BatchFunction" / "app.py").is_file()
+def test_the_functions_and_their_layers_are_complete(build: Path) -> None:
+    for function in ("PredictFunction", "BatchFunction", "SegmentFunction"):
+        assert (build / function / "app.py").is_file(), function
+    assert (build / "RefreshFunction" / "refresh.py").is_file()
     python = build / "SharedLayer" / "python"
     for package in ("loyalty_ml", "numpy", "pydantic", "aws_lambda_powertools"):
         assert (python / package / "__init__.py").is_file(), package
     assert (python / "ai_edge_litert" / "interpreter.py").is_file()
+    for package in ("duckdb", "nanoarrow", "jsonlogic"):
+        assert (build / "AnalyticsLayer" / "python" / package / "__init__.py").is_file(), package
 
 
-def test_the_layer_leaves_room_under_lambdas_limit(build: Path) -> None:
-    size = sum(file.stat().st_size for file in (build / "SharedLayer").rglob("*") if file.is_file())
-    assert size < LAYERS_LIMIT_BYTES
+def test_a_functions_layers_and_code_together_are_under_lambdas_limit(build: Path, translated: dict[str, Any]) -> None:
+    functions = [name for name, r in translated["Resources"].items() if r["Type"] == "AWS::Lambda::Function"]
+    assert functions
+    for function in functions:
+        layers = translated["Resources"][function]["Properties"]["Layers"]
+        # The translator names a layer by its logical id and a hash of its content.
+        folders = [build / function, *(build / re.sub("[0-9a-f]{10}$", "", layer["Ref"]) for layer in layers)]
+        size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+        assert 0 < size < LAYERS_LIMIT_BYTES, (function, size)
 
 
-def test_every_binary_in_the_layer_loads_on_the_runtimes_c_library(build: Path) -> None:
-    libraries = list((build / "SharedLayer").rglob("*.so*"))
+@pytest.mark.parametrize("layer", ["SharedLayer", "AnalyticsLayer"])
+def test_every_binary_in_a_layer_loads_on_the_runtimes_c_library(build: Path, layer: str) -> None:
+    libraries = list((build / layer).rglob("*.so*"))
     assert libraries
     for library in libraries:
         wanted = {(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", library.read_bytes())}

@@ -2,11 +2,17 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
+
+from local import template
+from local.gateway import Gateway
+from local.template import path_pattern
 
 BASE = "/api/loyalty/v1"
 SCOPES = {
@@ -14,6 +20,13 @@ SCOPES = {
     f"POST {BASE}/ml/predict": "loyalty/predict",
     f"POST {BASE}/ml/predict/batch": "loyalty/predict",
     f"GET {BASE}/config/ml/status": "loyalty/read",
+    f"GET {BASE}/ml/jobs/{{job_id}}": "loyalty/read",
+    f"GET {BASE}/segments": "loyalty/read",
+    f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
+    f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",
+    f"DELETE {BASE}/segments/{{segment_id}}": "loyalty/segments",
+    f"POST {BASE}/segments/{{segment_id}}/ml/predict": "loyalty/predict",
+    f"GET {BASE}/segments/{{segment_id}}/ml/stats": "loyalty/read",
     f"GET {BASE}/health": None,
 }
 TWIN = "/{proxy+}"
@@ -56,6 +69,57 @@ def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_
         assert function_behind(routes[key + TWIN]) == function_behind(routes[key]), key
 
 
+def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scope(
+    routes: dict[str, dict[str, Any]],
+) -> None:
+    """Of routes that catch a path, a full match wins over twins; which of two twins wins is not relied on."""
+    caught = 0
+    for key, operation in routes.items():
+        method, path = key.split()
+        sent = re.sub(r"\{segment_id\}|\{job_id\}", "some", path).replace("{proxy+}", "")
+        for twin in routes.keys() - {key}:
+            if twin.startswith(f"{method} ") and twin.endswith(TWIN) and path_pattern(twin.split()[1]).fullmatch(sent):
+                caught += 1
+                assert routes[twin]["security"] == operation["security"], (sent, key, twin)
+    assert caught
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/segments", "/segments"),
+        ("GET", "/segments/", "/segments/{proxy+}"),
+        ("GET", "/segments/some", "/segments/{segment_id}"),
+        ("GET", "/segments/some/", "/segments/{segment_id}/{proxy+}"),
+        ("GET", "/segments/some/ml/stats", "/segments/{segment_id}/ml/stats"),
+        ("GET", "/segments/some/ml/stats/", "/segments/{segment_id}/ml/stats/{proxy+}"),
+        ("POST", "/segments/some/ml/predict/", "/segments/{segment_id}/ml/predict/{proxy+}"),
+        ("PUT", "/segments/some/", "/segments/{segment_id}/{proxy+}"),
+    ],
+)
+def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) -> None:
+    """In the local gateway, which prefers as API Gateway documents it."""
+
+    def echo(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        return {"statusCode": 200, "body": event["routeKey"]}
+
+    described = template.load()
+    handlers = dict.fromkeys(template.functions(described), echo)
+    client = Client(Gateway(template.routes(described), handlers, threading.Lock()))
+    assert client.open(BASE + path, method=method).text == f"{method} {BASE}{route}"
+
+
+def test_what_only_segments_need_is_in_no_other_functions_layers(translated: dict[str, Any]) -> None:
+    functions = {
+        name: [layer["Ref"] for layer in resource["Properties"]["Layers"]]
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    for name, layers in functions.items():
+        wanted = 2 if name in ("SegmentFunction", "RefreshFunction") else 1
+        assert len(layers) == len(set(layers)) == wanted, (name, layers)
+
+
 def test_the_gateway_may_call_the_function_behind_each_route(
     translated: dict[str, Any], routes: dict[str, dict[str, Any]]
 ) -> None:
@@ -69,7 +133,8 @@ def test_the_gateway_may_call_the_function_behind_each_route(
         for permission in [resource["Properties"]]
     }
     assert allowed == {
-        (function_behind(operation), key.replace(" ", "").replace("{proxy+}", "*")) for key, operation in routes.items()
+        (function_behind(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", "")))
+        for key, operation in routes.items()
     }
 
 
@@ -105,7 +170,12 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
 def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[str, dict[str, Any]]) -> None:
     event = json.loads(file.read_text(encoding="utf-8"))
     context = event["requestContext"]
-    assert event["routeKey"] == context["routeKey"] == f"{context['http']['method']} {event['rawPath']}"
+    assert event["routeKey"] == context["routeKey"]
+    method, path = event["routeKey"].split()
+    assert method == context["http"]["method"]
+    found = path_pattern(path).fullmatch(event["rawPath"])
+    assert found
+    assert found.groupdict() == event.get("pathParameters", {})
     assert event["rawPath"] == context["http"]["path"]
     security = routes[event["routeKey"]]["security"]
     if "authorizer" in context:

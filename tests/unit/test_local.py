@@ -1,14 +1,22 @@
-"""The local stack's part of API Gateway and CloudFormation: events as AWS sends them, routes as in the template."""
+"""The local stack's part of API Gateway, Lambda, CloudFormation: events as AWS sends them, all as in the template."""
 
 import json
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from werkzeug.test import Client
 
-from local import template
+from local import events, template
 from local.gateway import Gateway
-from local.template import Route, path_pattern
+from local.template import QueueSource, Route, path_pattern
+
+
+def client(routes: list[Route], function: Any) -> Client:
+    """A gateway that has one function behind all its routes."""
+    handlers = {route.function: function for route in routes}
+    return Client(Gateway(routes, handlers, threading.Lock()), use_cookies=False)
 
 
 def gateway(*routes: str) -> Client:
@@ -18,7 +26,7 @@ def gateway(*routes: str) -> Client:
         return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
 
     parsed = [route.split(" ") for route in routes]
-    return Client(Gateway([Route(method, path, "Echo") for method, path in parsed], {"Echo": echo}), use_cookies=False)
+    return client([Route(method, path, "Echo") for method, path in parsed], echo)
 
 
 def test_an_event_is_what_api_gateway_sends() -> None:
@@ -57,9 +65,9 @@ def test_a_body_that_is_not_text_comes_in_base64(body: bytes, content_type: str,
 
 
 def test_the_more_specific_route_wins() -> None:
-    client = gateway("GET /a/{proxy+}", "GET /a/{id}/c", "GET /a/b", "GET /a/b/{proxy+}")
+    routed = gateway("GET /a/{proxy+}", "GET /a/{id}/c", "GET /a/b", "GET /a/b/{proxy+}")
     keys = {
-        path: json.loads(client.get(path).data)["routeKey"] for path in ("/a/b", "/a/b/", "/a/x/c", "/a/x/y/z", "/a/")
+        path: json.loads(routed.get(path).data)["routeKey"] for path in ("/a/b", "/a/b/", "/a/x/c", "/a/x/y/z", "/a/")
     }
     assert keys == {
         "/a/b": "GET /a/b",
@@ -71,8 +79,8 @@ def test_the_more_specific_route_wins() -> None:
 
 
 def test_an_unknown_route_or_method_is_the_gateways_404() -> None:
-    client = gateway("GET /a")
-    for response in (client.get("/b"), client.post("/a"), client.get("/a/")):
+    routed = gateway("GET /a")
+    for response in (routed.get("/b"), routed.post("/a"), routed.get("/a/")):
         assert (response.status_code, response.json) == (404, {"message": "Not Found"})
 
 
@@ -80,7 +88,7 @@ def test_a_function_that_raises_is_the_gateways_500(capsys: pytest.CaptureFixtur
     def broken(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise RuntimeError("secret")
 
-    response = Client(Gateway([Route("GET", "/a", "Broken")], {"Broken": broken})).get("/a")
+    response = client([Route("GET", "/a", "Broken")], broken).get("/a")
     assert (response.status_code, response.json) == (500, {"message": "Internal Server Error"})
     assert "secret" in capsys.readouterr().err
 
@@ -114,3 +122,96 @@ def test_functions_that_disagree_on_a_variable_cannot_share_a_process() -> None:
     described = {"Parameters": {}, "Globals": {"Function": {}}, "Resources": {"A": function("1"), "B": function("2")}}
     with pytest.raises(ValueError, match="X differs"):
         template.environment(described, {})
+
+
+SOURCE = QueueSource("Queue", "Worker", 1)
+MESSAGE = {
+    "MessageId": "1",
+    "ReceiptHandle": "receipt",
+    "Body": '{"task": "x"}',
+    "MD5OfBody": "0",
+    "Attributes": {"ApproximateReceiveCount": "2"},
+}
+
+
+class FakeSqs:
+    """A queue of the messages given: what is asked of it, and what is deleted."""
+
+    meta = SimpleNamespace(region_name="eu-west-1")
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.messages = list(messages)
+        self.asked: dict[str, Any] = {}
+        self.deleted: list[str] = []
+
+    def receive_message(self, **asked: Any) -> dict[str, Any]:
+        self.asked = asked
+        given = self.messages[: asked["MaxNumberOfMessages"]]
+        return {"Messages": given} if given else {}
+
+    def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> None:  # noqa: N803 (boto3's names)
+        self.deleted.append(ReceiptHandle)
+
+
+def deliver(sqs: Any, handler: Any, one_at_a_time: threading.Lock | None = None) -> bool:
+    return events.deliver(sqs, "https://queue", SOURCE, handler, one_at_a_time or threading.Lock())
+
+
+def test_a_message_reaches_its_function_as_lambda_sends_it_and_is_then_deleted() -> None:
+    sqs, received = FakeSqs(MESSAGE, MESSAGE), []
+    assert deliver(sqs, lambda event, context: received.append((event, context.function_name)))
+    ((event, name),) = received
+    (record,) = event["Records"]
+    assert (record["messageId"], record["receiptHandle"], record["body"]) == ("1", "receipt", '{"task": "x"}')
+    assert record["attributes"]["ApproximateReceiveCount"] == "2"
+    assert (record["eventSource"], record["awsRegion"], name) == ("aws:sqs", "eu-west-1", "Worker")
+    assert (sqs.asked["MaxNumberOfMessages"], sqs.deleted) == (SOURCE.batch_size, ["receipt"])
+
+
+def test_a_message_whose_function_raises_stays_in_the_queue(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(event: Any, context: Any) -> None:
+        raise RuntimeError("the worker's bug")
+
+    sqs = FakeSqs(MESSAGE)
+    assert deliver(sqs, broken)
+    assert sqs.deleted == []
+    assert "the worker's bug" in capsys.readouterr().out
+
+
+def test_an_empty_queue_calls_nothing() -> None:
+    assert not deliver(FakeSqs(), lambda event, context: pytest.fail("called"))
+
+
+def test_a_message_waits_while_another_function_is_at_work() -> None:
+    one_at_a_time = threading.Lock()
+    called = threading.Event()
+    one_at_a_time.acquire()
+    delivery = threading.Thread(target=deliver, args=(FakeSqs(MESSAGE), lambda *_: called.set(), one_at_a_time))
+    delivery.start()
+    assert not called.wait(0.1)
+    one_at_a_time.release()
+    delivery.join(10)
+    assert called.is_set()
+
+
+def test_queues_and_their_functions_are_read_from_the_template() -> None:
+    sqs_event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "BatchSize": 1}}
+    described = {
+        "Resources": {
+            "Worker": {"Type": "AWS::Serverless::Function", "Properties": {"Events": {"Any": sqs_event}}},
+            "Other": {"Type": "AWS::Serverless::Function", "Properties": {}},
+        }
+    }
+    assert list(template.queue_sources(described)) == [SOURCE]
+
+
+def test_a_rule_without_a_pattern_is_not_made_as_moto_would_send_it_every_event() -> None:
+    described = {
+        "Parameters": {},
+        "Resources": {
+            "New": {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["aws.s3"]}}},
+            "Daily": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(1 day)"}},
+            "Queue": {"Type": "AWS::SQS::Queue"},
+        },
+    }
+    assert template.stores(described)["Resources"].keys() == {"New", "Queue"}

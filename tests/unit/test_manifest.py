@@ -3,18 +3,19 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_ml.manifest import Card, Refused, card_key, check_content, new_version, parse_card, parse_manifest
+from loyalty_ml.manifest import Card, Refused, card_key, check_content, new_version, parse_card, parse_manifest, to_json
 from tests import sample_set
 
 
-def sample_card() -> dict[str, object]:
-    version = sample_set.manifest().models["churn"].version
-    card: dict[str, object] = json.loads(sample_set.file_of(card_key("churn", version)).read_bytes())
+def sample_card(name: str = "churn") -> dict[str, Any]:
+    version = sample_set.manifest().models[name].version
+    card: dict[str, Any] = json.loads(sample_set.file_of(card_key(name, version)).read_bytes())
     return card
 
 
@@ -49,6 +50,44 @@ def test_an_inconsistent_card_is_refused_by_name(changes: dict[str, object], par
 
 def test_a_card_may_say_more_than_this_code_knows() -> None:
     assert Card.model_validate({**sample_card(), "note": "from a later release of the same api_version"})
+
+
+A_HISTOGRAM = {"edges": [1.5], "shares": [0.25, 0.75]}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "part"),
+    [
+        ("churn", {"features": {"revenue": A_HISTOGRAM}}, "not of the card's features"),
+        ("churn", {"score": [0.5, 0.5]}, "a churn model's score is not a histogram"),
+        ("churn", {"score": {**A_HISTOGRAM, "edges": [1.5, 2.5]}}, "one share more"),
+        ("churn", {"rows": 0}, "greater than 0"),
+        ("nbo", {"score": A_HISTOGRAM}, "not one share an offer"),
+        ("nbo", {"score": [0.5, 0.5]}, "not one share an offer"),
+        ("nbo", {"score": [0.2] * 8}, "do not add up to 1"),
+    ],
+)
+def test_a_distribution_that_is_not_the_models_is_refused(name: str, changes: dict[str, object], part: str) -> None:
+    card = sample_card(name)
+    card["distribution"] |= changes
+    text = json.dumps(card).encode()
+    with pytest.raises(Refused, match=part):
+        parse_card(text, name, str(card["version"]), sha256(text).hexdigest())
+
+
+def test_a_card_of_before_there_were_distributions_is_read_and_written_as_it_was() -> None:
+    before = sample_card()
+    del before["distribution"]
+    card = Card.model_validate(before)
+    assert card.distribution is None
+    assert json.loads(to_json(card)) == before
+
+
+@pytest.mark.parametrize("name", ["churn", "nbo"])
+def test_a_distribution_survives_the_card(name: str) -> None:
+    card = Card.model_validate(sample_card(name))
+    assert card.distribution is not None
+    assert Card.model_validate_json(to_json(card)).distribution == card.distribution
 
 
 def test_content_that_changed_or_was_cut_is_refused() -> None:

@@ -101,6 +101,7 @@ def test_parts_are_cut_by_size_sorted_over_all_and_read_from_any_place(
     assert written == again, "the same customers give the same bytes"
     paths = [tmp_path / "parts" / part.file for part in written.parts]
     sizes = [path.stat().st_size for path in paths]
+    assert (written.features, [part.size for part in written.parts]) == (("revenue",), sizes)
     assert len(sizes) > 2
     assert max(sizes) < 100_000 + 2000, "the footer is beside"
     assert min(sizes[:-1]) > 50_000

@@ -145,6 +145,195 @@ class BatchAnswer(TypedDict):
     features_as_of: FeaturesAsOf
 
 
+SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
+ChurnRisk = Literal["high", "medium", "low"]
+DefinitionVersion = Annotated[
+    int, Field(ge=1, description="One more with each change; never used again, not even once the segment is deleted")
+]
+Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
+
+
+class SegmentDefinitionAnswer(TypedDict):
+    """A definition as it is stored: exactly one of the last five is there."""
+
+    segment_id: str
+    segment_name: str
+    version: DefinitionVersion
+    updated: Updated
+    rule: NotRequired[dict[str, object]]
+    customer_ids: NotRequired[list[str]]
+    rfm_segment: NotRequired[str]
+    churn_risk: NotRequired[ChurnRisk]
+    recommended_offer: NotRequired[int]
+
+
+class SegmentSummary(TypedDict):
+    segment_id: str
+    segment_name: str
+    kind: Annotated[SegmentKind, Field(description="Which of the five says who is in it")]
+    version: DefinitionVersion
+    updated: Updated
+
+
+class SegmentListAnswer(TypedDict):
+    segments: Annotated[list[SegmentSummary], Field(description="In order of segment_id")]
+
+
+class SegmentPredictRequest(_Request):
+    """Every member of a segment."""
+
+    type: Type = "churn"
+
+
+class ChurnAggregate(TypedDict):
+    high: int
+    medium: int
+    low: int
+    avg_probability: Annotated[float, Field(description="Over the members that were answered; 0 where there are none")]
+
+
+class SegmentAnswer(TypedDict):
+    segment_id: str
+    segment_name: str
+    type: PredictionType
+    mode: Literal["segment"]
+    total_customers: Annotated[int, Field(description="The members, each counted: nothing is sampled")]
+    processed: int
+    successful: int
+    failed: int
+    aggregated_stats: Annotated[
+        ChurnAggregate | dict[str, int], Field(description="For nbo and rfm the members by offer or segment name")
+    ]
+    results: Annotated[
+        list[CustomerResult], Field(description="The first 100 in order of customer_id, or the best `top`, best first")
+    ]
+    errors: Annotated[list[CustomerError], Field(description="The first 10 in order of customer_id")]
+    has_more_results: bool
+    mock: bool
+    model: ModelInfo
+    features_as_of: str
+    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
+
+
+class ChurnStatistics(ChurnAggregate):
+    count: Annotated[int, Field(description="The members that were answered; the percentages are of these")]
+    failed: int
+    high_percentage: float
+    medium_percentage: float
+    low_percentage: float
+
+
+class NboStatistics(TypedDict):
+    count: int
+    failed: int
+    top_offers: Annotated[list[tuple[str, int]], Field(description="The three that are best for most, most first")]
+    distribution: Annotated[dict[str, int], Field(description="Members by the offer that is best for them")]
+
+
+class RfmStatistics(TypedDict):
+    count: int
+    failed: int
+    distribution: Annotated[dict[str, int], Field(description="Members by RFM segment")]
+    top_segments: Annotated[list[tuple[str, int]], Field(description="The three largest, largest first")]
+
+
+class Statistics(TypedDict):
+    churn: ChurnStatistics
+    nbo: NboStatistics
+    rfm: RfmStatistics
+
+
+class Drift(TypedDict):
+    psi: Annotated[float | None, Field(description="Population stability index against the training rows")]
+    band: Literal["stable", "moderate", "significant", "too_few"]
+    count: Annotated[int, Field(description="The members with a value")]
+
+
+class ModelDrift(TypedDict):
+    features: dict[str, Drift]
+    score: Drift
+
+
+class StatisticsChange(TypedDict):
+    """Differences: percentages in percentage points."""
+
+    member_count: int
+    avg_probability: float
+    high_percentage: float
+    medium_percentage: float
+    low_percentage: float
+
+
+class HistoryChange(TypedDict):
+    """How the statistics moved since the entry before, in all and by cause; the causes add up to `total`.
+
+    `inseparable` is what several causes did together where the statistics to tell them apart were not stored.
+    """
+
+    since: str
+    total: StatisticsChange
+    customers: NotRequired[StatisticsChange]
+    model: NotRequired[StatisticsChange]
+    definition: NotRequired[StatisticsChange]
+    inseparable: NotRequired[StatisticsChange]
+
+
+class HistoryEntry(TypedDict):
+    features_as_of: str
+    snapshot: str
+    models: Annotated[dict[str, str], Field(description="The version of each model, and of RFM's cut points")]
+    definition: Annotated[int, Field(description="The version of the segment's definition; 0 for the whole base")]
+    member_count: int
+    stats: Statistics
+    change: Annotated[HistoryChange | None, Field(description="Null for the first entry")]
+
+
+class SegmentDrift(TypedDict):
+    """By model that has its training distribution in its card: of the segment's members, and of all customers."""
+
+    segment: dict[str, ModelDrift]
+    all_customers: dict[str, ModelDrift]
+
+
+class SegmentStatsAnswer(TypedDict):
+    segment_id: str
+    segment_name: str
+    member_count: int
+    stats: Statistics
+    history: Annotated[list[HistoryEntry], Field(description="One entry a snapshot, oldest first")]
+    drift: SegmentDrift
+    mock: bool
+    models: dict[str, ModelInfo]
+    features_as_of: str
+    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
+
+
+JobStatus = Literal["queued", "running", "succeeded", "failed"]
+
+
+class JobStarted(TypedDict):
+    job_id: str
+    status: JobStatus
+    location: Annotated[str, Field(description="GET it for progress and the answer; also in the Location header")]
+
+
+class JobProgress(TypedDict):
+    processed: int
+    total: Annotated[int | None, Field(description="Null until it is known")]
+
+
+class JobAnswer(TypedDict):
+    job_id: str
+    status: JobStatus
+    created: str
+    updated: str
+    progress: JobProgress
+    request: Annotated[dict[str, object], Field(description="What was asked")]
+    answer: NotRequired[Annotated[dict[str, object], Field(description="Once succeeded: what a request had given")]]
+    error: NotRequired[Annotated[str, Field(description="Once failed: a sentence that a person can act on")]]
+    code: NotRequired[Annotated[str, Field(description="Once failed: for programs")]]
+
+
 class RuntimeStatus(TypedDict):
     library: str
     version: str

@@ -6,9 +6,12 @@ LoyaltyError
 │   ├── InvalidRequest         INVALID_REQUEST
 │   ├── BatchTooLarge          BATCH_TOO_LARGE
 │   ├── UnknownType            UNKNOWN_TYPE
-│   └── PayloadTooLarge        PAYLOAD_TOO_LARGE
+│   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
+│   └── VersionConflict        VERSION_CONFLICT
 ├── NotFound
 │   ├── RouteNotFound          ROUTE_NOT_FOUND
+│   ├── SegmentNotFound        SEGMENT_NOT_FOUND
+│   ├── JobNotFound            JOB_NOT_FOUND
 │   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
 │   ├── MissingFeatures        MISSING_FEATURES
@@ -59,6 +62,17 @@ class PayloadTooLarge(RequestError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class VersionConflict(RequestError):
+    code = "VERSION_CONFLICT"
+
+    def __init__(self, current: int | None) -> None:
+        """`current` is the version that there is, None where there is none."""
+        state = "There is no such segment" if current is None else f"The segment is at version {current}"
+        super().__init__(
+            f"{state}, which is not what the request was made for: read it again, then decide.", {"version": current}
+        )
+
+
 class NotFound(LoyaltyError):
     pass
 
@@ -72,6 +86,20 @@ class CustomerNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("Customer not found in DWH")
+
+
+class SegmentNotFound(NotFound):
+    code = "SEGMENT_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such segment: GET /segments lists those that there are.")
+
+
+class JobNotFound(NotFound):
+    code = "JOB_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such job, or it is no longer kept: start it again.")
 
 
 class Unscorable(LoyaltyError):

@@ -5,13 +5,15 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
 from loyalty_ml.contracts import MAX_BATCH, ErrorAnswer, PredictionType
@@ -22,10 +24,13 @@ RequestT = TypeVar("RequestT", bound=BaseModel)
 BASE_PATH = "/api/loyalty/v1"
 MAX_BODY_BYTES = 1024 * 1024
 """Well over what a hundred ids can take; API Gateway itself refuses 10 MB."""
+MAX_PROBLEMS = 200
+"""In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
     errors.PayloadTooLarge: 413,
+    errors.VersionConflict: 412,
     errors.NotFound: 404,
     errors.Unscorable: 422,
     errors.Unavailable: 503,
@@ -40,13 +45,24 @@ def status_of(error: type[errors.LoyaltyError]) -> int:
     return next(_STATUSES[kind] for kind in error.__mro__ if kind in _STATUSES)
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a route gives back whose status is not 200, or that has headers of its own; without an answer, no body."""
+
+    answer: Mapping[str, Any] | None
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
 def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
-    """What a route's OpenAPI entry says of its answer and of the errors that it can give instead."""
+    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead."""
     codes: dict[int, list[str]] = {}
     for kind in kinds:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
-    described: dict[int, Any] = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+    described: dict[int, Any] = {204: {"description": "Done"}}
+    if answer is not None:
+        described = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
     for status, names in sorted(codes.items()):
         described[status] = {
             "description": ", ".join(names),
@@ -68,23 +84,48 @@ BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
 def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
-    """Makes a function of a request model (or of nothing) into a route of `app` that reads and writes JSON.
+    """Makes a function into a route of `app` that reads and writes JSON.
 
-    The function keeps its signature for the OpenAPI document. Done here rather than by the resolver's own validation,
-    which costs three times as much a request and answers with its own errors.
+    The function takes the path's variables, `request` where there is a body, and a parameter for each header and each
+    query parameter that it wants: Annotated[str | None, Header(alias="If-Match")], Annotated[int | None, Query(ge=1)].
+    It gives an answer or a Reply. It keeps its signature for the OpenAPI document. Done here rather than by the
+    resolver's own validation, which costs three times as much a request and answers with its own errors.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Response[str]]:
         parameters = inspect.signature(function).parameters
         model = parameters["request"].annotation if "request" in parameters else None
+        wanted_headers = {
+            name: mark.alias  # in lower case, as the gateway sends it
+            for name, parameter in parameters.items()
+            for mark in getattr(parameter.annotation, "__metadata__", ())
+            if isinstance(mark, Header)
+        }
+
+        queries = {
+            name: TypeAdapter[Any](parameter.annotation)
+            for name, parameter in parameters.items()
+            for mark in getattr(parameter.annotation, "__metadata__", ())
+            if isinstance(mark, Query)
+        }
 
         @functools.wraps(function)
-        def route(**path_parameters: str) -> Response[str]:
+        def route(**arguments: Any) -> Response[str]:
+            event = app.current_event.raw_event
+            for name, header in wanted_headers.items():
+                arguments[name] = event["headers"].get(header)
+            if queries:
+                arguments |= _read_query(event, queries)
             if model is not None:
-                path_parameters["request"] = read_body(app.current_event.raw_event, model)
-            answer = function(**path_parameters)
+                arguments["request"] = read_body(event, model)
+            answer = function(**arguments)
+            status, headers = 200, None
+            if isinstance(answer, Reply):
+                status, headers, answer = answer.status, answer.headers, answer.answer
+            if answer is None:
+                return Response(status, headers=headers)
             telemetry.count_answer(answer)
-            return _json_response(200, answer)
+            return _json_response(status, answer, headers)
 
         return route
 
@@ -133,6 +174,26 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
         raise _request_error(error) from error
 
 
+def _read_query(event: Event, wanted: Mapping[str, TypeAdapter[Any]]) -> dict[str, Any]:
+    """The query's parameters, each checked. Raises InvalidRequest, also for one that the route does not know."""
+    given: Mapping[str, str] = event.get("queryStringParameters") or {}
+    read = {}
+    for name, text in given.items():
+        try:
+            if name not in wanted:
+                raise errors.InvalidRequest(
+                    f"The request is not valid: the query has {name}, and this route reads {', '.join(wanted)}.",
+                    {"fields": [{"field": name, "problem": "unknown"}]},
+                )
+            read[name] = wanted[name].validate_python(text)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"]
+            raise errors.InvalidRequest(
+                f"The request is not valid: {name}: {problem}.", {"fields": [{"field": name, "problem": problem}]}
+            ) from error
+    return read
+
+
 def _request_error(error: ValidationError) -> errors.RequestError:
     problems = [
         (".".join(map(str, problem["loc"])), problem["type"], problem["msg"].removeprefix("Value error, "))
@@ -148,13 +209,13 @@ def _request_error(error: ValidationError) -> errors.RequestError:
     for field, _, message in problems:
         if field == "type":
             return errors.UnknownType(f"type: {message}.", {"types": list(get_args(PredictionType))})
-    fields = [{"field": field or "body", "problem": message} for field, _, message in problems]
+    fields = [{"field": field or "body", "problem": message} for field, _, message in problems[:MAX_PROBLEMS]]
     sentence = "; ".join(f"{field or 'body'}: {message}" for field, _, message in problems[:3])
     return errors.InvalidRequest(f"The request is not valid: {sentence}.", {"fields": fields})
 
 
-def _json_response(status: int, answer: Any) -> Response[str]:
-    return Response(status, "application/json", orjson.dumps(answer).decode())
+def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
+    return Response(status, "application/json", orjson.dumps(answer).decode(), headers)
 
 
 def _answer_error(error: errors.LoyaltyError) -> Response[str]:

@@ -8,7 +8,9 @@ The manifest holds the hash of each card and a card the hash of its model, so on
 """
 
 import hashlib
+import itertools
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -21,6 +23,7 @@ MANIFEST_KEY = "models/manifest.json"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,80}$")]  # a path segment: no slash, no '..'
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 _MEND = "publish the model set again, from a whole copy of it."
@@ -89,6 +92,52 @@ class Training(_Document):
     objective: str | None = None
 
 
+class Histogram(_Document):
+    """The shares of training rows by the value of a feature or a score: bin i holds edges[i - 1] <= value < edges[i].
+
+    edges:   k inner ones, ascending; each a float64 as it stands, or for a score a float32, so that a value on an edge
+             falls on the same side of it wherever it is counted.
+    shares:  k + 1 of them, the first of what is below every edge.
+    """
+
+    edges: tuple[float, ...] = Field(min_length=1, max_length=100)
+    shares: tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(edge >= following for edge, following in itertools.pairwise(self.edges)):
+            raise ValueError("the edges do not ascend")
+        if len(self.shares) != len(self.edges) + 1:
+            raise ValueError("there is not one share more than there are edges")
+        _check_whole(self.shares)
+        return self
+
+
+class Distribution(_Document):
+    """What the rows that a model learnt from look like: drift is how far customers have moved from it.
+
+    rows:      how many rows the shares are of.
+    features:  by name, of the raw values.
+    score:     of a churn model its probability's histogram; of an offer model, by offer id, the shares of rows for
+               which each offer is the likeliest.
+    """
+
+    rows: int = Field(gt=0)
+    features: dict[str, Histogram]
+    score: Histogram | tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not isinstance(self.score, Histogram):
+            _check_whole(self.score)
+        return self
+
+
+def _check_whole(shares: tuple[float, ...]) -> None:
+    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ValueError("the shares do not add up to 1")
+
+
 class Golden(_Document):
     """Inputs (k, features) and the outputs (k, outputs) that the model must give for them, within `tolerance`."""
 
@@ -105,9 +154,10 @@ class ModelFile(_Document):
 class Card(_Document):
     """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph.
 
-    metrics:     the few figures that tell two versions apart.
-    evaluation:  all that was measured, for whoever asks how good the model is.
-    forced:      why a model that failed a gate was written all the same; None where it passed them all.
+    metrics:       the few figures that tell two versions apart.
+    evaluation:    all that was measured, for whoever asks how good the model is.
+    forced:        why a model that failed a gate was written all the same; None where it passed them all.
+    distribution:  what drift is measured from; None in cards of before there was one.
     """
 
     api_version: Literal[1] = 1
@@ -123,6 +173,7 @@ class Card(_Document):
     metrics: dict[str, float] = {}
     evaluation: dict[str, JsonValue] = {}
     forced: str | None = Field(None, min_length=1)
+    distribution: Distribution | None = None
     golden: Golden
     file: ModelFile
     op_versions: dict[str, int]
@@ -146,7 +197,18 @@ class Card(_Document):
             raise ValueError("a golden input has not one value a feature")
         if any(len(row) != self.outputs for row in self.golden.outputs):
             raise ValueError("a golden output has not one value an output")
+        if self.distribution:
+            self._check_distribution(self.distribution)
         return self
+
+    def _check_distribution(self, distribution: Distribution) -> None:
+        if distribution.features.keys() != set(self.features):
+            raise ValueError("the distribution is not of the card's features")
+        score = distribution.score
+        if self.output == "churn_probability" and not isinstance(score, Histogram):
+            raise ValueError("the distribution of a churn model's score is not a histogram")
+        if self.output == "offer_probabilities" and (isinstance(score, Histogram) or len(score) != len(self.offers)):
+            raise ValueError("the distribution of an offer model's score has not one share an offer")
 
 
 CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]

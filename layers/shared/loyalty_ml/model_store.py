@@ -105,7 +105,7 @@ class ModelStore:
             self._set = dataclasses.replace(self._set, trouble=None)
             return
         manifest, etag = found
-        new = self._load(manifest)
+        new = self.load(manifest)
         lost = [name for name in new.problems if name in self._set.loaded]
         if lost:
             self._keep(
@@ -144,7 +144,8 @@ class ModelStore:
             raise
         return parse_manifest(answer["Body"].read()), answer["ETag"]
 
-    def _load(self, manifest: Manifest) -> ModelSet:
+    def load(self, manifest: Manifest) -> ModelSet:
+        """The models that a manifest names, fetched and checked; those that cannot be served are among the problems."""
         loaded, problems = {}, {}
         for name in MODEL_OUTPUTS.keys() & manifest.models.keys():
             active = manifest.models[name]

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
 from loyalty_ml.feature_store import FeatureStore
+from loyalty_ml.job_store import JobStore
 from loyalty_ml.model_store import ModelStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 
 class Settings(BaseModel):
@@ -28,9 +30,14 @@ class Settings(BaseModel):
     model_bucket: str = Field(alias="MODEL_BUCKET", min_length=1)
     data_bucket: str = Field(alias="DATA_BUCKET", min_length=1)
     customers_table: str = Field(alias="CUSTOMERS_TABLE", min_length=1)
+    segments_table: str = Field(alias="SEGMENTS_TABLE", min_length=1)
+    jobs_table: str = Field(alias="JOBS_TABLE", min_length=1)
+    segment_statistics_table: str = Field(alias="SEGMENT_STATISTICS_TABLE", min_length=1)
+    segment_queue_url: str = Field(alias="SEGMENT_QUEUE_URL", min_length=1)
     ml_mock_mode: MockMode = Field("auto", alias="ML_MOCK_MODE")
-    # The one folder that a Lambda function may write to.
+    # /tmp is the one folder that a Lambda function may write to.
     model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")  # noqa: S108
+    snapshot_cache: Path = Field(Path("/tmp/loyalty-snapshots"), alias="SNAPSHOT_CACHE")  # noqa: S108
 
 
 @cache
@@ -55,6 +62,24 @@ def feature_store() -> FeatureStore:
     # The store makes the retries itself, under one deadline that covers them all.
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
     return FeatureStore(boto3.client("dynamodb", config=config), settings().customers_table)
+
+
+@cache
+def sqs() -> "SQSClient":
+    return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}))
+
+
+@cache
+def job_store() -> JobStore:
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"})
+    return JobStore(
+        boto3.client("dynamodb", config=config),
+        s3(),
+        sqs(),
+        table=settings().jobs_table,
+        bucket=settings().data_bucket,
+        queue_url=settings().segment_queue_url,
+    )
 
 
 def predict(prediction_type: PredictionType, customer_ids: Sequence[str]) -> predictions.Predictions:

@@ -1,15 +1,18 @@
 """Logs, metrics and traces.
 
-A request writes one line: its metrics in CloudWatch's embedded format, with the correlation id and the facts of the
-request beside them, so that the line is metric and log record in one. Customers' ids and feature values are in none.
+A request, or a message of the queue, writes one line: its metrics in CloudWatch's embedded format, with the correlation
+id and its other facts beside them, so that the line is metric and log record in one. Customers' ids and feature values
+are in none.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import orjson
 from aws_lambda_powertools import Logger, Metrics, Tracer
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 logger = Logger()
 metrics = Metrics()
@@ -31,6 +34,9 @@ def count_answer(answer: Mapping[str, Any]) -> None:
     if answer["mock"]:
         _counts["MockPredictions"] = results
     _facts["model_version"] = answer["model"]["version"]
+    if answer["mode"] == "segment":  # whose errors are only the first of them
+        _counts["FailedPredictions"] = answer["failed"]
+        return
     for error in answer.get("errors", ()):
         _counts[error["code"]] += 1
 
@@ -42,21 +48,46 @@ def count_failure(code: str) -> None:
 
 def write_request(route: str, status: int, milliseconds: float, correlation_id: str) -> None:
     """Writes the request's line, and begins the next."""
+    _write("Latency", milliseconds, {"route": route, "status": status, "correlation_id": correlation_id})
+
+
+def write_task(task: str, outcome: str, milliseconds: float, correlation_id: str) -> None:
+    """Writes the line of a message of the queue, by the task that it asked for, and begins the next."""
+    _dimensions["task"] = task
+    _write("Duration", milliseconds, {"outcome": outcome, "correlation_id": correlation_id})
+
+
+def write_drift(segment: str, model: str, psi: Mapping[str, float | None]) -> None:
+    """Writes a line with the largest PSI of a model's inputs and score, by segment and model; all are in its facts.
+
+    One metric a model and segment, since each one is paid for. Where all are of too few customers, there is none.
+    """
+    known = [value for value in psi.values() if value is not None]
+    if not known:
+        return
+    record = metrics.serialize_metric_set(
+        metrics={"DriftPSI": {"Unit": "None", "Value": [max(known)]}},
+        dimensions={"service": logger.service, "segment": segment, "model": model},
+        metadata={"psi": dict(psi)},
+    )
+    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
+
+
+def _write(duration: str, milliseconds: float, facts: Mapping[str, Any]) -> None:
     counted = {name: {"Unit": "Count", "Value": [count]} for name, count in _counts.items()}
     # Serialized by Powertools and written by orjson: collecting through its own methods takes 30 us a request.
     record = metrics.serialize_metric_set(
-        metrics={**counted, "Latency": {"Unit": "Milliseconds", "Value": [milliseconds]}},
+        metrics={**counted, duration: {"Unit": "Milliseconds", "Value": [milliseconds]}},
         dimensions={"service": logger.service, **_dimensions},
-        metadata={"route": route, "status": status, "correlation_id": correlation_id, **_facts},
+        metadata={**facts, **_facts},
     )
     print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
     for collected in (_counts, _dimensions, _facts):
         collected.clear()
 
 
-def traced(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def traced(handler: HandlerT) -> HandlerT:
     """The handler with an X-Ray segment where traces are on. Answers are about customers, so they stay out of them."""
     if tracer.disabled:
         return handler
-    traced_handler: Callable[..., dict[str, Any]] = tracer.capture_lambda_handler(handler, capture_response=False)
-    return traced_handler
+    return cast("HandlerT", tracer.capture_lambda_handler(handler, capture_response=False))

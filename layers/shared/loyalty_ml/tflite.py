@@ -1,6 +1,7 @@
 """The TFLite interpreter: the only import of one in the project."""
 
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ class Network:
 
     Each batch shape has an interpreter whose tensors are allocated once; the last chunk is padded to the smallest
     shape that holds it. A row's answer depends neither on its neighbours nor on the shape (tested, to the bit).
-    Not thread-safe: a Lambda instance has one request at a time.
+    An interpreter is not thread-safe, so each thread that calls has its own.
     """
 
     def __init__(self, model: bytes, features: int, outputs: int) -> None:
@@ -38,7 +39,7 @@ class Network:
         self._model = model
         self._features = features
         self._outputs = outputs
-        self._interpreters: dict[int, _FixedBatch] = {}
+        self._of_thread = threading.local()
         self._interpreter(1)
 
     def __call__(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,9 +55,10 @@ class Network:
         return answers
 
     def _interpreter(self, shape: int) -> "_FixedBatch":
-        if shape not in self._interpreters:
-            self._interpreters[shape] = _FixedBatch(self._model, shape, self._features, self._outputs)
-        return self._interpreters[shape]
+        interpreters: dict[Any, _FixedBatch] = self._of_thread.__dict__
+        if shape not in interpreters:
+            interpreters[shape] = _FixedBatch(self._model, shape, self._features, self._outputs)
+        return interpreters[shape]
 
 
 class _FixedBatch:

@@ -1,0 +1,281 @@
+"""Segments: their definitions, predictions for every member, statistics and how they moved."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import orjson
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+
+from loyalty_ml import errors, http, runtime, segment_runtime
+from loyalty_ml.contracts import (
+    JobStarted,
+    SegmentAnswer,
+    SegmentDefinitionAnswer,
+    SegmentListAnswer,
+    SegmentPredictRequest,
+    SegmentStatsAnswer,
+)
+from loyalty_ml.deadline import Deadline, TakesTooLong
+from loyalty_ml.predictions import scorer_for
+from loyalty_ml.rules import parse_rule
+from loyalty_ml.segment_predictions import MAX_TOP
+from loyalty_ml.segment_service import Steps
+from loyalty_ml.segments import Segment, SegmentDefinition
+from loyalty_ml.snapshot import rfc3339
+
+app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", description="An ETag: only if the segment is still at that version, or it is a 412"),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(alias="If-None-Match", description="ETags: if the segment is at one of these versions, it is a 304"),
+]
+IfSeen = Annotated[str | None, Header(alias="If-None-Match", description="ETags: if one is this answer's, it is a 304")]
+IfNew = Annotated[
+    str | None, Header(alias="If-None-Match", description="`*`: only if there is no such segment, or it is a 412")
+]
+
+Top = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_TOP, description="Show this many of the likeliest: to leave, or to take `offer`; best first"),
+]
+Offer = Annotated[int | None, Query(ge=0, description="With `top`: the offer that the best are wanted for")]
+Prefer = Annotated[
+    str | None, Header(alias="Prefer", description="`respond-async`: start a job at once, as for what takes too long")
+]
+
+ANSWER_SECONDS = 20.0
+"""The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
+
+_AS_A_JOB: dict[int, Any] = {
+    202: {
+        "description": "It takes longer than a request may: a job makes the answer",
+        "content": {"application/json": {"model": JobStarted}},
+    }
+}
+_SERVED_ERRORS = (
+    errors.InvalidRequest,
+    errors.SegmentNotFound,
+    errors.ModelUnavailable,
+    errors.FeatureStoreUnavailable,
+)
+
+_VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
+
+
+def _definition(description: str) -> Any:
+    """An OpenAPI response that is a definition."""
+    return {
+        "description": description,
+        "content": {"application/json": {"model": SegmentDefinitionAnswer}},
+        "headers": {"ETag": {"description": "The version, in quotes", "schema": {"type": "string"}}},
+    }
+
+
+@app.get(
+    "/segments",
+    summary="All segments, without their rules and ids",
+    responses=http.responses(SegmentListAnswer, errors.FeatureStoreUnavailable),
+)
+@http.json_route(app)
+def list_segments() -> SegmentListAnswer:
+    return {
+        "segments": [
+            {
+                "segment_id": summary.segment_id,
+                "segment_name": summary.segment_name,
+                "kind": summary.kind,
+                "version": summary.version,
+                "updated": rfc3339(summary.updated),
+            }
+            for summary in segment_runtime.segment_store().list()
+        ]
+    }
+
+
+@app.get(
+    "/segments/<segment_id>",
+    summary="A segment's definition",
+    responses={
+        **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.FeatureStoreUnavailable),
+        200: _definition("OK"),
+        304: {"description": "The caller has this version already"},
+    },
+)
+@http.json_route(app)
+def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
+    segment = segment_runtime.segment_store().get(segment_id)
+    if _knows(if_none_match, _etag(segment)):
+        return http.Reply(None, 304, {"ETag": _etag(segment)})
+    return _reply(segment)
+
+
+@app.put(
+    "/segments/<segment_id>",
+    summary="Define a segment, or change its definition",
+    description="The last writer wins, unless If-Match or If-None-Match says otherwise. A definition that is there "
+    "already keeps its version.",
+    responses={
+        **http.responses(
+            SegmentDefinitionAnswer,
+            errors.InvalidJson,
+            errors.InvalidRequest,
+            errors.PayloadTooLarge,
+            errors.VersionConflict,
+            errors.FeatureStoreUnavailable,
+            errors.ModelUnavailable,
+        ),
+        200: _definition("Changed, or there already"),
+        201: _definition("Created"),
+    },
+)
+@http.json_route(app)
+def put_segment(
+    segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
+) -> http.Reply:
+    if if_none_match not in (None, "*"):
+        raise _bad_header("If-None-Match", "can only be * in a PUT: it asks that there be no such segment yet")
+    if if_match and if_none_match:
+        raise _bad_header("If-Match", "cannot go with If-None-Match: give one of them")
+    expected = _expected(if_match)
+    _check_against_what_is_served(request)
+    segment, created = segment_runtime.segment_store().put(
+        segment_id, request, expected, must_be_new=if_none_match is not None
+    )
+    return _reply(segment, 201 if created else 200)
+
+
+@app.delete(
+    "/segments/<segment_id>",
+    summary="Delete a segment",
+    responses=http.responses(
+        None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.FeatureStoreUnavailable
+    ),
+)
+@http.json_route(app)
+def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
+    segment_runtime.segment_store().delete(segment_id, _expected(if_match))
+    segment_runtime.statistics_store().delete(segment_id)
+    return http.Reply(None, 204)
+
+
+@app.post(
+    "/segments/<segment_id>/ml/predict",
+    summary="Predict for every member of a segment",
+    description="Every member is scored and counted, however many there are; the first 100 are shown, or the best "
+    "`top`. What takes too long for a request becomes a job: 202, and its address in Location.",
+    responses={
+        **http.responses(
+            SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
+        ),
+        **_AS_A_JOB,
+    },
+)
+@http.json_route(app)
+def predict_segment(
+    segment_id: str, request: SegmentPredictRequest, top: Top = None, offer: Offer = None, prefer: Prefer = None
+) -> http.Reply:
+    def predict(steps: Steps) -> http.Reply:
+        answer = segment_runtime.service().predict(segment_id, request.type, top, offer, steps)
+        return http.Reply(answer)
+
+    job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
+    return _in_time_or_as_a_job(predict, job, prefer)
+
+
+@app.get(
+    "/segments/<segment_id>/ml/stats",
+    summary="Statistics of every member of a segment, drift, and how they moved from snapshot to snapshot",
+    description="Measured once for a snapshot, model set and definition, then read from store. What takes too long for "
+    "a request becomes a job: 202, and its address in Location.",
+    responses={
+        **http.responses(SegmentStatsAnswer, *_SERVED_ERRORS),
+        **_AS_A_JOB,
+        304: {"description": "The caller has this answer already"},
+    },
+)
+@http.json_route(app)
+def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer = None) -> http.Reply:
+    def stats(steps: Steps) -> http.Reply:
+        answer = segment_runtime.service().stats(segment_id, steps)
+        etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
+        if _knows(if_none_match, etag):
+            return http.Reply(None, 304, {"ETag": etag})
+        return http.Reply(answer, headers={"ETag": etag})
+
+    return _in_time_or_as_a_job(stats, {"segment_id": segment_id, "answer": "stats"}, prefer)
+
+
+def _in_time_or_as_a_job(
+    answer: Callable[[Steps], http.Reply], request: Mapping[str, Any], prefer: str | None
+) -> http.Reply:
+    if "respond-async" not in [wish.strip() for wish in (prefer or "").split(",")]:
+        try:
+            return answer(Deadline(ANSWER_SECONDS).step)
+        except TakesTooLong:
+            pass
+    segment_runtime.segment_store().get(request["segment_id"])  # or the job would fail where this can say so
+    job = runtime.job_store().start(request)
+    location = f"{http.BASE_PATH}/ml/jobs/{job.job_id}"
+    started: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
+    return http.Reply(started, 202, {"Location": location, "Retry-After": "2"})
+
+
+def _reply(segment: Segment, status: int = 200) -> http.Reply:
+    definition = segment.definition
+    answer = {
+        "segment_id": segment.segment_id,
+        "segment_name": definition.segment_name,
+        "version": segment.version,
+        "updated": rfc3339(segment.updated),
+        definition.kind: getattr(definition, definition.kind),
+    }
+    return http.Reply(answer, status, {"ETag": _etag(segment)})
+
+
+def _knows(if_none_match: str | None, etag: str) -> bool:
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in known or "*" in known
+
+
+def _etag(segment: Segment) -> str:
+    return f'"{segment.version}"'
+
+
+def _expected(if_match: str | None) -> int | None:
+    if if_match is None:
+        return None
+    found = _VERSION_ETAG.fullmatch(if_match.strip())
+    if found is None:
+        raise _bad_header("If-Match", 'must be one ETag as the segment had it, such as "3", in its quotes')
+    return int(found[1])
+
+
+def _bad_header(name: str, problem: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        f"The request is not valid: {name} {problem}.", {"fields": [{"field": name, "problem": problem}]}
+    )
+
+
+def _check_against_what_is_served(definition: SegmentDefinition) -> None:
+    """Raises InvalidRequest where the snapshot has no such column, or the model no such offer."""
+    if definition.rule is not None:
+        parse_rule(definition.rule, segment_runtime.snapshot_store().card().features)
+    if definition.recommended_offer is not None:
+        offers = scorer_for("nbo", runtime.model_store().current(), runtime.settings().ml_mock_mode).offers
+        if definition.recommended_offer not in {offer.offer_id for offer in offers}:
+            names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
+            problem = f"there is no offer {definition.recommended_offer}, there are {names}"
+            raise errors.InvalidRequest(
+                f"The request is not valid: recommended_offer: {problem}.",
+                {"fields": [{"field": "recommended_offer", "problem": problem}]},
+            )
+
+
+handler = http.entrypoint(app)

@@ -1,0 +1,116 @@
+"""What a segment's members are as a whole: tallies of columns of answers, which add up over blocks of any size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.contracts import ChurnAggregate, ChurnStatistics, NboStatistics, RfmStatistics
+from loyalty_ml.manifest import Offer
+from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
+from loyalty_ml.scoring import RISKS, ChurnScores, OfferScores
+
+TOP = 3
+"""How many of the largest groups are named apart."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """n customers counted for one type.
+
+    counts:           int64; for churn by place in RISKS, for nbo by offer id, for rfm by place in SEGMENT_NAMES.
+    failed:           those without an answer; they are in no other figure.
+    probability_sum:  of churn, in float64.
+    """
+
+    counts: NDArray[np.int64]
+    failed: int
+    probability_sum: float
+
+    @property
+    def answered(self) -> int:
+        return int(self.counts.sum())
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.counts + other.counts, self.failed + other.failed, self.probability_sum + other.probability_sum
+        )
+
+
+def tally(scores: ChurnScores | OfferScores | RfmScores, failed: int) -> Tally:
+    """Counts columns of n answers; `failed` customers had none."""
+    match scores:
+        case ChurnScores(probability, risk):
+            return Tally(_counts(risk, len(RISKS)), failed, float(probability.sum(dtype=np.float64)))
+        case OfferScores(probabilities, best):
+            return Tally(_counts(best, probabilities.shape[1]), failed, 0.0)
+        case RfmScores():
+            return Tally(_counts(segment_codes(scores), len(SEGMENT_NAMES)), failed, 0.0)
+
+
+def churn_aggregate(tally: Tally) -> ChurnAggregate:
+    low, medium, high = tally.counts.tolist()
+    return {
+        "high": high,
+        "medium": medium,
+        "low": low,
+        "avg_probability": tally.probability_sum / tally.answered if tally.answered else 0.0,
+    }
+
+
+def churn_statistics(tally: Tally) -> ChurnStatistics:
+    aggregate = churn_aggregate(tally)
+    # Of nobody nothing is a share.
+    percent = 100 / tally.answered if tally.answered else 0.0
+    return {
+        **aggregate,
+        "count": tally.answered,
+        "failed": tally.failed,
+        "high_percentage": percent * aggregate["high"],
+        "medium_percentage": percent * aggregate["medium"],
+        "low_percentage": percent * aggregate["low"],
+    }
+
+
+def nbo_statistics(tally: Tally, catalogue: Sequence[Offer]) -> NboStatistics:
+    distribution = offers_by_name(tally, catalogue)
+    return {
+        "count": tally.answered,
+        "failed": tally.failed,
+        "top_offers": _largest(distribution),
+        "distribution": distribution,
+    }
+
+
+def rfm_statistics(tally: Tally) -> RfmStatistics:
+    distribution = segments_by_name(tally)
+    return {
+        "count": tally.answered,
+        "failed": tally.failed,
+        "distribution": distribution,
+        "top_segments": _largest(distribution),
+    }
+
+
+def offers_by_name(tally: Tally, catalogue: Sequence[Offer]) -> dict[str, int]:
+    """Customers by the name of the offer that is best for them; offers of one name together."""
+    counted: dict[str, int] = {}
+    for offer, count in zip(catalogue, tally.counts.tolist(), strict=True):
+        counted[offer.offer_name] = counted.get(offer.offer_name, 0) + count
+    return counted
+
+
+def segments_by_name(tally: Tally) -> dict[str, int]:
+    return dict(zip(SEGMENT_NAMES, tally.counts.tolist(), strict=True))
+
+
+def _counts(places: NDArray[np.int8], groups: int) -> NDArray[np.int64]:
+    # bincount would first make an int64 of each: for a few groups this takes a tenth of the time.
+    return np.array([np.count_nonzero(places == group) for group in range(groups)], np.int64)
+
+
+def _largest(distribution: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The largest groups, of equal ones the first named first; an empty group is not large."""
+    groups = sorted(distribution.items(), key=lambda group: -group[1])
+    return [group for group in groups[:TOP] if group[1]]

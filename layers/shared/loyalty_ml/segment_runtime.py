@@ -1,0 +1,65 @@
+"""The segment functions' wiring, made once a process: what needs DuckDB besides, which no other function has."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from loyalty_ml import telemetry
+from loyalty_ml.contracts import SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.population import no_progress
+from loyalty_ml.runtime import model_store, settings
+from loyalty_ml.segment_service import SegmentService
+from loyalty_ml.segment_store import SegmentStore
+from loyalty_ml.snapshot_store import THREADS, SnapshotStore
+from loyalty_ml.statistics_store import ALL_CUSTOMERS, StatisticsStore
+
+
+@cache
+def segment_store() -> SegmentStore:
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"})
+    return SegmentStore(boto3.client("dynamodb", config=config), settings().segments_table)
+
+
+@cache
+def snapshot_store() -> SnapshotStore:
+    config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}, max_pool_connections=THREADS)
+    return SnapshotStore(boto3.client("s3", config=config), settings().data_bucket, settings().snapshot_cache)
+
+
+@cache
+def statistics_store() -> StatisticsStore:
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"})
+    return StatisticsStore(boto3.client("dynamodb", config=config), settings().segment_statistics_table)
+
+
+@cache
+def service() -> SegmentService:
+    return SegmentService(segment_store(), snapshot_store(), statistics_store(), model_store(), settings().ml_mock_mode)
+
+
+def refresh(segment_id: str | None) -> None:
+    """Stores the statistics of a segment, None for all customers, at what is served now; and its drift as metrics.
+
+    Raises what SegmentService does.
+    """
+    point = service().refresh(segment_id)
+    for name, found in point.drift.items():
+        inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
+        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
+
+
+def answer(request: Mapping[str, Any], on_progress: Callable[[int, int], object]) -> SegmentAnswer | SegmentStatsAnswer:
+    """What a job was asked for, however long it takes; on_progress is told of customers done and in all.
+
+    Raises what SegmentService does.
+    """
+
+    def steps(step: str) -> Callable[[int, int], object]:
+        return on_progress if step == "score" else no_progress
+
+    if request["answer"] == "stats":
+        return service().stats(request["segment_id"], steps)
+    return service().predict(request["segment_id"], request["type"], request["top"], request["offer"], steps)
