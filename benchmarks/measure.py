@@ -40,12 +40,16 @@ class Result:
         }
 
 
-def alternate(*calls: Callable[[], object], repeats: int = 1, rounds: int = ROUNDS) -> list[float]:
-    """The median seconds of each call: rounds in which each is made `repeats` times in turn, after one warm-up."""
+def alternate(*calls: Callable[[], object], repeats: int = 1, rounds: int = ROUNDS, settle: float = 0.0) -> list[float]:
+    """The median seconds of each call: rounds in which each is made `repeats` times in turn, after one warm-up.
+
+    settle: seconds of rest before each, so that threads which one leaves spinning are not in the time of the next.
+    """
     times: list[list[float]] = [[] for _ in calls]
     for number in range(rounds + 1):
         for call, taken in zip(calls, times, strict=True):
             for _ in range(repeats):
+                time.sleep(settle)
                 started = time.perf_counter()
                 call()
                 if number:

@@ -52,7 +52,12 @@ class FeatureTable:
         return InvalidFeatures([self.names[column] for column in np.flatnonzero(~finite)])
 
 
-def model_matrix(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The float32 matrix that a network reads. What is too large for float32 becomes infinite, and so unusable."""
+def model_matrix(values: NDArray[np.float64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The float32 matrix that a network reads, in `out` where that is given: of the shape of `values`.
+
+    What is too large for float32 becomes infinite, and so unusable.
+    """
+    matrix = np.empty(values.shape, np.float32) if out is None else out
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        np.copyto(matrix, values, casting="same_kind")
+    return matrix

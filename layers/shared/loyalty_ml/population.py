@@ -7,6 +7,7 @@ a third of the time for every segment after the first, in memory that does not g
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ _DUCKDB = {
     "autoinstall_known_extensions": "false",  # all that is used is built in, and nothing is to be fetched
     "autoload_known_extensions": "false",
 }
+
+DECODED_ROWS = 122_880
+"""Rows that are decoded at a time: one of a snapshot's row groups."""
 
 MeasuredT = TypeVar("MeasuredT")
 
@@ -60,8 +64,11 @@ class Population:
         self.customers = snapshot.card.customers
         self.version = snapshot.card.version
         self.as_of = snapshot.card.as_of
-        self.threads = len(os.sched_getaffinity(0))
-        self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": self.threads})
+        threads = len(os.sched_getaffinity(0))
+        self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": threads})
+        # Kept, since each thread has interpreters and memory of its own that are worth keeping.
+        self._pool = ThreadPoolExecutor(threads, "population")
+        self._of_thread = threading.local()
         done = 0
         for path, customers in self._parts:
             self._decode(path, customers)
@@ -113,11 +120,34 @@ class Population:
     def read(self, rows: Sequence[int]) -> FeatureTable:
         """The table of customers by their numbers, in that order, with all features of the snapshot."""
         values = np.empty((len(rows), len(self.features)))
-        for place, row in enumerate(rows):
-            self._read_rows(row, values[place : place + 1])
+        places = np.array(rows)
+        first = 0
+        for path, customers in self._parts:
+            here = (first <= places) & (places < first + customers)
+            if here.any():
+                decoded = np.memmap(_decoded(path), np.float64, "r", shape=(customers, len(self.features)))
+                values[here] = decoded[places[here] - first]
+            first += customers
         return FeatureTable(
             self.ids(rows), self.features, values, absent=np.isnan(values), found=None, as_of=rfc3339(self.as_of)
         )
+
+    def _measure_block(
+        self, measure: Callable[[Block], MeasuredT], rows: range, mask: NDArray[np.bool_] | None
+    ) -> MeasuredT:
+        # A thread's own, used again: memory that is new to a process is mapped page by page, which takes as long as
+        # all that is done with it here.
+        if not hasattr(self._of_thread, "read"):
+            self._of_thread.read, self._of_thread.wanted = np.empty((2, BLOCK_ROWS, len(self.features)))
+        numbers, values = np.arange(rows.start, rows.stop), self._of_thread.read[: len(rows)]
+        if mask is None or mask.any():
+            self._read_rows(rows.start, values)
+        if mask is None or mask.all():
+            return measure(Block(numbers, values))
+        members = np.flatnonzero(mask)
+        wanted = self._of_thread.wanted[: len(members)]
+        # mode="clip": without it, NumPy copies once more.
+        return measure(Block(numbers[members], np.take(values, members, axis=0, out=wanted, mode="clip")))
 
     def _read_rows(self, first: int, values: NDArray[np.float64]) -> None:
         """The consecutive rows of one part from the customer numbered `first` on, into `values`."""
@@ -148,15 +178,18 @@ class Population:
         if decoded.exists() and decoded.stat().st_size == size:
             return
         partial = decoded.with_name(f"{decoded.name}.{os.getpid()}.partial")
-        columns = [duckdb.ColumnExpression(name) for name in self.features]
-        with (
-            _room_for(partial, size),
-            partial.open("wb") as file,
-            nanoarrow.c_array_stream(self._duckdb.read_parquet(str(path)).select(*columns)) as batches,
-        ):
-            for batch in batches:
-                for block in _rows(batch):
-                    file.write(block)
+        rows = self._duckdb.read_parquet(str(path), file_row_number=True)
+        number = duckdb.ColumnExpression("file_row_number")
+        features = duckdb.StarExpression(exclude=["customer_id", "file_row_number"])
+        with _room_for(partial, size), partial.open("wb") as file:
+            # A range at a time: of all rows at once DuckDB would hold a million, and those after them, in memory.
+            for start in range(0, customers, DECODED_ROWS):
+                least, most = map(duckdb.ConstantExpression, (start, start + DECODED_ROWS - 1))
+                wanted = rows.filter(number.between(least, most)).select(features)
+                with nanoarrow.c_array_stream(wanted) as batches:
+                    for batch in batches:
+                        for block in _rows(batch):
+                            file.write(block)
         partial.replace(decoded)
 
 
@@ -168,40 +201,32 @@ class Members:
         self._masks = masks
 
     def measure(self, measure: Callable[[Block], MeasuredT], progress: Progress = no_progress) -> Iterator[MeasuredT]:
-        """What `measure` gives for each block of the members, in order. It is called in several threads at once."""
+        """What `measure` gives for each block of the members, in order.
+
+        It is called in several threads at once, and may keep nothing of the block's arrays, which are used again.
+        """
         population = self._population
-        done = first = 0
-        with ThreadPoolExecutor(population.threads) as pool:
-
-            def work(start: int, rows: int, mask: NDArray[np.bool_] | None) -> MeasuredT:
-                numbers = np.arange(start, start + rows)
-                values = np.empty((rows, len(population.features)))
-                if mask is None or mask.all():
-                    population._read_rows(start, values)
-                    return measure(Block(numbers, values))
-                if mask.any():
-                    population._read_rows(start, values)
-                return measure(Block(numbers[mask], values[mask]))
-
+        first = done = 0
+        for (_, customers), mask in zip(population._parts, self._masks, strict=True):
+            starts = range(0, customers, BLOCK_ROWS)
+            blocks = [
+                population._pool.submit(
+                    population._measure_block,
+                    measure,
+                    range(first + start, first + min(start + BLOCK_ROWS, customers)),
+                    None if mask is None else mask[start : start + BLOCK_ROWS],
+                )
+                for start in starts
+            ]
             try:
-                for (_, customers), mask in zip(population._parts, self._masks, strict=True):
-                    starts = range(0, customers, BLOCK_ROWS)
-                    blocks = [
-                        pool.submit(
-                            work,
-                            first + start,
-                            min(BLOCK_ROWS, customers - start),
-                            None if mask is None else mask[start : start + BLOCK_ROWS],
-                        )
-                        for start in starts
-                    ]
-                    for start, block in zip(starts, blocks, strict=True):
-                        yield block.result()
-                        done += min(BLOCK_ROWS, customers - start)
-                        progress(done, population.customers)
-                    first += customers
+                for start, block in zip(starts, blocks, strict=True):
+                    yield block.result()
+                    done += min(BLOCK_ROWS, customers - start)
+                    progress(done, population.customers)
             finally:
-                pool.shutdown(cancel_futures=True)
+                for block in blocks:
+                    block.cancel()
+            first += customers
 
 
 def _decoded(part: Path) -> Path:

@@ -39,12 +39,12 @@ class Scorer:
     """How one type is answered.
 
     features:  what `matrix` reads of a customer, in this order.
-    matrix:    the table's float64 (n, features) as the scorer takes it.
+    matrix:    the table's float64 (n, features) as the scorer takes it; in a matrix of its own or in the one given.
     score:     ids and such a matrix, all finite, to columns of n.
     """
 
     features: Sequence[str]
-    matrix: Callable[[NDArray[np.float64]], NDArray[Any]]
+    matrix: Callable[..., NDArray[Any]]
     score: Callable[[Sequence[str], NDArray[Any]], Scores]
     info: ModelInfo
     is_mock: bool = False
@@ -198,5 +198,5 @@ def _mock_scorer(name: PredictionType) -> Scorer:
     )
 
 
-def _as_read(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _as_read(values: NDArray[np.float64], _: NDArray[Any] | None = None) -> NDArray[np.float64]:
     return values

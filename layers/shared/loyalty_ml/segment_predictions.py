@@ -72,14 +72,16 @@ def predict_segment(
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
         answered = score(keep(block))
         counted = tally(answered.scores, len(answered.failed))
-        return counted, _first(answered, limit, ordered=top is not None, offer=offer), answered.failed[:SHOWN_ERRORS]
+        shown = _first(answered, limit, ordered=top is not None, offer=offer)
+        return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
     total = tally(no_scores(scorer), 0)
     shown = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
     failed = np.empty(0, np.int64)
     for counted, candidates, failures in members.measure(measure, progress):
         total += counted
-        shown = _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
+        if top is not None or len(shown.numbers) < limit:
+            shown = _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
         failed = np.concatenate([failed, failures])[:SHOWN_ERRORS]
     numbers = [*shown.numbers.tolist(), *failed.tolist()]
     outcomes = _predict_again(prediction_type, population.read(numbers), models, mock_mode) if numbers else {}
@@ -107,7 +109,7 @@ def _first(answered: Answered, limit: int, *, ordered: bool, offer: int | None) 
     """The first `limit` of a block's customers: by what they are answered, or by their numbers."""
     numbers = answered.customers.numbers
     if not ordered:
-        numbers = numbers[:limit]
+        numbers = numbers[:limit].copy()  # as of the failed: or all of the block's would stay in memory with these
         return _Shown(numbers, np.zeros(len(numbers), np.float32))
     match answered.scores:
         case ChurnScores(probability, _):

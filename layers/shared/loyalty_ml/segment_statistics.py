@@ -1,5 +1,6 @@
 """What a segment is as a whole: statistics of all three types, and how far it is from what the models learnt from."""
 
+import threading
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from loyalty_ml.aggregates import Tally, churn_statistics, nbo_statistics, rfm_s
 from loyalty_ml.contracts import MockMode, ModelDrift, PredictionType, Statistics
 from loyalty_ml.manifest import Distribution, Histogram
 from loyalty_ml.model_store import ModelSet
-from loyalty_ml.population import Block, Population, Progress, no_progress
+from loyalty_ml.population import BLOCK_ROWS, Block, Population, Progress, no_progress
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
 from loyalty_ml.scoring import ChurnScores
 from loyalty_ml.segment_scoring import no_scores, scoring, select
@@ -61,9 +62,15 @@ def measure_segment(
         if not scorer.is_mock and (model := models.loaded.get(name)) and (distribution := model.card.distribution)
     }
 
+    of_thread = threading.local()
+
     def measure(block: Block) -> tuple[dict[PredictionType, Tally], dict[tuple[str, str], _Reach]]:
         block = keep(block)
-        columns = dict(zip(population.features, np.ascontiguousarray(block.values.T), strict=True))
+        if not hasattr(of_thread, "columns"):
+            of_thread.columns = np.empty((len(population.features), BLOCK_ROWS))
+        transposed = of_thread.columns[:, : len(block.numbers)]
+        np.copyto(transposed, block.values.T)
+        columns = dict(zip(population.features, transposed, strict=True))
         tallies: dict[PredictionType, Tally] = {}
         reaches: dict[tuple[str, str], _Reach] = {}
         for name in scorers:
