@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -16,6 +17,8 @@ import watchfiles
 from local import stores, template
 from local.server import LOG, serve
 from loyalty_ml.manifest import Refused
+from loyalty_ml.segment_store import SegmentStore
+from loyalty_ml.segments import SegmentDefinition
 from training import config, customers_table
 from training.commands import Problem
 from training.datasets import current_features
@@ -25,6 +28,7 @@ from training.warehouse import DEMO_URL, connect
 
 SAMPLE_MODELS = Path("local/sample_models")
 TRAINED_MODELS = Path("models")
+SEGMENTS = Path("local/segments.json")
 WATCHED = ("functions", "layers/shared/loyalty_ml", "local", "template.yaml")
 
 
@@ -48,7 +52,7 @@ def _run(port: int, models: Path) -> None:
     logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
     LOG.unlink(missing_ok=True)
-    print("Starting S3 and DynamoDB, and bringing the demo warehouse's customers into them ...", flush=True)
+    print("Starting S3, DynamoDB and SQS, and bringing the demo warehouse's customers into them ...", flush=True)
     moto = stores.start_moto()
     try:
         aws = stores.aws_environment(moto)
@@ -59,6 +63,7 @@ def _run(port: int, models: Path) -> None:
         except (Refused, FileNotFoundError) as error:
             sys.exit(f"The models in {models}/ cannot be served: {error}")
         _load_customers(physical_ids)
+        _define_segments(physical_ids["SegmentsTable"])
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
         watchfiles.run_process(
             *WATCHED,
@@ -85,6 +90,12 @@ def _load_customers(physical_ids: dict[str, str]) -> None:
             )
     except Problem as problem:
         sys.exit(f"The demo's customers cannot be loaded: {problem} ('make run' makes their warehouse.)")
+
+
+def _define_segments(table: str) -> None:
+    segments = SegmentStore(boto3.client("dynamodb"), table)
+    for segment_id, definition in json.loads(SEGMENTS.read_text()).items():
+        segments.put(segment_id, SegmentDefinition.model_validate(definition))
 
 
 def _port_problem(port: int) -> str | None:

@@ -66,7 +66,7 @@ def _end_with_the_parent() -> None:
 
 def _banner(port: int, models: str) -> str:
     # Imported here, as the functions are above: after the environment is theirs.
-    from loyalty_ml import runtime  # noqa: PLC0415
+    from loyalty_ml import runtime, segment_runtime  # noqa: PLC0415
     from loyalty_ml.http import BASE_PATH  # noqa: PLC0415
 
     base = f"http://127.0.0.1:{port}{BASE_PATH}"
@@ -87,7 +87,9 @@ def _banner(port: int, models: str) -> str:
             "",
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
             "",
-            "S3 and DynamoDB for your own tools:",
+            f"Segments: {', '.join(summary.segment_id for summary in segment_runtime.segment_store().list())}.",
+            "",
+            "S3, DynamoDB and SQS for your own tools:",
             f"  export {' '.join(f'{name}={os.environ[name]}' for name in FOR_OTHER_TOOLS)}",
             f"  models {settings.model_bucket}, data {settings.data_bucket}, customers {settings.customers_table}",
             "",

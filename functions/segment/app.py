@@ -17,6 +17,7 @@ from loyalty_ml.contracts import (
     SegmentListAnswer,
     SegmentPredictRequest,
     SegmentStatsAnswer,
+    rfc3339,
 )
 from loyalty_ml.deadline import Deadline, TakesTooLong
 from loyalty_ml.predictions import scorer_for
@@ -24,7 +25,6 @@ from loyalty_ml.rules import parse_rule
 from loyalty_ml.segment_predictions import MAX_TOP
 from loyalty_ml.segment_service import Steps
 from loyalty_ml.segments import Segment, SegmentDefinition
-from loyalty_ml.snapshot import rfc3339
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 

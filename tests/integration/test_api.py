@@ -167,7 +167,7 @@ def test_health(service: Service) -> None:
         ("customer_id=1", "INVALID_JSON", "line 1"),
         ('{"customer_id": "\\ud800"}', "INVALID_JSON", "escape"),
         ('{"customer_id": "\ud800"}', "INVALID_JSON", "Unicode"),
-        ("[" * 100_000, "INVALID_JSON", "recursion"),
+        ("[" * 100_000, "INVALID_JSON", "nested too deeply"),
         ("[]", "INVALID_REQUEST", "object"),
         ('"good"', "INVALID_REQUEST", "object"),
         ("null", "INVALID_REQUEST", "object"),

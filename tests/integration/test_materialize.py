@@ -20,9 +20,10 @@ import pytest
 from botocore.exceptions import ClientError
 from ibis.expr import types as ir
 
+from loyalty_ml.contracts import rfc3339
 from loyalty_ml.feature_store import AS_OF, FeatureStore
 from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard, rfc3339
+from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard
 from tests.integration.conftest import GOOD, LAPSED, Service
 from training import customers_table, materialize, snapshot_parts
 from training.commands import Problem

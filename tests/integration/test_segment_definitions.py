@@ -249,7 +249,7 @@ def test_an_id_that_comes_twice_is_kept_once(service: Service) -> None:
     [
         (None, "INVALID_JSON", ["no body"]),
         ("{", "INVALID_JSON", ["line 1"]),
-        ('{"segment_name": "x", "rule": ' + '{"!": [' * 10_000, "INVALID_JSON", ["recursion"]),
+        ('{"segment_name": "x", "rule": ' + '{"!": [' * 10_000, "INVALID_JSON", ["nested too deeply"]),
         ("[]", "INVALID_REQUEST", ["object"]),
         ({"rule": {}}, "INVALID_REQUEST", ["segment_name"]),
         ({"segment_name": "x" * 201, "rule": {}}, "INVALID_REQUEST", ["segment_name", "200"]),

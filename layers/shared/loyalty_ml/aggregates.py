@@ -61,15 +61,14 @@ def churn_aggregate(tally: Tally) -> ChurnAggregate:
 
 def churn_statistics(tally: Tally) -> ChurnStatistics:
     aggregate = churn_aggregate(tally)
-    # Of nobody nothing is a share.
-    percent = 100 / tally.answered if tally.answered else 0.0
+    count = tally.answered or 1  # of nobody nothing is a share
     return {
         **aggregate,
         "count": tally.answered,
         "failed": tally.failed,
-        "high_percentage": percent * aggregate["high"],
-        "medium_percentage": percent * aggregate["medium"],
-        "low_percentage": percent * aggregate["low"],
+        "high_percentage": 100 * aggregate["high"] / count,
+        "medium_percentage": 100 * aggregate["medium"] / count,
+        "low_percentage": 100 * aggregate["low"] / count,
     }
 
 

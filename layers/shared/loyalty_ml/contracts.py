@@ -4,6 +4,7 @@ Answers are TypedDicts because they are written, never read: a hundred of them c
 type checker and the OpenAPI document know their shape.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, NotRequired, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,11 @@ CustomerIds = Annotated[
     Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; one that comes twice is answered twice"),
 ]
 Type = Annotated[PredictionType, Field(description="Which question to answer")]
+
+
+def rfc3339(moment: datetime) -> str:
+    """How `features_as_of` is written everywhere, such as 2018-01-02T00:00:00Z; of one form, texts sort as moments."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class _Request(BaseModel):

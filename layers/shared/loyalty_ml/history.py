@@ -9,13 +9,20 @@ apart by walking from point to point, one cause a step, wherever the points betw
 import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from loyalty_ml.contracts import HistoryChange, HistoryEntry, ModelDrift, ModelInfo, Statistics, StatisticsChange
+from loyalty_ml.contracts import (
+    HistoryChange,
+    HistoryEntry,
+    ModelDrift,
+    ModelInfo,
+    Statistics,
+    StatisticsChange,
+    rfc3339,
+)
 
 Cause = Literal["customers", "model", "definition"]
 
@@ -88,7 +95,7 @@ def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
             before = _computed_before(shown, group)
         entries.append(
             {
-                "features_as_of": _rfc3339(shown.as_of),
+                "features_as_of": rfc3339(shown.as_of),
                 "snapshot": shown.snapshot,
                 "models": shown.models,
                 "definition": shown.definition,
@@ -155,7 +162,7 @@ def _walk(start: Coordinates, end: Coordinates, stored: Collection[Coordinates])
 
 
 def _change(before: Point, after: Point, stored: Mapping[Coordinates, Point]) -> HistoryChange:
-    since = _rfc3339(before.as_of)
+    since = rfc3339(before.as_of)
     steps = _walk(before.key, after.key, stored)
     if not steps:
         whole = _each(operator.sub, _measures(after), _measures(before))
@@ -196,7 +203,3 @@ def _each(operation: Callable[[Any, Any], Any], left: StatisticsChange, right: S
         "medium_percentage": operation(left["medium_percentage"], right["medium_percentage"]),
         "low_percentage": operation(left["low_percentage"], right["low_percentage"]),
     }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -165,7 +165,7 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
     except UnicodeEncodeError as error:
         raise errors.InvalidJson("The body is not valid Unicode text.") from error
     if len(body) > MAX_BODY_BYTES:
-        raise errors.PayloadTooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes: send fewer customers in a request.")
+        raise errors.PayloadTooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes: send less in one request.")
     if not body:
         raise errors.InvalidJson("The request has no body: send a JSON object.")
     try:
@@ -200,6 +200,8 @@ def _request_error(error: ValidationError) -> errors.RequestError:
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     for field, kind, message in problems:
+        if kind == "json_invalid" and "recursion limit" in message:
+            return errors.InvalidJson("The body is nested too deeply to be read: put what can be side by side.")
         if kind == "json_invalid":
             return errors.InvalidJson(f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}.")
         if (field, kind) == ("customer_ids", "too_long"):

@@ -7,19 +7,18 @@ delivers at least once, so a job may be run twice: a success is final, and what 
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
-from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.contracts import JobStatus
+from loyalty_ml.contracts import JobStatus, rfc3339
 from loyalty_ml.errors import FeatureStoreUnavailable, JobNotFound
-from loyalty_ml.snapshot import rfc3339
 from loyalty_ml.telemetry import logger
+from loyalty_ml.unavailable import asking
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -83,7 +82,7 @@ class JobStore:
         """Records a job and has it run. `request` is what its worker needs to know, as JSON can hold it."""
         now = _now()
         job = Job(uuid.uuid4().hex, "queued", rfc3339(now), rfc3339(now), request)
-        with _asking("The job cannot be recorded in the jobs table"):
+        with asking("The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(
                 TableName=self._table,
                 Item={
@@ -98,7 +97,7 @@ class JobStore:
             )
         message = {"task": "job", "job_id": job.job_id}
         try:
-            with _asking("The job cannot be put into the queue"):
+            with asking("The job cannot be put into the queue"):
                 self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=orjson.dumps(message).decode())
         except FeatureStoreUnavailable as error:
             # The record says so too, or it would wait for ever. Where not even that can be written, it expires.
@@ -111,7 +110,7 @@ class JobStore:
         """The job as it stands. Raises JobNotFound."""
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound
-        with _asking("The job cannot be read from the jobs table"):
+        with asking("The job cannot be read from the jobs table"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
         item = answer.get("Item")
         if item is None:
@@ -147,7 +146,7 @@ class JobStore:
 
     def succeed(self, job_id: str, answer: Any) -> None:
         """Stores the answer, and then that there is one."""
-        with _asking("The job's answer cannot be stored in the data bucket"):
+        with asking("The job's answer cannot be stored in the data bucket"):
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=answer_key(job_id),
@@ -162,14 +161,14 @@ class JobStore:
 
     def answer(self, job_id: str) -> Any:
         """The answer of a job that succeeded."""
-        with _asking("The job's answer cannot be read from the data bucket"):
+        with asking("The job's answer cannot be read from the data bucket"):
             text = self._s3.get_object(Bucket=self._bucket, Key=answer_key(job_id))["Body"].read()
         return orjson.loads(text)
 
     def _update(self, job_id: str, **values: str | int) -> None:
         values["updated"] = rfc3339(_now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
-        with _asking("The job cannot be written to the jobs table"):
+        with asking("The job cannot be written to the jobs table"):
             try:
                 self._dynamodb.update_item(
                     TableName=self._table,
@@ -191,14 +190,3 @@ class JobStore:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
-
-
-@contextmanager
-def _asking(problem: str) -> Iterator[None]:
-    """Turns what AWS's clients raise into FeatureStoreUnavailable."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-        logger.error(problem, cause=cause)
-        raise FeatureStoreUnavailable(f"{problem} ({cause}): try again in a moment.") from error

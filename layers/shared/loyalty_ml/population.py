@@ -6,6 +6,7 @@ a third of the time for every segment after the first, in memory that does not g
 """
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,10 @@ import numpy as np
 from nanoarrow.c_array import CArray
 from numpy.typing import NDArray
 
+from loyalty_ml.contracts import rfc3339
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.features import FeatureTable
-from loyalty_ml.snapshot import rfc3339
+from loyalty_ml.snapshot import WRITE_IT_AGAIN
 from loyalty_ml.snapshot_store import LocalSnapshot
 
 BLOCK_ROWS = 32_768
@@ -58,17 +60,25 @@ class Population:
     """The customers of one snapshot, numbered from 0 in order of customer_id."""
 
     def __init__(self, snapshot: LocalSnapshot, progress: Progress = no_progress) -> None:
-        """Decodes the features, where that is not done yet. Raises FeatureStoreUnavailable where there is no room."""
+        """Decodes the features, where that is not done yet.
+
+        Raises FeatureStoreUnavailable where there is no room, or a part is not what its card says.
+        """
         self._parts = list(zip(snapshot.paths, (part.customers for part in snapshot.card.parts), strict=True))
         self.features = snapshot.card.features
         self.customers = snapshot.card.customers
         self.version = snapshot.card.version
         self.as_of = snapshot.card.as_of
         threads = len(os.sched_getaffinity(0))
+        # Asked through cursors only: a connection's second query, from another thread, would end its first.
         self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": threads})
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(threads, "population")
         self._of_thread = threading.local()
+        self.decode(progress)
+
+    def decode(self, progress: Progress = no_progress) -> None:
+        """Decodes what is not decoded, or is so no longer. Raises as the constructor does."""
         done = 0
         for path, customers in self._parts:
             self._decode(path, customers)
@@ -82,29 +92,30 @@ class Population:
         """Those for whom the predicate over the columns is true: not those of whom it is not known."""
         if predicate is None:
             return self.everyone()
-        return Members(self, [self._mask(path, predicate) for path, _ in self._parts])
+        return Members(self, [self._mask(path, customers, predicate) for path, customers in self._parts])
 
     def listed(self, customer_ids: Sequence[str]) -> tuple["Members", list[str]]:
         """The customers of a list, and the ids of it that are no customers, in order of id."""
         masks: list[NDArray[np.bool_] | None] = []
         unknown = set(customer_ids)
-        for path, customers in self._parts:
-            found = self._duckdb.execute(
-                "SELECT file_row_number, customer_id FROM read_parquet($part, file_row_number = true) "
-                "WHERE customer_id IN (SELECT unnest($ids))",
-                {"part": str(path), "ids": list(unknown)},
-            ).fetchall()
-            mask = np.zeros(customers, np.bool_)
-            mask[[row for row, _ in found]] = True
-            masks.append(mask)
-            unknown.difference_update(customer_id for _, customer_id in found)
+        with self._duckdb.cursor() as cursor:
+            for path, customers in self._parts:
+                found = cursor.execute(
+                    "SELECT file_row_number, customer_id FROM read_parquet($part, file_row_number = true) "
+                    "WHERE customer_id IN (SELECT unnest($ids))",
+                    {"part": str(path), "ids": list(unknown)},
+                ).fetchall()
+                mask = np.zeros(customers, np.bool_)
+                mask[[row for row, _ in found]] = True
+                masks.append(mask)
+                unknown.difference_update(customer_id for _, customer_id in found)
         return Members(self, masks), sorted(unknown)
 
     def ids(self, rows: Sequence[int]) -> list[str]:
         """The ids of customers by their numbers, in that order."""
         ids: dict[int, str] = {}
         first = 0
-        with self._duckdb.cursor() as cursor:  # its own, since `measure` may ask in several threads
+        with self._duckdb.cursor() as cursor:
             for path, customers in self._parts:
                 wanted = [row - first for row in rows if first <= row < first + customers]
                 if wanted:
@@ -155,42 +166,59 @@ class Population:
             if first < customers:
                 with _decoded(path).open("rb", buffering=0) as file:
                     file.seek(first * values.strides[0])
-                    file.readinto(values)
+                    if file.readinto(values) != values.nbytes:
+                        raise FeatureStoreUnavailable(f"{_decoded(path).name} was cut off on this disk: ask again.")
                 return
             first -= customers
 
-    def _mask(self, path: Path, predicate: duckdb.Expression) -> NDArray[np.bool_]:
+    def _mask(self, path: Path, customers: int, predicate: duckdb.Expression) -> NDArray[np.bool_]:
         """Bool (customers,), a row of the part each."""
         true, false = duckdb.ConstantExpression(True), duckdb.ConstantExpression(False)
         known = duckdb.CaseExpression(predicate, true).otherwise(false)
-        masks = []
-        with nanoarrow.c_array_stream(self._duckdb.read_parquet(str(path)).select(known)) as batches:
+        mask = np.empty(customers, np.bool_)
+        rows = 0
+        with (
+            self._duckdb.cursor() as cursor,
+            nanoarrow.c_array_stream(cursor.read_parquet(str(path)).select(known)) as batches,
+        ):
             for batch in batches:
                 bits = batch.view().child(0)
                 packed = np.frombuffer(bits.buffer(1), np.uint8)
-                flags = np.unpackbits(packed, count=bits.offset + bits.length, bitorder="little")
-                masks.append(flags[bits.offset :].view(np.bool_))
-        return np.concatenate(masks)
+                flags = np.unpackbits(packed, count=bits.offset + bits.length, bitorder="little")[bits.offset :]
+                mask[rows : rows + len(flags)] = flags
+                rows += len(flags)
+        return mask
 
     def _decode(self, path: Path, customers: int) -> None:
         decoded = _decoded(path)
         size = customers * len(self.features) * 8
-        if decoded.exists() and decoded.stat().st_size == size:
+        if _is_whole(decoded, size):
             return
-        partial = decoded.with_name(f"{decoded.name}.{os.getpid()}.partial")
-        rows = self._duckdb.read_parquet(str(path), file_row_number=True)
-        number = duckdb.ColumnExpression("file_row_number")
-        features = duckdb.StarExpression(exclude=["customer_id", "file_row_number"])
-        with _room_for(partial, size), partial.open("wb") as file:
-            # A range at a time: of all rows at once DuckDB would hold a million, and those after them, in memory.
-            for start in range(0, customers, DECODED_ROWS):
-                least, most = map(duckdb.ConstantExpression, (start, start + DECODED_ROWS - 1))
-                wanted = rows.filter(number.between(least, most)).select(features)
-                with nanoarrow.c_array_stream(wanted) as batches:
-                    for batch in batches:
-                        for block in _rows(batch):
-                            file.write(block)
-        partial.replace(decoded)
+        partial = decoded.with_name(f"{decoded.name}.partial")
+        with path.open("rb") as part, self._duckdb.cursor() as cursor:
+            # One thread of one process at a time, whose file the next takes over if it was killed.
+            fcntl.flock(part, fcntl.LOCK_EX)
+            if _is_whole(decoded, size):
+                return
+            rows = cursor.read_parquet(str(path), file_row_number=True, hive_partitioning=False)
+            number = duckdb.ColumnExpression("file_row_number")
+            all_features = duckdb.StarExpression(exclude=["customer_id", "file_row_number"])
+            found = rows.select(all_features)
+            if tuple(found.columns) != self.features or any(kind != "DOUBLE" for kind in found.types):
+                raise _not_as_its_card_says(path)
+            with _room_for(partial, size):
+                with partial.open("wb") as file:
+                    # A range at a time: of all rows at once DuckDB would hold a million, and those after, in memory.
+                    for start in range(0, customers, DECODED_ROWS):
+                        least, most = map(duckdb.ConstantExpression, (start, start + DECODED_ROWS - 1))
+                        wanted = rows.filter(number.between(least, most)).select(all_features)
+                        with nanoarrow.c_array_stream(wanted) as batches:
+                            for batch in batches:
+                                for block in _rows(batch):
+                                    file.write(block)
+                if not _is_whole(partial, size):
+                    raise _not_as_its_card_says(path)
+                partial.replace(decoded)
 
 
 class Members:
@@ -233,6 +261,14 @@ def _decoded(part: Path) -> Path:
     return part.with_suffix(".features")
 
 
+def _is_whole(decoded: Path, size: int) -> bool:
+    return decoded.exists() and decoded.stat().st_size == size
+
+
+def _not_as_its_card_says(part: Path) -> FeatureStoreUnavailable:
+    return FeatureStoreUnavailable(f"{part.name} has not the customers and columns of its card: {WRITE_IT_AGAIN}.")
+
+
 def _rows(batch: CArray) -> Iterator[NDArray[np.float64]]:
     """Float64 (n, f) blocks of an Arrow record batch of doubles, NaN for NULL."""
     view = batch.view()
@@ -255,10 +291,10 @@ def _room_for(partial: Path, size: int) -> Iterator[None]:
         yield
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise FeatureStoreUnavailable(
-            f"The feature snapshot needs {size / 1e6:.0f} MB more than there is room for: raise the function's "
+            f"{partial.name} needs {-(-size // 10**6):,} MB, which its disk has no room for: raise the function's "
             "ephemeral storage (parameter SegmentStorage)."
         ) from error
     except BaseException:

@@ -19,6 +19,7 @@ from loyalty_ml.contracts import (
     PredictionType,
     Result,
     SegmentAnswer,
+    rfc3339,
 )
 from loyalty_ml.errors import CustomerNotFound, InvalidRequest, LoyaltyError
 from loyalty_ml.features import FeatureTable
@@ -29,7 +30,6 @@ from loyalty_ml.rfm import RfmScores
 from loyalty_ml.scoring import ChurnScores, OfferScores
 from loyalty_ml.segment_scoring import Answered, no_scores, scoring, select, taking
 from loyalty_ml.segments import Segment, SegmentDefinition
-from loyalty_ml.snapshot import rfc3339
 
 SHOWN_RESULTS = 100
 SHOWN_ERRORS = 10

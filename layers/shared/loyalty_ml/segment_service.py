@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from loyalty_ml import history
-from loyalty_ml.contracts import MockMode, PredictionType, SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.contracts import MockMode, PredictionType, SegmentAnswer, SegmentStatsAnswer, rfc3339
 from loyalty_ml.history import Point, needed_bridge
 from loyalty_ml.manifest import Manifest, PublishedSet
 from loyalty_ml.model_store import ModelSet, ModelStore
@@ -14,7 +14,6 @@ from loyalty_ml.segment_predictions import predict_segment
 from loyalty_ml.segment_statistics import measure_segment, scorers_of
 from loyalty_ml.segment_store import SegmentStore
 from loyalty_ml.segments import Segment
-from loyalty_ml.snapshot import rfc3339
 from loyalty_ml.snapshot_store import SnapshotStore
 from loyalty_ml.statistics_store import StatisticsStore
 
@@ -170,6 +169,8 @@ class SegmentService:
         local = self._snapshots.current(steps("fetch"))
         if self._population is None or self._population.version != local.card.version:
             self._population = Population(local, steps("decode"))
+        else:
+            self._population.decode(steps("decode"))  # what somebody has removed, as the store fetches it again
         return self._population, local.trouble
 
     def _models_of(self, versions: dict[str, str]) -> ModelSet | None:

@@ -7,14 +7,11 @@ its id goes on counting: statistics are stored by version, and none may be taken
 
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from loyalty_ml.contracts import SegmentKind
+from loyalty_ml.contracts import SegmentKind, rfc3339
 from loyalty_ml.errors import (
     FeatureStoreUnavailable,
     InvalidRequest,
@@ -23,8 +20,8 @@ from loyalty_ml.errors import (
     VersionConflict,
 )
 from loyalty_ml.segments import SEGMENT_ID_RULE, Segment, SegmentDefinition, SegmentSummary, is_segment_id
-from loyalty_ml.snapshot import rfc3339
 from loyalty_ml.telemetry import logger
+from loyalty_ml.unavailable import asking
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,7 +57,7 @@ class SegmentStore:
         """The segment as it was last written. Raises SegmentNotFound."""
         if not is_segment_id(segment_id):
             raise SegmentNotFound
-        with _asking("read"):
+        with asking("The segments table cannot be read"):
             answer = self._dynamodb.get_item(
                 TableName=self._table, Key={"segment_id": {"S": segment_id}}, ConsistentRead=True
             )
@@ -73,7 +70,7 @@ class SegmentStore:
         """All segments in order of id. One whose item is damaged is left out, and logged."""
         wanted = [name for name in _NAMES if name not in ("#definition", "#write")]
         summaries = []
-        with _asking("read"):
+        with asking("The segments table cannot be read"):
             pages = self._dynamodb.get_paginator("scan").paginate(
                 TableName=self._table,
                 ProjectionExpression=", ".join(wanted),
@@ -169,7 +166,7 @@ class SegmentStore:
         It is not let where the client retries a write whose answer was lost: then the item has `write` of this one.
         """
         used = {placeholder: name for placeholder, name in _NAMES.items() if placeholder in f"{update} {condition}"}
-        with _asking("written"):
+        with asking("The segments table cannot be written"):
             try:
                 answer = self._dynamodb.update_item(
                     TableName=self._table,
@@ -214,17 +211,3 @@ def _summary(item: Mapping[str, Any]) -> SegmentSummary:
         version=int(item["version"]["N"]),
         updated=datetime.fromisoformat(item["updated"]["S"]),
     )
-
-
-@contextmanager
-def _asking(what: str) -> Iterator[None]:
-    """Turns what DynamoDB's client raises into FeatureStoreUnavailable."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-        logger.error(f"The segments table did not let itself be {what}", cause=cause)
-        raise FeatureStoreUnavailable(
-            f"The segments table cannot be {what} ({cause}): try again in a moment; if it stays, check the "
-            "function's table name and permissions."
-        ) from error

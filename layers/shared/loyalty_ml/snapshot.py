@@ -4,7 +4,6 @@ snapshots/{as_of}-{hash}/part-00000.parquet, ...  immutable: customer_id and the
 snapshots/current.json                            SnapshotCard, replaced by one conditional write
 """
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -84,11 +83,6 @@ class Current(NamedTuple):
 
     card: SnapshotCard
     etag: str | None
-
-
-def rfc3339(moment: datetime) -> str:
-    """How `features_as_of` is written everywhere, such as 2018-01-02T00:00:00Z; of one form, texts sort as moments."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class SnapshotUnavailable(Exception):

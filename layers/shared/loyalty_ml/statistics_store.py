@@ -8,17 +8,17 @@ items lie in the order of time. An item is written once and never changed.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.history import Coordinates, Point, coordinates
 from loyalty_ml.telemetry import logger
+from loyalty_ml.unavailable import asking, unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,7 +46,7 @@ class StatisticsStore:
     def put(self, point: Point) -> None:
         """Stores a point, unless there is one with its coordinates already: both were measured of the same."""
         item = {**_key(point.segment_id, point.key), "body": {"S": point.model_dump_json()}}
-        with self._asking("written to"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+        with asking(self._problem("written to")), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
             self._dynamodb.put_item(
                 TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(segment_id)"
             )
@@ -59,7 +59,7 @@ class StatisticsStore:
     def get(self, segment_id: str | None, snapshot: str, models: Mapping[str, str], definition: int) -> Point | None:
         """The point that was measured at just this, where there is one."""
         key = _key(segment_id, coordinates(snapshot, models, definition))
-        with self._asking("read from"):
+        with asking(self._problem("read from")):
             answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return self._read(answer["Item"]) if "Item" in answer else None
 
@@ -79,14 +79,14 @@ class StatisticsStore:
                 # Full jitter: callers that were throttled together must not come back together.
                 self._sleep(random.uniform(0, longest))  # noqa: S311 (no secret)
                 longest = min(2 * longest, LONGEST_PAUSE_SECONDS)
-            with self._asking("deleted from"):
+            with asking(self._problem("deleted from")):
                 left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
             if not left:
                 return
-        raise self._unavailable("deleted from", "UnprocessedItems")
+        raise unavailable(self._problem("deleted from"), "UnprocessedItems")
 
     def _query(self, segment_id: str | None, **request: Any) -> list[Mapping[str, Any]]:
-        with self._asking("read from"):
+        with asking(self._problem("read from")):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
                 KeyConditionExpression="segment_id = :segment",
@@ -106,20 +106,8 @@ class StatisticsStore:
                 f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item."
             ) from error
 
-    @contextmanager
-    def _asking(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except (ClientError, BotoCoreError) as error:
-            cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-            raise self._unavailable(done, cause) from error
-
-    def _unavailable(self, done: str, cause: str) -> FeatureStoreUnavailable:
-        logger.error("DynamoDB did not do its part for segments' statistics", table=self._table, cause=cause)
-        return FeatureStoreUnavailable(
-            f"Segments' statistics could not be {done} the table {self._table} ({cause}): try again in a moment; "
-            "if it stays so, check the function's table name and permissions."
-        )
+    def _problem(self, done: str) -> str:
+        return f"Segments' statistics could not be {done} the table {self._table}"
 
 
 def _key(segment_id: str | None, key: Coordinates) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from importlib.metadata import version
 
-from loyalty_ml.contracts import FeaturesStatus, MockMode, ModelStatus, StatusAnswer
+from loyalty_ml.contracts import FeaturesStatus, MockMode, ModelStatus, StatusAnswer, rfc3339
 from loyalty_ml.manifest import model_key
 from loyalty_ml.model_store import MODEL_OUTPUTS, ModelSet
-from loyalty_ml.snapshot import SnapshotCard, SnapshotUnavailable, rfc3339
+from loyalty_ml.snapshot import SnapshotCard, SnapshotUnavailable
 from loyalty_ml.tflite import RUNTIME_PACKAGE
 
 

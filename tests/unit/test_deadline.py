@@ -1,0 +1,114 @@
+"""A deadline gives up as soon as the pace says that the work will be late, and not for a slow beginning."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty_ml.deadline import SECONDS_TO_SETTLE, Deadline, TakesTooLong
+
+TOTAL = 100
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def work(clock: Clock, progress: Callable[[int, int], None], pace: float, until: int = TOTAL) -> float:
+    """Does `until` of TOTAL at so many seconds each; the moment at which it ends or is given up."""
+    try:
+        for done in range(1, until + 1):
+            clock.now += pace
+            progress(done, TOTAL)
+    except TakesTooLong:
+        pass
+    return clock.now
+
+
+def test_work_that_is_in_time_to_the_second_is_done(clock: Clock) -> None:
+    progress = Deadline(25, clock).step()
+    assert work(clock, progress, pace=0.25) == 1025
+
+
+def test_work_that_will_be_late_is_given_up_once_its_pace_is_known(clock: Clock) -> None:
+    progress = Deadline(25, clock).step()
+    assert work(clock, progress, pace=0.5) == 1000 + SECONDS_TO_SETTLE
+
+
+@given(pace=st.floats(0.01, 3), seconds=st.floats(1, 60))
+def test_an_even_pace_is_given_up_early_or_never(pace: float, seconds: float) -> None:
+    clock = Clock()
+    progress = Deadline(seconds, clock).step()
+    # Beside the limit itself, where rounding decides.
+    if TOTAL * pace < seconds * 0.999:
+        assert work(clock, progress, pace) == pytest.approx(1000 + TOTAL * pace)
+    elif TOTAL * pace > seconds * 1.001:
+        assert work(clock, progress, pace) <= 1000 + SECONDS_TO_SETTLE + 1.001 * pace
+
+
+def test_a_slow_beginning_is_no_pace(clock: Clock) -> None:
+    progress = Deadline(25, clock).step()
+    clock.now += 0.9 * SECONDS_TO_SETTLE
+    progress(1, TOTAL)  # at which pace it would take 90 s
+    clock.now += 0.1 * SECONDS_TO_SETTLE
+    with pytest.raises(TakesTooLong):
+        progress(1, TOTAL)
+    progress(10, TOTAL)  # at which it takes 10
+
+
+def test_a_pace_that_falls_off_is_noticed(clock: Clock) -> None:
+    progress = Deadline(20, clock).step()
+    work(clock, progress, pace=0.125, until=50)
+    with pytest.raises(TakesTooLong):
+        for _ in range(20):
+            clock.now += 1
+            progress(51, TOTAL)
+    # After 51 of 100 in t seconds there are 49 / 51 * t to come: more than 20 in all from t = 10.2 on.
+    assert clock.now == 1010.25
+
+
+def test_nothing_done_is_late_when_the_time_is_over(clock: Clock) -> None:
+    progress = Deadline(20, clock).step()
+    for done, total in [(0, TOTAL), (0, 0)]:
+        clock.now = 1020
+        progress(done, total)
+        clock.now = 1020.001
+        with pytest.raises(TakesTooLong):
+            progress(done, total)
+
+
+def test_the_end_is_the_end_even_of_work_that_is_done(clock: Clock) -> None:
+    progress = Deadline(20, clock).step()
+    clock.now = 1020.001
+    with pytest.raises(TakesTooLong):
+        progress(TOTAL, TOTAL)
+
+
+def test_steps_have_paces_of_their_own_and_one_end(clock: Clock) -> None:
+    deadline = Deadline(20, clock)
+    assert work(clock, deadline.step("fetch"), pace=0.125) == 1012.5
+    # The second step takes 6.25 s at its own pace, which is in time; at the first's it would not be.
+    assert work(clock, deadline.step("decode"), pace=0.0625) == 1018.75
+    # Of the third there is time for a fifth, and that is known after a second.
+    assert work(clock, deadline.step("score"), pace=0.0625) == 1018.75 + SECONDS_TO_SETTLE
+
+
+def test_the_clock_starts_with_the_deadline_and_a_pace_with_its_step(clock: Clock) -> None:
+    deadline = Deadline(20, clock)
+    clock.now += 15
+    progress = deadline.step()
+    clock.now += SECONDS_TO_SETTLE
+    progress(20, TOTAL)
+    clock.now += 0.25
+    with pytest.raises(TakesTooLong):
+        progress(21, TOTAL)
