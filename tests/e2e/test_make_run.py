@@ -96,6 +96,67 @@ def test_the_new_snapshot_and_the_new_model_set_have_each_set_statistics_going(r
     assert '"outcome":"failed"' not in log.read_text()
 
 
+SEGMENTS = {"high-value": 627, "at-risk": 232, "new": 73, "champions": 395, "pilot": 10}
+
+
+def test_the_demos_segments_answer_for_every_member(running: Running) -> None:
+    listed = running.get("/segments/").json()["segments"]
+    assert {segment["segment_id"] for segment in listed} == SEGMENTS.keys()
+    for segment_id, members in SEGMENTS.items():
+        stats = running.get(f"/segments/{segment_id}/ml/stats/").json()
+        assert stats["member_count"] == members
+        for prediction_type in ("churn", "nbo", "rfm"):
+            answer = running.post(f"/segments/{segment_id}/ml/predict/", {"type": prediction_type}).json()
+            assert answer["total_customers"] == answer["successful"] + answer["failed"] == members
+            assert len(answer["results"]) == min(100, answer["successful"])
+            one = answer["results"][0]
+            single = running.post("/ml/predict", {"customer_id": one["customer_id"], "type": prediction_type}).json()
+            assert single["result"] == one["result"]
+    # Whom the demo's rule calls Champions are those whom RFM's fixed cut points call so.
+    champions = running.get("/segments/champions/ml/stats/").json()["stats"]["rfm"]["distribution"]
+    assert {name: count for name, count in champions.items() if count} == {"Champions": SEGMENTS["champions"]}
+
+
+def test_the_readmes_segment_gives_the_readmes_answer(running: Running) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    shown = re.search(r"^(curl [^\n]*/segments/[^\n]*)\n```\n\n```json\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    assert shown
+    command = shown[1].replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+    given = json.loads(subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=30).stdout)
+    expected = json.loads(shown[2].replace(", ...]", "]"))
+    (shown_first,) = expected.pop("results")
+    given_first = given.pop("results")[0]
+    # Another processor may round a probability otherwise.
+    probability = shown_first["result"].pop("churn_probability")
+    assert given_first["result"].pop("churn_probability") == pytest.approx(probability, abs=1e-5)
+    average = expected["aggregated_stats"].pop("avg_probability")
+    assert given["aggregated_stats"].pop("avg_probability") == pytest.approx(average, abs=1e-5)
+    assert given_first == shown_first
+    assert given == expected
+
+
+def test_a_segment_is_defined_and_answered_as_a_job(running: Running) -> None:
+    address = f"{running.base}/segments/for-flash-sale"
+    made = requests.put(address, json={"segment_name": "For the Flash Sale", "recommended_offer": 6}, timeout=30)
+    assert (made.status_code, made.headers["ETag"]) == (201, '"1"')
+    started = requests.post(
+        f"{address}/ml/predict", json={"type": "nbo"}, headers={"Prefer": "respond-async"}, timeout=30
+    )
+    assert started.status_code == 202
+    job_address = f"http://127.0.0.1:{running.port}{started.headers['Location']}"
+    give_up_at = time.monotonic() + 30
+    while (job := requests.get(job_address, timeout=30).json())["status"] != "succeeded":
+        assert job["status"] in ("queued", "running"), job
+        assert time.monotonic() < give_up_at, job
+        time.sleep(0.1)
+    in_time = requests.post(f"{address}/ml/predict", json={"type": "nbo"}, timeout=30).json()
+    assert job["answer"] == in_time
+    chances = [entry["result"]["offer_scores"][6] for entry in in_time["results"]]
+    assert chances == sorted(chances, reverse=True)
+    assert requests.delete(address, headers={"If-Match": '"1"'}, timeout=30).status_code == 204
+    assert requests.get(address, timeout=30).json()["code"] == "SEGMENT_NOT_FOUND"
+
+
 def test_it_listens_on_the_loopback_interface_only(running: Running) -> None:
     with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.2", running.port), timeout=5):
         pass

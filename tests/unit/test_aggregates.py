@@ -164,4 +164,4 @@ def test_rfm_segments_are_named_in_their_order() -> None:
     assert found["distribution"] == segments_by_name(Tally(counts, 2, 0.0))
     assert list(found["distribution"].items()) == list(zip(SEGMENT_NAMES, counts.tolist(), strict=True))
     assert [name for name, _ in found["top_segments"]] == list(SEGMENT_NAMES[:-4:-1])
-    assert (found["count"], found["failed"]) == (counts.sum(), 2)
+    assert (found["count"], found["failed"]) == (int(counts.sum()), 2)

@@ -200,7 +200,7 @@ class Population:
             fcntl.flock(part, fcntl.LOCK_EX)
             if _is_whole(decoded, size):
                 return
-            rows = cursor.read_parquet(str(path), file_row_number=True, hive_partitioning=False)
+            rows = cursor.read_parquet(str(path), file_row_number=True)
             number = duckdb.ColumnExpression("file_row_number")
             all_features = duckdb.StarExpression(exclude=["customer_id", "file_row_number"])
             found = rows.select(all_features)
