@@ -66,8 +66,8 @@ class MemoryTable:
 @contextlib.contextmanager
 def memory_service() -> Iterator[None]:
     """The functions' wiring with both clients replaced, and all else as it runs on Lambda."""
-    names = ("MODEL_BUCKET", "DATA_BUCKET", "CUSTOMERS_TABLE", "JOBS_TABLE", "SEGMENT_QUEUE_URL")
-    os.environ.update(dict.fromkeys(names, "bench"))
+    needed = [str(setting.alias) for setting in runtime.Settings.model_fields.values() if setting.is_required()]
+    os.environ.update(dict.fromkeys(needed, "bench"))
     models = sample_models.model_store()
     features = FeatureStore(MemoryTable(CUSTOMERS), "bench")  # type: ignore[arg-type]
     kept = runtime.model_store, runtime.feature_store

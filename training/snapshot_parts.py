@@ -140,8 +140,9 @@ def _as_text_and_doubles(features: ir.Table) -> ir.Table:
         kind = features[name].type()
         if not isinstance(kind, dt.Numeric) or isinstance(kind, dt.Boolean):
             raise Problem(f"The feature {name} is {kind}, not a number: map another column, or cast it.")
-    # DuckDB, which reads the snapshot, does not tell Revenue from revenue; an item has the second name already.
-    lowered = [name.lower() for name in (ID, AS_OF, *names)]
+    # DuckDB, which reads the snapshot, does not tell Revenue from revenue; an item has the second name already, and
+    # DuckDB gives the third to its own count of a part's rows.
+    lowered = [name.lower() for name in (ID, AS_OF, "file_row_number", *names)]
     for name in names:
         if lowered.count(name.lower()) > 1:
             raise Problem(f"The feature {name} has a name that is taken: call it something else.")

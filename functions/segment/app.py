@@ -185,6 +185,8 @@ def predict_segment(
         answer = segment_runtime.service().predict(segment_id, request.type, top, offer, steps)
         return http.Reply(answer)
 
+    segment_runtime.service().check(segment_id, request.type, top, offer)  # or a job would fail where this can say so
+
     job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
     return _in_time_or_as_a_job(predict, job, prefer)
 
@@ -202,6 +204,8 @@ def predict_segment(
 )
 @http.json_route(app)
 def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer = None) -> http.Reply:
+    segment_runtime.segment_store().get(segment_id)
+
     def stats(steps: Steps) -> http.Reply:
         answer = segment_runtime.service().stats(segment_id, steps)
         etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
@@ -220,7 +224,6 @@ def _in_time_or_as_a_job(
             return answer(Deadline(ANSWER_SECONDS).step)
         except TakesTooLong:
             pass
-    segment_runtime.segment_store().get(request["segment_id"])  # or the job would fail where this can say so
     job = runtime.job_store().start(request)
     location = f"{http.BASE_PATH}/ml/jobs/{job.job_id}"
     started: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}

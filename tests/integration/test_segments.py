@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -547,6 +548,23 @@ def test_a_snapshot_that_is_nowhere_whole_is_named(deployment: Deployment, tmp_p
     assert deployment.predict("all").body["total_customers"] == CUSTOMERS
 
 
+def test_a_snapshot_that_was_removed_from_disk_is_brought_again(deployment: Deployment) -> None:
+    deployment.define("all", rule={})
+    before = deployment.predict("all").body
+    shutil.rmtree(runtime.settings().snapshot_cache / "snapshots")
+    assert deployment.predict("all").body == before
+
+
+def test_an_offer_that_the_model_has_no_longer_is_named(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_function, "_check_against_what_is_served", lambda _: None)  # as of an older model
+    deployment.define("old-offer", recommended_offer=9)
+    for answer in (deployment.predict("old-offer", "rfm"), deployment.predict("old-offer", "nbo")):
+        assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
+        assert "the segment is of offer 9, and the model has offers 0 to 7" in answer.body["error"]
+
+
 def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deployment) -> None:
     deployment.define("high-value", rule=HIGH_VALUE)
     deployment.define("churners", churn_risk="high")
@@ -601,5 +619,7 @@ def test_a_caller_may_ask_for_a_job(deployment: Deployment) -> None:
     deployment.work_off_the_queue()
     job = deployment.service.call("GET", answer.body["location"].removeprefix(BASE)).body
     assert job["answer"] == deployment.stats("all").body
+    refused = deployment.predict("all", "rfm", {"prefer": "respond-async"}, top=3)
+    assert (refused.status, refused.body["code"]) == (400, "INVALID_REQUEST")
     missing = deployment.stats("nobody", prefer="respond-async")
     assert (missing.status, missing.body["code"]) == (404, "SEGMENT_NOT_FOUND")

@@ -236,6 +236,27 @@ def test_progress_is_told_of_all_customers(snapshot: LocalSnapshot) -> None:
     assert measured == [(done, 500) for done in (64, 128, 192, 256, 300, 364, 428, 492, 500)]
 
 
+def test_a_rule_over_more_rows_than_duckdb_gives_at_a_time(tmp_path: Path) -> None:
+    rows = 1_000_003  # it gives a million
+    values = np.random.default_rng(1).normal(size=(rows, 1))
+    part = Customers([f"{row:07}" for row in range(rows)], values)
+    rule = parse_rule({">": [{"var": "revenue"}, 0]}, ["revenue"])
+    with mock.patch.multiple(population, BLOCK_ROWS=32_768, DECODED_ROWS=122_880):
+        customers = Population(write(tmp_path, ["revenue"], [part], row_group=122_880))
+        blocks = list(customers.where(rule).measure(copied))
+    assert_same_bits(np.concatenate([block.values for block in blocks]), values[values > 0][:, np.newaxis])
+
+
+def test_a_rule_can_be_given_up_after_each_part(snapshot: LocalSnapshot) -> None:
+    customers = Population(snapshot)
+    rule = parse_rule({">": [{"var": "revenue"}, 0]}, FEATURES)
+    told = []
+    customers.where(rule, lambda *progress: told.append(progress))
+    assert told == [(0, 500), (0, 500)]
+    with pytest.raises(Stopped):
+        customers.where(rule, stopping_after(1))
+
+
 def test_features_are_decoded_once(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
     Population(snapshot)
     with mock.patch.object(population, "_rows", side_effect=AssertionError("decoded again")):

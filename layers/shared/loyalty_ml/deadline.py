@@ -21,14 +21,20 @@ class Deadline:
     def step(self, _: str = "") -> Callable[[int, int], None]:
         """For one step of the work: to be told how much of it is done and how much there is in all.
 
-        It raises TakesTooLong as soon as, at the pace of this step so far, the step would end too late.
+        It raises TakesTooLong as soon as, at the pace of this step so far, the step would end too late. The pace is
+        taken from when something is first done: what comes before is no part of it, nor is what was there already.
         """
-        started = self._clock()
+        began: tuple[float, int] | None = None
 
         def progress(done: int, total: int) -> None:
+            nonlocal began
             now = self._clock()
-            left = (now - started) * (total - done) / done if done else 0.0
-            if now > self._end or (now - started >= SECONDS_TO_SETTLE and now + left > self._end):
+            if began is None and done:
+                began = now, done
+            left = 0.0
+            if began and done > began[1] and now - began[0] >= SECONDS_TO_SETTLE:
+                left = (now - began[0]) * (total - done) / (done - began[1])
+            if now + left > self._end:
                 raise TakesTooLong
 
         return progress

@@ -71,7 +71,8 @@ class Population:
         self.as_of = snapshot.card.as_of
         threads = len(os.sched_getaffinity(0))
         # Asked through cursors only: a connection's second query, from another thread, would end its first.
-        self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": threads})
+        spill = str(snapshot.paths[0].with_name("spill"))  # the working directory of a function is not for writing
+        self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": threads, "temp_directory": spill})
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(threads, "population")
         self._of_thread = threading.local()
@@ -88,11 +89,18 @@ class Population:
     def everyone(self) -> "Members":
         return Members(self, [None] * len(self._parts))
 
-    def where(self, predicate: duckdb.Expression | None) -> "Members":
-        """Those for whom the predicate over the columns is true: not those of whom it is not known."""
+    def where(self, predicate: duckdb.Expression | None, progress: Progress = no_progress) -> "Members":
+        """Those for whom the predicate over the columns is true: not those of whom it is not known.
+
+        progress is told after each part that none is done yet, as none is measured: a long predicate takes minutes.
+        """
         if predicate is None:
             return self.everyone()
-        return Members(self, [self._mask(path, customers, predicate) for path, customers in self._parts])
+        masks = []
+        for path, customers in self._parts:
+            masks.append(self._mask(path, customers, predicate))
+            progress(0, self.customers)
+        return Members(self, masks)
 
     def listed(self, customer_ids: Sequence[str]) -> tuple["Members", list[str]]:
         """The customers of a list, and the ids of it that are no customers, in order of id."""

@@ -64,8 +64,8 @@ def predict_segment(
     Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
-    top, offer = _order(segment.definition, prediction_type, scorer, top, offer)
-    members, keep, unknown = select(segment.definition, population, models, mock_mode)
+    top, offer = shown_order(segment.definition, prediction_type, scorer, top, offer)
+    members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
     score = scoring(scorer, population)
     limit = top or SHOWN_RESULTS
 
@@ -130,20 +130,22 @@ def _sorted(shown: _Shown, limit: int) -> _Shown:
     return _Shown(shown.numbers[order], shown.key[order])
 
 
-def _order(
+def shown_order(
     definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, top: int | None, offer: int | None
 ) -> tuple[int | None, int | None]:
-    """How many of the best are shown, None for the first, and the offer that they are the best for."""
+    """How many of the best are shown, None for the first, and the offer that they are the best for.
+
+    Raises InvalidRequest where `top` or `offer` are not what this type is ordered by.
+    """
     if prediction_type == "rfm" and top is not None:
         raise _invalid("top", "RFM has no probability to order by: ask for churn or nbo")
     if prediction_type != "nbo" and offer is not None:
         raise _invalid("offer", f"{prediction_type} has no offers: ask for nbo")
     # A segment that is a prediction shows its best first in that prediction.
-    if prediction_type == "nbo" and definition.recommended_offer is not None:
-        top = top or SHOWN_RESULTS
-        offer = definition.recommended_offer if offer is None else offer
+    if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
+        return top or SHOWN_RESULTS, definition.recommended_offer
     if prediction_type == "churn" and definition.churn_risk is not None:
-        top = top or SHOWN_RESULTS
+        return top or SHOWN_RESULTS, None
     if offer is not None and top is None:
         raise _invalid("offer", "give top too: how many of the best for the offer")
     if prediction_type == "nbo" and top is not None and offer is None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.contracts import MockMode, PredictionType
+from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.model_store import ModelSet
-from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population
+from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population, Progress, no_progress
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
 from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.rules import parse_rule
@@ -34,12 +35,16 @@ class Selection(NamedTuple):
 
 
 def select(
-    definition: SegmentDefinition | None, population: Population, models: ModelSet, mock_mode: MockMode
+    definition: SegmentDefinition | None,
+    population: Population,
+    models: ModelSet,
+    mock_mode: MockMode,
+    progress: Progress = no_progress,
 ) -> Selection:
     """A segment's members; all customers for None.
 
-    Raises InvalidRequest for a rule that the snapshot's columns do not fit, ModelUnavailable where membership is a
-    prediction that cannot be made.
+    Raises InvalidRequest for a rule that the snapshot's columns do not fit and for an offer that the model has not,
+    ModelUnavailable where membership is a prediction that cannot be made, and what `progress` raises.
     """
 
     def predicted(prediction_type: PredictionType, group: int) -> Selection:
@@ -49,7 +54,7 @@ def select(
     if definition is None:
         return Selection(population.everyone(), _all, ())
     if definition.rule is not None:
-        return Selection(population.where(parse_rule(definition.rule, population.features)), _all, ())
+        return Selection(population.where(parse_rule(definition.rule, population.features), progress), _all, ())
     if definition.customer_ids is not None:
         members, unknown = population.listed(definition.customer_ids)
         return Selection(members, _all, unknown)
@@ -58,6 +63,15 @@ def select(
     if definition.churn_risk is not None:
         return predicted("churn", RISKS.index(definition.churn_risk))
     assert definition.recommended_offer is not None
+    offers = scorer_for("nbo", models, mock_mode).offers
+    if definition.recommended_offer >= len(offers):
+        problem = (
+            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to {len(offers) - 1}"
+        )
+        raise InvalidRequest(
+            f"The segment cannot be answered: {problem}: define it again.",
+            {"fields": [{"field": "recommended_offer", "problem": problem}]},
+        )
     return predicted("nbo", definition.recommended_offer)
 
 

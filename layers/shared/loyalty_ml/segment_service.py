@@ -10,7 +10,8 @@ from loyalty_ml.history import Point, needed_bridge
 from loyalty_ml.manifest import Manifest, PublishedSet
 from loyalty_ml.model_store import ModelSet, ModelStore
 from loyalty_ml.population import Population, Progress, no_progress
-from loyalty_ml.segment_predictions import predict_segment
+from loyalty_ml.predictions import scorer_for
+from loyalty_ml.segment_predictions import predict_segment, shown_order
 from loyalty_ml.segment_statistics import measure_segment, scorers_of
 from loyalty_ml.segment_store import SegmentStore
 from loyalty_ml.segments import Segment
@@ -71,6 +72,14 @@ class SegmentService:
         if trouble:
             answer["message"] = trouble
         return answer
+
+    def check(
+        self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: int | None = None
+    ) -> None:
+        """Raises what `predict` would raise of the request itself, without predicting anything."""
+        segment = self._segments.get(segment_id)
+        scorer = scorer_for(prediction_type, self._models.current(), self._mock_mode)
+        shown_order(segment.definition, prediction_type, scorer, top, offer)
 
     def stats(self, segment_id: str, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored."""

@@ -54,7 +54,7 @@ def measure_segment(
     Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorers = scorers_of(models, mock_mode)
-    members, keep, unknown = select(definition, population, models, mock_mode)
+    members, keep, unknown = select(definition, population, models, mock_mode, progress)
     score = {name: scoring(scorer, population) for name, scorer in scorers.items()}
     learnt = {
         name: distribution
