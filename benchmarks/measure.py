@@ -49,7 +49,8 @@ def alternate(*calls: Callable[[], object], repeats: int = 1, rounds: int = ROUN
     for number in range(rounds + 1):
         for call, taken in zip(calls, times, strict=True):
             for _ in range(repeats):
-                time.sleep(settle)
+                if settle:
+                    time.sleep(settle)
                 started = time.perf_counter()
                 call()
                 if number:
