@@ -76,13 +76,18 @@ def routes(translated: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def build(run_in_sam_venv: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `sam build` made, one folder in it for each function and layer."""
+def lambdas_python() -> Path:
     found = subprocess.run(
         ["sh", "requirements/python.sh", "3.13"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if found.returncode != 0:
         pytest.skip("`sam build` needs the Python of the Lambda runtime, 3.13, which is not on this machine.")
+    return Path(found.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def build(run_in_sam_venv: Callable[..., str], lambdas_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `sam build` made, one folder in it for each function and layer."""
     folder = tmp_path_factory.mktemp("sam-build")
     # Not cached, so that the lock is installed anew.
     run_in_sam_venv(
@@ -94,6 +99,6 @@ def build(run_in_sam_venv: Callable[..., str], tmp_path_factory: pytest.TempPath
         "--build-dir",
         folder / "build",
         cwd=folder,
-        path=str(Path(found.stdout.strip()).parent),
+        path=str(lambdas_python.parent),
     )
     return folder / "build"
