@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +19,7 @@ import duckdb
 import ibis
 import nanoarrow
 import numpy as np
+from botocore.response import StreamingBody
 from numpy.typing import NDArray
 
 from benchmarks import sample_models
@@ -30,8 +33,8 @@ from loyalty_ml.population import Population
 from loyalty_ml.segment_predictions import predict_segment
 from loyalty_ml.segment_statistics import Measured, measure_segment
 from loyalty_ml.segments import Segment, SegmentDefinition
-from loyalty_ml.snapshot import Snapshot, SnapshotPart
-from loyalty_ml.snapshot_store import LocalSnapshot
+from loyalty_ml.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
+from loyalty_ml.snapshot_store import LocalSnapshot, SnapshotStore
 from training.snapshot_parts import file_sha256, write_parts
 
 ROWS = 1_000_000
@@ -88,6 +91,9 @@ def run() -> Iterator[Result]:
     ):
         mine, theirs = alternate(ours, theirs_does, rounds=15 if name.startswith("polars") else 2, settle=SETTLE)
         yield Result(f"segments.churn.900k.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, bar)
+
+    cold, warm = s3_requests()
+    yield Result("segments.churn.warm.s3", warm, "requests to S3, a warm request", "the first request", cold, 0.0)
 
     def statistics() -> Measured:
         return measure_segment(segment.definition, population, models, "false")
@@ -195,6 +201,44 @@ def pandas_and_keras(network: Any, expected: SegmentAnswer, rows: int) -> tuple[
         check(network.predict(members.to_numpy(np.float32), batch_size=rows, verbose=0)[:, 0], expected)
 
     return work, f"pandas {pd.__version__} + Keras {version('keras')} predict, {rows:,} rows a batch"
+
+
+class FolderBucket:
+    """An S3 client over the generated snapshot, that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._snapshot = snapshot(ROWS)
+
+    def get_object(self, Bucket: str, Key: str, Range: str = "", **_: Any) -> dict[str, Any]:
+        self.requests += 1
+        card = self._snapshot.card
+        if Key == CURRENT_KEY:
+            text = SnapshotCard(**dict(card)).model_dump_json().encode()
+            return {"Body": io.BytesIO(text), "ETag": "one"}
+        path = dict(zip((part.key for part in card.parts), self._snapshot.paths, strict=True))[Key]
+        start, last = map(int, Range.removeprefix("bytes=").split("-"))
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(last + 1 - start)
+        body = StreamingBody(io.BytesIO(content), len(content))
+        return {"Body": body, "ContentRange": f"{Range.replace('=', ' ')}/{path.stat().st_size}"}
+
+
+def s3_requests() -> tuple[int, int]:
+    """How many requests to S3 a segment's first prediction makes, and its second."""
+    bucket = FolderBucket()
+    with tempfile.TemporaryDirectory(dir=FOLDER) as cache:
+        snapshots = SnapshotStore(bucket, "bench", Path(cache))  # type: ignore[arg-type]
+        models = sample_models.model_store()
+        segment = Segment("engaged", 1, datetime.now(UTC), SegmentDefinition(segment_name="Engaged", rule=rule()))
+        counted = []
+        for _ in range(2):
+            before = bucket.requests
+            population = Population(snapshots.current())
+            predict_segment(segment, "churn", population, models.current(), "false")
+            counted.append(bucket.requests - before)
+    return counted[0], counted[1]
 
 
 def check(probability: NDArray[np.float32], expected: SegmentAnswer) -> None:
