@@ -117,10 +117,6 @@ class SegmentService:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
 
-    def forget(self, segment_id: str) -> None:
-        """Removes the stored statistics of a segment that is deleted."""
-        self._statistics.delete(segment_id)
-
     def _point(self, segment: Segment | None, steps: Steps) -> tuple[Point, str | None]:
         """The segment at what is served now, and why that is not the newest snapshot, where it is not."""
         models = self._models.current()
