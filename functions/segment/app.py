@@ -57,6 +57,10 @@ _AS_A_JOB: dict[int, Any] = {
     202: {
         "description": "It takes longer than a request may: a job makes the answer",
         "content": {"application/json": {"model": JobStarted}},
+        "headers": {
+            "Location": {"description": "The job's address", "schema": {"type": "string"}},
+            "Retry-After": {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}},
+        },
     }
 }
 _SERVED_ERRORS = (
@@ -148,6 +152,9 @@ def put_segment(
     segment, created = segment_runtime.segment_store().put(
         segment_id, request, expected, must_be_new=if_none_match is not None
     )
+    if created:
+        # What a segment that had this id has left: its deletion may have been cut short, or overtaken by a measurement.
+        segment_runtime.statistics_store().delete(segment_id)
     return _reply(segment, 201 if created else 200)
 
 
@@ -199,6 +206,11 @@ def predict_segment(
     responses={
         **http.responses(SegmentStatsAnswer, *_SERVED_ERRORS),
         **_AS_A_JOB,
+        200: {
+            "description": "OK",
+            "content": {"application/json": {"model": SegmentStatsAnswer}},
+            "headers": {"ETag": {"description": "Of this answer, in quotes", "schema": {"type": "string"}}},
+        },
         304: {"description": "The caller has this answer already"},
     },
 )

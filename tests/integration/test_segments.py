@@ -24,6 +24,7 @@ from loyalty_ml import population, runtime, segment_runtime
 from loyalty_ml.drift import band, psi
 from loyalty_ml.features import DEFAULT_FEATURES
 from loyalty_ml.manifest import Card, card_key, model_key
+from loyalty_ml.segment_statistics import Measured, measure_segment
 from loyalty_ml.snapshot import CURRENT_KEY
 from tests import sample_set
 from tests.integration.conftest import BASE, CONTEXT, Answer, Service
@@ -465,6 +466,39 @@ def test_a_deleted_segment_takes_its_history_with_it(deployment: Deployment) -> 
     assert deployment.predict("all").body["code"] == deployment.stats("all").body["code"] == "SEGMENT_NOT_FOUND"
     deployment.define("all", rule={})
     assert deployment.stats("all").body["history"][0]["change"] is None
+
+
+def test_a_segment_made_again_begins_its_history_anew(deployment: Deployment) -> None:
+    deployment.define("all", rule=HIGH_VALUE)
+    segment_runtime.refresh("all")
+    (measured,) = segment_runtime.statistics_store().points("all")
+    assert deployment.service.call("DELETE", "/segments/all").status == 204
+    segment_runtime.statistics_store().put(measured)  # as a refresh does that began before the segment was deleted
+    deployment.define("all", rule={})
+    assert deployment.stats("all").body["history"][0]["change"] is None
+
+
+def test_an_answer_is_of_one_snapshot_and_one_model_set_though_others_are_published_meanwhile(
+    deployment: Deployment, other_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = deployment.service
+    deployment.define("all", rule={})
+    measured: list[int] = []
+
+    def measure_and_publish(*arguments: Any) -> Measured:
+        found = measure_segment(*arguments)
+        if not measured:
+            deployment.write_customers(some_customers(seed=2, customers=600), MOMENT + timedelta(days=1))
+            publish(service.s3, service.model_bucket, other_models)
+            look_again()
+        measured.append(found.member_count)
+        return found
+
+    monkeypatch.setattr("loyalty_ml.segment_service.measure_segment", measure_and_publish)
+    answer = deployment.stats("all").body
+    assert measured == [CUSTOMERS, 600, 600], "the segment, all customers, and the segment again"
+    assert answer["member_count"] == 600
+    assert answer["drift"]["segment"] == answer["drift"]["all_customers"]
 
 
 def test_drift_is_the_distance_from_what_the_model_learnt_from(deployment: Deployment) -> None:

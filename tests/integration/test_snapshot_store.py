@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -501,6 +502,35 @@ def test_a_range_whose_answer_breaks_off_is_asked_for_again(bucket: Bucket, monk
         FeatureStoreUnavailable, match=r"S3 could not be reached for .*part-00000.parquet \(ReadTimeout"
     ):
         bucket.store().current()
+
+
+def test_after_giving_up_no_range_is_asked_for_again(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.write(1, (3 * RANGE,))
+    given_up = threading.Event()
+
+    def break_off(*_: Any) -> Iterator[bytes]:
+        assert given_up.wait(timeout=20)
+        raise ReadTimeoutError(endpoint_url="https://s3")
+
+    def ranges_asked_for() -> int:
+        return len([request for request in bucket.requests if request[1]])
+
+    def give_up(*_: Any) -> None:
+        if ranges_asked_for():
+            raise OutOfTime
+
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def shut_down(pool: ThreadPoolExecutor, *, cancel_futures: bool = False, **options: Any) -> None:
+        if cancel_futures:
+            given_up.set()
+        shutdown(pool, cancel_futures=cancel_futures, **options)
+
+    monkeypatch.setattr(StreamingBody, "iter_chunks", break_off)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
+    with pytest.raises(OutOfTime):
+        bucket.store().current(give_up)
+    assert ranges_asked_for() <= 3
 
 
 @contextmanager

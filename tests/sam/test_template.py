@@ -166,6 +166,19 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
                     assert action in {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, (name, action)
 
 
+def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    may_read = set()
+    for name, function in resources.items():
+        if function["Type"] == "AWS::Lambda::Function":
+            role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+            policies = [role, *(policy["Ref"] for policy in resources[role]["Properties"]["ManagedPolicyArns"])]
+            statements = [statement for policy in policies for statement in statements_of(resources[policy])]
+            if any("CustomersTable" in str(statement["Resource"]) for statement in statements):
+                may_read.add(name)
+    assert may_read == {"PredictFunction", "BatchFunction"}
+
+
 @pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)
 def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[str, dict[str, Any]]) -> None:
     event = json.loads(file.read_text(encoding="utf-8"))

@@ -94,6 +94,14 @@ def test_the_first_entry_has_no_change_and_each_snapshot_is_one_entry() -> None:
     ]
 
 
+def test_a_long_history_is_its_latest_entries_each_with_its_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [point(JANUARY, OLD, members=100), point(FEBRUARY, OLD, members=90), point(MARCH, OLD, members=95)]
+    monkeypatch.setattr("loyalty_ml.history.MAX_ENTRIES", 2)
+    entries = history(points, points[-1])
+    assert [entry["snapshot"] for entry in entries] == [FEBRUARY, MARCH]
+    assert [entry["change"] and entry["change"]["total"]["member_count"] for entry in entries] == [-10, 5]
+
+
 def test_a_change_is_of_members_probability_and_percentages() -> None:
     before = point(JANUARY, OLD, members=8, churn=(0.5, 50, 25, 25))
     after = point(FEBRUARY, OLD, members=4, churn=(0.75, 75, 25, 0))

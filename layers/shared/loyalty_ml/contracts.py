@@ -291,7 +291,7 @@ class HistoryEntry(TypedDict):
     definition: Annotated[int, Field(description="The version of the segment's definition; 0 for the whole base")]
     member_count: int
     stats: Statistics
-    change: Annotated[HistoryChange | None, Field(description="Null for the first entry")]
+    change: Annotated[HistoryChange | None, Field(description="Null where there is nothing before")]
 
 
 class SegmentDrift(TypedDict):
@@ -306,7 +306,7 @@ class SegmentStatsAnswer(TypedDict):
     segment_name: str
     member_count: int
     stats: Statistics
-    history: Annotated[list[HistoryEntry], Field(description="One entry a snapshot, oldest first")]
+    history: Annotated[list[HistoryEntry], Field(description="One entry a snapshot, oldest first, of the latest 1,000")]
     drift: SegmentDrift
     mock: bool
     models: dict[str, ModelInfo]

@@ -35,6 +35,9 @@ class Coordinates(NamedTuple):
     definition: int
 
 
+MAX_ENTRIES = 1_000
+"""Of a history: 1.6 MB of an answer, of which Lambda sends 6 at most."""
+
 # In the order in which a walk takes them where it can.
 _CAUSES: Mapping[str, Cause] = {"snapshot": "customers", "models": "model", "definition": "definition"}
 
@@ -77,7 +80,7 @@ class Point(BaseModel):
 
 
 def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
-    """One entry a snapshot, oldest first, up to the snapshot of `current`, which its entry shows.
+    """One entry a snapshot, oldest first, up to the snapshot of `current`, which its entry shows; the last MAX_ENTRIES.
 
     points: of one segment, in any order, with or without `current`. An earlier snapshot shows the point of it that was
     computed last. A change is since the entry before; in the first entry since the point that was computed before the
@@ -107,7 +110,7 @@ def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
         if shown is current:
             break
         before = shown
-    return entries
+    return entries[-MAX_ENTRIES:]
 
 
 def needed_bridge(points: Iterable[Point], new: Coordinates) -> Coordinates | None:

@@ -84,8 +84,12 @@ class SegmentService:
     def stats(self, segment_id: str, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored."""
         segment = self._segments.get(segment_id)
-        point, trouble = self._point(segment, steps)
-        base, _ = self._point(None, steps)
+        models = self._models.current()
+        point, trouble = self._point(segment, models, steps)
+        base, base_trouble = self._point(None, models, steps)
+        if base.snapshot != point.snapshot:  # another was published between the two
+            point, trouble = self._point(segment, models, steps)
+        trouble = trouble or base_trouble
         answer: SegmentStatsAnswer = {
             "segment_id": segment_id,
             "segment_name": segment.definition.segment_name,
@@ -108,7 +112,7 @@ class SegmentService:
         that tells what moved them.
         """
         segment = self._segments.get(segment_id) if segment_id is not None else None
-        point, _ = self._point(segment, steps)
+        point, _ = self._point(segment, self._models.current(), steps)
         bridge = needed_bridge(self._statistics.points(segment_id), point.key)
         if bridge:
             models = self._models_of(dict(bridge.models))
@@ -117,9 +121,8 @@ class SegmentService:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
 
-    def _point(self, segment: Segment | None, steps: Steps) -> tuple[Point, str | None]:
-        """The segment at what is served now, and why that is not the newest snapshot, where it is not."""
-        models = self._models.current()
+    def _point(self, segment: Segment | None, models: ModelSet, steps: Steps) -> tuple[Point, str | None]:
+        """The segment at the snapshot that is served now, and why that is not the newest, where it is not."""
         newest = self._snapshots.card().version
         if stored := self._stored(segment, newest, models):
             return stored, None

@@ -282,6 +282,8 @@ class SnapshotStore:
     def _fetch_range(self, part: SnapshotPart, file: int, place: int, stop: threading.Event) -> int:
         wanted = _range(part, place)
         for attempt in range(1, RANGE_ATTEMPTS + 1):
+            if stop.is_set():
+                return 0
             body = self._ask(part, wanted)
             at = wanted.start
             try:
