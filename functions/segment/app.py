@@ -231,7 +231,7 @@ def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer 
 def _in_time_or_as_a_job(
     answer: Callable[[Steps], http.Reply], request: Mapping[str, Any], prefer: str | None
 ) -> http.Reply:
-    if "respond-async" not in [wish.strip() for wish in (prefer or "").split(",")]:
+    if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
         try:
             return answer(Deadline(ANSWER_SECONDS).step)
         except TakesTooLong:

@@ -26,7 +26,7 @@ from botocore.response import StreamingBody
 from moto import mock_aws
 
 from local import stores
-from loyalty_ml import snapshot_store
+from loyalty_ml import snapshot_fetch
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
@@ -140,8 +140,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(snapshot_store, "RANGE_BYTES", RANGE)
-    monkeypatch.setattr(snapshot_store, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(snapshot_fetch, "RANGE_BYTES", RANGE)
+    monkeypatch.setattr(snapshot_fetch, "CHUNK_BYTES", 1_000)
     with mock_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
@@ -650,9 +650,9 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml import snapshot_store
+from loyalty_ml import snapshot_fetch, snapshot_store
 
-snapshot_store.RANGE_BYTES = 100_000
+snapshot_fetch.RANGE_BYTES = 100_000
 store = snapshot_store.SnapshotStore(boto3.client("s3"), "data", Path(sys.argv[1]))
 store.card()
 print("ready", flush=True)

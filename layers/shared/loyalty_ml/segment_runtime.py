@@ -13,7 +13,8 @@ from loyalty_ml.population import no_progress
 from loyalty_ml.runtime import model_store, settings
 from loyalty_ml.segment_service import SegmentService
 from loyalty_ml.segment_store import SegmentStore
-from loyalty_ml.snapshot_store import THREADS, SnapshotStore
+from loyalty_ml.snapshot_fetch import THREADS
+from loyalty_ml.snapshot_store import SnapshotStore
 from loyalty_ml.statistics_store import ALL_CUSTOMERS, StatisticsStore
 
 

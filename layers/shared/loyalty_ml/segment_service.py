@@ -1,11 +1,13 @@
 """What is asked of segments: predictions, and statistics and how they moved, which are measured once and stored."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
 from loyalty_ml import history
 from loyalty_ml.contracts import MockMode, PredictionType, SegmentAnswer, SegmentStatsAnswer, rfc3339
+from loyalty_ml.errors import ModelUnavailable
 from loyalty_ml.history import Point, needed_bridge
 from loyalty_ml.manifest import Manifest, PublishedSet
 from loyalty_ml.model_store import ModelSet, ModelStore
@@ -189,6 +191,8 @@ class SegmentService:
             known = {name: active.version for name, active in published.models.items()}
             if all(versions[name] == known[name] for name in versions.keys() & known.keys()):
                 models = self._models.load(Manifest(**published.model_dump(include=set(PublishedSet.model_fields))))
-                if not models.problems and self._versions(models) == versions:
-                    return models
+                # A type without a model is none of these versions, if only because mock mode is off by now.
+                with contextlib.suppress(ModelUnavailable):
+                    if not models.problems and self._versions(models) == versions:
+                        return models
         return None
