@@ -1,12 +1,11 @@
 """A deadline gives up as soon as the pace says that the work will be late, and not for a slow beginning."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_ml.deadline import SECONDS_TO_SETTLE, Deadline, TakesTooLong
+from loyalty_ml.progress import Progress
 
 TOTAL = 100
 
@@ -24,7 +23,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def work(clock: Clock, progress: Callable[[int, int], None], pace: float, until: int = TOTAL) -> float:
+def work(clock: Clock, progress: Progress, pace: float, until: int = TOTAL) -> float:
     """Does `until` of TOTAL at so many seconds each; the moment at which it ends or is given up."""
     try:
         for done in range(1, until + 1):

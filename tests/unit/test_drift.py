@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from loyalty_ml.contracts import Drift
 from loyalty_ml.drift import (
     MIN_COUNT,
     MODERATE,
     SIGNIFICANT,
     SMALLEST_SHARE,
-    Drift,
     at_least,
     band,
     bins,

@@ -249,9 +249,12 @@ class Statistics(TypedDict):
     rfm: RfmStatistics
 
 
+DriftBand = Literal["stable", "moderate", "significant", "too_few"]
+
+
 class Drift(TypedDict):
     psi: Annotated[float | None, Field(description="Population stability index against the training rows")]
-    band: Literal["stable", "moderate", "significant", "too_few"]
+    band: DriftBand
     count: Annotated[int, Field(description="The members with a value")]
 
 

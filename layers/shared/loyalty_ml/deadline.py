@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from loyalty_ml.progress import Progress
+
 SECONDS_TO_SETTLE = 1.0
 """What a pace is taken from at least: the first part of anything is not its pace."""
 
@@ -18,7 +20,7 @@ class Deadline:
         self._clock = clock
         self._end = clock() + seconds
 
-    def step(self, _: str = "") -> Callable[[int, int], None]:
+    def step(self, _: str = "") -> Progress:
         """For one step of the work: to be told how much of it is done and how much there is in all.
 
         It raises TakesTooLong as soon as, at the pace of this step so far, the step would end too late. The pace is

@@ -10,14 +10,12 @@ Properties of Population Stability Index, 2018). So a few customers seem to have
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty_ml.contracts import Drift, DriftBand
 from loyalty_ml.manifest import Histogram
-
-Band = Literal["stable", "moderate", "significant", "too_few"]
 
 MODERATE, SIGNIFICANT = 0.1, 0.25
 """The least PSI of each band."""
@@ -36,14 +34,6 @@ The chi-square's 95th percentile is 16.9 for ten bins. So with 1,000 training ro
 0.1 in 95 of 100 cases where 16.9 * (1/n + 1/1000) < 0.1, which is from n = 204 on. Bins much rarer than a tenth vary
 more than the chi-square says, so half as many again.
 """
-
-
-class Drift(TypedDict):
-    """Of `count` values; psi is None where they are too few."""
-
-    psi: float | None
-    band: Band
-    count: int
 
 
 def at_least(column: NDArray[np.floating], edges: Sequence[float]) -> NDArray[np.int64]:
@@ -68,7 +58,7 @@ def psi(actual_counts: NDArray[np.int64], expected_shares: Sequence[float]) -> f
     return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
-def band(psi: float | None) -> Band:
+def band(psi: float | None) -> DriftBand:
     """What a PSI means; None is of too few values."""
     if psi is None:
         return "too_few"

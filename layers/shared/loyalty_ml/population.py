@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from loyalty_ml.contracts import rfc3339
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.features import FeatureTable
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.snapshot import WRITE_IT_AGAIN
 from loyalty_ml.snapshot_store import LocalSnapshot
 
@@ -41,19 +42,12 @@ DECODED_ROWS = 122_880
 
 MeasuredT = TypeVar("MeasuredT")
 
-Progress = Callable[[int, int], object]
-"""Is told how much is done and how much there is in all; what it raises ends the work."""
-
 
 class Block(NamedTuple):
     """n customers: their numbers in the population, int64 (n,), ascending, and their features, float64 (n, f)."""
 
     numbers: NDArray[np.int64]
     values: NDArray[np.float64]
-
-
-def no_progress(_done: int, _total: int) -> None:
-    pass
 
 
 class Population:

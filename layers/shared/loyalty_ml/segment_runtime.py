@@ -1,6 +1,6 @@
 """The segment functions' wiring, made once a process: what needs DuckDB besides, which no other function has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -9,7 +9,7 @@ from botocore.config import Config
 
 from loyalty_ml import telemetry
 from loyalty_ml.contracts import SegmentAnswer, SegmentStatsAnswer
-from loyalty_ml.population import no_progress
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.runtime import model_store, settings
 from loyalty_ml.segment_service import SegmentService
 from loyalty_ml.segment_store import SegmentStore
@@ -52,13 +52,13 @@ def refresh(segment_id: str | None) -> None:
         telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
 
 
-def answer(request: Mapping[str, Any], on_progress: Callable[[int, int], object]) -> SegmentAnswer | SegmentStatsAnswer:
+def answer(request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer | SegmentStatsAnswer:
     """What a job was asked for, however long it takes; on_progress is told of customers done and in all.
 
     Raises what SegmentService does.
     """
 
-    def steps(step: str) -> Callable[[int, int], object]:
+    def steps(step: str) -> Progress:
         return on_progress if step == "score" else no_progress
 
     if request["answer"] == "stats":

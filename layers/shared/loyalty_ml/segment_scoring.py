@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from loyalty_ml.contracts import MockMode, PredictionType
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.model_store import ModelSet
-from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population, Progress, no_progress
+from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.rules import parse_rule
 from loyalty_ml.scoring import RISKS, ChurnScores, OfferScores

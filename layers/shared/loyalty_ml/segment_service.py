@@ -11,8 +11,9 @@ from loyalty_ml.errors import ModelUnavailable
 from loyalty_ml.history import Point, needed_bridge
 from loyalty_ml.manifest import Manifest, PublishedSet
 from loyalty_ml.model_store import ModelSet, ModelStore
-from loyalty_ml.population import Population, Progress, no_progress
+from loyalty_ml.population import Population
 from loyalty_ml.predictions import scorer_for
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segment_predictions import predict_segment, shown_order
 from loyalty_ml.segment_statistics import measure_segment, scorers_of
 from loyalty_ml.segment_store import SegmentStore

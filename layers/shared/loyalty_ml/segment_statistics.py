@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from loyalty_ml import drift
 from loyalty_ml.aggregates import Tally, churn_statistics, nbo_statistics, rfm_statistics, tally
-from loyalty_ml.contracts import MockMode, ModelDrift, PredictionType, Statistics
+from loyalty_ml.contracts import Drift, MockMode, ModelDrift, PredictionType, Statistics
 from loyalty_ml.manifest import Distribution, Histogram
 from loyalty_ml.model_store import ModelSet
-from loyalty_ml.population import BLOCK_ROWS, Block, Population, Progress, no_progress
+from loyalty_ml.population import BLOCK_ROWS, Block, Population
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring import ChurnScores
 from loyalty_ml.segment_scoring import no_scores, scoring, select
 from loyalty_ml.segments import SegmentDefinition
@@ -127,7 +128,7 @@ def _drift(
 ) -> ModelDrift:
     nothing = _Reach(np.zeros(0, np.int64), 0)
 
-    def of(place: str, histogram: Histogram) -> drift.Drift:
+    def of(place: str, histogram: Histogram) -> Drift:
         at_least, values = reaches.get((name, place), nothing)
         return drift.drift(at_least if values else np.zeros(len(histogram.edges), np.int64), values, histogram)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loyalty_ml.progress import Progress
 from loyalty_ml.snapshot import WRITE_IT_AGAIN, Snapshot, SnapshotPart
 from loyalty_ml.telemetry import logger
 
@@ -34,9 +35,6 @@ THREADS = 8
 RANGE_ATTEMPTS = 3
 """How often a range is asked for whose answer broke off: botocore retries only until an answer begins."""
 PROGRESS_SECONDS = 0.2
-
-Progress = Callable[[int, int], object]
-"""Told of the bytes that are there and of all that there will be; raises to give up."""
 
 
 class NotWhole(Exception):
@@ -64,7 +62,7 @@ class SnapshotFetcher:
     def fetch(self, snapshot: Snapshot, serving: str | None, on_progress: Progress) -> tuple[Path, ...]:
         """The parts on disk, whole and checked, and no other snapshot's but, meanwhile, the version that is serving.
 
-        on_progress is called in this thread, several times a second. Raises NotWhole, and what on_progress raises.
+        on_progress is told of bytes, in this thread, several times a second. Raises NotWhole, and what that raises.
         """
         folder = self._folder / snapshot.version
         paths = {part: folder / part.file for part in snapshot.parts}

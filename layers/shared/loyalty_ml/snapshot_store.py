@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.snapshot import (
     CURRENT_KEY,
     WRITE_IT_AGAIN,
@@ -25,7 +26,7 @@ from loyalty_ml.snapshot import (
     SnapshotUnavailable,
     look,
 )
-from loyalty_ml.snapshot_fetch import PROGRESS_SECONDS, NotWhole, Progress, SnapshotFetcher
+from loyalty_ml.snapshot_fetch import PROGRESS_SECONDS, NotWhole, SnapshotFetcher
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ class SnapshotStore:
             raise FeatureStoreUnavailable(self._card_trouble or f"There is no {CURRENT_KEY}: {WRITE_IT_AGAIN}.")
         return self._current.card
 
-    def current(self, on_progress: Progress = lambda *_: None) -> LocalSnapshot:
+    def current(self, on_progress: Progress = no_progress) -> LocalSnapshot:
         """The snapshot to serve with, whole and checked; an older one, with its `trouble`, where the newest is not.
 
-        on_progress is called in this thread, several times a second while anything is fetched. What it raises is raised
-        here; what was fetched by then stays for the next call. Raises FeatureStoreUnavailable.
+        on_progress is told of bytes, in this thread, several times a second while anything is fetched. What it raises
+        is raised here; what was fetched by then stays for the next call. Raises FeatureStoreUnavailable.
         """
         card = self.card()
         settled = self._settled()
