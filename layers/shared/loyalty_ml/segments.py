@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self, get_args
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from loyalty_ml.contracts import ChurnRisk, CustomerId, SegmentKind
 from loyalty_ml.rfm import SEGMENT_NAMES
@@ -59,7 +59,7 @@ class SegmentDefinition(BaseModel):
     ] = None
     customer_ids: Annotated[
         # Of half a million ids of the wrong kind, the first says enough.
-        Annotated[list[CustomerId], FailFast(), AfterValidator(_each_once)] | None,
+        Annotated[list[CustomerId], Field(fail_fast=True), AfterValidator(_each_once)] | None,
         Field(min_length=1, description="Each is kept once, in the order of its first place"),
     ] = None
     rfm_segment: Annotated[
