@@ -29,7 +29,7 @@ from loyalty_ml.scoring import RISKS, ChurnScores, OfferScores, risk_band
 NOBODY = Tally(np.zeros(3, np.int64), 0, 0.0)
 
 rows = st.integers(0, 60)
-probabilities = st.sampled_from([0.0, 0.4, 0.7, 1.0]) | st.floats(0, 1, width=32)
+probabilities = st.sampled_from(np.array([0.0, 0.4, 0.7, 1.0], np.float32).tolist()) | st.floats(0, 1, width=32)
 
 
 @st.composite

@@ -153,7 +153,7 @@ class FakeSqs:
         self.deleted.append(ReceiptHandle)
 
 
-def deliver(sqs: Any, handler: Any, one_at_a_time: threading.Lock | None = None) -> bool:
+def deliver(sqs: Any, handler: Any, one_at_a_time: Any = None) -> bool:
     return events.deliver(sqs, "https://queue", SOURCE, handler, one_at_a_time or threading.Lock())
 
 
