@@ -192,10 +192,11 @@ def predict_segment(
         answer = segment_runtime.service().predict(segment_id, request.type, top, offer, steps)
         return http.Reply(answer)
 
-    segment_runtime.service().check(segment_id, request.type, top, offer)  # or a job would fail where this can say so
+    def check() -> None:
+        segment_runtime.service().check(segment_id, request.type, top, offer)
 
     job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
-    return _in_time_or_as_a_job(predict, job, prefer)
+    return _in_time_or_as_a_job(predict, check, job, prefer)
 
 
 @app.get(
@@ -216,8 +217,6 @@ def predict_segment(
 )
 @http.json_route(app)
 def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer = None) -> http.Reply:
-    segment_runtime.segment_store().get(segment_id)
-
     def stats(steps: Steps) -> http.Reply:
         answer = segment_runtime.service().stats(segment_id, steps)
         etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
@@ -225,17 +224,21 @@ def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer 
             return http.Reply(None, 304, {"ETag": etag})
         return http.Reply(answer, headers={"ETag": etag})
 
-    return _in_time_or_as_a_job(stats, {"segment_id": segment_id, "answer": "stats"}, prefer)
+    def check() -> None:
+        segment_runtime.segment_store().get(segment_id)
+
+    return _in_time_or_as_a_job(stats, check, {"segment_id": segment_id, "answer": "stats"}, prefer)
 
 
 def _in_time_or_as_a_job(
-    answer: Callable[[Steps], http.Reply], request: Mapping[str, Any], prefer: str | None
+    answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
 ) -> http.Reply:
     if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
         try:
             return answer(Deadline(ANSWER_SECONDS).step)
         except TakesTooLong:
             pass
+    check()  # or the job would fail where this can say so
     job = runtime.job_store().start(request)
     location = f"{http.BASE_PATH}/ml/jobs/{job.job_id}"
     started: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}

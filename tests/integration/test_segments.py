@@ -372,6 +372,7 @@ def test_a_warm_second_request_reads_nothing_from_s3(deployment: Deployment, cal
     calls.clear()
     assert deployment.predict("high-value").body == first.body
     assert calls["s3"] == 0
+    assert calls == {"dynamodb": 1}, "the definition, once"
 
 
 def test_statistics_are_measured_once_and_known_by_their_etag(

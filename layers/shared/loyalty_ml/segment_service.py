@@ -60,13 +60,14 @@ class SegmentService:
         steps: Steps = no_steps,
     ) -> SegmentAnswer:
         """Every member of the segment predicted; the first are shown, or the `top` best (for `offer`)."""
-        segment = self._segments.get(segment_id)
+        segment, models = self._segments.get(segment_id), self._models.current()
+        self._check(segment, prediction_type, models, top, offer)  # before the customers are fetched for nothing
         population, trouble = self._customers(steps)
         answer = predict_segment(
             segment,
             prediction_type,
             population,
-            self._models.current(),
+            models,
             self._mock_mode,
             top=top,
             offer=offer,
@@ -80,9 +81,7 @@ class SegmentService:
         self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: int | None = None
     ) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
-        segment = self._segments.get(segment_id)
-        scorer = scorer_for(prediction_type, self._models.current(), self._mock_mode)
-        shown_order(segment.definition, prediction_type, scorer, top, offer)
+        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
 
     def stats(self, segment_id: str, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored."""
@@ -123,6 +122,12 @@ class SegmentService:
             if models and population.version == bridge.snapshot:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
+
+    def _check(
+        self, segment: Segment, prediction_type: PredictionType, models: ModelSet, top: int | None, offer: int | None
+    ) -> None:
+        scorer = scorer_for(prediction_type, models, self._mock_mode)
+        shown_order(segment.definition, prediction_type, scorer, top, offer)
 
     def _point(self, segment: Segment | None, models: ModelSet, steps: Steps) -> tuple[Point, str | None]:
         """The segment at the snapshot that is served now, and why that is not the newest, where it is not."""
