@@ -11,7 +11,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import features, materialize, predict, scoring, segments, training
+from benchmarks import features, files, materialize, predict, scoring, segments, training
 
 PARTS = {
     "predict": predict.run,
@@ -19,6 +19,7 @@ PARTS = {
     "features": features.run,
     "materialize": materialize.run,
     "segments": segments.run,
+    "files": files.run,
     "training": training.run,
 }
 REPORT = Path("build/bench.json")

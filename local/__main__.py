@@ -14,7 +14,7 @@ from pathlib import Path
 import boto3
 import watchfiles
 
-from local import stores, template
+from local import state_machines, stores, template
 from local.server import LOG, serve
 from loyalty_ml.manifest import Refused
 from loyalty_ml.segment_store import SegmentStore
@@ -57,7 +57,11 @@ def _run(port: int, models: Path) -> None:
     try:
         aws = stores.aws_environment(moto)
         os.environ.update(aws)
-        physical_ids = stores.create(template.stores(template.load()))
+        described = template.load()
+        physical_ids = stores.create(template.stores(described))
+        invocations_port = state_machines.free_port()
+        state_machines.connect(moto, invocations_port)
+        state_machines.create(described, physical_ids)
         try:
             publish(boto3.client("s3"), physical_ids["ModelBucket"], models)
         except (Refused, FileNotFoundError) as error:
@@ -68,7 +72,7 @@ def _run(port: int, models: Path) -> None:
         watchfiles.run_process(
             *WATCHED,
             target=serve,
-            args=(port, aws, physical_ids, str(models)),
+            args=(port, aws, physical_ids, str(models), invocations_port),
             watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml",)),
         )
     finally:

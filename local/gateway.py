@@ -34,10 +34,15 @@ class LambdaContext:
     """What a function is told of its invocation."""
 
     function_name: str
+    timeout_seconds: float = 25
     memory_limit_in_mb: int = 1769
     function_version: str = "$LATEST"
     invoked_function_arn: str = "arn:aws:lambda:eu-west-1:000000000000:function:local"
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int(1000 * (self._started + self.timeout_seconds - time.monotonic())))
 
 
 class Gateway:

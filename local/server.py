@@ -13,7 +13,7 @@ from pathlib import Path
 
 import waitress
 
-from local import events, template
+from local import events, state_machines, template
 from local.gateway import Gateway
 
 LOG = Path("build/local/functions.log")
@@ -22,10 +22,13 @@ FOR_OTHER_TOOLS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"
 """What leads boto3 and the AWS CLI to the local stores, whose credentials open nothing else."""
 
 
-def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], models: str) -> None:
+def serve(
+    port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], models: str, invocations_port: int
+) -> None:
     """Serves the routes of template.yaml on the loopback interface until interrupted.
 
-    aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from.
+    aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from;
+    invocations_port: where the state machine's tasks come in.
     """
     # Nothing here needs saving, and Ctrl-C reaches this process twice: from the terminal and from the one above.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
@@ -46,13 +49,15 @@ def serve(port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], mo
     for name, function in template.functions(described).items():
         module, attribute = template.handler_of(function)
         handlers[name] = getattr(importlib.import_module(module), attribute)
-    # A Lambda instance has one event at a time, and the functions count on it. Here they share a process.
+    # A Lambda instance has one event at a time, and the functions count on it. Here those that HTTP reaches share a
+    # process.
     one_at_a_time = threading.Lock()
     gateway = Gateway(template.routes(described), handlers, one_at_a_time)
     server = waitress.create_server(gateway, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
-    events.start(template.queue_sources(described), physical_ids, handlers, one_at_a_time)
+    events.start(template.queue_sources(described), physical_ids, aws, LOG.parent, LOG)
+    state_machines.start(invocations_port, aws, LOG.parent, LOG)
     server.run()
 
 
@@ -88,6 +93,9 @@ def _banner(port: int, models: str) -> str:
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
             "",
             f"Segments: {', '.join(summary.segment_id for summary in segment_runtime.segment_store().list())}.",
+            "",
+            f"Put a file of customers under incoming/churn/ (or nbo/, rfm/, all/), then see {base}/ml/jobs:",
+            f"  curl -sT customers.csv {os.environ['AWS_ENDPOINT_URL']}/{settings.data_bucket}/incoming/churn/",
             "",
             "S3, DynamoDB and SQS for your own tools:",
             f"  export {' '.join(f'{name}={os.environ[name]}' for name in FOR_OTHER_TOOLS)}",

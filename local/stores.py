@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
-STACK = "loyalty-ml"
+from local.template import PSEUDO_PARAMETERS, STACK
 
 
 def start_moto() -> ThreadedMotoServer:
@@ -26,7 +26,7 @@ def aws_environment(server: ThreadedMotoServer) -> dict[str, str]:
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": PSEUDO_PARAMETERS["AWS::Region"],
     }
 
 
@@ -36,16 +36,34 @@ def create(stores: Mapping[str, Any]) -> dict[str, str]:
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(stores))
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
-    _send_events(stores, physical_ids)
+    for name, resource in stores["Resources"].items():
+        if resource["Type"] == "AWS::S3::Bucket":
+            _complete_bucket(physical_ids[name], resource.get("Properties", {}), physical_ids)
     return physical_ids
 
 
-def _send_events(stores: Mapping[str, Any], physical_ids: Mapping[str, str]) -> None:
-    """Has buckets tell EventBridge what happens to their objects: moto's CloudFormation leaves that out."""
+def _complete_bucket(bucket: str, properties: Mapping[str, Any], physical_ids: Mapping[str, str]) -> None:
+    """Does what moto's CloudFormation leaves out: versions, and whom the bucket tells what happens to its objects."""
     s3 = boto3.client("s3")
-    for name, resource in stores["Resources"].items():
-        notification = resource.get("Properties", {}).get("NotificationConfiguration", {})
-        if notification.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled"):
-            s3.put_bucket_notification_configuration(
-                Bucket=physical_ids[name], NotificationConfiguration={"EventBridgeConfiguration": {}}
-            )
+    if "VersioningConfiguration" in properties:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+    described = properties.get("NotificationConfiguration", {})
+    told: Any = {}
+    if described.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled"):
+        told["EventBridgeConfiguration"] = {}
+    if queues := described.get("QueueConfigurations"):
+        told["QueueConfigurations"] = [
+            {
+                "QueueArn": _queue_arn(physical_ids[queue["Queue"]["Fn::GetAtt"][0]]),
+                "Events": [queue["Event"]],
+                "Filter": {"Key": {"FilterRules": queue["Filter"]["S3Key"]["Rules"]}},
+            }
+            for queue in queues
+        ]
+    if told:
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
+
+
+def _queue_arn(url: str) -> str:
+    attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    return attributes["QueueArn"]

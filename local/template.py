@@ -13,6 +13,16 @@ PATH = Path(__file__).parent.parent / "template.yaml"
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
 
+STACK = "loyalty-ml"
+
+PSEUDO_PARAMETERS = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+    "AWS::AccountId": "123456789012",  # moto's
+    "AWS::StackName": STACK,
+}
+"""What a stack knows by itself, as it is on this machine."""
+
 
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: !Ref x is {Ref: x}, !Sub x is {Fn::Sub: x}."""
@@ -49,11 +59,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class QueueSource:
-    """The logical ids of a queue and of the function that its messages go to, at most `batch_size` at once."""
+    """The logical ids of a queue and of the function that its messages go to, at most `batch_size` at once.
+
+    timeout_seconds: the function's; reports_failures: whether it answers which messages of a batch have failed.
+    """
 
     queue: str
     function: str
     batch_size: int
+    timeout_seconds: int
+    reports_failures: bool
 
 
 def load(path: Path = PATH) -> dict[str, Any]:
@@ -64,7 +79,8 @@ def load(path: Path = PATH) -> dict[str, Any]:
 def stores(template: Mapping[str, Any]) -> dict[str, Any]:
     """A template of the stores alone, for CloudFormation. Parameters without a default get a stand-in."""
     resources = {
-        name: resource
+        # What a store depends on by name is a policy, and moto asks for none.
+        name: {part: value for part, value in resource.items() if part != "DependsOn"}
         for name, resource in template["Resources"].items()
         # moto runs no schedule, and sends a rule that has no pattern every event there is.
         if resource["Type"] in STORE_TYPES and "ScheduleExpression" not in resource.get("Properties", {})
@@ -86,8 +102,10 @@ def queue_sources(template: Mapping[str, Any]) -> Iterator[QueueSource]:
     for name, function in functions(template).items():
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "SQS":
-                queue, _ = event["Properties"]["Queue"]["Fn::GetAtt"]
-                yield QueueSource(queue, name, event["Properties"]["BatchSize"])
+                properties = event["Properties"]
+                queue, _ = properties["Queue"]["Fn::GetAtt"]
+                reports_failures = "ReportBatchItemFailures" in properties.get("FunctionResponseTypes", [])
+                yield QueueSource(queue, name, properties["BatchSize"], timeout_of(template, name), reports_failures)
 
 
 def functions(template: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +117,13 @@ def functions(template: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def timeout_of(template: Mapping[str, Any], function: str) -> int:
+    """Seconds that an invocation of the function of this logical id may take."""
+    own = template["Resources"][function]["Properties"]
+    seconds: int = (template["Globals"]["Function"] | own)["Timeout"]
+    return seconds
+
+
 def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
     """The module, importable from the repository's root, and the name in it: ("functions.predict.app", "handler")."""
     folder = function["Properties"]["CodeUri"].strip("/").replace("/", ".")
@@ -107,7 +132,7 @@ def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, str]:
-    """The variables of all functions, which share one process here, with each !Ref resolved.
+    """The variables of all functions, which share one process here, with each !Ref and !Sub resolved.
 
     Raises ValueError where two functions want different values of one variable.
     """
@@ -116,7 +141,7 @@ def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) ->
     for name, function in functions(template).items():
         variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
-            text = _resolve(value, template, physical_ids)
+            text = resolve(value, template, physical_ids)
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved
@@ -128,10 +153,19 @@ def path_pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern))
 
 
-def _resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> str:
-    if isinstance(value, dict):
-        (reference,) = value.values()
-        if reference in physical_ids:
-            return physical_ids[reference]
-        value = template["Parameters"][reference]["Default"]
+def resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> str:
+    """A text, a !Ref or a !Sub of names, as the stack of these physical ids has it. Raises ValueError for others."""
+
+    def referred(name: str) -> str:
+        if name in physical_ids:
+            return physical_ids[name]
+        return str(PSEUDO_PARAMETERS[name] if name in PSEUDO_PARAMETERS else template["Parameters"][name]["Default"])
+
+    match value:
+        case {"Ref": str(name)}:
+            return referred(name)
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([\w:]+)\}", lambda found: referred(found[1]), text)
+        case dict():
+            raise ValueError(f"{value} is neither a !Ref nor a !Sub of names: they are all that is resolved here.")
     return str(value)

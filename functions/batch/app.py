@@ -1,12 +1,41 @@
 """Predictions for up to a hundred customers in one request; jobs, which take longer than a request may."""
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+import uuid
+from typing import Annotated, cast
 
-from loyalty_ml import errors, http, runtime
-from loyalty_ml.contracts import BatchAnswer, BatchRequest, JobAnswer
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from loyalty_ml import errors, http, presigned, runtime
+from loyalty_ml.contracts import (
+    BatchAnswer,
+    BatchRequest,
+    FileFormat,
+    FileType,
+    JobAnswer,
+    JobListAnswer,
+    JobListed,
+    JobRequest,
+    JobStarted,
+    JobStatus,
+    ResultFile,
+    UploadAwaited,
+    rfc3339,
+)
+from loyalty_ml.file_source import upload_key
+from loyalty_ml.job_store import Job
 from loyalty_ml.predictions import batch_answer
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+
+Limit = Annotated[int, Query(ge=1, le=100, description="At most this many jobs")]
+Status = Annotated[
+    JobStatus | None,
+    Query(
+        description="Only jobs of this status: then a page may hold fewer than `limit`, even none, yet have a `next`"
+    ),
+]
+Next = Annotated[str | None, Query(alias="next", description="`next` of the page before")]
 
 
 @app.post(
@@ -19,29 +48,109 @@ def predict_batch(request: BatchRequest) -> BatchAnswer:
     return batch_answer(request.customer_ids, runtime.predict(request.type, request.customer_ids))
 
 
+_STARTED = http.responses(
+    JobStarted,
+    errors.InvalidJson,
+    errors.InvalidRequest,
+    errors.UnknownType,
+    errors.PayloadTooLarge,
+    errors.SegmentNotFound,
+    errors.FeatureStoreUnavailable,
+)
+del _STARTED[200]
+
+
+@app.post(
+    "/ml/jobs",
+    summary="Score a file, a prefix of many files, or every member of a segment, with a row of results for each",
+    description="With `format`: an address to upload the file to, which is then scored. With `prefix`: every file "
+    "below it in the data bucket. With `segment_id`: its members. A file put under incoming/{type}/ of the data bucket "
+    "needs no request at all.",
+    responses={
+        **_STARTED,
+        201: http.started_response(UploadAwaited, "The job waits for its file"),
+        202: http.started_response(JobStarted, "The job has begun", **{"Retry-After": http.RETRY_AFTER}),
+    },
+)
+@http.json_route(app)
+def start_job(request: JobRequest) -> http.Reply:
+    if request.format is not None:
+        return _announce(request.type, request.format)
+    return http.job_started(runtime.dataset_jobs().start(request.model_dump(exclude_none=True)))
+
+
+@app.get(
+    "/ml/jobs",
+    summary="Jobs, the newest first; they are kept for 30 days",
+    responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.FeatureStoreUnavailable),
+)
+@http.json_route(app)
+def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
+    jobs, following = runtime.job_store().list(limit, status, token)
+    return {"jobs": [_listed(job) for job in jobs], "next": following}
+
+
 @app.get(
     "/ml/jobs/<job_id>",
-    summary="How far a job is, and its answer once there is one; jobs are kept for 30 days",
+    summary="How far a job is, and its answer or results once there are any; jobs are kept for 30 days",
     responses=http.responses(JobAnswer, errors.JobNotFound, errors.FeatureStoreUnavailable),
 )
 @http.json_route(app)
 def job(job_id: str) -> JobAnswer:
     jobs = runtime.job_store()
     record = jobs.get(job_id)
-    described: JobAnswer = {
+    described = cast("JobAnswer", _listed(record))
+    if record.summary is not None:
+        described["summary"] = dict(record.summary)
+        described["results"] = {name: _result(job_id, key) for name, key in record.summary["files"].items()}
+    elif record.status == "succeeded":
+        described["answer"] = jobs.answer(job_id)
+    if record.error is not None and record.code is not None:
+        described["error"] = record.error
+        described["code"] = record.code
+    return described
+
+
+def _announce(prediction_type: FileType, extension: FileFormat) -> http.Reply:
+    job_id = uuid.uuid4().hex
+    key = upload_key(prediction_type, job_id, extension)
+    upload = presigned.upload(runtime.signing_s3(), runtime.settings().data_bucket, key)
+    request = {"type": prediction_type, "format": extension, "key": key}
+    record = runtime.file_job_store().announce(job_id, request)
+    location = http.job_location(job_id)
+    answer: UploadAwaited = {
+        "job_id": job_id,
+        "status": record.status,
+        "location": location,
+        "upload": {
+            "method": "POST",
+            "url": upload.url,
+            "fields": upload.fields,
+            "max_bytes": presigned.MAX_UPLOAD_BYTES,
+            "expires": rfc3339(upload.expires),
+        },
+    }
+    return http.Reply(answer, 201, {"Location": location})
+
+
+def _listed(record: Job) -> JobListed:
+    described: JobListed = {
         "job_id": record.job_id,
+        "kind": record.kind,
         "status": record.status,
         "created": record.created,
         "updated": record.updated,
         "progress": {"processed": record.processed, "total": record.total},
         "request": dict(record.request),
     }
-    if record.status == "succeeded":
-        described["answer"] = jobs.answer(job_id)
-    if record.error is not None and record.code is not None:
-        described["error"] = record.error
-        described["code"] = record.code
+    if record.kind != "segment":
+        described["progress"] |= {"errors": record.errors, "share": record.share, "rate": record.rate}
     return described
+
+
+def _result(job_id: str, key: str) -> ResultFile:
+    name = f"{job_id}-{key.rpartition('/')[2]}"
+    return {"key": key, "url": presigned.download(runtime.signing_s3(), runtime.settings().data_bucket, key, name)}
 
 
 handler = http.entrypoint(app)

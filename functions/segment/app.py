@@ -54,14 +54,11 @@ ANSWER_SECONDS = 20.0
 """The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
 
 _AS_A_JOB: dict[int, Any] = {
-    202: {
-        "description": "It takes longer than a request may: a job makes the answer",
-        "content": {"application/json": {"model": JobStarted}},
-        "headers": {
-            "Location": {"description": "The job's address", "schema": {"type": "string"}},
-            "Retry-After": {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}},
-        },
-    }
+    202: http.started_response(
+        JobStarted,
+        "It takes longer than a request may: a job makes the answer",
+        **{"Retry-After": http.RETRY_AFTER},
+    )
 }
 _SERVED_ERRORS = (
     errors.InvalidRequest,
@@ -239,10 +236,7 @@ def _in_time_or_as_a_job(
         except TakesTooLong:
             pass
     check()  # or the job would fail where this can say so
-    job = runtime.job_store().start(request)
-    location = f"{http.BASE_PATH}/ml/jobs/{job.job_id}"
-    started: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
-    return http.Reply(started, 202, {"Location": location, "Retry-After": "2"})
+    return http.job_started(runtime.job_store().start(request))
 
 
 def _reply(segment: Segment, status: int = 200) -> http.Reply:

@@ -4,7 +4,8 @@ A message is one of:
 - an event of EventBridge: a new feature snapshot, a new model set, or the daily schedule. It becomes a task for each
   segment, sent to the same queue;
 - {"task": "statistics", "segment_id": "..."}, null for the whole base;
-- {"task": "job", "job_id": "..."}.
+- {"task": "job", "job_id": "..."};
+- {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored.
 """
 
 import functools
@@ -19,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import model_store, runtime, segment_runtime, snapshot_store, telemetry
 from loyalty_ml.errors import JobNotFound, LoyaltyError, NotFound, RequestError
+from loyalty_ml.job_store import Job, JobStore
 from loyalty_ml.manifest import MANIFEST_KEY
 from loyalty_ml.snapshot import CURRENT_KEY
 from loyalty_ml.telemetry import logger
@@ -74,8 +76,8 @@ def _task(message: Any) -> str:
             return "plan"
         case {"task": "statistics", "segment_id": None | str()}:
             return "statistics"
-        case {"task": "job", "job_id": str()}:
-            return "job"
+        case {"task": "job" | "segment_dataset" as task, "job_id": str()}:
+            return str(task)
     raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
 
 
@@ -104,7 +106,23 @@ def _refresh(message: Message, receives: int) -> None:
 
 
 def _run_job(message: Message, receives: int) -> None:
-    job_id = message["job_id"]
+    def work(jobs: JobStore, job: Job) -> None:
+        jobs.succeed(job.job_id, segment_runtime.answer(job.request, functools.partial(jobs.progress, job.job_id)))
+
+    _attempt(message["job_id"], receives, work)
+
+
+def _start_dataset(message: Message, receives: int) -> None:
+    def work(jobs: JobStore, job: Job) -> None:
+        segment_runtime.start_dataset(job.job_id, job.request, functools.partial(jobs.progress, job.job_id))
+
+    if runtime.dataset_jobs().is_started(message["job_id"]):
+        return  # its record is the state machine's by now
+    _attempt(message["job_id"], receives, work)
+
+
+def _attempt(job_id: str, receives: int, work: Callable[[JobStore, Job], None]) -> None:
+    """Does a job's work, and records where it fails: for good, or until the queue brings it again."""
     jobs = runtime.job_store()
     try:
         job = jobs.get(job_id)
@@ -121,7 +139,7 @@ def _run_job(message: Message, receives: int) -> None:
         raise RuntimeError("The job's worker was killed: look for a timeout or for too little memory in the log.")
     jobs.running(job_id)
     try:
-        jobs.succeed(job_id, segment_runtime.answer(job.request, functools.partial(jobs.progress, job_id)))
+        work(jobs, job)
     except (RequestError, NotFound) as error:
         jobs.fail(job_id, error.code, error.message)
         telemetry.count_failure(error.code)
@@ -133,7 +151,12 @@ def _run_job(message: Message, receives: int) -> None:
         raise
 
 
-_TASKS: Mapping[str, Callable[[Message, int], None]] = {"plan": _plan, "statistics": _refresh, "job": _run_job}
+_TASKS: Mapping[str, Callable[[Message, int], None]] = {
+    "plan": _plan,
+    "statistics": _refresh,
+    "job": _run_job,
+    "segment_dataset": _start_dataset,
+}
 
 
 def _code(error: Exception) -> str:

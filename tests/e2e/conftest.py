@@ -72,7 +72,7 @@ def free_port() -> int:
 
 def copy_of_the_project(folder: Path) -> Path:
     """What `make run` serves from, in a folder of the test's own: its files may be changed there."""
-    for name in ("functions", "layers", "local", "training"):
+    for name in ("functions", "layers", "local", "statemachines", "training"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "template.yaml", folder)
     (folder / "build").mkdir()

@@ -1,15 +1,21 @@
 """The service over HTTP as its users meet it: real customers, real answers, reload, Ctrl-C."""
 
+import csv
+import gzip
 import json
+import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import requests
 
@@ -155,6 +161,86 @@ def test_a_segment_is_defined_and_answered_as_a_job(running: Running) -> None:
     assert chances == sorted(chances, reverse=True)
     assert requests.delete(address, headers={"If-Match": '"1"'}, timeout=30).status_code == 204
     assert requests.get(address, timeout=30).json()["code"] == "SEGMENT_NOT_FOUND"
+
+
+def job_when_ended(running: Running, job_id: str) -> Any:
+    give_up_at = time.monotonic() + 60
+    while (job := running.get(f"/ml/jobs/{job_id}").json())["status"] not in ("succeeded", "failed"):
+        assert time.monotonic() < give_up_at, job
+        time.sleep(0.1)
+    return job
+
+
+CUSTOMERS = "customer_id,tier\n1,gold\nnobody,\n2,silver\n3,gold,too many\n"
+
+
+def test_a_dropped_in_file_is_scored_and_every_row_is_answered(running: Running, tmp_path: Path) -> None:
+    file = tmp_path / "my customers.csv"
+    file.write_text(CUSTOMERS)
+    printed = re.search(r"^ +(curl -sT .*)$", running.printed(), re.MULTILINE)
+    assert printed
+    subprocess.run(shlex.split(printed[1].replace("customers.csv", f"'{file}'")), check=True, timeout=30)
+    give_up_at = time.monotonic() + 60
+    while not (listed := [job for job in running.get("/ml/jobs").json()["jobs"] if job["kind"] == "file"]):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    assert listed[0]["request"]["key"] == "incoming/churn/my customers.csv"
+    job = job_when_ended(running, listed[0]["job_id"])
+    assert [job["summary"][name] for name in ("rows", "predictions", "errors")] == [4, 2, 2]
+    results = {name: requests.get(file["url"], timeout=30) for name, file in job["results"].items()}
+    predicted = list(csv.DictReader(results["predictions"].text.splitlines()))
+    for row, customer_id in zip(predicted, ("1", "2"), strict=True):
+        single = running.post("/ml/predict", {"customer_id": customer_id}).json()["result"]
+        assert row["customer_id"] == customer_id
+        assert np.float32(row["churn_probability"]) == np.float32(single["churn_probability"])
+    errors = [(row["line"], row["code"]) for row in csv.DictReader(results["errors"].text.splitlines())]
+    assert errors == [("3", "CUSTOMER_NOT_FOUND"), ("5", "INVALID_LINE")]
+    assert results["summary"].json() == job["summary"]
+
+
+def test_an_announced_upload_is_scored_under_the_id_that_was_given(running: Running) -> None:
+    announced = running.post("/ml/jobs", {"type": "all", "format": "jsonl.gz"})
+    assert announced.status_code == 201
+    upload, job_id = announced.json()["upload"], announced.json()["job_id"]
+    lines = gzip.compress(b'{"customer_id": "1"}\n{"customer_id": "2"}\n')
+    sent = requests.post(upload["url"], data=upload["fields"], files={"file": lines}, timeout=30)
+    assert sent.status_code in (200, 204)
+    job = job_when_ended(running, job_id)
+    assert (job["status"], job["summary"]["predictions"]) == ("succeeded", 2)
+    predictions = gzip.decompress(requests.get(job["results"]["predictions"]["url"], timeout=30).content)
+    assert [json.loads(line)["customer_id"] for line in predictions.splitlines()] == ["1", "2"]
+
+
+def test_a_killed_worker_is_replaced(running: Running) -> None:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,args="], capture_output=True, text=True, check=True).stdout
+    processes = [line.split(maxsplit=2) for line in listed.splitlines()]
+    workers = [
+        int(pid) for pid, group, args in processes if int(group) == running.process.pid and "local.worker" in args
+    ]
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    announced = running.post("/ml/jobs", {"type": "rfm", "format": "csv"}).json()
+    upload = announced["upload"]
+    requests.post(upload["url"], data=upload["fields"], files={"file": CUSTOMERS.encode()}, timeout=30)
+    assert job_when_ended(running, announced["job_id"])["summary"]["predictions"] == 2
+
+
+def test_a_request_does_not_wait_for_a_file(running: Running, tmp_path: Path) -> None:
+    """The file's job is looked at while it runs: it would be over, were the request to wait for it."""
+    file = tmp_path / "many.csv"
+    file.write_text("customer_id\n" + "1\n" * 3_000_000)
+    announced = running.post("/ml/jobs", {"type": "all", "format": "csv"}).json()
+    upload = announced["upload"]
+    with file.open("rb") as content:
+        requests.post(upload["url"], data=upload["fields"], files={"file": content}, timeout=60)
+    give_up_at = time.monotonic() + 60
+    while (status := running.get(f"/ml/jobs/{announced['job_id']}").json()["status"]) != "running":
+        assert status in ("awaiting_upload", "queued"), status
+        assert time.monotonic() < give_up_at
+    assert running.post("/ml/predict", {"customer_id": "1"}).status_code == 200
+    job = job_when_ended(running, announced["job_id"])
+    assert (job["status"], job["summary"]["predictions"]) == ("succeeded", 3_000_000)
 
 
 def test_it_listens_on_the_loopback_interface_only(running: Running) -> None:

@@ -14,7 +14,7 @@ from functions.predict import app as predict_function
 from functions.segment import app as segment_function
 from local import stores, template
 from local.gateway import LambdaContext
-from loyalty_ml import runtime, segment_runtime
+from loyalty_ml import file_runtime, runtime, segment_runtime
 from loyalty_ml.feature_store import AS_OF
 from loyalty_ml.features import DEFAULT_FEATURES
 from tests import sample_set
@@ -102,11 +102,18 @@ _KEPT_BY_THE_PROCESS = (
     runtime.sqs,
     runtime.model_store,
     runtime.feature_store,
+    runtime._jobs_dynamodb,
+    runtime.signing_s3,
     runtime.job_store,
+    runtime.file_job_store,
+    runtime.stepfunctions,
+    runtime.dataset_jobs,
     segment_runtime.segment_store,
     segment_runtime.snapshot_store,
     segment_runtime.statistics_store,
     segment_runtime.service,
+    file_runtime.s3,
+    file_runtime.file_service,
 )
 
 
@@ -125,6 +132,7 @@ def new_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Call
         "AWS_DEFAULT_REGION": "eu-west-1",
         "MODEL_CACHE": str(tmp_path / "models"),
         "SNAPSHOT_CACHE": str(tmp_path / "snapshots"),
+        "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
     forget_the_process()

@@ -44,7 +44,7 @@ def test_the_description_the_template_and_the_functions_have_the_same_routes() -
 def test_every_answer_and_error_is_described() -> None:
     for operations in openapi.document()["paths"].values():
         for operation in operations.values():
-            assert {"200", "204"} & operation["responses"].keys()
+            assert {"200", "201", "204"} & operation["responses"].keys()
             assert "500" in operation["responses"]
             assert operation["summary"]
     codes = {

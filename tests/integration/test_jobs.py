@@ -1,7 +1,6 @@
 """Answers too slow for a request, and what sets statistics going: from the request or the event to what is stored."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +36,7 @@ class Queue:
 
     def deliver(self) -> bool:
         """Brings the worker one message: whether there was one."""
-        return events.deliver(self.sqs, self.url, SOURCE, refresh.handler, threading.Lock(), wait_seconds=0)
+        return events.deliver(self.sqs, self.url, SOURCE, refresh.handler, wait_seconds=0)
 
     def deliver_all(self) -> int:
         delivered = 0
@@ -132,6 +131,7 @@ def test_a_job_waits_runs_and_answers(empty_service: Service, queue: Queue, answ
     assert waiting.body.pop("created") <= waiting.body.pop("updated")
     assert waiting.body == {
         "job_id": job_id,
+        "kind": "segment",
         "status": "queued",
         "progress": {"processed": 0, "total": None},
         "request": REQUEST,
@@ -345,7 +345,7 @@ def test_a_job_expires(empty_service: Service, queue: Queue) -> None:
     (item,) = empty_service.dynamodb.scan(TableName=empty_service.ids["JobsTable"])["Items"]
     properties = DESCRIBED["Resources"]["JobsTable"]["Properties"]
     expires = int(item[properties["TimeToLiveSpecification"]["AttributeName"]]["N"])
-    assert expires - datetime.fromisoformat(item["created"]["S"]).timestamp() == 30 * 86400
+    assert expires - int(datetime.fromisoformat(item["created"]["S"]).timestamp()) == 30 * 86400
 
 
 def test_a_new_snapshot_or_model_set_asks_for_every_segments_statistics(

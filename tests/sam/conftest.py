@@ -25,7 +25,7 @@ class NoManagedPolicies:
 
 template = yaml_parse(sys.stdin.read())
 for resource in template["Resources"].values():
-    for code in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+    for code in {"CodeUri", "ContentUri", "DefinitionUri"} & resource.get("Properties", {}).keys():
         resource["Properties"][code] = "s3://bucket/key"  # the translator wants what `sam deploy` uploaded
 json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
 """

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from functions.batch import files
+from functions.segment import refresh
 from local import template
 from local.gateway import Gateway
 from local.template import path_pattern
@@ -20,6 +22,8 @@ SCOPES = {
     f"POST {BASE}/ml/predict": "loyalty/predict",
     f"POST {BASE}/ml/predict/batch": "loyalty/predict",
     f"GET {BASE}/config/ml/status": "loyalty/read",
+    f"POST {BASE}/ml/jobs": "loyalty/predict",
+    f"GET {BASE}/ml/jobs": "loyalty/read",
     f"GET {BASE}/ml/jobs/{{job_id}}": "loyalty/read",
     f"GET {BASE}/segments": "loyalty/read",
     f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
@@ -30,7 +34,11 @@ SCOPES = {
     f"GET {BASE}/health": None,
 }
 TWIN = "/{proxy+}"
-EVENTS = sorted((Path(__file__).parents[2] / "events").glob("*.json"))
+HTTP_EVENTS = [
+    file
+    for file in sorted((Path(__file__).parents[2] / "events").glob("*.json"))
+    if "requestContext" in json.loads(file.read_text(encoding="utf-8"))
+]
 
 
 def statements_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,6 +103,11 @@ def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scop
         ("GET", "/segments/some/ml/stats/", "/segments/{segment_id}/ml/stats/{proxy+}"),
         ("POST", "/segments/some/ml/predict/", "/segments/{segment_id}/ml/predict/{proxy+}"),
         ("PUT", "/segments/some/", "/segments/{segment_id}/{proxy+}"),
+        ("GET", "/ml/jobs", "/ml/jobs"),
+        ("GET", "/ml/jobs/", "/ml/jobs/{proxy+}"),
+        ("GET", "/ml/jobs/some", "/ml/jobs/{job_id}"),
+        ("GET", "/ml/jobs/some/", "/ml/jobs/{job_id}/{proxy+}"),
+        ("POST", "/ml/jobs/", "/ml/jobs/{proxy+}"),
     ],
 )
 def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) -> None:
@@ -109,14 +122,14 @@ def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) ->
     assert client.open(BASE + path, method=method).text == f"{method} {BASE}{route}"
 
 
-def test_what_only_segments_need_is_in_no_other_functions_layers(translated: dict[str, Any]) -> None:
+def test_what_only_segments_and_files_need_is_in_no_other_functions_layers(translated: dict[str, Any]) -> None:
     functions = {
         name: [layer["Ref"] for layer in resource["Properties"]["Layers"]]
         for name, resource in translated["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
     }
     for name, layers in functions.items():
-        wanted = 2 if name in ("SegmentFunction", "RefreshFunction") else 1
+        wanted = 2 if name in ("SegmentFunction", "RefreshFunction", "FilesFunction") else 1
         assert len(layers) == len(set(layers)) == wanted, (name, layers)
 
 
@@ -131,6 +144,7 @@ def test_the_gateway_may_call_the_function_behind_each_route(
         for resource in translated["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Permission"
         for permission in [resource["Properties"]]
+        if permission["Principal"] == "apigateway.amazonaws.com"
     }
     assert allowed == {
         (function_behind(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", "")))
@@ -179,7 +193,77 @@ def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dic
     assert may_read == {"PredictFunction", "BatchFunction"}
 
 
-@pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)
+def test_only_what_is_put_under_incoming_reaches_the_queue_of_files(translated: dict[str, Any]) -> None:
+    """Results above all do not, or they would be scored, and the results of that, and so on."""
+    resources = translated["Resources"]
+    (told,) = resources["DataBucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert told == {
+        "Event": "s3:ObjectCreated:*",
+        "Queue": {"Fn::GetAtt": ["FileQueue", "Arn"]},
+        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "incoming/"}]}},
+    }
+    assert "FileQueuePolicy" in as_list(resources["DataBucket"]["DependsOn"])
+    may_send = [
+        statement for statement in statements_of(resources["FileQueuePolicy"]) if statement["Effect"] == "Allow"
+    ]
+    assert [statement["Principal"] for statement in may_send] == [{"Service": "s3.amazonaws.com"}]
+    assert may_send[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_the_worker_of_files_writes_results_and_its_own_notes_and_deletes_notes_only(
+    translated: dict[str, Any],
+) -> None:
+    written: dict[str, set[str]] = {}
+    for statement in statements_of(translated["Resources"]["FilesRole"]):
+        for action in as_list(statement["Action"]):
+            if action in ("s3:PutObject", "s3:DeleteObject"):
+                written.setdefault(action, set()).update(name["Fn::Sub"] for name in as_list(statement["Resource"]))
+    assert written == {
+        "s3:PutObject": {"${DataBucket.Arn}/results/*", "${DataBucket.Arn}/jobs/*"},
+        "s3:DeleteObject": {"${DataBucket.Arn}/jobs/*"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("queue", "max_receives"), [("FileQueue", files.MAX_RECEIVES), ("SegmentQueue", refresh.MAX_RECEIVES)]
+)
+def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_an_alarm(
+    translated: dict[str, Any], queue: str, max_receives: int
+) -> None:
+    resources = translated["Resources"]
+    redrive = resources[queue]["Properties"]["RedrivePolicy"]
+    dead = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert redrive["maxReceiveCount"] == max_receives
+    assert resources[dead]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    watched = [
+        resource["Properties"]["Dimensions"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and resource["Properties"]["Namespace"] == "AWS/SQS"
+    ]
+    assert [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead, "QueueName"]}}] in watched
+
+
+def test_each_queue_hides_a_message_for_as_long_as_its_worker_may_take(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    mappings = {
+        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    }
+    assert mappings.keys() == {"RefreshFunction", "FilesFunction"}
+    for function, mapping in mappings.items():
+        queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        assert queue["VisibilityTimeout"] >= resources[function]["Properties"]["Timeout"], function
+    assert mappings["FilesFunction"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_event_of_a_file_is_one_that_s3_would_send(run_in_sam_venv: Callable[..., str]) -> None:
+    asked = ("--bucket", "loyalty-ml-data", "--key", "incoming/churn/customers.csv", "--region", "eu-west-1")
+    made = json.loads(run_in_sam_venv("sam", "local", "generate-event", "s3", "put", *asked))
+    assert json.loads((Path(__file__).parents[2] / "events" / "s3-put.json").read_text(encoding="utf-8")) == made
+
+
+@pytest.mark.parametrize("file", HTTP_EVENTS, ids=lambda file: file.stem)
 def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[str, dict[str, Any]]) -> None:
     event = json.loads(file.read_text(encoding="utf-8"))
     context = event["requestContext"]

@@ -1,5 +1,6 @@
 """The local stack's part of API Gateway, Lambda, CloudFormation: events as AWS sends them, all as in the template."""
 
+import dataclasses
 import json
 import threading
 from types import SimpleNamespace
@@ -115,6 +116,21 @@ def test_references_resolve_to_resources_parameters_and_literals() -> None:
     }
 
 
+def test_an_address_is_put_together_of_what_the_stack_knows() -> None:
+    def described(value: Any) -> dict[str, Any]:
+        return {
+            "Parameters": {"Mode": {"Default": "auto"}},
+            "Globals": {"Function": {"Environment": {"Variables": {"X": value}}}},
+            "Resources": {"F": {"Type": "AWS::Serverless::Function", "Properties": {}}},
+        }
+
+    sub = {"Fn::Sub": "arn:${AWS::Partition}:x:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-${Table}-${Mode}"}
+    resolved = template.environment(described(sub), {"Table": "made-table"})
+    assert resolved == {"X": "arn:aws:x:eu-west-1:123456789012:loyalty-ml-made-table-auto"}
+    with pytest.raises(ValueError, match=r"neither a !Ref nor a !Sub"):
+        template.environment(described({"Fn::GetAtt": ["Table", "Arn"]}), {})
+
+
 def test_functions_that_disagree_on_a_variable_cannot_share_a_process() -> None:
     def function(value: str) -> dict[str, Any]:
         return {"Type": "AWS::Serverless::Function", "Properties": {"Environment": {"Variables": {"X": value}}}}
@@ -124,7 +140,7 @@ def test_functions_that_disagree_on_a_variable_cannot_share_a_process() -> None:
         template.environment(described, {})
 
 
-SOURCE = QueueSource("Queue", "Worker", 1)
+SOURCE = QueueSource("Queue", "Worker", 2, timeout_seconds=60, reports_failures=True)
 MESSAGE = {
     "MessageId": "1",
     "ReceiptHandle": "receipt",
@@ -153,18 +169,20 @@ class FakeSqs:
         self.deleted.append(ReceiptHandle)
 
 
-def deliver(sqs: Any, handler: Any, one_at_a_time: Any = None) -> bool:
-    return events.deliver(sqs, "https://queue", SOURCE, handler, one_at_a_time or threading.Lock())
+def deliver(sqs: Any, handler: Any, source: QueueSource = SOURCE) -> bool:
+    return events.deliver(sqs, "https://queue", source, handler)
 
 
 def test_a_message_reaches_its_function_as_lambda_sends_it_and_is_then_deleted() -> None:
-    sqs, received = FakeSqs(MESSAGE, MESSAGE), []
-    assert deliver(sqs, lambda event, context: received.append((event, context.function_name)))
-    ((event, name),) = received
+    sqs, received = FakeSqs(MESSAGE), []
+    assert deliver(sqs, lambda event, context: received.append((event, context)))
+    ((event, context),) = received
     (record,) = event["Records"]
     assert (record["messageId"], record["receiptHandle"], record["body"]) == ("1", "receipt", '{"task": "x"}')
     assert record["attributes"]["ApproximateReceiveCount"] == "2"
-    assert (record["eventSource"], record["awsRegion"], name) == ("aws:sqs", "eu-west-1", "Worker")
+    assert (record["eventSource"], record["awsRegion"]) == ("aws:sqs", "eu-west-1")
+    assert context.function_name == "Worker"
+    assert 0 < context.get_remaining_time_in_millis() <= 60_000
     assert (sqs.asked["MaxNumberOfMessages"], sqs.deleted) == (SOURCE.batch_size, ["receipt"])
 
 
@@ -178,31 +196,37 @@ def test_a_message_whose_function_raises_stays_in_the_queue(capsys: pytest.Captu
     assert "the worker's bug" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("reports_failures", "deleted"), [(True, ["receipt"]), (False, ["receipt", "receipt-2"])])
+def test_of_a_batch_those_stay_that_the_function_says_have_failed_where_the_template_lets_it_say_so(
+    reports_failures: bool,  # noqa: FBT001
+    deleted: list[str],
+) -> None:
+    sqs = FakeSqs(MESSAGE, {**MESSAGE, "MessageId": "2", "ReceiptHandle": "receipt-2"})
+    source = dataclasses.replace(SOURCE, reports_failures=reports_failures)
+    assert deliver(sqs, lambda event, context: {"batchItemFailures": [{"itemIdentifier": "2"}]}, source)
+    assert sqs.deleted == deleted
+
+
 def test_an_empty_queue_calls_nothing() -> None:
     assert not deliver(FakeSqs(), lambda event, context: pytest.fail("called"))
 
 
-def test_a_message_waits_while_another_function_is_at_work() -> None:
-    one_at_a_time = threading.Lock()
-    called = threading.Event()
-    one_at_a_time.acquire()
-    delivery = threading.Thread(target=deliver, args=(FakeSqs(MESSAGE), lambda *_: called.set(), one_at_a_time))
-    delivery.start()
-    assert not called.wait(0.1)
-    one_at_a_time.release()
-    delivery.join(10)
-    assert called.is_set()
-
-
 def test_queues_and_their_functions_are_read_from_the_template() -> None:
-    sqs_event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "BatchSize": 1}}
+    def fed_by(**mapping: Any) -> dict[str, Any]:
+        event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, **mapping}}
+        return {"Type": "AWS::Serverless::Function", "Properties": {"Events": {"Any": event}}}
+
+    reporting = fed_by(BatchSize=2, FunctionResponseTypes=["ReportBatchItemFailures"])
+    reporting["Properties"]["Timeout"] = 60
     described = {
+        "Globals": {"Function": {"Timeout": 25}},
         "Resources": {
-            "Worker": {"Type": "AWS::Serverless::Function", "Properties": {"Events": {"Any": sqs_event}}},
+            "Worker": reporting,
+            "Plain": fed_by(BatchSize=1),
             "Other": {"Type": "AWS::Serverless::Function", "Properties": {}},
-        }
+        },
     }
-    assert list(template.queue_sources(described)) == [SOURCE]
+    assert list(template.queue_sources(described)) == [SOURCE, QueueSource("Queue", "Plain", 1, 25, False)]
 
 
 def test_a_rule_without_a_pattern_is_not_made_as_moto_would_send_it_every_event() -> None:
@@ -215,3 +239,9 @@ def test_a_rule_without_a_pattern_is_not_made_as_moto_would_send_it_every_event(
         },
     }
     assert template.stores(described)["Resources"].keys() == {"New", "Queue"}
+
+
+def test_a_store_waits_for_nothing_that_is_not_made_here() -> None:
+    bucket = {"Type": "AWS::S3::Bucket", "DependsOn": "QueuePolicy"}
+    described = {"Parameters": {}, "Resources": {"Bucket": bucket, "QueuePolicy": {"Type": "AWS::SQS::QueuePolicy"}}}
+    assert template.stores(described)["Resources"] == {"Bucket": {"Type": "AWS::S3::Bucket"}}

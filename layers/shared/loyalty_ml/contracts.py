@@ -7,10 +7,12 @@ type checker and the OpenAPI document know their shape.
 from datetime import UTC, datetime
 from typing import Annotated, Literal, NotRequired, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import TypedDict
 
 PredictionType = Literal["churn", "nbo", "rfm"]
+FileType = Literal["churn", "nbo", "rfm", "all"]
+FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]
 MAX_BATCH = 100
 
@@ -317,7 +319,43 @@ class SegmentStatsAnswer(TypedDict):
     message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
 
 
-JobStatus = Literal["queued", "running", "succeeded", "failed"]
+JobKind = Literal["segment", "file", "dataset"]
+JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
+
+DATASET_PREFIX = "datasets/"
+MAX_PREFIX = 512
+
+
+class JobRequest(_Request):
+    """Files to be scored: one that is to be uploaded, all below a prefix, or a segment's members as files."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("format", "prefix", "segment_id")]}
+    )
+
+    type: Annotated[FileType, Field(description="Which question to answer; `all`: the three side by side")] = "churn"
+    format: FileFormat | None = Field(None, description="Of the file to be uploaded: it is its name's extension")
+    prefix: str | None = Field(
+        None,
+        max_length=MAX_PREFIX,
+        pattern=f"^{DATASET_PREFIX}",
+        description="Of the data bucket: every file whose key begins with it is scored",
+        examples=["datasets/2026-11/"],
+    )
+    segment_id: str | None = Field(None, min_length=1, max_length=64, description="Every member of it is scored")
+
+    @field_validator("prefix")
+    @classmethod
+    def _names_no_parent(cls, prefix: str | None) -> str | None:
+        if prefix is not None and ".." in prefix.split("/"):
+            raise ValueError("must have no .. between its slashes")
+        return prefix
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if sum(given is not None for given in (self.format, self.prefix, self.segment_id)) != 1:
+            raise ValueError("give exactly one of format, prefix and segment_id")
+        return self
 
 
 class JobStarted(TypedDict):
@@ -326,19 +364,56 @@ class JobStarted(TypedDict):
     location: Annotated[str, Field(description="GET it for progress and the answer; also in the Location header")]
 
 
+class UploadAddress(TypedDict):
+    """Where the file goes: a form (multipart/form-data) of all `fields`, and last the file, as the field `file`."""
+
+    method: Literal["POST"]
+    url: str
+    fields: dict[str, str]
+    max_bytes: Annotated[int, Field(description="S3 refuses a larger file, and an empty one")]
+    expires: Annotated[str, Field(description="Until when the upload can begin (RFC 3339)")]
+
+
+class UploadAwaited(JobStarted):
+    upload: UploadAddress
+
+
 class JobProgress(TypedDict):
-    processed: int
+    processed: Annotated[int, Field(description="The customers or, of files, the rows that are done")]
     total: Annotated[int | None, Field(description="Null until it is known")]
+    errors: NotRequired[Annotated[int, Field(description="Of files: the rows of `processed` that have no prediction")]]
+    share: NotRequired[Annotated[float | None, Field(description="Of files: how much of the input is read, 0 to 1")]]
+    rate: NotRequired[Annotated[float | None, Field(description="Of files: rows a second")]]
 
 
-class JobAnswer(TypedDict):
+class JobListed(TypedDict):
     job_id: str
+    kind: JobKind
     status: JobStatus
-    created: str
-    updated: str
+    created: Annotated[str, Field(description="RFC 3339, to the millisecond")]
+    updated: Annotated[str, Field(description="RFC 3339, to the millisecond")]
     progress: JobProgress
     request: Annotated[dict[str, object], Field(description="What was asked")]
-    answer: NotRequired[Annotated[dict[str, object], Field(description="Once succeeded: what a request had given")]]
+
+
+class JobListAnswer(TypedDict):
+    jobs: Annotated[list[JobListed], Field(description="The newest first; a dataset's files are not among them")]
+    next: Annotated[str | None, Field(description="The `next` of the request for the page after this; null at the end")]
+
+
+class ResultFile(TypedDict):
+    key: Annotated[str, Field(description="In the data bucket")]
+    url: Annotated[str, Field(description="Where it can be had for 15 minutes; GET the job again for another")]
+
+
+class JobAnswer(JobListed):
+    answer: NotRequired[
+        Annotated[dict[str, object], Field(description="Of a segment, once succeeded: what a request had given")]
+    ]
+    summary: NotRequired[
+        Annotated[dict[str, object], Field(description="Of files, once succeeded: rows = predictions + errors")]
+    ]
+    results: NotRequired[Annotated[dict[str, ResultFile], Field(description="Of files, once succeeded")]]
     error: NotRequired[Annotated[str, Field(description="Once failed: a sentence that a person can act on")]]
     code: NotRequired[Annotated[str, Field(description="Once failed: for programs")]]
 

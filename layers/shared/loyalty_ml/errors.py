@@ -7,6 +7,7 @@ LoyaltyError
 │   ├── BatchTooLarge          BATCH_TOO_LARGE
 │   ├── UnknownType            UNKNOWN_TYPE
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
+│   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
 │   └── VersionConflict        VERSION_CONFLICT
 ├── NotFound
 │   ├── RouteNotFound          ROUTE_NOT_FOUND
@@ -60,6 +61,10 @@ class UnknownType(RequestError):
 
 class PayloadTooLarge(RequestError):
     code = "PAYLOAD_TOO_LARGE"
+
+
+class InvalidFile(RequestError):
+    code = "INVALID_FILE"
 
 
 class VersionConflict(RequestError):

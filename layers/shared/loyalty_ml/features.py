@@ -1,6 +1,6 @@
 """Feature names and the table that every prediction is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,3 +61,13 @@ def model_matrix(values: NDArray[np.float64], out: NDArray[np.float32] | None = 
     with np.errstate(over="ignore"):
         np.copyto(matrix, values, casting="same_kind")
     return matrix
+
+
+def taking(wanted: Sequence[str], features: Sequence[str]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """From (n, features) to (n, wanted); NaN, as for a customer without a value, for what is not among the features."""
+    if tuple(wanted) == tuple(features):
+        return lambda values: values
+    places = [features.index(name) if name in features else len(features) for name in wanted]
+    if len(features) not in places:
+        return lambda values: values[:, places]
+    return lambda values: np.column_stack([values, np.full(len(values), np.nan)])[:, places]

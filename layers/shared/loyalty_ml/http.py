@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
-from loyalty_ml.contracts import MAX_BATCH, ErrorAnswer, PredictionType
+from loyalty_ml.contracts import MAX_BATCH, ErrorAnswer, JobStarted
+from loyalty_ml.job_store import Job
 from loyalty_ml.telemetry import logger
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
@@ -71,6 +72,30 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     return described
 
 
+_LOCATION = {"description": "The job's address", "schema": {"type": "string"}}
+RETRY_AFTER = {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}}
+
+
+def started_response(answer: Any, description: str, **headers: Any) -> Any:
+    """What a route's OpenAPI entry says of an answer that is a job."""
+    return {
+        "description": description,
+        "content": {"application/json": {"model": answer}},
+        "headers": {"Location": _LOCATION, **headers},
+    }
+
+
+def job_location(job_id: str) -> str:
+    return f"{BASE_PATH}/ml/jobs/{job_id}"
+
+
+def job_started(job: Job) -> Reply:
+    """The answer to what became a job that runs without more ado."""
+    location = job_location(job.job_id)
+    answer: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
+    return Reply(answer, 202, {"Location": location, "Retry-After": "2"})
+
+
 _PREDICTION_ERRORS = (
     errors.InvalidJson,
     errors.InvalidRequest,
@@ -103,7 +128,7 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
         }
 
         queries = {
-            name: TypeAdapter[Any](parameter.annotation)
+            mark.alias or name: (name, TypeAdapter[Any](parameter.annotation))
             for name, parameter in parameters.items()
             for mark in getattr(parameter.annotation, "__metadata__", ())
             if isinstance(mark, Query)
@@ -171,11 +196,14 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _request_error(error) from error
+        raise _request_error(error, model) from error
 
 
-def _read_query(event: Event, wanted: Mapping[str, TypeAdapter[Any]]) -> dict[str, Any]:
-    """The query's parameters, each checked. Raises InvalidRequest, also for one that the route does not know."""
+def _read_query(event: Event, wanted: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
+    """The query's parameters, each checked, under the names that the function has for them.
+
+    Raises InvalidRequest, also for one that the route does not know.
+    """
     given: Mapping[str, str] = event.get("queryStringParameters") or {}
     read = {}
     for name, text in given.items():
@@ -185,7 +213,8 @@ def _read_query(event: Event, wanted: Mapping[str, TypeAdapter[Any]]) -> dict[st
                     f"The request is not valid: the query has {name}, and this route reads {', '.join(wanted)}.",
                     {"fields": [{"field": name, "problem": "unknown"}]},
                 )
-            read[name] = wanted[name].validate_python(text)
+            argument, adapter = wanted[name]
+            read[argument] = adapter.validate_python(text)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
             raise errors.InvalidRequest(
@@ -194,7 +223,7 @@ def _read_query(event: Event, wanted: Mapping[str, TypeAdapter[Any]]) -> dict[st
     return read
 
 
-def _request_error(error: ValidationError) -> errors.RequestError:
+def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.RequestError:
     problems = [
         (".".join(map(str, problem["loc"])), problem["type"], problem["msg"].removeprefix("Value error, "))
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
@@ -209,8 +238,10 @@ def _request_error(error: ValidationError) -> errors.RequestError:
                 f"A batch has at most {MAX_BATCH} customer ids: split it into several requests.", {"limit": MAX_BATCH}
             )
     for field, _, message in problems:
-        if field == "type":
-            return errors.UnknownType(f"type: {message}.", {"types": list(get_args(PredictionType))})
+        if field == "type" and "type" in model.model_fields:
+            return errors.UnknownType(
+                f"type: {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
+            )
     fields = [{"field": field or "body", "problem": message} for field, _, message in problems[:MAX_PROBLEMS]]
     sentence = "; ".join(f"{field or 'body'}: {message}" for field, _, message in problems[:3])
     return errors.InvalidRequest(f"The request is not valid: {sentence}.", {"fields": fields})

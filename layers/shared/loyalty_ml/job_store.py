@@ -1,13 +1,15 @@
-"""Jobs: answers that take longer than a request may.
+"""Jobs: what takes longer than a request may.
 
-A job is a record in the jobs table, a message in the queue that has it run, and in the end its answer in S3. A queue
-delivers at least once, so a job may be run twice: a success is final, and what comes after it changes nothing.
+A job is a record in the jobs table, of one of three kinds: a segment's answer, a file, or a dataset of many files. A
+segment's has a message in the queue that has it run, and in the end its answer in S3. A queue delivers at least once,
+so a job may be run twice: a success is final, and what comes after it changes nothing. What files need besides is in
+file_job_store.py.
 """
 
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from loyalty_ml.contracts import JobStatus, rfc3339
-from loyalty_ml.errors import FeatureStoreUnavailable, JobNotFound
+from loyalty_ml.contracts import JobKind, JobStatus
+from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest, JobNotFound
 from loyalty_ml.telemetry import logger
 from loyalty_ml.unavailable import asking
 
@@ -29,22 +31,115 @@ if TYPE_CHECKING:
 KEPT = timedelta(days=30)
 SECONDS_BETWEEN_PROGRESS = 1.0
 
+INDEX = "by-created"
+"""The index of the jobs table that lists jobs in the order in which they were made."""
+# All in one partition, which takes 1,000 writes a second. The files of a dataset are not listed and so not in it.
+LISTED = {"S": "all"}
+QUERIES_PER_PAGE = 10
+"""Of 1 MB each: how far one page looks for jobs of one status."""
+
+Item = dict[str, Any]
+"""An item as DynamoDB's client has it: {"job_id": {"S": "..."}, ...}."""
+
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+_TOKEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)\.([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's record. created, updated: RFC 3339; total: None until it is known; error, code: of a failed one."""
+    """A job's record.
+
+    created, updated:   RFC 3339, to the millisecond.
+    processed:          of a segment the customers, of a file or dataset the rows that are done.
+    total:              what there is of them in all; None until it is known.
+    errors:             of `processed`, the rows that could not be answered.
+    share:              of a file, how much of the input is read, 0 to 1; None until it is known.
+    rate:               of a file, rows a second since its present worker took it; None until it is known.
+    summary:            of a file or dataset that succeeded.
+    error, code:        of a job that failed.
+    """
 
     job_id: str
+    kind: JobKind
     status: JobStatus
     created: str
     updated: str
     request: Mapping[str, Any]
     processed: int = 0
     total: int | None = None
+    errors: int = 0
+    share: float | None = None
+    rate: float | None = None
+    summary: Mapping[str, Any] | None = None
     error: str | None = None
     code: str | None = None
+
+
+def new_item(
+    job_id: str, kind: JobKind, status: JobStatus, request: Mapping[str, Any], now: datetime, *, listed: bool = True
+) -> Item:
+    """The record of a job of which nothing is done yet; with `listed` False it is found by its id alone."""
+    return {
+        "job_id": {"S": job_id},
+        "kind": {"S": kind},
+        "status": {"S": status},
+        "created": {"S": timestamp(now)},
+        "updated": {"S": timestamp(now)},
+        "request": {"S": orjson.dumps(request).decode()},
+        "processed": {"N": "0"},
+        "expires": {"N": str(int((now + KEPT).timestamp()))},
+        **({"listed": LISTED} if listed else {}),
+    }
+
+
+def job_of(item: Item) -> Job:
+    """The job that a record is of."""
+    failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
+    processed = int(item["processed"]["N"])
+    rate = None
+    if "counted" in item:
+        seconds = float(item["counted"]["N"]) - float(item["claimed"]["N"])
+        # Of a worker that has counted nothing yet, the last count is from before it took the job. And it goes on from a
+        # checkpoint, which may be a little before what the one before it had counted.
+        rate = max(0, processed - int(item["claimed_rows"]["N"])) / seconds if seconds > 0 else None
+    return Job(
+        job_id=item["job_id"]["S"],
+        kind=cast("JobKind", item["kind"]["S"]) if "kind" in item else "segment",  # all were, before there were kinds
+        status=cast("JobStatus", item["status"]["S"]),
+        created=item["created"]["S"],
+        updated=item["updated"]["S"],
+        request=orjson.loads(item["request"]["S"]),
+        processed=processed,
+        total=int(item["total"]["N"]) if "total" in item else None,
+        errors=int(item["errors"]["N"]) if "errors" in item else 0,
+        share=float(item["share"]["N"]) if "share" in item else None,
+        rate=rate,
+        summary=orjson.loads(item["summary"]["S"]) if "summary" in item else None,
+        error=item["error"]["S"] if failed else None,
+        code=item["code"]["S"] if failed else None,
+    )
+
+
+def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """What the record of a job says that succeeded and whose results are files, from its summary."""
+    return {
+        "status": "succeeded",
+        "summary": orjson.dumps(summary).decode(),
+        "processed": summary["rows"],
+        "total": summary["rows"],
+        "errors": summary["errors"],
+        "share": 1,
+    }
+
+
+def attribute(value: str | float) -> Mapping[str, str]:
+    """A text or a number as DynamoDB's client wants it."""
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339, always with milliseconds, so that texts sort as moments."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def answer_key(job_id: str) -> str:
@@ -68,6 +163,7 @@ class JobStore:
         bucket: str,
         queue_url: str,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
@@ -76,25 +172,12 @@ class JobStore:
         self._sqs = sqs
         self._queue_url = queue_url
         self._clock = clock
+        self._now = now
         self._next_progress = 0.0
 
     def start(self, request: Mapping[str, Any]) -> Job:
-        """Records a job and has it run. `request` is what its worker needs to know, as JSON can hold it."""
-        now = _now()
-        job = Job(uuid.uuid4().hex, "queued", rfc3339(now), rfc3339(now), request)
-        with asking("The job cannot be recorded in the jobs table"):
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={
-                    "job_id": {"S": job.job_id},
-                    "status": {"S": job.status},
-                    "created": {"S": job.created},
-                    "updated": {"S": job.updated},
-                    "request": {"S": orjson.dumps(request).decode()},
-                    "processed": {"N": "0"},
-                    "expires": {"N": str(int((now + KEPT).timestamp()))},
-                },
-            )
+        """Records a segment's job and has it run. `request` is what its worker needs to know, as JSON can hold it."""
+        job = self.record("segment", request)
         message = {"task": "job", "job_id": job.job_id}
         try:
             with asking("The job cannot be put into the queue"):
@@ -106,27 +189,62 @@ class JobStore:
             raise
         return job
 
+    def record(
+        self, kind: JobKind, request: Mapping[str, Any], job_id: str | None = None, status: JobStatus = "queued"
+    ) -> Job:
+        """Records a job, under an id of its own where none is given; whoever calls has it run."""
+        item = new_item(job_id or uuid.uuid4().hex, kind, status, request, self._now())
+        with asking("The job cannot be recorded in the jobs table"):
+            self._dynamodb.put_item(TableName=self._table, Item=item)
+        return job_of(item)
+
     def get(self, job_id: str) -> Job:
         """The job as it stands. Raises JobNotFound."""
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound
         with asking("The job cannot be read from the jobs table"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
-        item = answer.get("Item")
-        if item is None:
+        if "Item" not in answer:
             raise JobNotFound
-        failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
-        return Job(
-            job_id=job_id,
-            status=cast("JobStatus", item["status"]["S"]),
-            created=item["created"]["S"],
-            updated=item["updated"]["S"],
-            request=orjson.loads(item["request"]["S"]),
-            processed=int(item["processed"]["N"]),
-            total=int(item["total"]["N"]) if "total" in item else None,
-            error=item["error"]["S"] if failed else None,
-            code=item["code"]["S"] if failed else None,
-        )
+        return job_of(cast("Item", answer["Item"]))
+
+    def list(
+        self, limit: int, status: JobStatus | None = None, token: str | None = None
+    ) -> tuple[Sequence[Job], str | None]:
+        """A page of jobs, the newest first, and the token of the page after it, None where there is none.
+
+        With `status` only the jobs that have it. Then a page looks so far and no further: it may hold fewer than
+        `limit`, even none, and yet have a next one. A job may show here a moment later than it does by its id.
+        Raises InvalidRequest for a token that this did not give.
+        """
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": INDEX,
+            "KeyConditionExpression": "listed = :listed",
+            "ExpressionAttributeValues": {":listed": LISTED},
+            "ScanIndexForward": False,
+        }
+        if status is None:
+            query["Limit"] = limit
+        else:
+            query["FilterExpression"] = "#status = :status"
+            query["ExpressionAttributeNames"] = {"#status": "status"}
+            query["ExpressionAttributeValues"] = {":listed": LISTED, ":status": {"S": status}}
+        if token is not None:
+            query["ExclusiveStartKey"] = _key_of(token)
+        items: list[Item] = []
+        for _ in range(QUERIES_PER_PAGE):
+            with asking("The jobs cannot be read from the jobs table"):
+                answer: Mapping[str, Any] = self._dynamodb.query(**query)
+            items += answer["Items"]
+            last: Item | None = answer.get("LastEvaluatedKey")
+            if len(items) >= limit or not last:
+                break
+            query["ExclusiveStartKey"] = last
+        if len(items) > limit:
+            items = items[:limit]
+            last = items[-1]
+        return [job_of(item) for item in items], f"{last['created']['S']}.{last['job_id']['S']}" if last else None
 
     def running(self, job_id: str) -> None:
         self._next_progress = self._clock()
@@ -155,6 +273,10 @@ class JobStore:
             )
         self._update(job_id, status="succeeded")
 
+    def finish(self, job_id: str, summary: Mapping[str, Any]) -> None:
+        """Records that a dataset is done; `summary` has `rows` and `errors`, and in `files` where its results are."""
+        self._update(job_id, **outcome_of(summary))
+
     def fail(self, job_id: str, code: str, error: str) -> None:
         """error: the sentence for whoever asked."""
         self._update(job_id, status="failed", code=code, error=error)
@@ -165,8 +287,8 @@ class JobStore:
             text = self._s3.get_object(Bucket=self._bucket, Key=answer_key(job_id))["Body"].read()
         return orjson.loads(text)
 
-    def _update(self, job_id: str, **values: str | int) -> None:
-        values["updated"] = rfc3339(_now())
+    def _update(self, job_id: str, **values: str | float) -> None:
+        values["updated"] = timestamp(self._now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
         with asking("The job cannot be written to the jobs table"):
             try:
@@ -178,15 +300,19 @@ class JobStore:
                     ExpressionAttributeNames={"#status": "status", **{f"#{name}": name for name in values}},
                     ExpressionAttributeValues={
                         ":final": {"S": "succeeded"},
-                        **{
-                            f":{name}": {"S": value} if isinstance(value, str) else {"N": str(value)}
-                            for name, value in values.items()
-                        },
+                        **{f":{name}": attribute(value) for name, value in values.items()},
                     },
                 )
             except self._dynamodb.exceptions.ConditionalCheckFailedException:
                 logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+def _key_of(token: str) -> Item:
+    """The key of the index that a page ended with. Raises InvalidRequest."""
+    found = _TOKEN.fullmatch(token)
+    if found is None:
+        problem = "must be `next` of an answer of this route, as it was given"
+        raise InvalidRequest(
+            f"The request is not valid: next {problem}.", {"fields": [{"field": "next", "problem": problem}]}
+        )
+    return {"listed": LISTED, "created": {"S": found[1]}, "job_id": {"S": found[2]}}

@@ -21,6 +21,8 @@ import numpy as np
 from nanoarrow.c_array import CArray
 from numpy.typing import NDArray
 
+from loyalty_ml import columns
+from loyalty_ml.columns import Texts
 from loyalty_ml.contracts import rfc3339
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.features import FeatureTable
@@ -31,11 +33,7 @@ from loyalty_ml.snapshot_store import LocalSnapshot
 BLOCK_ROWS = 32_768
 """Rows that a thread works on at a time: 2.6 MB of ten features, which stay in the processor's cache."""
 
-_DUCKDB = {
-    "memory_limit": "512MB",
-    "autoinstall_known_extensions": "false",  # all that is used is built in, and nothing is to be fetched
-    "autoload_known_extensions": "false",
-}
+_DUCKDB = {**columns.NO_EXTENSIONS, "memory_limit": "512MB"}
 
 DECODED_ROWS = 122_880
 """Rows that are decoded at a time: one of a snapshot's row groups."""
@@ -130,17 +128,38 @@ class Population:
                 first += customers
         return [ids[row] for row in rows]
 
-    def read(self, rows: Sequence[int]) -> FeatureTable:
-        """The table of customers by their numbers, in that order, with all features of the snapshot."""
-        values = np.empty((len(rows), len(self.features)))
-        places = np.array(rows)
+    def numbers(self, customer_ids: Texts) -> NDArray[np.int64]:
+        """The numbers of n customers by their ids, int64 (n,): -1 for an id that is no customer's."""
+        numbers = np.full(len(customer_ids.offsets) - 1, -1)
+        wanted = columns.table(["customer_id", "place"], [customer_ids, np.arange(len(numbers), dtype=np.float64)])
+        first = 0
+        with self._duckdb.cursor() as cursor:
+            ids = cursor.from_arrow(wanted)
+            for path, customers in self._parts:
+                part = cursor.read_parquet(str(path), file_row_number=True)
+                found = part.join(ids, "customer_id").select("file_row_number", "place")
+                for batch in columns.batches(found):
+                    view = batch.view()
+                    places, _ = columns.doubles(view.child(1))
+                    numbers[places.astype(np.int64)] = first + columns.integers(view.child(0))
+                first += customers
+        return numbers
+
+    def values(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The features of n customers by their numbers, float64 (n, f), in that order; NaN for -1."""
+        values = np.full((len(numbers), len(self.features)), np.nan)
         first = 0
         for path, customers in self._parts:
-            here = (first <= places) & (places < first + customers)
+            here = (first <= numbers) & (numbers < first + customers)
             if here.any():
                 decoded = np.memmap(_decoded(path), np.float64, "r", shape=(customers, len(self.features)))
-                values[here] = decoded[places[here] - first]
+                values[here] = decoded[numbers[here] - first]
             first += customers
+        return values
+
+    def read(self, rows: Sequence[int]) -> FeatureTable:
+        """The table of customers by their numbers, in that order, with all features of the snapshot."""
+        values = self.values(np.array(rows, np.int64))
         return FeatureTable(
             self.ids(rows), self.features, values, absent=np.isnan(values), found=None, as_of=rfc3339(self.as_of)
         )
@@ -274,17 +293,9 @@ def _not_as_its_card_says(part: Path) -> FeatureStoreUnavailable:
 def _rows(batch: CArray) -> Iterator[NDArray[np.float64]]:
     """Float64 (n, f) blocks of an Arrow record batch of doubles, NaN for NULL."""
     view = batch.view()
-    columns = []
-    for place in range(view.n_children):
-        child = view.child(place)
-        rows = slice(child.offset, child.offset + child.length)
-        column = np.frombuffer(child.buffer(1), np.float64)[rows]
-        if child.null_count:
-            valid = np.unpackbits(np.frombuffer(child.buffer(0), np.uint8), count=rows.stop, bitorder="little")[rows]
-            column = np.where(valid.view(np.bool_), column, np.nan)
-        columns.append(column)
+    features = [columns.doubles(view.child(place))[0] for place in range(view.n_children)]
     for start in range(0, view.length, BLOCK_ROWS):
-        yield np.column_stack([column[start : start + BLOCK_ROWS] for column in columns])
+        yield np.column_stack([values[start : start + BLOCK_ROWS] for values in features])
 
 
 @contextmanager

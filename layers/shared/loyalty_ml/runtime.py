@@ -12,13 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
+from loyalty_ml.dataset_jobs import DatasetJobs
 from loyalty_ml.feature_store import FeatureStore
+from loyalty_ml.file_job_store import FileJobStore
 from loyalty_ml.job_store import JobStore
 from loyalty_ml.model_store import ModelStore
+from loyalty_ml.segment_store import SegmentStore
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 class Settings(BaseModel):
@@ -34,10 +39,13 @@ class Settings(BaseModel):
     jobs_table: str = Field(alias="JOBS_TABLE", min_length=1)
     segment_statistics_table: str = Field(alias="SEGMENT_STATISTICS_TABLE", min_length=1)
     segment_queue_url: str = Field(alias="SEGMENT_QUEUE_URL", min_length=1)
+    file_queue_url: str = Field(alias="FILE_QUEUE_URL", min_length=1)
+    dataset_state_machine_arn: str = Field(alias="DATASET_STATE_MACHINE_ARN", min_length=1)
     ml_mock_mode: MockMode = Field("auto", alias="ML_MOCK_MODE")
     # /tmp is the one folder that a Lambda function may write to.
     model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")  # noqa: S108
     snapshot_cache: Path = Field(Path("/tmp/loyalty-snapshots"), alias="SNAPSHOT_CACHE")  # noqa: S108
+    file_work: Path = Field(Path("/tmp/loyalty-files"), alias="FILE_WORK")  # noqa: S108
 
 
 @cache
@@ -70,15 +78,49 @@ def sqs() -> "SQSClient":
 
 
 @cache
+def _jobs_dynamodb() -> "DynamoDBClient":
+    return boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"}))
+
+
+@cache
+def signing_s3() -> "S3Client":
+    """For addresses to be given away: see presigned.py for why its addresses are unlike the other client's."""
+    return boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+
+
+@cache
+def file_job_store() -> FileJobStore:
+    return FileJobStore(_jobs_dynamodb(), settings().jobs_table)
+
+
+@cache
 def job_store() -> JobStore:
-    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"})
     return JobStore(
-        boto3.client("dynamodb", config=config),
+        _jobs_dynamodb(),
         s3(),
         sqs(),
         table=settings().jobs_table,
         bucket=settings().data_bucket,
         queue_url=settings().segment_queue_url,
+    )
+
+
+@cache
+def stepfunctions() -> "SFNClient":
+    return boto3.client("stepfunctions", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}))
+
+
+@cache
+def dataset_jobs() -> DatasetJobs:
+    return DatasetJobs(
+        job_store(),
+        SegmentStore(_jobs_dynamodb(), settings().segments_table),
+        s3(),
+        sqs(),
+        stepfunctions(),
+        bucket=settings().data_bucket,
+        state_machine_arn=settings().dataset_state_machine_arn,
+        segment_queue_url=settings().segment_queue_url,
     )
 
 

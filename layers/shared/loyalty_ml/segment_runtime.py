@@ -1,5 +1,6 @@
 """The segment functions' wiring, made once a process: what needs DuckDB besides, which no other function has."""
 
+import uuid
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from loyalty_ml import telemetry
+from loyalty_ml import runtime, telemetry
 from loyalty_ml.contracts import SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.dataset_members import write_members
+from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.file_source import DATASETS
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.runtime import model_store, settings
 from loyalty_ml.segment_service import SegmentService
@@ -64,3 +68,22 @@ def answer(request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer |
     if request["answer"] == "stats":
         return service().stats(request["segment_id"], steps)
     return service().predict(request["segment_id"], request["type"], request["top"], request["offer"], steps)
+
+
+def start_dataset(job_id: str, request: Mapping[str, Any], on_progress: Progress) -> None:
+    """Writes a segment's members as files below datasets/segments/ and has a recorded job score them.
+
+    on_progress is told of customers looked at and in all. Raises InvalidRequest for a segment without members, and what
+    SegmentService does.
+    """
+
+    def steps(step: str) -> Progress:
+        return on_progress if step == "score" else no_progress
+
+    population, selection = service().members(request["segment_id"], steps)
+    # A folder for each attempt: what a killed one has left behind, maybe of an older snapshot, is no part of this one.
+    prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
+    bucket = settings().data_bucket
+    if not write_members(population, selection, runtime.s3(), bucket=bucket, prefix=prefix, progress=on_progress):
+        raise InvalidRequest("The segment has no members: see its definition, and how many members its stats show.")
+    runtime.dataset_jobs().execute(job_id, request["type"], prefix)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.contracts import MockMode, PredictionType
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.features import taking
 from loyalty_ml.model_store import ModelSet
 from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
@@ -104,16 +105,6 @@ def scoring(scorer: Scorer, population: Population) -> Callable[[Block], Answere
         return Answered(block, scores, failed)
 
     return score
-
-
-def taking(wanted: Sequence[str], features: Sequence[str]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """From (n, features) to (n, wanted); NaN, as for a customer without a value, for what is not among the features."""
-    if tuple(wanted) == tuple(features):
-        return lambda values: values
-    places = [features.index(name) if name in features else len(features) for name in wanted]
-    if len(features) not in places:
-        return lambda values: values[:, places]
-    return lambda values: np.column_stack([values, np.full(len(values), np.nan)])[:, places]
 
 
 def no_scores(scorer: Scorer) -> Scores:

@@ -15,6 +15,7 @@ from loyalty_ml.population import Population
 from loyalty_ml.predictions import scorer_for
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segment_predictions import predict_segment, shown_order
+from loyalty_ml.segment_scoring import Selection, select
 from loyalty_ml.segment_statistics import measure_segment, scorers_of
 from loyalty_ml.segment_store import SegmentStore
 from loyalty_ml.segments import Segment
@@ -82,6 +83,12 @@ class SegmentService:
     ) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
         self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
+
+    def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
+        """All customers, and who of them is in the segment."""
+        definition, models = self._segments.get(segment_id).definition, self._models.current()
+        population, _ = self._customers(steps)
+        return population, select(definition, population, models, self._mock_mode, steps("score"))
 
     def stats(self, segment_id: str, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored."""

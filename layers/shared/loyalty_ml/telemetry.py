@@ -73,6 +73,24 @@ def write_drift(segment: str, model: str, psi: Mapping[str, float | None]) -> No
     print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
 
 
+def write_file(prediction_type: str, summary: Mapping[str, Any]) -> None:
+    """Writes a line with what a file job came to, by type: its rows, and how many have predictions.
+
+    One that failed as a whole counts under its code.
+    """
+    counted = (
+        {"Rows": summary["rows"], "Predictions": summary["predictions"], "FailedPredictions": summary["errors"]}
+        if summary["status"] == "succeeded"
+        else {summary["code"]: 1}
+    )
+    record = metrics.serialize_metric_set(
+        metrics={name: {"Unit": "Count", "Value": [count]} for name, count in counted.items()},
+        dimensions={"service": logger.service, "type": prediction_type},
+        metadata={"job_id": summary["job_id"], "correlation_id": logger.get_correlation_id()},
+    )
+    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
+
+
 def _write(duration: str, milliseconds: float, facts: Mapping[str, Any]) -> None:
     counted = {name: {"Unit": "Count", "Value": [count]} for name, count in _counts.items()}
     # Serialized by Powertools and written by orjson: collecting through its own methods takes 30 us a request.

@@ -1,0 +1,229 @@
+"""A file of a million customers, from its object to its results, beside what others would use; and of ten million."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import numpy as np
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from benchmarks import sample_models, segments
+from benchmarks.measure import Result, alternate
+from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.file_job_store import Claim
+from loyalty_ml.file_service import FileService
+from loyalty_ml.file_source import FileJobRequest, FileSource
+from loyalty_ml.model_store import ModelSet
+
+ROWS, MANY = segments.ROWS, segments.MANY
+FOLDER = Path("build/bench-files")
+BUCKET = "bench"
+HEADER = ("customer_id", *DEFAULT_FEATURES)
+MOST_MEMORY = 1500.0
+ROUNDS = 9
+
+
+def run() -> Iterator[Result]:
+    """files.*: time of a whole job over CSV, with features and with ids only; then memory and growth."""
+    network, models = segments.networks()
+    service = file_service(models)
+    with_features, ids = csv_file(ROWS, HEADER), csv_file(ROWS, HEADER[:1])
+
+    def ours() -> None:
+        score(service, with_features)
+
+    rewritten = FOLDER / "rewritten.csv"
+
+    def rewrite() -> None:
+        connection.execute(f"COPY (SELECT * FROM read_csv('{FOLDER / with_features}')) TO '{rewritten}' (HEADER)")
+
+    connection = duckdb.connect()
+    ours()
+    expected = predictions(service)
+    mine, theirs = alternate(ours, rewrite, rounds=ROUNDS, settle=segments.SETTLE)
+    floor = f"DuckDB {duckdb.__version__} reading and rewriting it, no scoring"
+    yield Result("files.csv.1m", 1e3 * mine, "ms", floor, 1e3 * theirs, 1.5)
+    for name, streaming in (("polars", False), ("polars.streaming", True)):
+        theirs_does, peer = polars_and_onnxruntime(network, FOLDER / with_features, expected, streaming=streaming)
+        mine, theirs = alternate(ours, theirs_does, rounds=ROUNDS, settle=segments.SETTLE)
+        yield Result(f"files.csv.1m.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, 1.0)
+    mine, theirs = alternate(lambda: score(service, ids), ours, rounds=ROUNDS, settle=segments.SETTLE)
+    unit = "ms, joined with a snapshot of 1 million"
+    yield Result("files.ids.1m", 1e3 * mine, unit, "the file with features", 1e3 * theirs, 2.0)
+    large = csv_file(MANY, HEADER)
+    times, memory = {}, {}
+    for name, file in (("1m", with_features), ("10m", large)):
+        times[name], memory[name] = in_a_process(file)
+    yield Result("files.csv.10m.memory", memory["10m"], "MB at most, whole process", "at 1 million", memory["1m"], 1.2)
+    yield Result("files.csv.10m.memory.whole", memory["10m"], "MB at most, whole process", "the bar", MOST_MEMORY, 1.0)
+    yield Result("files.csv.10m", times["10m"], "s", "ten times 1 million", 10 * times["1m"], 1.3)
+
+
+def csv_file(rows: int, columns: tuple[str, ...]) -> str:
+    """A generated file's key in the folder: the customers of the segments' snapshot, made once and kept."""
+    key = f"incoming/churn/{rows}-{len(columns)}.csv"
+    path = FOLDER / key
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parts = [str(part) for part in segments.snapshot(rows).paths]
+        partial = path.with_suffix(".partial")
+        selected = duckdb.read_parquet(parts).select(*columns)
+        selected.write_csv(str(partial), header=True)
+        partial.rename(path)
+    return key
+
+
+def file_service(models: ModelSet) -> FileService:
+    for left in ("jobs", "uploads"):  # of a benchmark that was stopped
+        shutil.rmtree(FOLDER / left, ignore_errors=True)
+    snapshot = segments.snapshot(ROWS)
+    jobs: Any = SimpleNamespace(
+        claim=lambda *_: Claim("claimed"), beat=lambda *_, **__: None, succeed=lambda *_: None, release=lambda *_: None
+    )
+    models_store: Any = SimpleNamespace(current=lambda: models)
+    snapshots: Any = SimpleNamespace(current=lambda: snapshot)
+    s3: Any = FolderS3(FOLDER)
+    return FileService(s3, jobs, models_store, snapshots, bucket=BUCKET, mock_mode="false", work=FOLDER / "work")
+
+
+def score(service: FileService, key: str) -> None:
+    size = (FOLDER / key).stat().st_size
+    job = FileJobRequest(FileSource(BUCKET, key, None, "etag", size), "churn", "0" * 32)
+    ran = service.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=True)
+    assert ran.summary is not None
+    assert ran.summary["rows"] == ran.summary["predictions"], ran
+
+
+def predictions(service: FileService) -> Any:
+    """The probabilities that the last job wrote, float64 (n,), in order."""
+    path = FOLDER / "results" / ("0" * 32) / "predictions.csv"
+    return duckdb.read_csv(str(path)).select("churn_probability").fetchnumpy()["churn_probability"]
+
+
+class FolderS3:
+    """As much of an S3 client as a file job asks of one, over a folder: so the disk is the only network."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._uploads: dict[str, dict[int, bytes]] = {}
+        self.exceptions = SimpleNamespace(NoSuchKey=_NoSuchKey)
+
+    def get_object(self, Key: str, Range: str = "", **_: Any) -> dict[str, Any]:
+        path = self._folder / Key
+        if not path.exists():
+            raise _NoSuchKey({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        size = path.stat().st_size
+        start, last = (int(text) for text in Range.removeprefix("bytes=").split("-")) if Range else (0, size - 1)
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(last + 1 - start)
+        body = StreamingBody(io.BytesIO(content), len(content))
+        return {"Body": body, "ContentRange": f"bytes {start}-{last}/{size}", "ETag": "etag"}
+
+    def put_object(self, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
+        path = self._folder / Key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Body)
+        return {"ETag": "etag"}
+
+    def delete_object(self, Key: str, **_: Any) -> None:
+        (self._folder / Key).unlink(missing_ok=True)
+
+    def create_multipart_upload(self, **_: Any) -> dict[str, Any]:
+        upload_id = uuid.uuid4().hex
+        (self._folder / "uploads" / upload_id).mkdir(parents=True)
+        return {"UploadId": upload_id}
+
+    def upload_part(self, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, Any]:
+        (self._folder / "uploads" / UploadId / f"{PartNumber:05}").write_bytes(Body)
+        return {"ETag": "etag"}
+
+    def complete_multipart_upload(self, Key: str, UploadId: str, **_: Any) -> None:
+        parts = sorted((self._folder / "uploads" / UploadId).iterdir())
+        path = self._folder / Key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for part in parts:
+                file.write(part.read_bytes())
+        shutil.rmtree(self._folder / "uploads" / UploadId)
+
+    def get_paginator(self, _: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [{}])
+
+
+class _NoSuchKey(ClientError):
+    pass
+
+
+def polars_and_onnxruntime(
+    network: Any, path: Path, expected: Any, *, streaming: bool
+) -> tuple[Callable[[], object], str]:
+    """As their users write it; and what it is called."""
+    import onnxruntime  # noqa: PLC0415  only this part wants it
+    import polars  # noqa: PLC0415
+
+    from benchmarks.onnx_network import to_onnx  # noqa: PLC0415
+
+    session = onnxruntime.InferenceSession(to_onnx(network))
+    out = FOLDER / "polars.csv"
+
+    def probabilities(table: Any) -> Any:
+        matrix = np.ascontiguousarray(table.select(polars.col(DEFAULT_FEATURES).cast(polars.Float32)).to_numpy())
+        starts = range(0, len(matrix), segments.ORT_ROWS)
+        chunks = [session.run(None, {"features": matrix[at : at + segments.ORT_ROWS]})[0] for at in starts]
+        return np.concatenate(chunks)[:, 0]
+
+    def answered(table: Any) -> Any:
+        churn = polars.Series("churn_probability", probabilities(table).astype(np.float64))
+        return table.select("customer_id").with_columns(
+            churn,
+            churn_risk=polars.when(churn >= segments.HIGH)
+            .then(polars.lit("high"))
+            .when(churn >= segments.MEDIUM)
+            .then(polars.lit("medium"))
+            .otherwise(polars.lit("low")),
+        )
+
+    def work() -> None:
+        if streaming:
+            schema = {"customer_id": polars.String, "churn_probability": polars.Float64, "churn_risk": polars.String}
+            polars.scan_csv(path).map_batches(answered, streamable=True, schema=schema).sink_csv(out)
+        else:
+            answered(polars.read_csv(path)).write_csv(out)
+
+    work()
+    theirs = duckdb.read_csv(str(out)).select("churn_probability").fetchnumpy()["churn_probability"]
+    assert np.abs(theirs - expected).max() < 1e-5
+    kind = "streaming" if streaming else "eager"
+    return work, f"Polars {polars.__version__} {kind} + onnxruntime {onnxruntime.__version__}"
+
+
+def in_a_process(key: str) -> tuple[float, float]:
+    """Seconds of a job in a process of its own, after one of few rows; and the megabytes that it had at most."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.files", key], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, megabytes = done.stdout.splitlines()[-1].split()
+    return float(seconds), float(megabytes)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
+    mine = file_service(sample_models.model_store().current())
+    few = csv_file(1000, HEADER)
+    (seconds,) = alternate(lambda: score(mine, sys.argv[1]), rounds=1)
+    # Not getrusage's maximum, which counts what the process was before it became this program.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    print(seconds, int(peak[1]) / 1000)

@@ -1,0 +1,51 @@
+"""A Parquet result in the making: a part for each block, in S3 until all can be one file, which ends with an index.
+
+jobs/{job_id}/parts/{first row}.parquet
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from loyalty_ml.unavailable import asking
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PIECE_BYTES = 8 * 2**20
+
+
+class ParquetParts:
+    """The parts of one job. Raises FeatureStoreUnavailable where S3 does not do its part."""
+
+    def __init__(self, s3: "S3Client", bucket: str, job_id: str, work: Path) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = f"jobs/{job_id}/parts/"
+        self._folder = work / "parts"
+        self._folder.mkdir()
+
+    def put(self, first_row: int, part: bytes) -> None:
+        """Stores the part of the block that begins at this row: here, and for the worker after this one."""
+        name = f"{first_row:012}.parquet"
+        with asking("A part of the results cannot be stored in the data bucket"):
+            self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=part)
+        (self._folder / name).write_bytes(part)
+
+    def merged(self, connection: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
+        """One Parquet file of all parts in order, in pieces."""
+        with asking("A part of the results cannot be read from the data bucket"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            names = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", ())]
+            for name in names:
+                if not (self._folder / name).exists():
+                    answer = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)
+                    (self._folder / name).write_bytes(answer["Body"].read())
+        merged = self._folder / "merged"
+        parts = connection.read_parquet([str(self._folder / name) for name in sorted(names)])
+        parts.write_parquet(str(merged), compression="zstd")
+        with merged.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece

@@ -1,0 +1,83 @@
+"""Lines of a text that comes in blocks: where they end, which are too long, and what is left for the next block."""
+
+from typing import NamedTuple
+
+MAX_LINE_BYTES = 1_000_000
+"""A longer line is dropped as it is read: no more than this is ever kept of what is not a whole line yet."""
+
+BLANKS = b" \t"
+"""A line of these alone is no row."""
+
+
+class BadLine(NamedTuple):
+    """A line that is no record.
+
+    line:         its number in the file, from 1.
+    customer_id:  "" where it cannot be told.
+    problem:      a sentence.
+    """
+
+    line: int
+    customer_id: str
+    problem: str
+
+
+class State(NamedTuple):
+    """What one block leaves for the next.
+
+    rest:      what is not yet a whole record, at most MAX_LINE_BYTES and one byte.
+    line:      the number of the line at which `rest` begins.
+    skipping:  whether that is a line that was too long, of which all to its end is dropped.
+    """
+
+    rest: bytes
+    line: int
+    skipping: bool
+
+
+def split_lines(block: bytes, state: State, *, final: bool) -> tuple[list[tuple[int, bytes]], list[BadLine], State]:
+    r"""The lines of JSON Lines that are not blank, each with its number and without its end, and those too long.
+
+    Lines end in \n, \r\n or \r, mixed as they come; `final` says that no block follows. Whether a line is UTF-8 and
+    JSON is for its reader to say. The result does not depend on where a text is cut into blocks.
+    """
+    data, state = take_up(block, state, final=final)
+    if state.skipping:
+        return [], [], state
+    # A \r at the very end may be half of \r\n.
+    stop = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
+    numbered = list(enumerate(data[:stop].splitlines(), state.line))
+    lines = [(number, line) for number, line in numbered if len(line) <= MAX_LINE_BYTES and line.strip(BLANKS)]
+    bad = [too_long(number) for number, line in numbered if len(line) > MAX_LINE_BYTES]
+    cut_off, state = leave_off(data[stop:], state.line + len(numbered))
+    return lines, bad + cut_off, state
+
+
+def take_up(block: bytes, state: State, *, final: bool) -> tuple[bytes, State]:
+    """What is to be split now: what was left, with the block, without the end of a line that was too long.
+
+    The state has the number of its first line; it is still skipping where that line goes on.
+    """
+    data = state.rest + block if state.rest else block
+    if not state.skipping:
+        return data, state._replace(rest=b"")
+    end = min((place for place in (data.find(b"\n"), data.find(b"\r")) if place >= 0), default=len(data))
+    if end >= len(data) - data.endswith(b"\r") and not final:
+        return b"", state._replace(rest=data[end:])
+    end += 2 if data.startswith(b"\r\n", end) else 1
+    return data[end:], State(b"", state.line + 1, skipping=False)
+
+
+def leave_off(rest: bytes, line: int) -> tuple[list[BadLine], State]:
+    r"""The state to go on from after a block that ends in `rest`, the beginning of a line, perhaps with half of \r\n.
+
+    The line is bad, and skipped from here on, if it is too long already.
+    """
+    half = rest.endswith(b"\r")
+    if len(rest) - half > MAX_LINE_BYTES:
+        return [too_long(line)], State(b"\r" if half else b"", line, skipping=True)
+    return [], State(rest, line, skipping=False)
+
+
+def too_long(line: int) -> BadLine:
+    return BadLine(line, "", f"The line is longer than {MAX_LINE_BYTES:,} bytes.")
