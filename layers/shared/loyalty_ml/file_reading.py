@@ -157,7 +157,10 @@ class ParquetFile:
         check_numbers(connection, self._path, features)
         if not block:
             return Read([no_rows(features)], [], 0)
-        return Read(list(parquet_rows(connection, self._path, block.start, features)), [], len(block))
+        rows = list(parquet_rows(connection, self._path, block.start, features))
+        if sum(len(part.values) for part in rows) != len(block):
+            raise InvalidFile("The Parquet file is damaged: its rows are not as many as it says; write it again.")
+        return Read(rows, [], len(block))
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)

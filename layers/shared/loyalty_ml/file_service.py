@@ -29,7 +29,7 @@ from loyalty_ml.file_job_store import LEASE_SECONDS, FileJobStore, LeaseLost
 from loyalty_ml.file_reading import AnyFile, Position, open_file
 from loyalty_ml.file_scoring import INVALID_LINE, Failure, Question, Scored, answering, question
 from loyalty_ml.file_source import FileJobRequest, format_of
-from loyalty_ml.file_table import ID, Rows, features_in
+from loyalty_ml.file_table import ID, PARQUET_ROWS, Rows, features_in
 from loyalty_ml.file_writing import ERRORS_HEADER, Writer, error_rows
 from loyalty_ml.model_store import ModelStore
 from loyalty_ml.object_reader import BLOCK_BYTES
@@ -261,6 +261,15 @@ class FileService:
         asked = question(job.type, self._models.current(), self._mock_mode)
         features = features_in(file.columns, asked.wanted, asked.known)
         population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers()
+        made_with = {
+            "type": job.type,
+            "blocks": [BLOCK_BYTES, PARQUET_ROWS],  # which positions and parts are counted in
+            "models": {name: info["version"] for name, info in asked.models.items()},
+            "snapshot": population.version if population else None,
+        }
+        parts = None
+        if written.kind == "parquet":
+            parts = ParquetParts(self._s3, self._bucket, job.job_id, made_with, attempt.work)
         return _Plan(
             file,
             asked,
@@ -268,14 +277,9 @@ class FileService:
             population,
             answering(asked, features, population),
             Writer(written, file.delimiter, asked, attempt.work),
-            ParquetParts(self._s3, self._bucket, job.job_id, attempt.work) if written.kind == "parquet" else None,
-            made_with={
-                "type": job.type,
-                "block_bytes": BLOCK_BYTES,
-                "models": {name: info["version"] for name, info in asked.models.items()},
-                "snapshot": population.version if population else None,
-            },
-            trouble=trouble,
+            parts,
+            made_with,
+            trouble,
         )
 
     def _customers(self) -> tuple[Population, str | None]:

@@ -137,7 +137,7 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[
         ).fetchall()
     except duckdb.OutOfMemoryException:
         raise
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:  # the latter of a column's name
         raise InvalidFile("The file is not a whole Parquet file: name it as what it is, or write it again.") from error
     _check_names(_top_level(schema))
     if ID not in kinds:

@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +16,15 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml import columns
+from loyalty_ml import columns, text_columns
 from loyalty_ml.columns import Texts
 from loyalty_ml.file_scoring import Failure, Question, Scored
 from loyalty_ml.file_source import Format
+from loyalty_ml.file_table import ID
 from loyalty_ml.predictions import Scorer, Scores
 from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.scoring import RISKS, ChurnScores, OfferScores
+from loyalty_ml.segment_scoring import no_scores
 
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """What a spreadsheet may take for the beginning of a formula."""
@@ -34,43 +36,19 @@ _FORMULA_FIRST = np.frombuffer(b"=+-@\t\r\n", np.uint8)
 
 GZIP_LEVEL = 6
 
+_INTEGERS = [str(number) for number in range(128)]
+_RFM_SEGMENTS = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6)]
 
-class Column(NamedTuple):
-    """A column of a results file: its name, and its value as an SQL expression over the columns of `_arrays`."""
+
+class ResultColumn(NamedTuple):
+    """A column of a results file.
+
+    values:  n numbers, float64; or int8 (n,), which `texts` are the texts of, where they are given.
+    """
 
     name: str
-    expression: str
-
-
-def result_columns(asked: Question) -> list[Column]:
-    """The columns after customer_id, by type and in the order of the types."""
-    found: list[Column] = []
-    for place, (name, scorer) in enumerate(zip(asked.types, asked.scorers, strict=True)):
-        match name:
-            case "churn":
-                found += [
-                    Column("churn_probability", f"c{place}_0"),
-                    Column("churn_risk", _text_of(f"c{place}_1", RISKS)),
-                ]
-            case "nbo":
-                found += [
-                    Column("recommended_offer", f"c{place}_1"),
-                    Column("offer_name", _text_of(f"c{place}_1", [offer.offer_name for offer in scorer.offers])),
-                    Column("category", _text_of(f"c{place}_1", [offer.category for offer in scorer.offers])),
-                    Column("confidence", f"c{place}_0"),
-                    *(Column(f"offer_{offer}", f"c{place}_{2 + offer}") for offer in range(len(scorer.offers))),
-                ]
-            case "rfm":
-                values = [Column(value, f"c{place}_{number}") for number, value in enumerate(RfmScores._fields)]
-                r_score, f_score, m_score = (f"c{place}_{number}::INTEGER" for number in (3, 4, 5))
-                found += [
-                    *values,
-                    Column("rfm_segment", f"(100 * {r_score} + 10 * {f_score} + {m_score})::VARCHAR"),
-                    Column("segment", _text_of(f"c{place}_6", SEGMENT_NAMES)),
-                ]
-    if asked.is_mock:
-        found.append(Column("mock", "true"))
-    return found
+    values: NDArray[Any]
+    texts: Sequence[str] | None = None
 
 
 class Writer:
@@ -81,46 +59,59 @@ class Writer:
         self._asked = asked
         self._work = work
         self._delimiter = delimiter
-        self._columns = result_columns(asked)
 
     def header(self) -> bytes:
         """What comes before all rows."""
         if self._format.kind != "csv":
             return b""
-        names = ["customer_id", *(column.name for column in self._columns)]
-        return self._packed((self._delimiter.join(names) + "\n").encode())
+        names = [column.name for column in self._columns([no_scores(scorer) for scorer in self._asked.scorers])]
+        flags = ["mock"] if self._asked.is_mock else []
+        return self._packed((self._delimiter.join([ID, *names, *flags]) + "\n").encode())
 
     def rows(self, connection: duckdb.DuckDBPyConnection, scored: Scored) -> tuple[bytes, int]:
         """The rows' bytes, which can follow one another (of Parquet they are a file of its own), and how many rows."""
-        arrays: dict[str, NDArray[Any]] = {}
-        for place, (scorer, scores) in enumerate(zip(self._asked.scorers, scored.scores, strict=True)):
-            arrays |= {f"c{place}_{number}": array for number, array in enumerate(_arrays(scores, scorer))}
-        answers = columns.table(["customer_id", *arrays], [scored.ids, *arrays.values()])  # noqa: F841  DuckDB reads it
-        expressions = ", ".join(f'{column.expression} AS "{column.name}"' for column in self._columns)
+        found = self._columns(scored.scores)
+        if self._format.kind == "csv":
+            content = self._csv(scored.ids, found)
+            return self._packed(content), len(scored.ids.offsets) - 1
+        content, rows = self._copied(connection, scored.ids, found)
+        return self._packed(content), rows
+
+    def _columns(self, scores: Sequence[Scores]) -> list[ResultColumn]:
+        """The columns after customer_id, by type and in the order of the types."""
+        pairs = zip(self._asked.scorers, scores, strict=True)
+        return [column for scorer, columns_of in pairs for column in _result_columns(scorer, columns_of)]
+
+    def _csv(self, ids: Texts, found: Sequence[ResultColumn]) -> bytes:
+        written = [text_columns.of_texts(_csv_texts(ids, self._delimiter))]
+        for column in found:
+            if column.values.dtype.kind == "f":
+                written.append(text_columns.of_numbers(column.values))
+            else:
+                choices = [_csv_text(text, self._delimiter) for text in column.texts or _INTEGERS]
+                written.append(text_columns.of_choices(column.values, choices))
+        if self._asked.is_mock:
+            written.append(text_columns.of_choices(np.zeros(len(ids.offsets) - 1, np.int8), ["true"]))
+        return text_columns.delimited(written, self._delimiter)
+
+    def _copied(
+        self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[ResultColumn]
+    ) -> tuple[bytes, int]:
+        names = [f"c{place}" for place in range(len(found))]
+        answers = columns.table([ID, *names], [ids, *(column.values for column in found)])  # noqa: F841  DuckDB reads it
+        selected = [
+            f'{_chosen(name, column.texts) if column.texts else name} AS "{column.name}"'
+            for name, column in zip(names, found, strict=True)
+        ]
+        if self._asked.is_mock:
+            selected.append("true AS mock")
+        options = "FORMAT json" if self._format.kind == "jsonl" else "FORMAT parquet, COMPRESSION zstd"
         with tempfile.NamedTemporaryFile(dir=self._work) as file:
-            copied = connection.execute(
-                f"COPY (SELECT {self._id(scored.ids)}, {expressions} FROM answers) "  # noqa: S608  our own names
-                f"TO '{file.name}' ({self._options()})"
+            ((rows,),) = connection.execute(
+                f"COPY (SELECT {ID}, {', '.join(selected)} FROM answers) "  # noqa: S608  our own names
+                f"TO '{file.name}' ({options})"
             ).fetchall()
-            return self._packed(Path(file.name).read_bytes()), copied[0][0]
-
-    def _id(self, ids: Texts) -> str:
-        if self._format.kind != "csv" or not _has_formula(ids):
-            return "customer_id"
-        return (
-            f"CASE WHEN regexp_matches(customer_id, '^{FORMULA.pattern}') "
-            f"AND NOT regexp_full_match(customer_id, '{_NUMBER}') "
-            "THEN '''' || customer_id ELSE customer_id END AS customer_id"
-        )
-
-    def _options(self) -> str:
-        match self._format.kind:
-            case "csv":
-                return f"FORMAT csv, HEADER false, DELIMITER '{self._delimiter}'"
-            case "jsonl":
-                return "FORMAT json"
-            case "parquet":
-                return "FORMAT parquet, COMPRESSION zstd"
+            return Path(file.name).read_bytes(), rows
 
     def _packed(self, content: bytes) -> bytes:
         return gzip.compress(content, GZIP_LEVEL, mtime=0) if self._format.gzipped and content else content
@@ -143,27 +134,48 @@ def safe_text(text: str) -> str:
     return f"'{text}" if FORMULA.match(text) and not re.fullmatch(_NUMBER, text) else text
 
 
-def _has_formula(ids: Texts) -> bool:
-    starts = ids.offsets[:-1][ids.sizes > 0]
-    return bool(np.isin(ids.data[starts], _FORMULA_FIRST).any())
+def _csv_texts(ids: Texts, delimiter: str) -> Texts:
+    """The texts as CSV has them: quoted where that must be, safe for a spreadsheet."""
+    special = np.isin(ids.data, np.frombuffer(f'"\r\n{delimiter}'.encode(), np.uint8)).any()
+    if not special and not np.isin(ids.data[ids.offsets[:-1][ids.sizes > 0]], _FORMULA_FIRST).any():
+        return ids
+    return columns.texts_of([_csv_text(text, delimiter) for text in ids.to_list()])
 
 
-def _arrays(scores: Scores, scorer: Scorer) -> Iterator[NDArray[Any]]:
-    """The numbers that a scorer's columns are written from: float64 or int8, (n,) each."""
+def _csv_text(text: str, delimiter: str) -> str:
+    safe = safe_text(text)
+    return '"' + safe.replace('"', '""') + '"' if re.search(f'["\r\n{re.escape(delimiter)}]', safe) else safe
+
+
+def _result_columns(scorer: Scorer, scores: Scores) -> list[ResultColumn]:
     match scores:
         case ChurnScores(probability, risk):
-            yield probability.astype(np.float64)
-            yield risk
+            return [
+                ResultColumn("churn_probability", probability.astype(np.float64)),
+                ResultColumn("churn_risk", risk, RISKS),
+            ]
         case OfferScores(probabilities, best):
             by_offer = probabilities.T.astype(np.float64)
-            yield by_offer.max(axis=0)
-            yield best
-            yield from by_offer
-        case RfmScores():
-            yield from scores
-            yield segment_codes(scores)
+            return [
+                ResultColumn("recommended_offer", best),
+                ResultColumn("offer_name", best, [offer.offer_name for offer in scorer.offers]),
+                ResultColumn("category", best, [offer.category for offer in scorer.offers]),
+                ResultColumn("confidence", by_offer.max(axis=0, initial=0.0)),
+                *(ResultColumn(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
+            ]
+        case RfmScores(recency, frequency, monetary, r_score, f_score, m_score):
+            return [
+                ResultColumn("recency", recency),
+                ResultColumn("frequency", frequency),
+                ResultColumn("monetary", monetary),
+                ResultColumn("r_score", r_score),
+                ResultColumn("f_score", f_score),
+                ResultColumn("m_score", m_score),
+                ResultColumn("rfm_segment", 25 * (r_score - 1) + 5 * (f_score - 1) + (m_score - 1), _RFM_SEGMENTS),
+                ResultColumn("segment", segment_codes(scores), SEGMENT_NAMES),
+            ]
 
 
-def _text_of(place: str, texts: Sequence[str]) -> str:
+def _chosen(name: str, texts: Sequence[str]) -> str:
     cases = " ".join(f"WHEN {number} THEN '{text.replace(chr(39), chr(39) * 2)}'" for number, text in enumerate(texts))
-    return f"CASE {place} {cases} END"
+    return f"CASE {name} {cases} END"

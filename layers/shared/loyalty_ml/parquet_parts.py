@@ -1,13 +1,17 @@
 """A Parquet result in the making: a part for each block, in S3 until all can be one file, which ends with an index.
 
-jobs/{job_id}/parts/{first row}.parquet
+jobs/{job_id}/parts/{what they are made with}/{first row}.parquet
+
+So the parts of a worker that was given up for dead, and goes on with older models, are not among the others'.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import orjson
 
 from loyalty_ml.unavailable import asking
 
@@ -20,10 +24,12 @@ PIECE_BYTES = 8 * 2**20
 class ParquetParts:
     """The parts of one job. Raises FeatureStoreUnavailable where S3 does not do its part."""
 
-    def __init__(self, s3: "S3Client", bucket: str, job_id: str, work: Path) -> None:
+    def __init__(self, s3: "S3Client", bucket: str, job_id: str, made_with: Mapping[str, Any], work: Path) -> None:
+        """made_with: what the parts depend on besides the file, as JSON can hold it."""
         self._s3 = s3
         self._bucket = bucket
-        self._prefix = f"jobs/{job_id}/parts/"
+        digest = hashlib.sha256(orjson.dumps(made_with, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        self._prefix = f"jobs/{job_id}/parts/{digest}/"
         self._folder = work / "parts"
         self._folder.mkdir()
 

@@ -38,6 +38,8 @@ MOST_RUNNING = 3
 """Parts in memory, uploading or waiting for it: append waits where there would be more."""
 
 _TOKEN = "upload"  # noqa: S105 (the name of an object's metadata)
+_NOTHING_SAVED = b"\n"
+"""How the checkpoint of a job begins that is done."""
 
 
 class _Part(BaseModel):
@@ -159,7 +161,7 @@ class Results:
 
         position:  of the end. It is saved before the first appears: a worker that finds `completing` calls this again.
 
-        An object that appears is whole, and whoever waits for the last finds the others. The checkpoint stays until
+        An object that appears is whole, and whoever waits for the last finds the others. The checkpoint is kept until
         `clean`, which is for when the job's end is recorded elsewhere.
         """
         if not self.completing:
@@ -174,16 +176,21 @@ class Results:
         return self.sizes
 
     def clean(self) -> None:
-        """Removes the checkpoint of a job that is done. Opened again, the job would begin from the beginning."""
+        """Empties the checkpoint of a job that is done. Opened again, the job would begin from the beginning.
+
+        An empty one stays: where there was none, a worker that was given up for dead, and has saved nothing yet, would
+        take its first for the first of all, and put its results over these.
+        """
+        token = uuid.uuid4().hex
         with asking(self._problem("tidied up in")):
-            self._s3.delete_object(Bucket=self._bucket, Key=_checkpoint_key(self._job_id))
+            self._checkpoint_etag = self._replace_checkpoint(_NOTHING_SAVED + token.encode(), token)
 
     def abort(self) -> None:
         """Gives up for good: no upload and no checkpoint of the job are left. Results that have appeared stay."""
         self.close()
         with asking(self._problem("given up in")):
             _abort(self._s3, self._bucket, _unfinished(self._s3, self._bucket, self._job_id))
-        self.clean()
+            self._s3.delete_object(Bucket=self._bucket, Key=_checkpoint_key(self._job_id))
 
     def _send(self, upload: _Upload, size: int) -> None:
         number = upload.started + 1
@@ -327,7 +334,10 @@ def _read_checkpoint(s3: "S3Client", bucket: str, job_id: str) -> _Found | None:
         answer = s3.get_object(Bucket=bucket, Key=_checkpoint_key(job_id))
     except s3.exceptions.NoSuchKey:
         return None
-    header, _, pending = answer["Body"].read().partition(b"\n")
+    content = answer["Body"].read()
+    if content.startswith(_NOTHING_SAVED):
+        return _Found(answer["ETag"], None, b"")
+    header, _, pending = content.partition(b"\n")
     try:
         saved = _Checkpoint.model_validate_json(header)
     except ValidationError:

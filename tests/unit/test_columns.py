@@ -1,0 +1,72 @@
+"""Columns pass between DuckDB and NumPy as they are, wherever in Arrow's buffers they begin."""
+
+import duckdb
+import nanoarrow
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loyalty_ml import columns
+from loyalty_ml.columns import texts_of
+
+# Surrogates are no characters: orjson refuses them, and DuckDB gives none.
+some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=40)
+
+
+@given(some_texts)
+@settings(deadline=None)
+def test_texts_are_read_back(values: list[str]) -> None:
+    texts = texts_of(values)
+    assert texts.to_list() == values
+    assert texts.sizes.tolist() == [len(value.encode()) for value in values]
+
+
+@given(some_texts, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_some_of_the_texts_are_themselves_texts(values: list[str], draw: object) -> None:
+    wanted = np.array([hash((value, place)) % 2 for place, value in enumerate(values)], np.bool_)
+    kept = texts_of(values).where(wanted)
+    assert kept.to_list() == [value for value, is_wanted in zip(values, wanted, strict=True) if is_wanted]
+    places = np.flatnonzero(wanted).tolist()
+    assert texts_of(values).to_list(places) == kept.to_list()
+
+
+@given(some_texts)
+@settings(max_examples=50, deadline=None)
+def test_a_table_goes_through_duckdb_and_comes_back(values: list[str]) -> None:
+    numbers = np.arange(len(values), dtype=np.float64) / 7
+    flags = np.arange(len(values)).astype(np.int8)
+    given_to_it = columns.table(["id", "number", "flag"], [texts_of(values), numbers, flags])
+    with duckdb.connect() as connection:
+        relation = connection.from_arrow(given_to_it).select("id, number, flag::BIGINT")
+        batches = [batch.view() for batch in columns.batches(relation)]
+        found = [text for view in batches for text in columns.texts(view.child(0)).to_list()]
+        assert found == values
+        assert [number for view in batches for number in columns.doubles(view.child(1))[0].tolist()] == numbers.tolist()
+        assert [flag for view in batches for flag in columns.integers(view.child(2)).tolist()] == flags.tolist()
+
+
+@pytest.mark.parametrize("first", [0, 1, 7, 8, 9])
+def test_a_column_may_begin_in_the_middle_of_a_byte_of_its_flags(first: int) -> None:
+    numbers = [None if place % 3 == 0 else place / 4 for place in range(20)]
+    values, absent = columns.doubles(nanoarrow.c_array(pa.array(numbers, pa.float64()).slice(first, 10)).view())
+    assert absent is not None
+    assert absent.tolist() == [number is None for number in numbers[first : first + 10]]
+    assert [None if np.isnan(value) else value for value in values] == numbers[first : first + 10]
+
+
+def test_a_column_without_null_has_no_flags() -> None:
+    values, absent = columns.doubles(nanoarrow.c_array(pa.array([1.5, float("nan")])).view())
+    assert absent is None
+    assert values[0] == 1.5
+    assert np.isnan(values[1])
+
+
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_texts_of_a_slice_are_those_of_the_slice(first: int) -> None:
+    written = pa.array(["a", None, "", "ü\0b", "c"])
+    found = columns.texts(nanoarrow.c_array(written.slice(first)).view())
+    assert found.to_list() == ["a", "", "", "ü\0b", "c"][first:]
+    assert found.offsets[0] == 0
