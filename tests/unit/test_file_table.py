@@ -102,9 +102,18 @@ def test_features_are_in_the_order_that_is_asked_for(connection: duckdb.DuckDBPy
     assert rows.values.tolist() == [[2.0]]
 
 
-def test_nothing_is_left_on_the_disk(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    read_csv(connection, b"a,1,2\nb,x,2\n", tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_a_thread_leaves_one_file_on_the_disk_and_nothing_of_it_in_the_next_rows(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for text, expected in (
+        (b"a,1,2\nb,x,2\n", ["a", "b"]),
+        (b"c,1,2\n", ["c"]),
+        (b"d,1,2\ne,3,4\nf,5,6\n", ["d", "e", "f"]),
+    ):
+        assert [
+            customer_id for rows in read_csv(connection, text, tmp_path) for customer_id in rows.ids.to_list()
+        ] == expected
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 number_texts = st.text("0123456789+-._eExXn af", max_size=8) | st.floats().map(repr) | st.integers().map(str)

@@ -158,8 +158,16 @@ class FileService:
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(self._threads, "file_service")
-        # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way.
-        self._duckdb = duckdb.connect(config={**NO_EXTENSIONS, "threads": 1, "memory_limit": "1GB"})
+        # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor
+        # is anything to be cached of files that are written over.
+        self._duckdb = duckdb.connect(
+            config={
+                **NO_EXTENSIONS,
+                "threads": 1,
+                "memory_limit": "1GB",
+                "enable_external_file_cache": "false",
+            }
+        )
 
     def score(
         self,

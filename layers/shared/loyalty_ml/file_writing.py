@@ -3,9 +3,7 @@
 Numbers are written so that they read back to the bit: a probability is the model's float32, as over HTTP.
 """
 
-import csv
 import gzip
-import io
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -32,7 +30,11 @@ FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBER = r"[+-]?[0-9]+(\.[0-9]+)?"
 """What begins like one and is harmless: a telephone number, a negative number."""
 
-_FORMULA_FIRST = np.frombuffer(b"=+-@\t\r\n", np.uint8)
+_FORMULA_FIRST = b"=+-@\t\r\n"
+_QUOTED = b'"\r\n,;\t|'
+"""Whichever is the delimiter: a spreadsheet may take another one for it, and what follows that for a formula."""
+
+_TO_QUOTE = re.compile(f"[{_QUOTED.decode()}]")
 
 GZIP_LEVEL = 6
 
@@ -83,12 +85,12 @@ class Writer:
         return [column for scorer, columns_of in pairs for column in _result_columns(scorer, columns_of)]
 
     def _csv(self, ids: Texts, found: Sequence[ResultColumn]) -> bytes:
-        written = [text_columns.of_texts(_csv_texts(ids, self._delimiter))]
+        written = [text_columns.of_texts(_csv_texts(ids))]
         for column in found:
             if column.values.dtype.kind == "f":
                 written.append(text_columns.of_numbers(column.values))
             else:
-                choices = [_csv_text(text, self._delimiter) for text in column.texts or _INTEGERS]
+                choices = [_csv_text(text) for text in column.texts or _INTEGERS]
                 written.append(text_columns.of_choices(column.values, choices))
         if self._asked.is_mock:
             written.append(text_columns.of_choices(np.zeros(len(ids.offsets) - 1, np.int8), ["true"]))
@@ -122,11 +124,9 @@ ERRORS_HEADER = b"line,customer_id,code,error\n"
 
 def error_rows(failures: Iterable[Failure]) -> bytes:
     """Rows of errors.csv."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        (failure.line, safe_text(failure.customer_id), failure.code, safe_text(failure.error)) for failure in failures
-    )
-    return text.getvalue().encode()
+    return "".join(
+        f"{line},{_csv_text(customer_id)},{code},{_csv_text(error)}\n" for line, customer_id, code, error in failures
+    ).encode()
 
 
 def safe_text(text: str) -> str:
@@ -134,17 +134,22 @@ def safe_text(text: str) -> str:
     return f"'{text}" if FORMULA.match(text) and not re.fullmatch(_NUMBER, text) else text
 
 
-def _csv_texts(ids: Texts, delimiter: str) -> Texts:
+def _csv_texts(ids: Texts) -> Texts:
     """The texts as CSV has them: quoted where that must be, safe for a spreadsheet."""
-    special = np.isin(ids.data, np.frombuffer(f'"\r\n{delimiter}'.encode(), np.uint8)).any()
-    if not special and not np.isin(ids.data[ids.offsets[:-1][ids.sizes > 0]], _FORMULA_FIRST).any():
+    first = ids.data[ids.offsets[:-1][ids.sizes > 0]]
+    if not _has_any(ids.data, _QUOTED) and not _has_any(first, _FORMULA_FIRST):
         return ids
-    return columns.texts_of([_csv_text(text, delimiter) for text in ids.to_list()])
+    return columns.texts_of([_csv_text(text) for text in ids.to_list()])
 
 
-def _csv_text(text: str, delimiter: str) -> str:
+def _has_any(data: NDArray[np.uint8], wanted: bytes) -> bool:
+    # One by one, which takes a twentieth of what np.isin takes.
+    return any((data == byte).any() for byte in wanted)
+
+
+def _csv_text(text: str) -> str:
     safe = safe_text(text)
-    return '"' + safe.replace('"', '""') + '"' if re.search(f'["\r\n{re.escape(delimiter)}]', safe) else safe
+    return '"' + safe.replace('"', '""') + '"' if _TO_QUOTE.search(safe) else safe
 
 
 def _result_columns(scorer: Scorer, scores: Scores) -> list[ResultColumn]:
