@@ -165,6 +165,7 @@ class FileService:
                 **NO_EXTENSIONS,
                 "threads": 1,
                 "memory_limit": "1GB",
+                "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
                 "enable_external_file_cache": "false",
             }
         )
