@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import boto3
 from tqdm import tqdm
 
-from loyalty_ml.contracts import FileType
+from loyalty_ml.contracts import DATASETS, FileType
 from loyalty_ml.dataset_jobs import DatasetJobs
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.file_source import DATASETS
 from loyalty_ml.job_store import JobStore
 from loyalty_ml.segment_store import SegmentStore
 from training.commands import Problem, run

@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from loyalty_ml import job_store, runtime
-from loyalty_ml.contracts import DATASET_PREFIX, FileFormat, FileType, JobStatus
+from loyalty_ml.contracts import FileFormat, FileType, JobStatus
 from loyalty_ml.errors import InvalidRequest, SegmentNotFound
-from loyalty_ml.file_source import DATASETS, FileJobRequest, FileSource, format_of, type_of
+from loyalty_ml.file_source import FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.job_store import Job, JobStore
 from tests.integration.conftest import BASE, Answer, Service
 
@@ -188,10 +188,6 @@ def test_a_dataset_that_is_none_is_refused(
     monkeypatch.setattr(runtime, "dataset_jobs", lambda: Datasets(error))
     answer = post(service, {"prefix": "datasets/none/"})
     assert (answer.status, answer.body["code"], answer.body["error"]) == (status, error.code, error.message)
-
-
-def test_a_prefix_is_where_datasets_are() -> None:
-    assert DATASET_PREFIX == DATASETS
 
 
 def test_a_files_job_shows_how_far_it_is(service: Service) -> None:

@@ -322,7 +322,8 @@ class SegmentStatsAnswer(TypedDict):
 JobKind = Literal["segment", "file", "dataset"]
 JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
 
-DATASET_PREFIX = "datasets/"
+DATASETS = "datasets/"
+"""Prefixes of the data bucket below it are scored when someone asks."""
 MAX_PREFIX = 512
 
 
@@ -338,7 +339,7 @@ class JobRequest(_Request):
     prefix: str | None = Field(
         None,
         max_length=MAX_PREFIX,
-        pattern=f"^{DATASET_PREFIX}",
+        pattern=f"^{DATASETS}",
         description="Of the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )

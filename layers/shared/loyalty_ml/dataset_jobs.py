@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from loyalty_ml.contracts import FileType
+from loyalty_ml.contracts import DATASETS, MAX_PREFIX, FileType
 from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest
-from loyalty_ml.file_source import DATASETS
 from loyalty_ml.job_store import Job, JobStore
 from loyalty_ml.segment_store import SegmentStore
 from loyalty_ml.unavailable import asking
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
-
-MAX_PREFIX = 512
 
 
 class DatasetJobs:

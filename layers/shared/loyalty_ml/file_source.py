@@ -11,9 +11,6 @@ from loyalty_ml.errors import InvalidFile
 INCOMING = "incoming/"
 """Objects below it are scored one by one, as they come."""
 
-DATASETS = "datasets/"
-"""Prefixes below it are scored when someone asks."""
-
 _UPLOAD = re.compile(r"incoming/[a-z]+/uploads/([0-9a-f]{32})\.[a-z.]+")
 
 

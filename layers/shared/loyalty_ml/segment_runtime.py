@@ -9,10 +9,9 @@ import boto3
 from botocore.config import Config
 
 from loyalty_ml import runtime, telemetry
-from loyalty_ml.contracts import SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.contracts import DATASETS, SegmentAnswer, SegmentStatsAnswer
 from loyalty_ml.dataset_members import write_members
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.file_source import DATASETS
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.runtime import model_store, settings
 from loyalty_ml.segment_service import SegmentService
