@@ -99,7 +99,8 @@ def _banner(port: int, models: str) -> str:
             "",
             "S3, DynamoDB and SQS for your own tools:",
             f"  export {' '.join(f'{name}={os.environ[name]}' for name in FOR_OTHER_TOOLS)}",
-            f"  models {settings.model_bucket}, data {settings.data_bucket}, customers {settings.customers_table}",
+            f"  models {settings.model_bucket}, data {settings.data_bucket}, customers {settings.customers_table},",
+            f"  jobs {settings.jobs_table}, datasets {settings.dataset_state_machine_arn}",
             "",
             f"The functions log to {LOG}. Changed code is reloaded. Ctrl-C ends it all.",
         ]

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from loyalty_ml.contracts import DATASETS, FileType
 from loyalty_ml.dataset_jobs import DatasetJobs
-from loyalty_ml.errors import LoyaltyError
+from loyalty_ml.errors import FeatureStoreUnavailable, LoyaltyError
 from loyalty_ml.job_store import JobStore
 from loyalty_ml.segment_store import SegmentStore
+from loyalty_ml.telemetry import logger
 from training.commands import Problem, run
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def _score(options: argparse.Namespace) -> None:
     datasets = _dataset_jobs(options, stepfunctions)
     try:
         job_id = datasets.start({"type": options.type, "prefix": options.prefix}).job_id
+    except FeatureStoreUnavailable as error:
+        raise error.__cause__ or error from None  # as every command here says it, and not as a function does
     except LoyaltyError as error:
         raise Problem(error.message) from error
     execution_arn = datasets.execution_arn(job_id)
@@ -49,7 +52,12 @@ def _score(options: argparse.Namespace) -> None:
             f"with what is not done: aws stepfunctions redrive-execution --execution-arn {execution_arn}"
         )
     body = s3.get_object(Bucket=options.bucket, Key=f"results/{job_id}/summary.json")["Body"].read()
-    print("\n".join(_report(json.loads(body), options.bucket)))
+    summary = json.loads(body)
+    print("\n".join(_report(summary, options.bucket)))
+    if summary["failed"]:
+        raise Problem(
+            f"{summary['failed']:,} of {summary['file_count']:,} files could not be scored: that list says why of each."
+        )
 
 
 def _dataset_jobs(options: argparse.Namespace, stepfunctions: "SFNClient") -> DatasetJobs:
@@ -109,4 +117,5 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    logger.setLevel("CRITICAL")  # a function's log has what the command itself says
     sys.exit(main())

@@ -129,7 +129,12 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
         return FileSource(bucket, key, version_id, described["eTag"], described["size"])
     source = object_versions.find_version(file_runtime.s3(), bucket, key, described["eTag"])
     if source is None:
-        logger.warning("The file was deleted or replaced before it could be scored", key=key)
+        # So says the made-up ETag of an event that was not S3's too.
+        logger.warning(
+            "No version of the file has this ETag: it was deleted or replaced before it could be scored",
+            key=key,
+            etag=described["eTag"],
+        )
     return source
 
 

@@ -198,6 +198,37 @@ def test_a_dropped_in_file_is_scored_and_every_row_is_answered(running: Running,
     assert results["summary"].json() == job["summary"]
 
 
+def test_the_readmes_file_gives_the_readmes_results(running: Running, tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    shown = re.search(
+        r"^(printf .*?)```\n.*?^```\n(predictions\.csv .*?)^summary\.json", readme, re.MULTILINE | re.DOTALL
+    )
+    address = re.search(r"curl -sT \S+ (http\S+)/incoming/", running.printed())
+    assert shown
+    assert address
+    commands = (
+        shown[1].replace("127.0.0.1:8000", f"127.0.0.1:{running.port}").replace("DATA_BUCKET_ADDRESS", address[1])
+    )
+    subprocess.run(["sh", "-ec", commands], cwd=tmp_path, check=True, timeout=30)
+    lines = [line.removeprefix("predictions.csv").removeprefix("errors.csv").strip() for line in shown[2].splitlines()]
+    expected = [re.split(" {4,}", line)[0].split(",") for line in lines]  # what follows explains it
+    give_up_at = time.monotonic() + 60
+    while not (found := [job for job in running.get("/ml/jobs").json()["jobs"] if is_of(job, "customers.csv")]):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    results = job_when_ended(running, found[0]["job_id"])["results"]
+    texts = [requests.get(results[name]["url"], timeout=30).text for name in ("predictions", "errors")]
+    given = list(csv.reader("".join(texts).splitlines()))
+    for row in (*given[1:3], *expected[1:3]):
+        row[1] = f"{float(row[1]):.4f}"  # another processor may round
+    assert given == expected
+
+
+def is_of(job: Any, name: str) -> bool:
+    """Whether the job is of this file, put under incoming/churn/."""
+    return bool(job["request"].get("key") == f"incoming/churn/{name}")
+
+
 def test_an_announced_upload_is_scored_under_the_id_that_was_given(running: Running) -> None:
     announced = running.post("/ml/jobs", {"type": "all", "format": "jsonl.gz"})
     assert announced.status_code == 201

@@ -110,14 +110,13 @@ def test_an_item_is_scored_in_the_version_that_was_listed(
     assert score(item)["job_id"] == answer["job_id"], "however often it is tried"
 
 
-def test_an_items_rows_are_counted_as_metrics(
+def test_an_items_duration_is_a_metric(
     empty_service: Service, scoring: Callable[..., Scoring], capsys: pytest.CaptureFixture[str]
 ) -> None:
     scoring(succeeded(rows=5, errors=2))
     score(put_file(empty_service, "datasets/a/b.csv"))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    counted, duration = [line for line in lines if "_aws" in line]
-    assert (counted["type"], counted["Rows"], counted["Predictions"]) == ("churn", [5], [3])
+    (duration,) = [line for line in lines if "_aws" in line]
     assert (duration["task"], duration["outcome"]) == ("dataset_file", "done")
 
 
@@ -681,6 +680,31 @@ def test_the_command_says_in_a_sentence_that_there_are_no_files(
 ) -> None:
     assert score_dataset.main(command(stack, "datasets/none/")) == 1
     assert capsys.readouterr().err.count("none does: put the files there first") == 1
+
+
+def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_reason_is(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(score_dataset, "SECONDS_BETWEEN_LOOKS", 0.1)
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    stack.put(f"{prefix}one.csv", csv_of(customer("a")))
+    stack.put(f"{prefix}two.csv", b"no header of ours\n")
+    assert score_dataset.main(command(stack, prefix)) == 1
+    output, error = capsys.readouterr()
+    assert "2 files: 1 succeeded, 1 failed, 0 skipped." in output
+    assert error == "score_dataset: 1 of 2 files could not be scored: that list says why of each.\n"
+
+
+def test_the_command_says_in_a_sentence_what_aws_does_not_have(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(stack, "datasets/november/")
+    arguments[1] = "no-such-bucket"
+    assert score_dataset.main(arguments) == 1
+    assert capsys.readouterr().err == (
+        "score_dataset: AWS answered NoSuchBucket to ListObjectsV2 for no-such-bucket, "
+        f"{arguments[3]} or the state machine: check the name and your permissions.\n"
+    )
 
 
 def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(

@@ -574,7 +574,7 @@ def test_too_little_room_says_how_much_is_needed(bucket: Bucket, monkeypatch: py
     store = bucket.store()
     store.current()
     new = bucket.write(2, (1_900_000, 50_000), previous=old)
-    sentence = rf"it needs 2 MB in {bucket.cache}, where 1 MB are free: raise .* \(parameter SegmentStorage\)"
+    sentence = rf"it needs 2 MB in {bucket.cache}, where 1 MB are free: raise .* \(parameter SegmentStorage, .*\)"
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
@@ -608,7 +608,7 @@ def test_a_disk_that_fills_up_is_left_with_room(bucket: Bucket, monkeypatch: pyt
         bucket.later()
         local = store.current()
     assert_serves(local, old)
-    assert_matches(r"it needs 1 MB in .* raise .* \(parameter SegmentStorage\)", local.trouble)
+    assert_matches(r"it needs 1 MB in .* raise .* \(parameter SegmentStorage, of files FileStorage\)", local.trouble)
     assert bucket.on_disk() == files(old)
     bucket.later()
     assert_serves(store.current(), new)

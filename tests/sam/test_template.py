@@ -180,6 +180,15 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
                     assert action in {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, (name, action)
 
 
+def test_no_action_is_allowed_by_a_prefix_that_its_request_does_not_have(translated: dict[str, Any]) -> None:
+    """IAM knows a prefix of these requests alone: a condition on one of any other is never met."""
+    for name, resource in translated["Resources"].items():
+        if resource["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+            for statement in statements_of(resource):
+                if "s3:prefix" in str(statement.get("Condition")):
+                    assert set(as_list(statement["Action"])) <= {"s3:ListBucket", "s3:ListBucketVersions"}, name
+
+
 def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dict[str, Any]) -> None:
     resources = translated["Resources"]
     may_read = set()
@@ -241,6 +250,16 @@ def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_a
         if resource["Type"] == "AWS::CloudWatch::Alarm" and resource["Properties"]["Namespace"] == "AWS/SQS"
     ]
     assert [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead, "QueueName"]}}] in watched
+
+
+def test_files_that_wait_and_datasets_that_fail_raise_an_alarm(translated: dict[str, Any]) -> None:
+    watched = {
+        (resource["Properties"]["MetricName"], str(resource["Properties"]["Dimensions"][0]["Value"]))
+        for resource in translated["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert ("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": ["FileQueue", "QueueName"]})) in watched
+    assert ("ExecutionsFailed", str({"Ref": "ScoreDataset"})) in watched
 
 
 def test_each_queue_hides_a_message_for_as_long_as_its_worker_may_take(translated: dict[str, Any]) -> None:

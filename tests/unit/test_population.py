@@ -307,7 +307,7 @@ def test_no_room_is_said_plainly_and_takes_none(snapshot: LocalSnapshot, parts: 
         Population(snapshot)
     assert refused.value.message == (
         "part-00001.features.partial needs 1 MB, which its disk has no room for: raise the function's ephemeral "
-        "storage (parameter SegmentStorage)."
+        "storage (parameter SegmentStorage, of files FileStorage)."
     )
     assert not partial.is_symlink()
     assert_same_bits(everyone(Population(snapshot)), expected_of(parts))

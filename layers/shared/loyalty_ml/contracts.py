@@ -339,7 +339,7 @@ class JobRequest(_Request):
     prefix: str | None = Field(
         None,
         max_length=MAX_PREFIX,
-        pattern=f"^{DATASETS}",
+        json_schema_extra={"pattern": f"^{DATASETS}"},  # checked below, with a sentence of its own
         description="Of the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )
@@ -347,7 +347,9 @@ class JobRequest(_Request):
 
     @field_validator("prefix")
     @classmethod
-    def _names_no_parent(cls, prefix: str | None) -> str | None:
+    def _is_below_the_datasets(cls, prefix: str | None) -> str | None:
+        if prefix is not None and not prefix.startswith(DATASETS):
+            raise ValueError(f"must begin with {DATASETS}")
         if prefix is not None and ".." in prefix.split("/"):
             raise ValueError("must have no .. between its slashes")
         return prefix

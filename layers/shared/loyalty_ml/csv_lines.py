@@ -4,6 +4,7 @@ Quotes and delimiters are looked at 64 bytes at a time, as bits of a word (as in
 of JSON per Second", 2019). What that does not show to be right is read once more, line by line, by the grammar.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -229,7 +230,13 @@ def _problem(line: bytes, dialect: Dialect) -> str | None:
     columns = _columns(line, dialect)
     if columns == len(dialect.columns):
         return None
-    return f"The line has {columns} column{'s' * (columns != 1)} where the header has {len(dialect.columns)}."
+    return _other_columns(columns, len(dialect.columns))
+
+
+@functools.lru_cache
+def _other_columns(columns: int, wanted: int) -> str:
+    # Kept, as a file that has another number of columns has it in each of its lines.
+    return f"The line has {columns} column{'s' * (columns != 1)} where the header has {wanted}."
 
 
 def _columns(record: bytes, dialect: Dialect) -> int:

@@ -106,7 +106,10 @@ def summarise(event: Mapping[str, Any]) -> dict[str, Any]:
     }
     with asking("The dataset's summary cannot be written to the data bucket"):
         file_runtime.s3().put_object(
-            Bucket=bucket, Key=keys["summary"], Body=orjson.dumps(summary), ContentType="application/json"
+            Bucket=bucket,
+            Key=keys["summary"],
+            Body=orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+            ContentType="application/json",
         )
     runtime.job_store().finish(job_id, summary)
     return summary

@@ -38,6 +38,9 @@ Position = dict[str, Any]
 
 BlockT = TypeVar("BlockT")
 
+JSON_ROWS = 100_000
+"""Rows that are Python's objects at one time: a block of very short lines has millions."""
+
 _EMPTY = "The file is empty: it needs a customer_id in each row."
 
 
@@ -120,8 +123,12 @@ class JsonFile:
         known: Sequence[str],
         connection: duckdb.DuckDBPyConnection,
     ) -> Read:
-        rows, bad = json_rows(block.lines, features, known)
-        return Read([rows], sorted([*block.bad, *bad]), len(block.lines) + len(block.bad))
+        rows, bad = [], list(block.bad)
+        for first in range(0, len(block.lines), JSON_ROWS):
+            some = json_rows(block.lines[first : first + JSON_ROWS], features, known)
+            rows.append(some.rows)
+            bad += some.bad
+        return Read(rows, sorted(bad), len(block.lines) + len(block.bad))
 
     def close(self) -> None:
         self._text.close()
@@ -229,8 +236,10 @@ class _Text:
         self._stored_read = stored
 
     def _position(self, number: int, carry: bytes, state: State) -> Position:
+        # Of a gzip what is fetched stands for what is done: how much that will be is not known.
+        read = self._stored_read if self._gzipped else min(number * BLOCK_BYTES, self._source.size)
         return {
-            "share": self._stored_read / self._source.size,
+            "share": read / self._source.size,
             "blocks": number,
             "carry": base64.b64encode(carry).decode(),
             "rest": base64.b64encode(state.rest).decode(),

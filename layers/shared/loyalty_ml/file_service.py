@@ -5,6 +5,8 @@ saved (result_store.py), with the position to go on from: by the next worker, wh
 What comes out depends on the file, the models and the snapshot alone, and not on who did which part of it.
 """
 
+import errno
+import heapq
 import os
 import shutil
 import threading
@@ -33,7 +35,7 @@ from loyalty_ml.file_table import ID, PARQUET_ROWS, Rows, features_in
 from loyalty_ml.file_writing import ERRORS_HEADER, Writer, error_rows
 from loyalty_ml.model_store import ModelStore
 from loyalty_ml.object_reader import BLOCK_BYTES
-from loyalty_ml.parquet_parts import ParquetParts
+from loyalty_ml.parquet_parts import ParquetParts, PartsMissing
 from loyalty_ml.population import Population
 from loyalty_ml.result_store import Results, open_results
 from loyalty_ml.snapshot_store import SnapshotStore
@@ -52,6 +54,8 @@ RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
 IGNORED_SHOWN = 100
+NAME_SHOWN = 100
+"""Columns that are not read, and characters of each name, in the summary: a job's record takes 400 KB."""
 
 _CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -105,6 +109,7 @@ class _Answered(NamedTuple):
 class _Plan:
     """How a file is scored.
 
+    connection:  asked through cursors only, one for each thread.
     features:    the columns that it has them in; none where they come from the snapshot, and so from `population`.
     parts:       where the results of blocks go until all are there, of Parquet.
     made_with:   what the results depend on besides the file: no file is scored by two models, nor as of two moments.
@@ -112,6 +117,7 @@ class _Plan:
     """
 
     file: AnyFile
+    connection: duckdb.DuckDBPyConnection
     asked: Question
     features: tuple[str, ...]
     population: Population | None
@@ -146,7 +152,7 @@ class FileService:
         mock_mode: MockMode,
         work: Path,
     ) -> None:
-        """bucket: where results go; work: a folder for what a file needs while it is scored."""
+        """bucket: where results go; work: a folder of this process alone, for what a file needs while it is scored."""
         self._s3 = s3
         self._jobs = jobs
         self._models = models
@@ -158,17 +164,6 @@ class FileService:
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(self._threads, "file_service")
-        # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor
-        # is anything to be cached of files that are written over.
-        self._duckdb = duckdb.connect(
-            config={
-                **NO_EXTENSIONS,
-                "threads": 1,
-                "memory_limit": "1GB",
-                "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
-                "enable_external_file_cache": "false",
-            }
-        )
 
     def score(
         self,
@@ -215,7 +210,8 @@ class FileService:
     def _try(self, attempt: _Attempt, owner: str) -> Ran:
         job = attempt.job
         try:
-            shutil.rmtree(attempt.work, ignore_errors=True)  # of a worker of this instance that was killed
+            for abandoned in self._work.glob("[0-9a-f]" * 32):  # by a worker of this instance that was killed
+                shutil.rmtree(abandoned, ignore_errors=True)
             attempt.work.mkdir(parents=True)
             results, summary = self._make_results(attempt)
             attempt.heart.raise_if_lost()
@@ -246,10 +242,10 @@ class FileService:
             attempt.heart.progress(_counts_at(results.position), results.position["done"]["share"])
         written = format_of(job.source.key)
         with (
-            self._duckdb.cursor() as connection,
+            _connect(attempt.work) as connection,
             closing(open_file(self._s3, job.source, written, connection, attempt.work)) as file,
         ):
-            plan = self._plan(attempt, file)
+            plan = self._plan(attempt, file, connection)
             if results.position and results.position["made_with"] != plan.made_with:
                 logger.info("Models or customers are new: the file is scored from its beginning", job_id=job.job_id)
                 results.abort()
@@ -259,12 +255,16 @@ class FileService:
                 if counts.rows != counts.predictions + counts.errors.total():
                     raise CountsDiffer(f"{counts} of {job.source.key} do not add up: look for a bug in the scoring.")
                 if plan.parts:
-                    for piece in plan.parts.merged(connection):
-                        results.append("predictions", piece)
+                    try:
+                        for piece in plan.parts.merged(connection, counts.predictions):
+                            results.append("predictions", piece)
+                    except PartsMissing:
+                        results.abort()  # the next attempt begins from the beginning
+                        raise
                 attempt.heart.raise_if_lost()
                 return self._finish(results, {"made_with": plan.made_with, "summary": _summary(job, plan, counts)})
 
-    def _plan(self, attempt: _Attempt, file: AnyFile) -> _Plan:
+    def _plan(self, attempt: _Attempt, file: AnyFile, connection: duckdb.DuckDBPyConnection) -> _Plan:
         job = attempt.job
         written = format_of(job.source.key)
         asked = question(job.type, self._models.current(), self._mock_mode)
@@ -281,6 +281,7 @@ class FileService:
             parts = ParquetParts(self._s3, self._bucket, job.job_id, made_with, attempt.work)
         return _Plan(
             file,
+            connection,
             asked,
             features,
             population,
@@ -343,9 +344,9 @@ class FileService:
 
     def _answer(self, plan: _Plan, block: Any) -> _Answered:
         written, rows = [], 0
-        with self._duckdb.cursor() as connection:
+        with plan.connection.cursor() as connection:
             read = plan.file.read(block, plan.features, plan.asked.known, connection)
-            failures = [Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad]
+            failures: list[Failure] = []
             for table in read.rows:
                 scored = plan.score(table)
                 content, count = plan.writer.rows(connection, scored)
@@ -357,8 +358,10 @@ class FileService:
             plan.parts.put(block.start, predictions)
             predictions = b""
         failures.sort()
-        counts = _Counts(read.total, rows, Counter(failure.code for failure in failures))
-        return _Answered(predictions, error_rows(failures), counts)
+        errors = Counter(failure.code for failure in failures) + Counter({INVALID_LINE: len(read.bad)})
+        # One by one: a block may be nothing but bad lines, millions of them.
+        bad = (Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad)
+        return _Answered(predictions, error_rows(heapq.merge(bad, failures)), _Counts(read.total, rows, errors))
 
     def _open(self, job: FileJobRequest) -> Results:
         written = format_of(job.source.key)
@@ -386,6 +389,21 @@ _KILLED = (
     "The file could not be scored: its worker was killed, for want of memory or disk it seems; raise FileMemorySize or "
     "FileStorage, or split the file."
 )
+
+
+def _connect(work: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB for one file, as an error inside it may leave it of no more use."""
+    # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor is
+    # anything to be cached of files that are written over.
+    return duckdb.connect(
+        config={
+            **NO_EXTENSIONS,
+            "threads": 1,
+            "memory_limit": "1GB",
+            "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
+            "enable_external_file_cache": "false",
+        }
+    )
 
 
 class WorkerKilled(Exception):
@@ -445,6 +463,10 @@ def described(error: Exception) -> tuple[str, str]:
     """The sentence and the code of what stopped an attempt."""
     if isinstance(error, LoyaltyError):
         return error.message, error.code
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "The file needs too much memory: write it with smaller row groups and shorter values.", "INTERNAL"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The file needs more disk than there is: raise FileStorage, or split the file.", "INTERNAL"
     return f"Something went wrong on our side; the log has it under {logger.get_correlation_id()}.", "INTERNAL"
 
 
@@ -484,7 +506,7 @@ def _summary(job: FileJobRequest, plan: _Plan, counts: _Counts) -> dict[str, Any
         "models": plan.asked.models,
         "features": "snapshot" if plan.population else "file",
         "features_as_of": rfc3339(plan.population.as_of) if plan.population else None,
-        "ignored_columns": [name for name in plan.file.columns if name not in read][:IGNORED_SHOWN],
+        "ignored_columns": [name[:NAME_SHOWN] for name in plan.file.columns if name not in read][:IGNORED_SHOWN],
         "files": _keys(job),
         **({"message": plan.trouble} if plan.trouble else {}),
     }

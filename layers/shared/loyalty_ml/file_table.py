@@ -252,7 +252,7 @@ def json_rows(lines: Sequence[tuple[int, bytes]], features: Sequence[str], known
             continue
         if not features and (unused := [name for name in known if name in row]):
             problem = f"The line has {unused[0]}, and the file's first lines have no features: give all lines or none."
-            bad.append(BadLine(number, customer_id or "", problem))
+            bad.append(BadLine(number, (customer_id or "")[:MAX_ID_CHARACTERS], problem))
             continue
         numbers.append(number)
         ids.append(customer_id or "")

@@ -4,6 +4,7 @@ Numbers are written so that they read back to the bit: a probability is the mode
 """
 
 import gzip
+import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -120,13 +121,16 @@ class Writer:
 
 
 ERRORS_HEADER = b"line,customer_id,code,error\n"
+ERRORS_AT_A_TIME = 10_000
+"""Rows that are texts of their own at one time, of which a block may have millions."""
 
 
 def error_rows(failures: Iterable[Failure]) -> bytes:
     """Rows of errors.csv."""
-    return "".join(
+    rows = (
         f"{line},{_csv_text(customer_id)},{code},{_csv_text(error)}\n" for line, customer_id, code, error in failures
-    ).encode()
+    )
+    return b"".join(iter(lambda: "".join(itertools.islice(rows, ERRORS_AT_A_TIME)).encode(), b""))
 
 
 def safe_text(text: str) -> str:

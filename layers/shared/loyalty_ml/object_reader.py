@@ -184,7 +184,7 @@ def _no_gzip(name: str, members: int, of_member: int, given: int) -> InvalidFile
         return InvalidFile(
             f"{name} has something after the end of its gzip that is none: compress and upload it again."
         )
-    return InvalidFile(f"{name} is no gzip, as its name says: name it as what it is, or compress it.")
+    return InvalidFile(f"{name} is no gzip, though its name says so: name it as what it is, or compress it.")
 
 
 def _blocks(pieces: Iterable[bytes], start: int) -> Iterator[bytes]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PIECE_BYTES = 8 * 2**20
 
 
+class PartsMissing(Exception):
+    """Of a job that was left alone for long, parts may have been deleted before its checkpoint was."""
+
+
 class ParquetParts:
     """The parts of one job. Raises FeatureStoreUnavailable where S3 does not do its part."""
 
@@ -40,8 +44,8 @@ class ParquetParts:
             self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=part)
         (self._folder / name).write_bytes(part)
 
-    def merged(self, connection: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
-        """One Parquet file of all parts in order, in pieces."""
+    def merged(self, connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[bytes]:
+        """One Parquet file of all parts in order, in pieces. rows: what they have in all. Raises PartsMissing."""
         with asking("A part of the results cannot be read from the data bucket"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
             names = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", ())]
@@ -50,8 +54,13 @@ class ParquetParts:
                     answer = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)
                     (self._folder / name).write_bytes(answer["Body"].read())
         merged = self._folder / "merged"
-        parts = connection.read_parquet([str(self._folder / name) for name in sorted(names)])
-        parts.write_parquet(str(merged), compression="zstd")
+        found = 0
+        if names:
+            parts = connection.read_parquet([str(self._folder / name) for name in sorted(names)])
+            parts.write_parquet(str(merged), compression="zstd")
+            ((found,),) = connection.read_parquet(str(merged)).count("*").fetchall()
+        if found != rows:
+            raise PartsMissing(f"The parts below {self._prefix} have {found:,} rows where {rows:,} were written.")
         with merged.open("rb") as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece

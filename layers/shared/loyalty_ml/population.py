@@ -308,7 +308,7 @@ def _room_for(partial: Path, size: int) -> Iterator[None]:
             raise
         raise FeatureStoreUnavailable(
             f"{partial.name} needs {-(-size // 10**6):,} MB, which its disk has no room for: raise the function's "
-            "ephemeral storage (parameter SegmentStorage)."
+            "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)

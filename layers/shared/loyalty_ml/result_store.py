@@ -290,6 +290,10 @@ class Results:
                 MultipartUpload={"Parts": [_completed(number, part) for number, part in enumerate(upload.parts, 1)]},
             )
         except ClientError as error:
+            if _code(error) == "InvalidPart":
+                # A worker that was given up for dead has written over it: nobody can complete this upload any more.
+                self.abort()
+                raise unavailable(self._problem("completed in"), "InvalidPart") from error
             if _code(error) != "NoSuchUpload":
                 raise
             if not _is_there(self._s3, self._bucket, upload.key, upload.token, upload.size):

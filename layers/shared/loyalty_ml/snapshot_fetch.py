@@ -254,7 +254,7 @@ def _no_room(needed: int, cache: Path) -> str:
     free = shutil.disk_usage(cache).free
     return (
         f"it needs {-(-needed // 10**6):,} MB in {cache}, where {free // 10**6:,} MB are free: raise the function's "
-        "ephemeral storage (parameter SegmentStorage)."
+        "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
     )
 
 
