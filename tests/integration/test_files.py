@@ -888,7 +888,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "Parquet named .csv": ("csv", PARQUET, "The file is named as CSV and is a Parquet file: name it .parquet."),
     "Parquet named .jsonl": ("jsonl", PARQUET, "No line of the file is a JSON object"),
     "CSV named .parquet": ("parquet", CSV, "The file is not a whole Parquet file: name it as what it is"),
-    "CSV named .csv.gz": ("csv.gz", CSV, "is no gzip, as its name says"),
+    "CSV named .csv.gz": ("csv.gz", CSV, "is no gzip, though its name says so"),
     "CSV named .jsonl": ("jsonl", CSV, "No line of the file is a JSON object: it is not JSON Lines"),
     "gzip named .csv": ("csv", gzip.compress(CSV), "The file is named as CSV and is a gzip file: name it .csv.gz"),
     "gzip named .jsonl": ("jsonl", gzip.compress(JSON), "No line of the file is a JSON object"),

@@ -284,7 +284,7 @@ def damaged(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("stored", "problem"),
     [
-        (b"customer_id\n1\n", "a file.csv is no gzip, as its name says"),
+        (b"customer_id\n1\n", "a file.csv is no gzip, though its name says so"),
         (bytes(100), "is no gzip"),
         (b"\x1f", "ends too early"),
         (compressed(NOISE) + b"customer_id\n", "has something after the end of its gzip"),
