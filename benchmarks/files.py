@@ -158,6 +158,7 @@ class FolderS3:
     def complete_multipart_upload(self, Key: str, UploadId: str, **_: Any) -> None:
         path = self._folder / Key
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # or the file system writes all of the new one to the disk first
         (self._folder / "uploads" / UploadId).rename(path)
 
     def get_paginator(self, _: str) -> Any:

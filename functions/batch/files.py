@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import dataset_files, file_runtime, object_versions, runtime, telemetry
 from loyalty_ml.errors import InvalidFile, LoyaltyError
-from loyalty_ml.file_service import HIDDEN_SECONDS
+from loyalty_ml.file_heart import HIDDEN_SECONDS
 from loyalty_ml.file_source import INCOMING, FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.telemetry import logger
 

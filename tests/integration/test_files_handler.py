@@ -20,8 +20,8 @@ from local import events, template
 from local.gateway import LambdaContext
 from loyalty_ml import dataset_files, file_runtime, runtime
 from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.file_heart import HIDDEN_SECONDS
 from loyalty_ml.file_job_store import LEASE_SECONDS
-from loyalty_ml.file_service import HIDDEN_SECONDS
 from loyalty_ml.file_source import FileJobRequest, FileSource, job_id_of
 from tests.integration.conftest import CONTEXT, Service
 

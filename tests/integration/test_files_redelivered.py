@@ -20,7 +20,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from functions.batch import files as files_function
 from local import events
 from local.gateway import LambdaContext
-from loyalty_ml import file_runtime, file_service, runtime
+from loyalty_ml import file_heart, file_runtime, file_service, runtime
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.file_job_store import LEASE_SECONDS, FileJobStore
 from loyalty_ml.file_service import Ran
@@ -176,7 +176,7 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
     jobs = served_jobs
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between retries
     monkeypatch.setattr(file_service, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(file_service, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(file_heart, "BEAT_SECONDS", 0.05)
     content = ids_only() if name == "ids.csv" else FILES[name](rows_with_features())
     job = jobs.put(f"incoming/all/{name}", content)
     expected = jobs.undisturbed(job)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto.dynamodb.models import DynamoDBBackend
 
-from loyalty_ml import file_reading, file_service, file_table, object_reader, result_store
+from loyalty_ml import file_heart, file_reading, file_service, file_table, object_reader, result_store
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.features import DEFAULT_FEATURES
 from loyalty_ml.file_job_store import LEASE_SECONDS, FileJobStore
@@ -249,7 +249,7 @@ def its_heart_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def its_own_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic() + LEASE_SECONDS + 1
-    monkeypatch.setattr(file_service, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(file_heart, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 def it_does_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +281,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     monkeypatch.setattr(result_store, "PART_BYTES", part_bytes)
     monkeypatch.setattr(file_service, "CHECKPOINT_SECONDS", 0 if is_saved else 900)
     if notice is its_heart_is_told:
-        monkeypatch.setattr(file_service, "BEAT_SECONDS", 0.01)
+        monkeypatch.setattr(file_heart, "BEAT_SECONDS", 0.01)
     content = as_csv(rows_with_features())
     assert 4 * BLOCK_BYTES < len(content) <= 5 * BLOCK_BYTES
     job = jobs.put("incoming/churn/customers.csv", content)

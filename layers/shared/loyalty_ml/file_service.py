@@ -9,7 +9,6 @@ import errno
 import heapq
 import os
 import shutil
-import threading
 import time
 import uuid
 from collections import Counter, deque
@@ -18,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import duckdb
 import orjson
@@ -27,6 +26,7 @@ from loyalty_ml import telemetry
 from loyalty_ml.columns import NO_EXTENSIONS
 from loyalty_ml.contracts import MockMode, rfc3339
 from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile, LoyaltyError
+from loyalty_ml.file_heart import Heart
 from loyalty_ml.file_job_store import LEASE_SECONDS, FileJobStore, LeaseLost
 from loyalty_ml.file_reading import AnyFile, Position, open_file
 from loyalty_ml.file_scoring import INVALID_LINE, Failure, Question, Scored, answering, question
@@ -44,10 +44,6 @@ from loyalty_ml.unavailable import asking
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BEAT_SECONDS = 3.0
-HIDDEN_SECONDS = LEASE_SECONDS + 30
-"""How long a beat keeps the queue's message hidden: the lease must be over when it comes."""
 
 CHECKPOINT_SECONDS = 15.0
 RESERVE_SECONDS = 45.0
@@ -135,7 +131,7 @@ class _Attempt:
     job: FileJobRequest
     work: Path
     remaining: Callable[[], float]
-    heart: "_Heart"
+    heart: Heart
 
 
 class FileService:
@@ -192,7 +188,7 @@ class FileService:
             # It would be killed as well, and then nobody could say so.
             self._jobs.fail(job.job_id, owner, "INTERNAL", _KILLED, final=False)
             raise WorkerKilled(f"The worker of job {job.job_id} was killed, as those before it may have been.")
-        with _Heart(self._jobs, job.job_id, owner, on_beat) as heart:
+        with Heart(self._jobs, job.job_id, owner, on_beat) as heart:
             try:
                 return self._try(_Attempt(job, self._work / job.job_id, remaining, heart), owner)
             except LeaseLost:
@@ -239,7 +235,7 @@ class FileService:
             assert results.position is not None
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
-            attempt.heart.progress(_counts_at(results.position), results.position["done"]["share"])
+            _tell(attempt.heart, _counts_at(results.position), results.position["done"]["share"])
         written = format_of(job.source.key)
         with (
             _connect(attempt.work) as connection,
@@ -314,7 +310,7 @@ class FileService:
             results.append("predictions", answered.predictions)
             results.append("errors", answered.errors)
             counts.add(answered.counts)
-            attempt.heart.progress(counts, position["share"])
+            _tell(attempt.heart, counts, position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
             if is_out_of_time or time.monotonic() >= next_save:
@@ -414,51 +410,6 @@ class CountsDiffer(Exception):
     """Rows are not predictions and errors together: nothing of the job is shown."""
 
 
-class _Heart:
-    """Tells the job's record, from a thread of its own, that its worker lives, and how far it is."""
-
-    def __init__(self, jobs: FileJobStore, job_id: str, owner: str, on_beat: Callable[[float], object]) -> None:
-        self._jobs = jobs
-        self._job_id = job_id
-        self._owner = owner
-        self._on_beat = on_beat
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, daemon=True)
-        self._progress: tuple[int, int, float] | None = None
-        self._lost = False
-        self._last_beat = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._on_beat(HIDDEN_SECONDS)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def progress(self, counts: _Counts, share: float) -> None:
-        self._progress = counts.rows, counts.errors.total(), share
-
-    def raise_if_lost(self) -> None:
-        """Raises LeaseLost: another worker has the job, or may have it, as this one was not heard of for long."""
-        if self._lost or time.monotonic() - self._last_beat > LEASE_SECONDS:
-            raise LeaseLost(self._job_id)
-
-    def _beat_on(self) -> None:
-        while not self._lost and not self._stop.wait(BEAT_SECONDS):
-            rows, errors, share = self._progress or (0, 0, 0.0)
-            started = time.monotonic()
-            try:
-                self._jobs.beat(self._job_id, self._owner, rows=rows, errors=errors, share=share)
-                self._last_beat = started
-                self._on_beat(HIDDEN_SECONDS)
-            except LeaseLost:
-                self._lost = True
-            except FeatureStoreUnavailable as error:
-                logger.warning("The job's record does not know that its worker lives", problem=error.message)
-
-
 def described(error: Exception) -> tuple[str, str]:
     """The sentence and the code of what stopped an attempt."""
     if isinstance(error, LoyaltyError):
@@ -472,6 +423,10 @@ def described(error: Exception) -> tuple[str, str]:
 
 def _failure(job: FileJobRequest, code: str | None, error: str | None) -> dict[str, Any]:
     return {"job_id": job.job_id, "status": "failed", "code": code, "error": error}
+
+
+def _tell(heart: Heart, counts: _Counts, share: float) -> None:
+    heart.progress(counts.rows, counts.errors.total(), share)
 
 
 def _counts_at(position: Position) -> _Counts:
