@@ -92,9 +92,15 @@ def start(folder: Path, port: int) -> Running:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  only the process that is about to be replaced runs it
             env={**without_ours, **A_USERS_OWN_AWS, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
         )
     return Running(process, port, output)
+
+
+def _heed_ctrl_c() -> None:
+    """A shell's background job ignores the signal, as the tests may be one, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
