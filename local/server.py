@@ -95,7 +95,8 @@ def _banner(port: int, models: str) -> str:
             f"Segments: {', '.join(summary.segment_id for summary in segment_runtime.segment_store().list())}.",
             "",
             f"Put a file of customers under incoming/churn/ (or nbo/, rfm/, all/), then see {base}/ml/jobs:",
-            f"  curl -sT customers.csv {os.environ['AWS_ENDPOINT_URL']}/{settings.data_bucket}/incoming/churn/",
+            f"  curl -fsST customers.csv --user local:local --aws-sigv4 aws:amz:{os.environ['AWS_DEFAULT_REGION']}:s3 "
+            f"{os.environ['AWS_ENDPOINT_URL']}/{settings.data_bucket}/incoming/churn/",
             "",
             "S3, DynamoDB and SQS for your own tools:",
             f"  export {' '.join(f'{name}={os.environ[name]}' for name in FOR_OTHER_TOOLS)}",

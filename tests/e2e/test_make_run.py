@@ -177,7 +177,7 @@ CUSTOMERS = "customer_id,tier\n1,gold\nnobody,\n2,silver\n3,gold,too many\n"
 def test_a_dropped_in_file_is_scored_and_every_row_is_answered(running: Running, tmp_path: Path) -> None:
     file = tmp_path / "my customers.csv"
     file.write_text(CUSTOMERS)
-    printed = re.search(r"^ +(curl -sT .*)$", running.printed(), re.MULTILINE)
+    printed = re.search(r"^ +(curl -fsST .*)$", running.printed(), re.MULTILINE)
     assert printed
     subprocess.run(shlex.split(printed[1].replace("customers.csv", f"'{file}'")), check=True, timeout=30)
     give_up_at = time.monotonic() + 60
@@ -196,6 +196,12 @@ def test_a_dropped_in_file_is_scored_and_every_row_is_answered(running: Running,
     errors = [(row["line"], row["code"]) for row in csv.DictReader(results["errors"].text.splitlines())]
     assert errors == [("3", "CUSTOMER_NOT_FOUND"), ("5", "INVALID_LINE")]
     assert results["summary"].json() == job["summary"]
+    file.write_text("customer_id\n1\n")  # of the same name again: a job of its own
+    subprocess.run(shlex.split(printed[1].replace("customers.csv", f"'{file}'")), check=True, timeout=30)
+    while len(again := [job for job in running.get("/ml/jobs").json()["jobs"] if is_of(job, "my customers.csv")]) < 2:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    assert job_when_ended(running, again[0]["job_id"])["summary"]["rows"] == 1
 
 
 def test_the_readmes_file_gives_the_readmes_results(running: Running, tmp_path: Path) -> None:
@@ -203,7 +209,7 @@ def test_the_readmes_file_gives_the_readmes_results(running: Running, tmp_path: 
     shown = re.search(
         r"^(printf .*?)```\n.*?^```\n(predictions\.csv .*?)^summary\.json", readme, re.MULTILINE | re.DOTALL
     )
-    address = re.search(r"curl -sT \S+ (http\S+)/incoming/", running.printed())
+    address = re.search(r"curl -fsST .* (http\S+)/incoming/", running.printed())
     assert shown
     assert address
     commands = (
