@@ -22,7 +22,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import dataset_files, file_runtime, object_versions, runtime, telemetry
-from loyalty_ml.errors import InvalidFile, LoyaltyError
+from loyalty_ml.errors import InvalidFile
 from loyalty_ml.file_heart import HIDDEN_SECONDS
 from loyalty_ml.file_source import INCOMING, FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.telemetry import logger
@@ -201,7 +201,7 @@ def _task(task: str, correlation_id: str) -> Iterator[None]:
         outcome = "done"
     except Exception as error:
         logger.exception("The task comes again")
-        telemetry.count_failure(error.code if isinstance(error, LoyaltyError) else "INTERNAL")
+        telemetry.count_failure(telemetry.described(error)[0])
         raise
     finally:
         telemetry.write_task(task, outcome, 1000 * (time.perf_counter() - started), correlation_id)

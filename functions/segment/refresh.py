@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import model_store, runtime, segment_runtime, snapshot_store, telemetry
-from loyalty_ml.errors import JobNotFound, LoyaltyError, NotFound, RequestError
+from loyalty_ml.errors import JobNotFound, NotFound, RequestError
 from loyalty_ml.job_store import Job, JobStore
 from loyalty_ml.manifest import MANIFEST_KEY
 from loyalty_ml.snapshot import CURRENT_KEY
@@ -61,7 +61,7 @@ def _work(record: Mapping[str, Any]) -> None:
         outcome = "done"
     except Exception as error:
         logger.exception("The message stays in the queue", receives=receives)
-        telemetry.count_failure(_code(error))
+        telemetry.count_failure(telemetry.described(error)[0])
         _retry_soon(record["receiptHandle"])
         raise
     finally:
@@ -145,7 +145,7 @@ def _attempt(job_id: str, receives: int, work: Callable[[JobStore, Job], None]) 
         telemetry.count_failure(error.code)
     except Exception as error:
         if is_last:
-            jobs.fail(job_id, _code(error), _sentence(error))
+            jobs.fail(job_id, *telemetry.described(error))
         else:
             jobs.requeued(job_id)
         raise
@@ -157,16 +157,6 @@ _TASKS: Mapping[str, Callable[[Message, int], None]] = {
     "job": _run_job,
     "segment_dataset": _start_dataset,
 }
-
-
-def _code(error: Exception) -> str:
-    return error.code if isinstance(error, LoyaltyError) else "INTERNAL"
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, LoyaltyError):
-        return error.message
-    return f"Something went wrong on our side; the log has it under {logger.get_correlation_id()}."
 
 
 def _retry_soon(receipt_handle: str) -> None:

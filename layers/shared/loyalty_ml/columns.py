@@ -68,13 +68,18 @@ def doubles(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]
     values = np.frombuffer(column.buffer(1), np.float64)[rows]
     if not column.null_count:
         return values, None
-    absent = _nulls(column)
+    absent = ~_bits(column, 0)
     return np.where(absent, np.nan, values), absent
 
 
 def integers(column: Any) -> NDArray[np.int64]:
     """Int64 (n,) of a column without NULL: the batch's own memory, as in `doubles`."""
     return np.frombuffer(column.buffer(1), np.int64)[column.offset : column.offset + column.length]
+
+
+def booleans(column: Any) -> NDArray[np.bool_]:
+    """Bool (n,) of a column without NULL."""
+    return _bits(column, 1)
 
 
 def texts(column: Any) -> Texts:
@@ -98,7 +103,7 @@ def _array(column: Texts | NDArray[Any], rows: int) -> CArray:
     return nanoarrow.c_array_from_buffers(kinds[column.dtype.kind], rows, [None, np.ascontiguousarray(column)])
 
 
-def _nulls(column: Any) -> NDArray[np.bool_]:
+def _bits(column: Any, buffer: int) -> NDArray[np.bool_]:
     rows = slice(column.offset, column.offset + column.length)
-    valid = np.unpackbits(np.frombuffer(column.buffer(0), np.uint8), count=rows.stop, bitorder="little")[rows]
-    return ~valid.view(np.bool_)
+    packed = np.frombuffer(column.buffer(buffer), np.uint8)
+    return np.unpackbits(packed, count=rows.stop, bitorder="little")[rows].view(np.bool_)

@@ -16,8 +16,11 @@ FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]
 MAX_BATCH = 100
 
+MAX_ID_CHARACTERS = 256
+
 CustomerId = Annotated[
-    str, Field(strict=True, min_length=1, max_length=256, description="As in the warehouse", examples=["1"])
+    str,
+    Field(strict=True, min_length=1, max_length=MAX_ID_CHARACTERS, description="As in the warehouse", examples=["1"]),
 ]
 CustomerIds = Annotated[
     list[CustomerId],

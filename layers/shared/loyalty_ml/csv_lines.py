@@ -22,6 +22,7 @@ from loyalty_ml.bit_words import (
     words,
     words_where,
 )
+from loyalty_ml.contracts import MAX_ID_CHARACTERS
 from loyalty_ml.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar
 from loyalty_ml.text_lines import BLANKS, MAX_LINE_BYTES, BadLine, State, leave_off, take_up, too_long
 
@@ -29,8 +30,6 @@ __all__ = ["MAX_RECORD_LINES", "BadLine", "Dialect", "Records", "State", "detect
 
 MAX_RECORD_LINES = 1_000
 """Lines of one record, and MAX_LINE_BYTES its bytes: what a quote that is never closed may cost."""
-
-_MAX_ID_CHARACTERS = 256  # as in a request
 
 _QUOTED = re.compile(rb'"[^"]*"')
 _BLANKS = {delimiter: BLANKS.replace(delimiter.encode(), b"") for delimiter in DELIMITERS}
@@ -253,7 +252,7 @@ def _customer_id(record: bytes, dialect: Dialect) -> str:
         customer_id = found[place].decode()
     except (IndexError, UnicodeDecodeError):
         return ""
-    return customer_id if len(customer_id) <= _MAX_ID_CHARACTERS and "\0" not in customer_id else ""
+    return customer_id if len(customer_id) <= MAX_ID_CHARACTERS and "\0" not in customer_id else ""
 
 
 def _without_unreadable(data: bytes, found: _Found, dialect: Dialect) -> _Found:

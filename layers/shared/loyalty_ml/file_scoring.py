@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.columns import Texts
-from loyalty_ml.contracts import FileType, MockMode, ModelInfo, PredictionType
+from loyalty_ml.contracts import MAX_ID_CHARACTERS, FileType, MockMode, ModelInfo, PredictionType
 from loyalty_ml.errors import InvalidFeatures, LoyaltyError
 from loyalty_ml.features import DEFAULT_FEATURES, FeatureTable, taking
-from loyalty_ml.file_table import MAX_ID_CHARACTERS, Rows
+from loyalty_ml.file_table import Rows
 from loyalty_ml.model_store import ModelSet
 from loyalty_ml.population import Population
 from loyalty_ml.predictions import Scorer, Scores, scorer_for
@@ -91,10 +91,11 @@ def answering(asked: Question, features: Sequence[str], population: Population |
             finite = np.isfinite(matrix)
             if not finite.all():
                 good = good & finite.all(axis=1)
-        views = [_seen_by(scorer, wanted, table) for scorer, wanted in zip(asked.scorers, columns, strict=True)]
-        failures = _failures(rows, np.flatnonzero(~good).tolist(), named, views)
+        failures: list[Failure] = []
         ids, lines = rows.ids, rows.lines
         if not good.all():
+            views = [_seen_by(scorer, wanted, table) for scorer, wanted in zip(asked.scorers, columns, strict=True)]
+            failures = _failures(rows, np.flatnonzero(~good).tolist(), named, views)
             ids, lines = ids.where(good), lines[good]
             matrices = [matrix[good] for matrix in matrices]
         texts = ids.to_list() if asked.is_mock else ()

@@ -25,7 +25,7 @@ import orjson
 from loyalty_ml import telemetry
 from loyalty_ml.columns import NO_EXTENSIONS
 from loyalty_ml.contracts import MockMode, rfc3339
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile, LoyaltyError
+from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
 from loyalty_ml.file_heart import Heart
 from loyalty_ml.file_job_store import LEASE_SECONDS, FileJobStore, LeaseLost
 from loyalty_ml.file_reading import AnyFile, Position, open_file
@@ -195,7 +195,7 @@ class FileService:
                 logger.warning("Another worker has taken the job over", job_id=job.job_id)
                 return Ran("running", job.job_id, LEASE_SECONDS)
             except Exception as error:
-                sentence, code = described(error)
+                code, sentence = _described(error)
                 with suppress(LeaseLost, FeatureStoreUnavailable):  # or what went wrong first would not be told
                     if is_last:
                         self._jobs.fail(job.job_id, owner, code, sentence, final=False)
@@ -410,15 +410,13 @@ class CountsDiffer(Exception):
     """Rows are not predictions and errors together: nothing of the job is shown."""
 
 
-def described(error: Exception) -> tuple[str, str]:
-    """The sentence and the code of what stopped an attempt."""
-    if isinstance(error, LoyaltyError):
-        return error.message, error.code
+def _described(error: Exception) -> tuple[str, str]:
+    """The code and the sentence of what stopped an attempt."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        return "The file needs too much memory: write it with smaller row groups and shorter values.", "INTERNAL"
+        return "INTERNAL", "The file needs too much memory: write it with smaller row groups and shorter values."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The file needs more disk than there is: raise FileStorage, or split the file.", "INTERNAL"
-    return f"Something went wrong on our side; the log has it under {logger.get_correlation_id()}.", "INTERNAL"
+        return "INTERNAL", "The file needs more disk than there is: raise FileStorage, or split the file."
+    return telemetry.described(error)
 
 
 def _failure(job: FileJobRequest, code: str | None, error: str | None) -> dict[str, Any]:

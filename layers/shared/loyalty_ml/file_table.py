@@ -17,16 +17,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from loyalty_ml.columns import Texts, batches, doubles, texts, texts_of
+from loyalty_ml.columns import Texts, batches, booleans, doubles, texts, texts_of
+from loyalty_ml.contracts import MAX_ID_CHARACTERS
 from loyalty_ml.csv_dialect import Dialect, shown
 from loyalty_ml.csv_lines import Records
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.text_lines import BadLine
 
 ID = "customer_id"
-MAX_ID_CHARACTERS = 256
-"""As in a request."""
-
 PARQUET_ROWS = 122_880
 """Rows that are read at a time: one of DuckDB's row groups."""
 
@@ -299,10 +297,7 @@ def _columns(
         if absent is not None and view.n_children > 1 + features:
             # NULL may also be a text that is no number: the flags say which.
             for place in range(features):
-                flags = view.child(1 + features + place)
-                rows = slice(flags.offset, flags.offset + flags.length)
-                bits = np.unpackbits(np.frombuffer(flags.buffer(1), np.uint8), count=rows.stop, bitorder="little")
-                absent[:, place] = bits[rows]
+                absent[:, place] = booleans(view.child(1 + features + place))
         yield texts(view.child(0)), values, absent
 
 

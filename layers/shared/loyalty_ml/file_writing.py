@@ -20,10 +20,9 @@ from loyalty_ml.columns import Texts
 from loyalty_ml.file_scoring import Failure, Question, Scored
 from loyalty_ml.file_source import Format
 from loyalty_ml.file_table import ID
-from loyalty_ml.predictions import Scorer, Scores
+from loyalty_ml.predictions import Scorer, Scores, no_scores
 from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.scoring import RISKS, ChurnScores, OfferScores
-from loyalty_ml.segment_scoring import no_scores
 
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """What a spreadsheet may take for the beginning of a formula."""

@@ -265,11 +265,11 @@ def _answer_no_route(error: NotFoundError) -> Response[str]:
 
 def _answer_bug(error: Exception) -> Response[str]:
     logger.exception("A bug: an exception that nothing expected")
-    telemetry.count_failure("INTERNAL")
-    correlation_id = logger.get_correlation_id()
+    code, sentence = telemetry.described(error)
+    telemetry.count_failure(code)
     answer: ErrorAnswer = {
-        "error": f"Something went wrong on our side; the log has it under {correlation_id}.",
-        "code": "INTERNAL",
-        "details": {"correlation_id": correlation_id},
+        "error": sentence,
+        "code": code,
+        "details": {"correlation_id": logger.get_correlation_id()},
     }
     return _json_response(500, answer)

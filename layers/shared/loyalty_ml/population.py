@@ -203,9 +203,7 @@ class Population:
             nanoarrow.c_array_stream(cursor.read_parquet(str(path)).select(known)) as batches,
         ):
             for batch in batches:
-                bits = batch.view().child(0)
-                packed = np.frombuffer(bits.buffer(1), np.uint8)
-                flags = np.unpackbits(packed, count=bits.offset + bits.length, bitorder="little")[bits.offset :]
+                flags = columns.booleans(batch.view().child(0))
                 mask[rows : rows + len(flags)] = flags
                 rows += len(flags)
         return mask

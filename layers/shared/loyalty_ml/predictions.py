@@ -79,6 +79,18 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
     )
 
 
+def no_scores(scorer: Scorer) -> Scores:
+    """The scorer's columns of nobody."""
+    match scorer.info["name"]:
+        case "churn":
+            return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
+        case "nbo":
+            return OfferScores(np.empty((0, len(scorer.offers)), np.float32), np.empty(0, np.int8))
+        case _:
+            value, score = np.empty(0), np.empty(0, np.int8)
+            return rfm.RfmScores(value, value, value, score, score, score)
+
+
 def predict(
     prediction_type: PredictionType,
     customer_ids: Sequence[str],

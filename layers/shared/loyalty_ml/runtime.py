@@ -12,18 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
-from loyalty_ml.dataset_jobs import DatasetJobs
 from loyalty_ml.feature_store import FeatureStore
-from loyalty_ml.file_job_store import FileJobStore
 from loyalty_ml.job_store import JobStore
 from loyalty_ml.model_store import ModelStore
-from loyalty_ml.segment_store import SegmentStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+    from loyalty_ml.dataset_jobs import DatasetJobs
+    from loyalty_ml.file_job_store import FileJobStore
 
 
 class Settings(BaseModel):
@@ -89,7 +89,9 @@ def signing_s3() -> "S3Client":
 
 
 @cache
-def file_job_store() -> FileJobStore:
+def file_job_store() -> "FileJobStore":
+    from loyalty_ml.file_job_store import FileJobStore  # noqa: PLC0415  single predictions start without it
+
     return FileJobStore(_jobs_dynamodb(), settings().jobs_table)
 
 
@@ -111,7 +113,10 @@ def stepfunctions() -> "SFNClient":
 
 
 @cache
-def dataset_jobs() -> DatasetJobs:
+def dataset_jobs() -> "DatasetJobs":
+    from loyalty_ml.dataset_jobs import DatasetJobs  # noqa: PLC0415  as with files
+    from loyalty_ml.segment_store import SegmentStore  # noqa: PLC0415
+
     return DatasetJobs(
         job_store(),
         SegmentStore(_jobs_dynamodb(), settings().segments_table),

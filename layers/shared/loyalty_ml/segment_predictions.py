@@ -25,11 +25,11 @@ from loyalty_ml.errors import CustomerNotFound, InvalidRequest, LoyaltyError
 from loyalty_ml.features import FeatureTable, taking
 from loyalty_ml.model_store import ModelSet
 from loyalty_ml.population import Block, Population
-from loyalty_ml.predictions import Scorer, predict, scorer_for
+from loyalty_ml.predictions import Scorer, no_scores, predict, scorer_for
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.rfm import RfmScores
 from loyalty_ml.scoring import ChurnScores, OfferScores
-from loyalty_ml.segment_scoring import Answered, no_scores, scoring, select
+from loyalty_ml.segment_scoring import Answered, scoring, select
 from loyalty_ml.segments import Segment, SegmentDefinition
 
 SHOWN_RESULTS = 100

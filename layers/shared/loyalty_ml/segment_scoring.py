@@ -12,7 +12,7 @@ from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.features import taking
 from loyalty_ml.model_store import ModelSet
 from loyalty_ml.population import BLOCK_ROWS, Block, Members, Population
-from loyalty_ml.predictions import Scorer, Scores, scorer_for
+from loyalty_ml.predictions import Scorer, Scores, no_scores, scorer_for
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.rules import parse_rule
@@ -105,18 +105,6 @@ def scoring(scorer: Scorer, population: Population) -> Callable[[Block], Answere
         return Answered(block, scores, failed)
 
     return score
-
-
-def no_scores(scorer: Scorer) -> Scores:
-    """The scorer's columns of nobody."""
-    match scorer.info["name"]:
-        case "churn":
-            return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
-        case "nbo":
-            return OfferScores(np.empty((0, len(scorer.offers)), np.float32), np.empty(0, np.int8))
-        case _:
-            value, score = np.empty(0), np.empty(0, np.int8)
-            return RfmScores(value, value, value, score, score, score)
 
 
 def _all(block: Block) -> Block:

@@ -13,10 +13,10 @@ from loyalty_ml.contracts import Drift, MockMode, ModelDrift, PredictionType, St
 from loyalty_ml.manifest import Distribution, Histogram
 from loyalty_ml.model_store import ModelSet
 from loyalty_ml.population import BLOCK_ROWS, Block, Population
-from loyalty_ml.predictions import Scorer, Scores, scorer_for
+from loyalty_ml.predictions import Scorer, Scores, no_scores, scorer_for
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring import ChurnScores
-from loyalty_ml.segment_scoring import no_scores, scoring, select
+from loyalty_ml.segment_scoring import scoring, select
 from loyalty_ml.segments import SegmentDefinition
 
 TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")

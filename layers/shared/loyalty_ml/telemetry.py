@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast
 import orjson
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
+from loyalty_ml.errors import LoyaltyError
+
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 logger = Logger()
@@ -22,6 +24,13 @@ tracer = Tracer()
 _counts: Counter[str] = Counter()
 _dimensions: dict[str, str] = {}
 _facts: dict[str, Any] = {}
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """The code and the sentence that whoever asked is given for what was raised; of a bug neither says what it was."""
+    if isinstance(error, LoyaltyError):
+        return error.code, error.message
+    return "INTERNAL", f"Something went wrong on our side; the log has it under {logger.get_correlation_id()}."
 
 
 def count_answer(answer: Mapping[str, Any]) -> None:
