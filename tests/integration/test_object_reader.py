@@ -324,13 +324,18 @@ def test_a_download_is_the_whole_object(bucket: Bucket, tmp_path: Path, size: in
 
 
 def test_a_download_that_fails_leaves_nothing(bucket: Bucket, tmp_path: Path) -> None:
-    source = bucket.put(NOISE)
+    client = bucket.client()
 
-    def replace(done: int) -> None:
-        bucket.put(NOISE[::-1])
+    # Not by replacing the object meanwhile: moto closes the old one under those who are reading it.
+    def gone(request: Any, **_: Any) -> AWSResponse | None:
+        in_the_middle = request.headers["Range"] == f"bytes={10 * BLOCK}-{11 * BLOCK - 1}".encode()
+        return failure(request, 412, "PreconditionFailed") if in_the_middle else None
 
+    client.meta.events.register_first("before-send.s3.GetObject", gone)
+    written: list[int] = []
     with pytest.raises(InvalidFile, match="The object is gone"):
-        download(bucket.client(), source, tmp_path / "file.parquet", replace)
+        download(client, bucket.put(NOISE), tmp_path / "file.parquet", written.append)
+    assert written == [BLOCK * number for number in range(1, 11)]
     assert not list(tmp_path.iterdir())
 
 
