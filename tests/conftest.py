@@ -2,7 +2,13 @@
 
 import os
 
+import hypothesis
+
 import local  # noqa: F401 (importing it takes the user's AWS settings out of the process)
 
 # Powertools reads these when it is first imported.
 os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMESPACE="LoyaltyML")
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")

@@ -356,7 +356,7 @@ def test_a_table_that_does_not_answer_is_said_to(files: Files) -> None:
 ACTIONS = ("claim", *ENDS)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.sampled_from(ACTIONS), st.sampled_from("abc"), st.sampled_from([0, 1, 59, 60, 61])),

@@ -445,7 +445,7 @@ def assert_all_told(files: Files, key: str, content: bytes, rows: Sequence[tuple
 
 
 @given(csv_files(), st.sampled_from(["csv", "csv.gz"]), st.sampled_from(list(TYPES)), st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_csv_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
     written: tuple[bytes, list[Line]],
@@ -508,7 +508,7 @@ def json_lines(draw: st.DrawFn) -> Line:
 
 
 @given(up_to(25, json_lines()), st.sampled_from(["jsonl", "jsonl.gz"]), st.sampled_from(list(TYPES)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     files: Files, lines: list[Line], extension: str, kind: str
 ) -> None:
@@ -529,7 +529,7 @@ def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     st.booleans(),
     st.sampled_from(list(TYPES)),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
     rows: list[tuple[str | None, list[float | None]]],
@@ -563,7 +563,7 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     st.sampled_from(["csv", "csv.gz", "jsonl", "parquet"]),
     st.sampled_from(list(TYPES)),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_ids_alone_are_answered_from_the_snapshot_as_over_http(
     files: Files,
     answered: Answered,

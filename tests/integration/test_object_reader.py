@@ -250,7 +250,7 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket) -> None:
         list(content_blocks(client, bucket.put(NOISE), gzipped=False))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.integers(0, 6_000), max_size=5),
     runs=st.booleans(),

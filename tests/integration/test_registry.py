@@ -96,7 +96,7 @@ def test_a_set_goes_live_and_back_and_further_back(service: Service, tmp_path: P
     assert objects(service) == before
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from([("churn",), ("nbo",), ("churn", "nbo"), ()]), max_size=5))
 def test_as_many_rollbacks_as_publishes_lead_to_the_first_set(
     empty_service: Service, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]

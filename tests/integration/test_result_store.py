@@ -131,7 +131,7 @@ JOB_IDS = (f"{number:032x}" for number in count(1))
 """One for each example that hypothesis tries in the same bucket."""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     work=st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=60)), max_size=8),
     troubles=st.lists(st.sampled_from(["append", "append", "checkpoint", "kill"]), max_size=25),

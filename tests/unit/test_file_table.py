@@ -120,7 +120,7 @@ number_texts = st.text("0123456789+-._eExXn af", max_size=8) | st.floats().map(r
 
 
 @given(number_texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_text_is_the_same_number_in_json_and_in_parquet_or_in_both_none(
     connection: duckdb.DuckDBPyConnection, text: str
 ) -> None:

@@ -5,16 +5,13 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as peers
 
 from training import metrics
 
 Outcomes = list[tuple[bool, float]]
-
-# On a busy machine a single example may wait longer than Hypothesis allows.
-UNHURRIED = settings(deadline=None)
 
 # A few values often, so that there are ties.
 PROBABILITIES = st.one_of(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.floats(0, 1))
@@ -33,7 +30,6 @@ def calibrated(rows: int) -> tuple[metrics.Happened, metrics.Probability]:
     return random.random(rows) < probability, probability
 
 
-@UNHURRIED
 @given(OUTCOMES)
 def test_ranking_metrics_are_those_of_scikit_learn(rows: Outcomes) -> None:
     happened, probability = arrays(rows)
@@ -41,7 +37,6 @@ def test_ranking_metrics_are_those_of_scikit_learn(rows: Outcomes) -> None:
     assert metrics.pr_auc(happened, probability) == pytest.approx(peers.average_precision_score(happened, probability))
 
 
-@UNHURRIED
 @given(OUTCOMES)
 def test_probability_metrics_are_those_of_scikit_learn(rows: Outcomes) -> None:
     happened, probability = arrays(rows)
@@ -50,7 +45,6 @@ def test_probability_metrics_are_those_of_scikit_learn(rows: Outcomes) -> None:
     assert metrics.brier(happened, probability) == pytest.approx(peers.brier_score_loss(happened, probability))
 
 
-@UNHURRIED
 @given(OUTCOMES, st.randoms())
 def test_the_order_of_the_rows_decides_nothing(rows: Outcomes, shuffler: Random) -> None:
     shuffled = rows.copy()
@@ -64,7 +58,6 @@ def test_the_order_of_the_rows_decides_nothing(rows: Outcomes, shuffler: Random)
     assert metrics.pr_auc(*arrays(rows)) == pytest.approx(metrics.pr_auc(*arrays(shuffled)))
 
 
-@UNHURRIED
 @given(OUTCOMES)
 def test_tables_add_up(rows: Outcomes) -> None:
     happened, probability = arrays(rows)

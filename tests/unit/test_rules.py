@@ -157,7 +157,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)  # the first query of a process takes longer
+@settings(max_examples=300)
 @given(rule=rules, rows=rows)
 def test_a_rule_says_of_each_customer_what_its_operators_say(
     connection: duckdb.DuckDBPyConnection, rule: Any, rows: list[Row]
@@ -189,7 +189,6 @@ def test_between_is_of_less_than_only(connection: duckdb.DuckDBPyConnection) -> 
     assert problems({">": [3, var("revenue"), 1]}) == [("rule.>", "> takes two numbers, and here are 3")]
 
 
-@settings(deadline=None)  # the first query of a process takes longer
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_compared_to_the_bit(connection: duckdb.DuckDBPyConnection, number: float) -> None:
     neighbours = [math.nextafter(number, -math.inf), number, math.nextafter(number, math.inf)]
@@ -401,7 +400,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)  # the first query of a process takes longer
 @given(json_values)
 def test_any_json_is_a_rule_or_refused(connection: duckdb.DuckDBPyConnection, value: Any) -> None:
     row = {"customer_id": "1", **dict.fromkeys(COLUMNS, 1.0)}

@@ -52,7 +52,7 @@ def comparable(predictions: Predictions) -> dict[str, object]:
 
 @pytest.mark.parametrize("prediction_type", TYPES)
 @given(values=customers, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_single_equals_batch_in_any_order(
     prediction_type: PredictionType, values: NDArray[np.float64], data: st.DataObject
 ) -> None:
@@ -64,7 +64,7 @@ def test_single_equals_batch_in_any_order(
 
 @pytest.mark.parametrize("prediction_type", TYPES)
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(1, 9999), max_size=5, unique=True))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_table_scores_the_same_in_any_chunks(prediction_type: PredictionType, seed: int, cuts: list[int]) -> None:
     scorer = scorer_for(prediction_type, MODELS, "auto")
     generator = np.random.default_rng(seed)

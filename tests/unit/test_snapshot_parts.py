@@ -59,7 +59,7 @@ def warehouse(rows: list[Row]) -> ibis.Table:
 
 
 @given(rows=st.lists(st.tuples(ids, numbers, numbers), max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_row_is_stored_or_rejected_for_its_reason(
     rows: list[Row], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
