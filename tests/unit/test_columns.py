@@ -1,5 +1,8 @@
 """Columns pass between DuckDB and NumPy as they are, wherever in Arrow's buffers they begin."""
 
+import subprocess
+import sys
+
 import duckdb
 import nanoarrow
 import numpy as np
@@ -16,7 +19,6 @@ some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size
 
 
 @given(some_texts)
-@settings(deadline=None)
 def test_texts_are_read_back(values: list[str]) -> None:
     texts = texts_of(values)
     assert texts.to_list() == values
@@ -24,7 +26,6 @@ def test_texts_are_read_back(values: list[str]) -> None:
 
 
 @given(some_texts, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_some_of_the_texts_are_themselves_texts(values: list[str], draw: object) -> None:
     wanted = np.array([hash((value, place)) % 2 for place, value in enumerate(values)], np.bool_)
     kept = texts_of(values).where(wanted)
@@ -34,7 +35,7 @@ def test_some_of_the_texts_are_themselves_texts(values: list[str], draw: object)
 
 
 @given(some_texts)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_table_goes_through_duckdb_and_comes_back(values: list[str]) -> None:
     numbers = np.arange(len(values), dtype=np.float64) / 7
     flags = np.arange(len(values)).astype(np.int8)
@@ -70,3 +71,40 @@ def test_texts_of_a_slice_are_those_of_the_slice(first: int) -> None:
     found = columns.texts(nanoarrow.c_array(written.slice(first)).view())
     assert found.to_list() == ["a", "", "", "ü\0b", "c"][first:]
     assert found.offsets[0] == 0
+
+
+def test_batches_are_read_without_pyarrow_which_is_in_no_layer() -> None:
+    read = """
+import sys
+sys.modules["pyarrow"] = None
+import duckdb
+from loyalty_ml import columns
+print([len(batch) for batch in columns.batches(duckdb.sql("from range(5)"))])
+"""
+    # A process of its own: DuckDB keeps the modules that it has found.
+    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=False)
+    assert done.stdout == "[5]\n", done.stderr
+
+
+@pytest.mark.parametrize("row", [0, 4_000_000])
+def test_a_value_that_is_no_number_is_told_wherever_it_is(row: int) -> None:
+    text = f"CASE WHEN i = {row} THEN 'x' ELSE '1' END"
+    with duckdb.connect() as connection:
+        relation = connection.sql(f"SELECT CAST({text} AS DOUBLE) FROM range(4000001) numbers(i)")
+        with pytest.raises(duckdb.ConversionException, match="Could not convert string 'x' to DOUBLE"):
+            list(columns.batches(relation))
+
+
+def test_too_little_memory_is_told() -> None:
+    text = "repeat('x', CASE WHEN i < 2000000 THEN 1 ELSE 200000000 END)"
+    with duckdb.connect(config={"memory_limit": "60MB", "max_temp_directory_size": "0KB"}) as connection:
+        relation = connection.sql(f"SELECT {text} FROM range(2000001) numbers(i)")
+        with pytest.raises(duckdb.OutOfMemoryException):
+            list(columns.batches(relation))
+
+
+def test_another_failure_of_duckdb_is_told_too() -> None:
+    with duckdb.connect() as connection:
+        relation = connection.sql("SELECT CASE WHEN i = 4000000 THEN error('no') END FROM range(4000001) numbers(i)")
+        with pytest.raises(duckdb.Error, match="no"):
+            list(columns.batches(relation))

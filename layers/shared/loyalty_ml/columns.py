@@ -1,5 +1,6 @@
 """Columns between DuckDB and NumPy, through Arrow's buffers: nothing is made into Python objects on the way."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -52,11 +53,36 @@ def texts_of(values: Sequence[str]) -> Texts:
     return Texts(offsets, np.frombuffer(b"".join(encoded), np.uint8))
 
 
+class _ArrowArrayStream(ctypes.Structure):
+    """A stream as Arrow's C interface lays it out: functions that all take the stream."""
+
+    _fields_ = (
+        ("get_schema", ctypes.c_void_p),
+        ("get_next", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)),
+        ("get_last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)),
+        ("release", ctypes.c_void_p),
+        ("private_data", ctypes.c_void_p),
+    )
+
+
+_ERRORS = {"Conversion Error": duckdb.ConversionException, "Out of Memory Error": duckdb.OutOfMemoryException}
+"""By the beginning of their messages: those that are told from duckdb.Error."""
+
+
 def batches(relation: duckdb.DuckDBPyRelation) -> Iterator[CArray]:
-    """The relation's rows as Arrow record batches."""
-    relation.execute()  # which lets other threads run, while reading the stream does not
+    """The relation's rows as Arrow record batches. Raises duckdb.Error."""
     with nanoarrow.c_array_stream(relation) as stream:
-        yield from stream
+        # DuckDB computes a batch when it is asked for. nanoarrow would ask with the interpreter locked for all other
+        # threads, ctypes does not; and a relation that is executed first is read with pyarrow only, which no layer has.
+        functions = _ArrowArrayStream.from_address(stream._addr())
+        while True:
+            batch = CArray.allocate(stream._get_cached_schema())
+            if functions.get_next(stream._addr(), batch._addr()):
+                message = functions.get_last_error(stream._addr()).decode()
+                raise _ERRORS.get(message.partition(":")[0], duckdb.Error)(message)
+            if not batch.is_valid():
+                return
+            yield batch
 
 
 def doubles(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
