@@ -1,14 +1,48 @@
-"""What `sam build` packs: all that a function needs, and nothing that its runtime cannot load."""
+"""What `make build` packs: all that a function needs, and nothing that its runtime cannot load or never does."""
 
+import filecmp
+import json
 import re
 import subprocess
+from collections.abc import Iterator
+from email import message_from_string
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
 
-AMAZON_LINUX_2023_GLIBC = (2, 34)
-LAYERS_LIMIT_BYTES = 250 * 1024 * 1024
+from layers import build_layer
+from layers.build_layer import MEGABYTE, BuildError, size_of
+from loyalty_ml.contracts import PredictionType
+from loyalty_ml.predictions import scorer_for
+from tests import sample_set
+
+ROOT = Path(__file__).parents[2]
+PROCESSORS = ["x86_64", "arm64"]
+LAYERS = ["SharedLayer", "AnalyticsLayer"]
+SHARED_LAYER_LIMIT = 130 * MEGABYTE
+FUNCTION_LIMIT = 210 * MEGABYTE
+MACHINES = {"x86_64": "EM_X86_64", "arm64": "EM_AARCH64"}
+
+# Amazon Linux 2023, which Lambda's python3.13 runs on: glibc 2.34 and, since its release of March 2025, the C++ library
+# of GCC 14. (LiteRT for arm64 asks for GCC 12's.)
+NEWEST_VERSIONS = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 33), "CXXABI": (1, 3, 15), "GCC": (14, 0, 0)}
+SYSTEM_LIBRARIES = {
+    "ld-linux-aarch64.so.1",
+    "ld-linux-x86-64.so.2",
+    "libc.so.6",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libstdc++.so.6",
+}
 
 
 def test_the_functions_and_their_layers_are_complete(build: Path) -> None:
@@ -39,6 +73,27 @@ def functions_of(translated: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def run_with(folders: list[Path], python: Path, program: str, stdin: str = "") -> str:
+    """What a program prints that finds nothing but these folders and Python's own library."""
+    done = subprocess.run(
+        [
+            python,
+            "-I",
+            "-S",
+            "-B",
+            "-c",
+            f"import sys; sys.path[:0] = {[str(folder) for folder in folders]}\n{program}",
+        ],
+        env={"AWS_DEFAULT_REGION": "eu-west-1", "POWERTOOLS_METRICS_NAMESPACE": "LoyaltyML"},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (folders, done.stderr)
+    return done.stdout
+
+
 def test_each_function_starts_from_its_code_and_its_layers_alone(
     build: Path, translated: dict[str, Any], lambdas_python: Path
 ) -> None:
@@ -46,30 +101,209 @@ def test_each_function_starts_from_its_code_and_its_layers_alone(
     for function, handler in functions_of(translated).items():
         code, *layers = folders_of(build, translated, function)
         module, name = handler.split(".")
-        path = [str(code), *(str(layer / "python") for layer in layers)]
-        start = f"import sys; sys.path[:0] = {path}; import {module}; assert callable({module}.{name})"
-        done = subprocess.run(
-            [lambdas_python, "-I", "-S", "-c", start],
-            env={"AWS_DEFAULT_REGION": "eu-west-1", "POWERTOOLS_METRICS_NAMESPACE": "LoyaltyML"},
-            capture_output=True,
-            text=True,
-            check=False,
+        run_with(
+            [code, *(layer / "python" for layer in layers)],
+            lambdas_python,
+            f"import {module}; assert callable({module}.{name})",
         )
-        assert done.returncode == 0, (function, done.stderr)
 
 
-def test_a_functions_layers_and_code_together_are_under_lambdas_limit(build: Path, translated: dict[str, Any]) -> None:
+PREDICT = """
+import json
+from pathlib import Path
+import numpy as np
+from loyalty_ml.manifest import parse_manifest, path_in
+from loyalty_ml.model_store import ModelSet, load_model
+from loyalty_ml.contracts import PredictionType
+from loyalty_ml.predictions import scorer_for
+
+asked = json.load(sys.stdin)
+folder = Path(asked["models"])
+manifest = parse_manifest((folder / "manifest.json").read_bytes())
+read = lambda key, sha256: path_in(folder, key).read_bytes()
+models = ModelSet(manifest, {name: load_model(name, active, read) for name, active in manifest.models.items()})
+for kind in ("churn", "nbo", "rfm"):
+    scorer = scorer_for(kind, models, "false")
+    values = np.array(asked["customers"])[:, :len(scorer.features)]
+    scores = scorer.score([str(row) for row in range(len(values))], scorer.matrix(values))
+    print(json.dumps([column.tolist() for column in scores]))
+"""
+
+
+def test_the_built_layer_predicts_each_type_as_the_sources_do(build: Path, lambdas_python: Path) -> None:
+    customers = np.random.default_rng(7).uniform(0, 500, (200, 10))
+    asked = {"models": str(sample_set.FOLDER), "customers": customers.tolist()}
+
+    printed = run_with([build / "SharedLayer" / "python"], lambdas_python, PREDICT, json.dumps(asked))
+
+    kinds: list[PredictionType] = ["churn", "nbo", "rfm"]
+    for kind, line in zip(kinds, printed.splitlines(), strict=True):
+        scorer = scorer_for(kind, sample_set.model_set(), "false")
+        values = customers[:, : len(scorer.features)]
+        scores = scorer.score([str(row) for row in range(len(values))], scorer.matrix(values))
+        assert json.loads(line) == [column.tolist() for column in scores], kind
+
+
+def test_every_aws_service_that_the_code_calls_is_in_the_layer(build: Path, lambdas_python: Path) -> None:
+    sources = [*(ROOT / "layers" / "shared" / "loyalty_ml").glob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    called = {name for path in sources for name in re.findall(r'\.client\(\s*"(\w+)"', path.read_text("utf-8"))}
+    assert {"s3", "dynamodb"} <= called
+    # By web identity, as where credentials come from such a token; Lambda's own come from its environment.
+    for name in [*sorted(called), "sts"]:
+        run_with(
+            [build / "SharedLayer" / "python"],
+            lambdas_python,
+            f"import boto3; assert boto3.client({name!r}).meta.endpoint_url.startswith('https://')",
+        )
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_layers_and_each_function_with_them_are_small(
+    builds: dict[str, Path], translated: dict[str, Any], processor: str
+) -> None:
+    assert 0 < size_of(builds[processor] / "SharedLayer") < SHARED_LAYER_LIMIT
     assert functions_of(translated)
     for function in functions_of(translated):
-        folders = folders_of(build, translated, function)
-        size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-        assert 0 < size < LAYERS_LIMIT_BYTES, (function, size)
+        size = sum(size_of(folder) for folder in folders_of(builds[processor], translated, function))
+        assert 0 < size < FUNCTION_LIMIT, function
 
 
-@pytest.mark.parametrize("layer", ["SharedLayer", "AnalyticsLayer"])
-def test_every_binary_in_a_layer_loads_on_the_runtimes_c_library(build: Path, layer: str) -> None:
-    libraries = list((build / layer).rglob("*.so*"))
-    assert libraries
-    for library in libraries:
-        wanted = {(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", library.read_bytes())}
-        assert max(wanted, default=(0, 0)) <= AMAZON_LINUX_2023_GLIBC, library.name
+def binaries_in(folder: Path) -> Iterator[tuple[Path, ELFFile]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as content:
+                if content.read(4) == b"\x7fELF":
+                    yield path, ELFFile(content)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_every_binary_in_a_layer_loads_on_the_runtimes_system(
+    builds: dict[str, Path], processor: str, layer: str
+) -> None:
+    brought = {path.name for path in builds[processor].glob("*Layer/python/**/*.so*")}
+    found = 0
+    for path, binary in binaries_in(builds[processor] / layer):
+        found += 1
+        assert binary["e_machine"] == MACHINES[processor], path
+        for section in binary.iter_sections():
+            if isinstance(section, DynamicSection):
+                needed = {tag.needed for tag in section.iter_tags("DT_NEEDED")}
+                assert needed <= SYSTEM_LIBRARIES | brought, path
+            elif isinstance(section, GNUVerNeedSection):
+                versions = {version.name for _, of_library in section.iter_versions() for version in of_library}
+                for version in versions:
+                    name, _, numbers = version.partition("_")
+                    assert tuple(map(int, numbers.split("."))) <= NEWEST_VERSIONS[name], (path, version)
+    assert found > 5
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_no_program_test_type_file_or_source_of_an_extension_is_in_a_layer(
+    builds: dict[str, Path], processor: str
+) -> None:
+    unwanted = re.compile(r"(^|/)(tests|f2py|bin|[^/]*-stubs)/|\.(pyi|typed|pyx|pxd|c|cpp|h|hpp|a|o)$")
+    for layer in LAYERS:
+        python = builds[processor] / layer / "python"
+        files = [path.relative_to(python).as_posix() for path in python.rglob("*") if path.is_file()]
+        assert files
+        assert [file for file in files if unwanted.search(file)] == []
+        programs = [path for path, binary in binaries_in(python) if binary.get_section_by_name(".interp")]
+        assert programs == []
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_each_package_keeps_its_licences_and_says_its_version(build: Path, layer: str) -> None:
+    described = list((build / layer / "python").glob("*.dist-info"))
+    assert described
+    for folder in described:
+        metadata = message_from_string((folder / "METADATA").read_text("utf-8"))
+        assert folder.name == f"{metadata['Name'].replace('-', '_').replace('.', '_')}-{metadata['Version']}.dist-info"
+        for licence in metadata.get_all("License-File", []):
+            assert (folder / licence).is_file() or (folder / "licenses" / licence).is_file(), (folder.name, licence)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_module_is_compiled_to_be_loaded_without_a_look_at_its_source(build: Path, layer: str) -> None:
+    modules = [path for path in (build / layer).rglob("*.py") if path.parent.name != "__pycache__"]
+    assert modules
+    for module in modules:
+        compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-313.pyc"
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 0b01, module  # PEP 552: by hash, unchecked
+
+
+class AnyTag(yaml.SafeLoader):
+    """Reads CloudFormation's short forms, such as !Ref, as nothing."""
+
+
+AnyTag.add_multi_constructor("!", lambda *_: None)
+
+
+def parameters_of(build: Path) -> dict[str, Any]:
+    template = yaml.load((build / "template.yaml").read_text("utf-8"), AnyTag)
+    parameters: dict[str, Any] = template["Parameters"]
+    return parameters
+
+
+def test_the_same_input_gives_the_same_bytes(build: Path, lambdas_python: Path, tmp_path: Path) -> None:
+    processor = parameters_of(build)["Architecture"]["Default"]
+    command = [lambdas_python, "layers/build_layer.py", "--architecture", processor, "layers/shared", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+    again, files = (
+        sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        for folder in (tmp_path, build / "SharedLayer")
+    )
+    assert again == files
+    assert filecmp.cmpfiles(tmp_path, build / "SharedLayer", files, shallow=False) == (files, [], [])
+
+
+def test_what_is_built_for_one_processor_is_refused_for_the_other_at_its_deployment(build: Path) -> None:
+    architecture = parameters_of(build)["Architecture"]
+    assert architecture["AllowedValues"] == [architecture["Default"]]
+
+
+def test_a_wheel_that_is_missing_is_named_with_the_processor(tmp_path: Path) -> None:
+    # The package's old name, of which there are no wheels for this Python.
+    locked = (ROOT / "layers" / "shared" / "requirements.txt").read_text("utf-8")
+    entry = re.search(r"^(tflite-runtime==\S+) ;[^\\]+(\\\n(?:    --hash.*\n)+)", locked, re.MULTILINE)
+    assert entry
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"{entry[1]} {entry[2]}")
+
+    with pytest.raises(
+        BuildError, match=r"for arm64 \(aarch64-manylinux_2_34, Python 3.13\).*tflite-runtime.* no wheels"
+    ):
+        build_layer.install(lock, tmp_path / "python", "arm64")
+
+
+def test_a_build_without_its_tools_says_what_installs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_layer, "UV", ROOT / ".venv-none" / "bin" / "uv")
+
+    with pytest.raises(BuildError, match=r"There is no .venv-none/bin/uv: run `make build`"):
+        build_layer.install(ROOT / "layers" / "shared" / "requirements.txt", tmp_path, "x86_64")
+
+
+def test_a_large_file_that_nobody_knows_to_be_needed_stops_the_build(tmp_path: Path) -> None:
+    known = tmp_path / "ai_edge_litert" / "libpywrap_litert_common.so"
+    known.parent.mkdir()
+    known.write_bytes(bytes(2 * MEGABYTE))
+    build_layer.check_large_files(tmp_path)
+
+    (tmp_path / "ai_edge_litert" / "libLiteRtVulkan.so").write_bytes(bytes(2 * MEGABYTE))
+
+    with pytest.raises(BuildError, match=r"ai_edge_litert/libLiteRtVulkan.so has 2.0 MB: .* LARGE .* LEFT_OUT"):
+        build_layer.check_large_files(tmp_path)
+
+
+def test_what_is_left_out_is_told_with_its_size(tmp_path: Path) -> None:
+    for file in ("numpy/core.py", "numpy/core.pyi", "botocore/data/s3/service.json", "botocore/data/ec2/service.json"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(bytes(100))
+
+    left_out = build_layer.leave_out(tmp_path)
+
+    assert left_out == {"types, for checkers": 100, "AWS services that nothing here calls": 100}
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"numpy/core.py", "botocore/data/s3/service.json"}

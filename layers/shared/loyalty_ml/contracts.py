@@ -188,6 +188,7 @@ class SegmentSummary(TypedDict):
 
 class SegmentListAnswer(TypedDict):
     segments: Annotated[list[SegmentSummary], Field(description="In order of segment_id")]
+    next: NotRequired[Annotated[str, Field(description="Where there are more: the `next` of the request for those")]]
 
 
 class SegmentPredictRequest(_Request):

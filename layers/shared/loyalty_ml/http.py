@@ -25,6 +25,11 @@ RequestT = TypeVar("RequestT", bound=BaseModel)
 BASE_PATH = "/api/loyalty/v1"
 MAX_BODY_BYTES = 1024 * 1024
 """Well over what a hundred ids can take; API Gateway itself refuses 10 MB."""
+MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100 - 4096
+"""What Lambda takes of a function (it says "6291556 bytes"), less the status, the headers and what is put around them.
+
+More than that, and the function's process ends; the gateway's answer would be a 500 that does not say why.
+"""
 MAX_PROBLEMS = 200
 """In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
 
@@ -149,8 +154,10 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
                 status, headers, answer = answer.status, answer.headers, answer.answer
             if answer is None:
                 return Response(status, headers=headers)
-            telemetry.count_answer(answer)
-            return _json_response(status, answer, headers)
+            response = _json_response(status, answer, headers)
+            if response.status_code == status:
+                telemetry.count_answer(answer)
+            return response
 
         return route
 
@@ -248,7 +255,23 @@ def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.Req
 
 
 def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
-    return Response(status, "application/json", orjson.dumps(answer).decode(), headers)
+    """The answer, or where Lambda cannot send as much, an error in its place."""
+    body = orjson.dumps(answer).decode()
+    # A character is at most four bytes, so that of an answer of usual size only the length is asked.
+    if len(body) > MAX_ANSWER_BYTES // 4 and (size := _size_in_json(body)) > MAX_ANSWER_BYTES:
+        return _answer_error(
+            errors.PayloadTooLarge(
+                f"The answer takes {size:,} bytes, and Lambda sends {MAX_ANSWER_BYTES:,}: ask for less of it at once, "
+                "by limit, history or top where the route has it, or by fewer ids.",
+                {"bytes": size, "limit": MAX_ANSWER_BYTES},
+            )
+        )
+    return Response(status, "application/json", body, headers)
+
+
+def _size_in_json(body: str) -> int:
+    """Bytes of a JSON document within another, as Lambda is given it: in quotes, and with those in it escaped again."""
+    return len(body.encode()) + body.count('"') + body.count("\\") + 2
 
 
 def _answer_error(error: errors.LoyaltyError) -> Response[str]:

@@ -307,20 +307,24 @@ def check_content(content: bytes, key: str, sha256: str, size: int | None = None
 
 def _parse(kind: type[DocumentT], text: bytes, key: str) -> DocumentT:
     try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise _refusal(text, key, error) from error
+
+
+def _refusal(text: bytes, key: str, error: ValidationError) -> Refused:
+    try:
         fields: Any = json.loads(text)
-    except ValueError as error:
-        raise Refused(f"{key} is not JSON ({error}): {_MEND}") from error
+    except ValueError as not_json:
+        return Refused(f"{key} is not JSON ({not_json}): {_MEND}")
     if not isinstance(fields, dict):
-        raise Refused(f"{key} is not a JSON object: {_MEND}")
+        return Refused(f"{key} is not a JSON object: {_MEND}")
     api_version = fields.get("api_version")
     if isinstance(api_version, int) and api_version > API_VERSION:
-        raise TooNew(
+        return TooNew(
             f"{key} has api_version {api_version} and this code reads {API_VERSION}: "
             "deploy the newer functions, or roll the model set back."
         )
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise Refused(f"{key} is not valid ({where}: {first['msg']}): {_MEND}") from error
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or "it"
+    return Refused(f"{key} is not valid ({where}: {first['msg']}): {_MEND}")

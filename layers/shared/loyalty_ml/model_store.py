@@ -95,6 +95,10 @@ class ModelStore:
             self._next_look = self._clock() + self._refresh_seconds if settled else None
         return self._set
 
+    def look_again(self) -> None:
+        """Has the next call of `current` read the manifest, however short a time ago it was read."""
+        self._next_look = None
+
     def _look(self) -> None:
         try:
             found = self._read_manifest()

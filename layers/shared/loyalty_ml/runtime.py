@@ -1,14 +1,15 @@
 """Settings and wiring, made once a process. The only reader of the environment."""
 
 import os
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
@@ -127,6 +128,39 @@ def dataset_jobs() -> "DatasetJobs":
         state_machine_arn=settings().dataset_state_machine_arn,
         segment_queue_url=settings().segment_queue_url,
     )
+
+
+def initialize(*wiring: Callable[[], object]) -> None:
+    """Does while a function is imported on Lambda what its first request would wait for. Elsewhere it does nothing.
+
+    The wiring given is made, clients and all: INIT has a whole vCPU however little memory the function has. Models are
+    loaded where no request waits for it, before a snapshot (SnapStart) or in provisioned concurrency: on demand one
+    does, and where S3 hangs for INIT's 10 s, Lambda begins again. What cannot be had is said at the request.
+    """
+    started = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    if started is None:
+        return
+    try:
+        settings()
+    except ValidationError:
+        return
+    for make in wiring:
+        make()
+    if started == "on-demand":
+        return
+    model_store().current()
+    if started == "snap-start":
+        from snapshot_restore_py import register_after_restore  # noqa: PLC0415  the runtime has it, and only the runtime
+
+        s3().close()  # no instance is to wake with another's connections
+        register_after_restore(_restored)
+
+
+def _restored() -> None:
+    # By the clock of the process, no time has passed since the snapshot, which may be weeks old.
+    model_store().look_again()
+    # Or all instances would wait for a throttled table in step.
+    random.seed()
 
 
 def predict(prediction_type: PredictionType, customer_ids: Sequence[str]) -> predictions.Predictions:

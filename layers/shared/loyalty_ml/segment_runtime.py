@@ -65,7 +65,7 @@ def answer(request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer |
         return on_progress if step == "score" else no_progress
 
     if request["answer"] == "stats":
-        return service().stats(request["segment_id"], steps)
+        return service().stats(request["segment_id"], request.get("history"), steps)
     return service().predict(request["segment_id"], request["type"], request["top"], request["offer"], steps)
 
 

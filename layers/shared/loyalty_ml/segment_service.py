@@ -90,8 +90,11 @@ class SegmentService:
         population, _ = self._customers(steps)
         return population, select(definition, population, models, self._mock_mode, steps("score"))
 
-    def stats(self, segment_id: str, steps: Steps = no_steps) -> SegmentStatsAnswer:
-        """The segment's statistics and drift now, and how they moved; measured only where they are not stored."""
+    def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
+        """The segment's statistics and drift now, and how they moved; measured only where they are not stored.
+
+        entries: at most this many of the history, the latest; None for all that there are.
+        """
         segment = self._segments.get(segment_id)
         models = self._models.current()
         point, trouble = self._point(segment, models, steps)
@@ -104,7 +107,7 @@ class SegmentService:
             "segment_name": segment.definition.segment_name,
             "member_count": point.member_count,
             "stats": point.stats,
-            "history": history.history(self._statistics.points(segment_id), point),
+            "history": history.history(self._statistics.points(segment_id), point)[-(entries or 0) :],
             "drift": {"segment": point.drift, "all_customers": base.drift},
             "mock": point.mock,
             "models": point.infos,

@@ -18,7 +18,8 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer()
+# Calls of AWS are traced, and nothing else is patched: by default each library is imported that it could patch.
+tracer = Tracer(patch_modules=("botocore",))
 
 # What the request at hand has counted so far: a Lambda instance has one at a time.
 _counts: Counter[str] = Counter()
