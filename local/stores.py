@@ -11,10 +11,10 @@ from moto.server import ThreadedMotoServer
 from local.template import PSEUDO_PARAMETERS, STACK
 
 
-def start_moto() -> ThreadedMotoServer:
-    """moto's server on a free port of the loopback interface."""
+def start_moto(address: str = "127.0.0.1", port: int = 0) -> ThreadedMotoServer:
+    """moto's server on that port, or on a free one; of the loopback interface, unless another address is named."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # or it prints a line a request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=port, verbose=False)
     server.start()
     return server
 

@@ -93,7 +93,7 @@ def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> J
 @app.get(
     "/ml/jobs/<job_id>",
     summary="How far a job is, and its answer or results once there are any; jobs are kept for 30 days",
-    responses=http.responses(JobAnswer, errors.JobNotFound, errors.FeatureStoreUnavailable),
+    responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.FeatureStoreUnavailable),
 )
 @http.json_route(app)
 def job(job_id: str) -> JobAnswer:
@@ -153,4 +153,5 @@ def _result(job_id: str, key: str) -> ResultFile:
     return {"key": key, "url": presigned.download(runtime.signing_s3(), runtime.settings().data_bucket, key, name)}
 
 
+runtime.initialize(runtime.model_store, runtime.feature_store)
 handler = http.entrypoint(app)

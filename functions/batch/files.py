@@ -205,3 +205,6 @@ def _task(task: str, correlation_id: str) -> Iterator[None]:
         raise
     finally:
         telemetry.write_task(task, outcome, 1000 * (time.perf_counter() - started), correlation_id)
+
+
+runtime.initialize(file_runtime.file_service)

@@ -53,4 +53,5 @@ def health() -> HealthAnswer:
     return {"status": "ok"}
 
 
+runtime.initialize(runtime.model_store, runtime.feature_store)
 handler = http.entrypoint(app)

@@ -41,11 +41,16 @@ IfNew = Annotated[
     str | None, Header(alias="If-None-Match", description="`*`: only if there is no such segment, or it is a 412")
 ]
 
+Limit = Annotated[int | None, Query(ge=1, description="At most this many segments; without it, all")]
+Next = Annotated[str | None, Query(alias="next", description="`next` of the answer before")]
 Top = Annotated[
     int | None,
     Query(ge=1, le=MAX_TOP, description="Show this many of the likeliest: to leave, or to take `offer`; best first"),
 ]
 Offer = Annotated[int | None, Query(ge=0, description="With `top`: the offer that the best are wanted for")]
+Entries = Annotated[
+    int | None, Query(alias="history", ge=1, description="At most this many entries of `history`, the latest")
+]
 Prefer = Annotated[
     str | None, Header(alias="Prefer", description="`respond-async`: start a job at once, as for what takes too long")
 ]
@@ -82,11 +87,16 @@ def _definition(description: str) -> Any:
 @app.get(
     "/segments",
     summary="All segments, without their rules and ids",
-    responses=http.responses(SegmentListAnswer, errors.FeatureStoreUnavailable),
+    responses=http.responses(
+        SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.FeatureStoreUnavailable
+    ),
 )
 @http.json_route(app)
-def list_segments() -> SegmentListAnswer:
-    return {
+def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
+    summaries = segment_runtime.segment_store().list()
+    if token is not None:
+        summaries = [summary for summary in summaries if summary.segment_id > token]
+    listed: SegmentListAnswer = {
         "segments": [
             {
                 "segment_id": summary.segment_id,
@@ -95,9 +105,12 @@ def list_segments() -> SegmentListAnswer:
                 "version": summary.version,
                 "updated": rfc3339(summary.updated),
             }
-            for summary in segment_runtime.segment_store().list()
+            for summary in summaries[:limit]
         ]
     }
+    if limit is not None and limit < len(summaries):
+        listed["next"] = summaries[limit - 1].segment_id
+    return listed
 
 
 @app.get(
@@ -202,7 +215,7 @@ def predict_segment(
     description="Measured once for a snapshot, model set and definition, then read from store. What takes too long for "
     "a request becomes a job: 202, and its address in Location.",
     responses={
-        **http.responses(SegmentStatsAnswer, *_SERVED_ERRORS),
+        **http.responses(SegmentStatsAnswer, errors.PayloadTooLarge, *_SERVED_ERRORS),
         **_AS_A_JOB,
         200: {
             "description": "OK",
@@ -213,9 +226,11 @@ def predict_segment(
     },
 )
 @http.json_route(app)
-def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer = None) -> http.Reply:
+def segment_stats(
+    segment_id: str, entries: Entries = None, if_none_match: IfSeen = None, prefer: Prefer = None
+) -> http.Reply:
     def stats(steps: Steps) -> http.Reply:
-        answer = segment_runtime.service().stats(segment_id, steps)
+        answer = segment_runtime.service().stats(segment_id, entries, steps)
         etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
         if _knows(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
@@ -224,7 +239,8 @@ def segment_stats(segment_id: str, if_none_match: IfSeen = None, prefer: Prefer 
     def check() -> None:
         segment_runtime.segment_store().get(segment_id)
 
-    return _in_time_or_as_a_job(stats, check, {"segment_id": segment_id, "answer": "stats"}, prefer)
+    job = {"segment_id": segment_id, "answer": "stats", "history": entries}
+    return _in_time_or_as_a_job(stats, check, job, prefer)
 
 
 def _in_time_or_as_a_job(
@@ -290,4 +306,5 @@ def _check_against_what_is_served(definition: SegmentDefinition) -> None:
             )
 
 
+runtime.initialize(segment_runtime.service)
 handler = http.entrypoint(app)

@@ -168,3 +168,6 @@ def _retry_soon(receipt_handle: str) -> None:
         )
     except (ClientError, BotoCoreError) as error:
         logger.warning("The message comes again only after the queue's own timeout", cause=type(error).__name__)
+
+
+runtime.initialize(segment_runtime.service)

@@ -216,6 +216,24 @@ def test_the_list_has_every_segment_in_order_without_rules_and_ids(
     assert body["segments"][1].keys() == {"segment_id", "segment_name", "kind", "version", "updated"}
 
 
+def test_the_list_can_be_had_in_parts(service: Service) -> None:
+    for segment_id in ("b", "B", "a", "c"):
+        put(service, segment_id, CHAMPIONS)
+    whole = service.call("GET", "/segments").body["segments"]
+    parts = []
+    following: dict[str, str] | None = {}
+    while following is not None:
+        part = service.call("GET", "/segments", queryStringParameters={"limit": "3", **following}).body
+        parts.append(part["segments"])
+        following = {"next": part["next"]} if "next" in part else None
+    assert [len(part) for part in parts] == [3, 1]
+    assert [*parts[0], *parts[1]] == whole
+    exact = service.call("GET", "/segments", queryStringParameters={"limit": "4"}).body
+    assert exact == {"segments": whole}
+    refused = service.call("GET", "/segments", queryStringParameters={"limit": "0"})
+    assert_error(refused, 400, "INVALID_REQUEST", "limit")
+
+
 @pytest.mark.parametrize("path", ["/segments", "/segments/some"])
 def test_a_trailing_slash_changes_nothing(service: Service, path: str) -> None:
     made = service.call("PUT", "/segments/some/", HIGH_VALUE)

@@ -422,6 +422,12 @@ def test_history_tells_a_new_model_from_customers_that_move(deployment: Deployme
     assert change["customers"] == change["total"]
     assert change["total"]["member_count"] == 600 - CUSTOMERS
     assert "model" not in change
+    latest = service.call("GET", "/segments/all/ml/stats", queryStringParameters={"history": "1"})
+    assert latest.body == {**moved, "history": moved["history"][1:]}
+    asked = {"queryStringParameters": {"history": "1"}, "headers": {"prefer": "respond-async"}}
+    job = service.call("GET", "/segments/all/ml/stats", **asked).body
+    deployment.work_off_the_queue()
+    assert service.call("GET", job["location"].removeprefix(BASE)).body["answer"] == latest.body
 
     publish(service.s3, service.model_bucket, other_models)
     look_again()

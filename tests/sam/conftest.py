@@ -5,6 +5,7 @@ It pins boto3 and pydantic for itself and so has a venv of its own: it is run fr
 
 import json
 import os
+import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+THIS_PROCESSOR = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 TRANSLATE = """
 import json, sys
@@ -26,7 +28,7 @@ class NoManagedPolicies:
 template = yaml_parse(sys.stdin.read())
 for resource in template["Resources"].values():
     for code in {"CodeUri", "ContentUri", "DefinitionUri"} & resource.get("Properties", {}).keys():
-        resource["Properties"][code] = "s3://bucket/key"  # the translator wants what `sam deploy` uploaded
+        resource["Properties"][code] = f"s3://bucket/{resource['Properties'][code]}"  # as if `sam deploy` uploaded it
 json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
 """
 
@@ -56,12 +58,16 @@ def run_in_sam_venv() -> Callable[..., str]:
     return run
 
 
+def translate(run_in_sam_venv: Callable[..., str], template: str) -> dict[str, Any]:
+    """A SAM template's text as the template that CloudFormation gets."""
+    cloudformation: dict[str, Any] = json.loads(run_in_sam_venv("python", "-c", TRANSLATE, stdin=template))
+    return cloudformation
+
+
 @pytest.fixture(scope="session")
 def translated(run_in_sam_venv: Callable[..., str]) -> dict[str, Any]:
     """template.yaml as CloudFormation gets it: every SAM resource expanded, and its intrinsics still in it."""
-    template = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    cloudformation: dict[str, Any] = json.loads(run_in_sam_venv("python", "-c", TRANSLATE, stdin=template))
-    return cloudformation
+    return translate(run_in_sam_venv, (ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -86,19 +92,32 @@ def lambdas_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def build(run_in_sam_venv: Callable[..., str], lambdas_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `sam build` made, one folder in it for each function and layer."""
+def build(lambdas_python: Path) -> Path:
+    """The folder that `make build` made for this machine's processor, one folder in it for each function and layer."""
+    done = subprocess.run(
+        ["make", "build", f"ARCHITECTURE={THIS_PROCESSOR}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / ".aws-sam" / "build"
+
+
+@pytest.fixture(scope="session")
+def builds(
+    build: Path, run_in_sam_venv: Callable[..., str], lambdas_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Such a folder for each processor: the other one's is made by the template's parameter, as by hand."""
     folder = tmp_path_factory.mktemp("sam-build")
-    # Not cached, so that the lock is installed anew.
+    other = "x86_64" if THIS_PROCESSOR == "arm64" else "arm64"
     run_in_sam_venv(
         "sam",
         "build",
-        "--no-cached",
         "--template-file",
         ROOT / "template.yaml",
         "--build-dir",
         folder / "build",
+        "--parameter-overrides",
+        f"Architecture={other}",
         cwd=folder,
         path=str(lambdas_python.parent),
     )
-    return folder / "build"
+    return {THIS_PROCESSOR: build, other: folder / "build"}

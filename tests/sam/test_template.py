@@ -15,6 +15,7 @@ from functions.segment import refresh
 from local import template
 from local.gateway import Gateway
 from local.template import path_pattern
+from tests.sam.conftest import translate
 
 BASE = "/api/loyalty/v1"
 SCOPES = {
@@ -34,6 +35,8 @@ SCOPES = {
     f"GET {BASE}/health": None,
 }
 TWIN = "/{proxy+}"
+STARTED_AHEAD = {"PredictFunction", "BatchFunction"}
+"""The functions of predictions: published, and started from a snapshot or kept started."""
 HTTP_EVENTS = [
     file
     for file in sorted((Path(__file__).parents[2] / "events").glob("*.json"))
@@ -51,11 +54,29 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def function_behind(operation: dict[str, Any]) -> str:
+def called_by(operation: dict[str, Any]) -> str:
+    """The logical id of the function that a route calls, or of its alias."""
     uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-    found = re.search(r"\$\{(\w+)\.Arn\}", uri)
+    found = re.search(r"functions/\$\{(\w+)(?:\.Arn)?\}/invocations", uri)
     assert found, uri
     return found[1]
+
+
+def parameters_in(value: Any, translated: dict[str, Any]) -> set[str]:
+    """The parameters that a part of the template depends on, by name or through a condition."""
+    if isinstance(value, list):
+        return {name for each in value for name in parameters_in(each, translated)}
+    if not isinstance(value, dict):
+        return set()
+    found = {name for each in value.values() for name in parameters_in(each, translated)}
+    match value:
+        case {"Ref": name}:
+            found.add(name)
+        case {"Fn::Sub": str(text)}:
+            found.update(re.findall(r"\$\{(\w+)\}", text))
+        case {"Fn::If": [condition, *_]} | {"Condition": str(condition)}:
+            found |= parameters_in(translated["Conditions"][condition], translated)
+    return found & set(translated["Parameters"])
 
 
 def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callable[..., str]) -> None:
@@ -74,7 +95,7 @@ def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_
     assert routes.keys() == plain | {key + TWIN for key in plain}
     for key in plain:
         assert routes[key + TWIN]["security"] == routes[key]["security"], key
-        assert function_behind(routes[key + TWIN]) == function_behind(routes[key]), key
+        assert called_by(routes[key + TWIN]) == called_by(routes[key]), key
 
 
 def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scope(
@@ -147,9 +168,93 @@ def test_the_gateway_may_call_the_function_behind_each_route(
         if permission["Principal"] == "apigateway.amazonaws.com"
     }
     assert allowed == {
-        (function_behind(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", "")))
-        for key, operation in routes.items()
+        (called_by(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", ""))) for key, operation in routes.items()
     }
+
+
+def test_predictions_are_answered_by_published_versions_and_no_route_by_an_unpublished_one_of_them(
+    translated: dict[str, Any], routes: dict[str, dict[str, Any]]
+) -> None:
+    """Only a published version starts from a snapshot, or is kept started."""
+    assert {called_by(operation) for operation in routes.values()} == {
+        "PredictFunctionAliaslive",
+        "BatchFunctionAliaslive",
+        "SegmentFunction",
+    }
+    for function in STARTED_AHEAD:
+        alias = translated["Resources"][f"{function}Aliaslive"]["Properties"]
+        version, attribute = alias["FunctionVersion"]["Fn::GetAtt"]
+        assert attribute == "Version"
+        assert translated["Resources"][version]["Type"] == "AWS::Lambda::Version"
+        assert translated["Resources"][version]["Properties"]["FunctionName"] == {"Ref": function}
+
+
+def test_a_function_starts_from_a_snapshot_where_it_can_and_never_where_instances_are_kept_started(
+    translated: dict[str, Any],
+) -> None:
+    """Lambda takes no snapshot of a function with more than 512 MB of /tmp, and none beside provisioned concurrency."""
+    functions = {
+        name: resource["Properties"]
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    assert {name for name, properties in functions.items() if "EphemeralStorage" not in properties} == STARTED_AHEAD
+    assert {name for name, properties in functions.items() if "SnapStart" in properties} == STARTED_AHEAD
+    conditions = translated["Conditions"]
+    has_none_kept = {"Fn::Not": [{"Condition": "HasProvisionedConcurrency"}]}
+    assert has_none_kept in conditions["HasSnapStart"]["Fn::And"]
+    for name in STARTED_AHEAD:
+        assert functions[name]["SnapStart"] == {"ApplyOn": {"Fn::If": ["HasSnapStart", "PublishedVersions", "None"]}}
+        kept = translated["Resources"][f"{name}Aliaslive"]["Properties"]["ProvisionedConcurrencyConfig"]
+        assert kept["Fn::If"][0] == "HasProvisionedConcurrency"
+        assert kept["Fn::If"][1:] == [
+            {"ProvisionedConcurrentExecutions": {"Ref": "ProvisionedConcurrency"}},
+            {"Ref": "AWS::NoValue"},
+        ]
+
+
+def versions_of(translated: dict[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Function -> logical id and description of its version; CloudFormation publishes another where either changes."""
+    return {
+        resource["Properties"]["FunctionName"]["Ref"]: (name, resource["Properties"]["Description"])
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("CodeUri: functions/predict/", {"PredictFunction"}),
+        ("CodeUri: functions/batch/", {"BatchFunction"}),
+        ("ContentUri: layers/shared", STARTED_AHEAD),
+        ("Timeout: 25", STARTED_AHEAD),
+    ],
+)
+def test_a_change_of_code_layer_or_template_publishes_a_version(
+    translated: dict[str, Any], run_in_sam_venv: Callable[..., str], part: str, changed: set[str]
+) -> None:
+    text = template.PATH.read_text(encoding="utf-8")
+    assert text.count(f"{part}\n") in (1, 2)  # two functions share the folder of batches
+    name, value = part.split(": ")
+    another = "24" if name == "Timeout" else f"{value}-changed"
+    edited = text.replace(f"{part}\n", f"{name}: {another}\n")
+    before, after = versions_of(translated), versions_of(translate(run_in_sam_venv, edited))
+    assert {function for function in STARTED_AHEAD if before[function] != after[function]} == changed
+
+
+def test_a_change_of_any_parameter_that_a_function_depends_on_publishes_a_version(translated: dict[str, Any]) -> None:
+    """SAM tells versions apart by the template's text, where a parameter is only a name."""
+    for function, (_, description) in versions_of(translated).items():
+        properties = translated["Resources"][function]["Properties"]
+        depends = parameters_in(properties, translated)
+        assert depends >= {"MockMode", "MemorySize", "Architecture", "LogLevel", "SnapStart"}, function
+        assert parameters_in(description, translated) >= depends, function
+
+
+def test_no_version_but_the_one_that_answers_keeps_a_snapshot_that_is_paid_for(translated: dict[str, Any]) -> None:
+    for name, _ in versions_of(translated).values():
+        assert translated["Resources"][name]["DeletionPolicy"] == "Delete", name
 
 
 def test_a_deployment_that_names_no_issuer_or_audience_is_refused(translated: dict[str, Any]) -> None:
