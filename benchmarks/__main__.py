@@ -11,16 +11,20 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import features, files, materialize, predict, scoring, segments, training
+from benchmarks import features, files, held, materialize, memory, peers, predict, scoring, segments, start, training
 
 PARTS = {
     "predict": predict.run,
+    "start": start.run,
     "scoring": scoring.run,
     "features": features.run,
     "materialize": materialize.run,
     "segments": segments.run,
     "files": files.run,
+    "memory": memory.run,
     "training": training.run,
+    "peers": peers.run,
+    "held": held.run,
 }
 REPORT = Path("build/bench.json")
 
@@ -30,13 +34,13 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="one part")
     only = parser.parse_args().only
     results = []
-    print(f"{'name':<44}{'ours':>10}{'theirs':>10}{'ratio':>8}{'bar':>6}      unit; peer")
+    print(f"{'name':<48}{'ours':>10}{'theirs':>10}{'ratio':>8}{'bar':>6}      unit; peer")
     for name, run in PARTS.items():
         if only in (None, name):
             for result in run():
                 results.append(result)
                 print(
-                    f"{result.name:<44}{result.ours:>10.4g}{result.theirs:>10.4g}{result.ratio:>8.2f}{result.bar:>6.2f}"
+                    f"{result.name:<48}{result.ours:>10.4g}{result.theirs:>10.4g}{result.ratio:>8.2f}{result.bar:>6.2f}"
                     f"  {'ok' if result.ok else 'OVER'}  {result.unit}; {result.peer}",
                     flush=True,
                 )

@@ -1,0 +1,101 @@
+"""`python -m benchmarks.memory`: what memory size each function is best given: its start, time and cost at each.
+
+The idea is AWS Lambda Power Tuning's, on this machine: each built function runs with the CPU that Lambda gives to a
+memory size. Beyond the cores that there are here, nothing can be shown. As root, after `make build`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from benchmarks import bills, quick_stores
+from benchmarks.instances import (
+    ROWS,
+    WORKS,
+    CpuNotLimitable,
+    Measured,
+    Work,
+    default,
+    measurable,
+    measure,
+    waits_ms,
+)
+from benchmarks.measure import Result
+
+SIZES = (256, 512, 1024, 1769, 3538, 5307, 7076)
+MOST_SHARE = 0.75
+"""Of its memory size that a function may hold: the runtime's other processes, and larger inputs, need some too."""
+
+
+def run() -> Iterator[Result]:
+    """memory.*: what each function held at most, beside the memory that the template gives it."""
+    with quick_stores.serving(ROWS) as stores:
+        for work in WORKS:
+            size = default(work.memory)
+            measured = measure(work, size, stores, limit=False)
+            unit = "MB at most, its process"
+            yield Result(f"memory.{work.name}", measured.peak_mb, unit, work.memory, float(size), MOST_SHARE)
+
+
+def table(work: Work, prices: bills.Prices, stores: quick_stores.Stores) -> Iterator[str]:
+    """Lines of Markdown, each as soon as it is measured."""
+    yield f"**{work.title}** ({work.function}, {work.memory} is {default(work.memory)})\n"
+    yield "| MB | vCPU | INIT ms | first event ms | later p50 ms | mean ms | CPU ms | dollars | peak MB |"
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    peak = 0.0
+    # The largest first, which is sure to have memory enough, and says who else has.
+    for size in sorted(SIZES, reverse=True):
+        if not measurable(size):
+            yield f"| {size} | {size / bills.VCPU_MB:.2f} | more cores than there are here | | | | | | |"
+        elif peak > MOST_SHARE * size:
+            yield f"| {size} | {size / bills.VCPU_MB:.2f} | too little memory | | | | | | |"
+        else:
+            found = measure(work, size, stores, limit=True)
+            peak = max(peak, found.peak_mb)
+            yield (
+                f"| {size} | {size / bills.VCPU_MB:.2f} | {found.init_ms:.0f} | {found.first_ms:.0f} "
+                f"| {found.p50_ms:.1f} | {found.mean_ms:.1f} | {found.cpu_ms:.1f} | {dollars(work, found, prices):.2f} "
+                f"| {found.peak_mb:.0f} |"
+            )
+    yield ""
+
+
+def dollars(work: Work, found: Measured, prices: bills.Prices) -> float:
+    """Lambda's price of a million events, starts included."""
+    storage = default(work.storage) if work.storage else bills.FREE_STORAGE_MB
+    waits = waits_ms(found.counts, prices.assumptions)
+    warm = bills.invocation(found.own_ms + waits, found.memory_mb, storage_mb=storage)
+    start = found.init_ms + found.first_ms - found.own_ms + waits_ms(found.first_counts, prices.assumptions) - waits
+    cold = bills.gigabyte_seconds(max(0.0, start), found.memory_mb) * prices.dollars["lambda.gb_second.x86_64"]
+    return 1e6 * (bills.total(warm, prices.dollars) + prices.assumptions["cold_share"] * cold)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser.add_argument("--only", choices=[work.name for work in WORKS], help="one of them")
+    only = parser.parse_args().only
+    prices = bills.read_prices()
+    try:
+        with quick_stores.serving(ROWS) as stores:
+            for work in WORKS:
+                if only in (None, work.name):
+                    for line in table(work, prices, stores):
+                        print(line, flush=True)
+    except (CpuNotLimitable, FileNotFoundError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    assumed = prices.assumptions
+    print(
+        "INIT and the first event are a cold start. Others have measured that Lambda gives INIT more CPU than a small "
+        "memory size brings, so it is quicker there than here.\n"
+        "Later events come one straight after the other: a fraction of a vCPU is felt in their mean, and less where "
+        "they come singly.\n"
+        "dollars are Lambda's alone, for a million events, each request to DynamoDB with "
+        f"{assumed['dynamodb_ms']:g} ms and to S3 with {assumed['s3_ms']:g}, and a start in "
+        f"{1 / assumed['cold_share']:.0f} of them; prices of {prices.region}, {prices.date}."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

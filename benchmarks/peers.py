@@ -1,0 +1,625 @@
+"""The service beside what one would write instead: FastAPI with LiteRT or Keras, BentoML, LitServe and MLServer.
+
+Each serves the same two models over the same table of customers in memory (of DynamoDB and S3 nothing is in the times),
+with one worker, on one CPU of its own, the load on another. A round starts each in turn, asks it for single customers
+and for batches of 100, half of them churn and half nbo, and ends it, so that only one runs at a time; figures are
+medians of the rounds. Latencies are of one connection, throughput of eight. Ours is measured three times:
+
+    handler   the built function's handler, called in a loop by Lambda's Python: what is billed, and no server at all.
+    emulator  the same under Lambda's emulator, one instance with one event in flight: AWS's runtime is in it, and the
+              emulator, whose own time a function that does nothing shows (the emulator alone).
+    gateway   the handler behind the HTTP server of `make run`: one process that speaks HTTP, as the peers are.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import sample_models
+from benchmarks.load import Load, Request, closed_loop, request
+from benchmarks.measure import Result
+from benchmarks.predict import post
+from local.emulator import INVOCATIONS, build_folder, built_function, emulated
+from loyalty_ml import runtime
+from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.manifest import to_json
+
+ROOT = Path(__file__).parent.parent
+SERVICES = Path(__file__).parent / "services"
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+MLSERVER_PYTHON = ROOT / ".venv-mlserver" / "bin" / "python"
+RUNTIMES_PYTHON = ROOT / ".venv-runtime" / "bin" / "python"
+
+ROUNDS = 3
+WARM_UP_SECONDS, LATENCY_SECONDS, BUSY_SECONDS = 0.3, 1.0, 1.5
+CONNECTIONS = 8
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+
+CUSTOMERS = 10_000
+BATCH = 100
+TYPES = ("churn", "nbo")
+ROUNDING = 5e-6  # as in benchmarks.services.keras_models
+EXPECTED = {"churn": b"churn_probability", "nbo": b"offer_scores"}
+FUNCTIONS = {"single": "PredictFunction", "batch": "BatchFunction"}
+
+MEGABYTE = 1e6
+MICROSECONDS = 1e6
+
+Figures = dict[str, float]
+
+
+def run() -> Iterator[Result]:
+    """Prints a table of all, and compares ours with each peer."""
+    with tempfile.TemporaryDirectory(prefix="peers-") as temporary:
+        folder = Path(temporary)
+        prepare(folder)
+        servers = [*ours(folder), *peers()]
+        rounds: dict[str, list[Figures]] = {server.name: [] for server in servers}
+        reference: dict[str, Any] = {}
+        for _ in range(ROUNDS):
+            for server in servers:
+                rounds[server.name].append(server.measure(folder, reference))
+    figures = {
+        server.name: {
+            **{name: statistics.median(each[name] for each in rounds[server.name]) for name in rounds[server.name][0]},
+            "disk": server.disk() / MEGABYTE,
+        }
+        for server in servers
+    }
+    print_table(servers, figures)
+    yield from compared(servers, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Something that is measured.
+
+    disk: bytes of what has to be installed for it beside Python. measure: one round; a folder to work in, and the
+    answers to compare with, which the first server to be measured fills in.
+    """
+
+    name: str
+    title: str
+    disk: Callable[[], int]
+    measure: Callable[[Path, dict[str, Any]], Figures]
+
+
+def contract_body(form: str, prediction_type: str, ids: list[str]) -> dict[str, Any]:
+    return {"type": prediction_type} | ({"customer_id": ids[0]} if form == "single" else {"customer_ids": ids})
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server over HTTP: how it is started on a port, what it is asked by form and type, and how it is read."""
+
+    name: str
+    command: Callable[[int, Path], Sequence[str | Path]]
+    path: Callable[[str, str], str] = lambda form, _: "/ml/predict" if form == "single" else "/ml/predict/batch"
+    body: Callable[[str, str, list[str]], Any] = contract_body
+    read: Callable[[Any], Any] = lambda answer: answer
+
+
+# What is measured.
+
+
+def peers() -> list[Server]:
+    """Those whose venvs are there. Raises FileNotFoundError where none is."""
+    if not PEERS_PYTHON.exists():
+        raise FileNotFoundError("There is no .venv-peers, where the peers are installed: run `make .venv-peers/stamp`.")
+    uvicorn = (
+        PEERS_PYTHON,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "--host",
+        "127.0.0.1",
+        "--log-level",
+        "warning",
+        "--no-access-log",
+    )
+    fastapi = "benchmarks.services.fastapi_service"
+    found = [
+        peer(
+            Service("fastapi_litert", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_litert"]),
+            PEERS_PYTHON,
+            ("fastapi", "uvicorn[standard]", "ai-edge-litert", "numpy"),
+        ),
+        peer(
+            Service("fastapi_keras", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_keras"]),
+            PEERS_PYTHON,
+            ("fastapi", "uvicorn[standard]", "tensorflow-cpu", "numpy"),
+        ),
+        peer(
+            Service(
+                "bentoml",
+                lambda port, _: [
+                    *(PEERS_PYTHON, "-m", "bentoml", "serve", "benchmarks.services.bentoml_service:LoyaltyService"),
+                    *("--host", "127.0.0.1", "--port", str(port)),
+                ],
+            ),
+            PEERS_PYTHON,
+            ("bentoml", "ai-edge-litert", "numpy"),
+        ),
+        peer(
+            Service(
+                "litserve",
+                lambda port, _: [PEERS_PYTHON, "-m", "benchmarks.services.litserve_service", str(port)],
+                path=lambda *_: "/ml/predict",
+            ),
+            PEERS_PYTHON,
+            ("litserve", "ai-edge-litert", "numpy"),
+        ),
+    ]
+    if MLSERVER_PYTHON.exists():
+        found.append(
+            peer(
+                Service(
+                    "mlserver",
+                    mlserver_command,
+                    path=lambda _, prediction_type: f"/v2/models/{prediction_type}/infer",
+                    body=lambda _, __, ids: {
+                        "inputs": [{"name": "customer_id", "shape": [len(ids)], "datatype": "BYTES", "data": ids}]
+                    },
+                    read=mlserver_answer,
+                ),
+                MLSERVER_PYTHON,
+                ("mlserver", "ai-edge-litert", "numpy"),
+            )
+        )
+    else:
+        print("MLServer is NOT measured: it needs Python 3.12 or 3.11; install one, and `make bench` again.")
+    return found
+
+
+def peer(service: Service, python: Path, requirements: tuple[str, ...]) -> Server:
+    found = json.loads(subprocess.check_output([python, SERVICES / "installed.py", *requirements], text=True))
+    names = [re.sub(r"\[.*", "", each) for each in requirements if each != "numpy"]
+    title = " + ".join(f"{name} {found['versions'][name]}" for name in names)
+    return Server(
+        service.name,
+        title,
+        lambda: int(found["bytes"]),
+        lambda folder, reference: measure_service(service, folder, reference),
+    )
+
+
+def ours(folder: Path) -> list[Server]:
+    build = build_folder()
+    functions = memory_build(build, folder / "build", "lambda_app.py")
+    constant = memory_build(build, folder / "constant-build", "constant_app.py")
+    service = Service(
+        "gateway",
+        lambda port, _: [sys.executable, "-m", "benchmarks.services.local_gateway", str(port)],
+        path=lambda form, _: "/api/loyalty/v1/ml/predict" + ("" if form == "single" else "/batch"),
+    )
+
+    def disk() -> int:
+        return sum(size_of(build / name) for name in ("SharedLayer", "PredictFunction", "BatchFunction"))
+
+    return [
+        Server("handler", "ours, in process", disk, lambda work, known: measure_handler(functions, work, known)),
+        Server(
+            "emulator", "ours, Lambda's emulator", disk, lambda work, known: measure_emulator(functions, work, known)
+        ),
+        Server(
+            "emulator_alone", "the emulator alone", lambda: 0, lambda work, _: measure_emulator(constant, work, None)
+        ),
+        Server("gateway", "ours, waitress", disk, lambda work, known: measure_service(service, work, known)),
+    ]
+
+
+# One round of each kind.
+
+
+def measure_service(service: Service, folder: Path, reference: dict[str, Any]) -> Figures:
+    began = time.perf_counter()
+    with started(service, folder) as (url, process):
+        figures = {"start": time.perf_counter() - began}
+        for form in FUNCTIONS:
+            requests = requests_of(
+                form,
+                lambda prediction_type, ids, form=form: request(  # type: ignore[misc]
+                    url + service.path(form, prediction_type),
+                    service.body(form, prediction_type, ids),
+                    kind=prediction_type,
+                    expected=EXPECTED[prediction_type],
+                ),
+            )
+            for prediction_type, ids in zip(TYPES, [groups(form)[0]] * 2, strict=True):
+                answer = ask(url + service.path(form, prediction_type), service.body(form, prediction_type, ids))
+                check(service.name, form, prediction_type, service.read(answer), reference)
+            figures |= loaded(service.name, url, form, requests, CONNECTIONS)
+        figures["memory"] = sum(map(pss, tree(process.pid))) / MEGABYTE
+    return figures
+
+
+def measure_emulator(build: Path, folder: Path, reference: dict[str, Any] | None) -> Figures:
+    """reference: None for the function that does nothing."""
+    figures: Figures = {"memory": 0.0}
+    for form, function in FUNCTIONS.items():
+        events = {name: event(form, name, groups(form)[0]) for name in TYPES}
+        began = time.perf_counter()
+        with contextlib.ExitStack() as stack:
+            with on_server_cpu():
+                emulator = stack.enter_context(emulated(function, function_variables(folder), build=build))
+            answers = {name: emulator.invoke(each) for name, each in events.items()}
+            figures.setdefault("start", time.perf_counter() - began)
+            if reference is not None:
+                for name, answer in answers.items():
+                    check("emulator", form, name, json.loads(answer["body"]), reference)
+            url = "http://{}:{}".format(*emulator.address) + INVOCATIONS
+            requests = requests_of(
+                form,
+                lambda prediction_type, ids, form=form, url=url: request(  # type: ignore[misc]
+                    url, event(form, prediction_type, ids), kind=prediction_type, expected=EXPECTED[prediction_type]
+                ),
+            )
+            # An instance has one event at a time, and the emulator does not survive a second one.
+            figures |= loaded(function, url, form, requests, 1)
+            figures["memory"] = max(figures["memory"], pss(emulator.pid) / MEGABYTE)
+    return figures
+
+
+def measure_handler(build: Path, folder: Path, reference: dict[str, Any]) -> Figures:
+    figures: Figures = {"memory": 0.0}
+    for form, name in FUNCTIONS.items():
+        function = built_function(name, build)
+        paths = [function.code, *(layer / "python" for layer in function.layers)]
+        began = time.perf_counter()
+        with on_server_cpu():
+            process = subprocess.Popen(
+                [RUNTIMES_PYTHON, SERVICES / "lambda_in_process.py", str(LATENCY_SECONDS)],
+                env={
+                    **os.environ,
+                    **function.variables,
+                    **function_variables(folder),
+                    "MODEL_CACHE": str(folder / "models"),
+                    "PYTHONPATH": os.pathsep.join(map(str, paths)),
+                    "LAMBDA_TASK_ROOT": str(function.code),  # by which the tracer knows that it is there
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            json.dump({kind: [event(form, kind, ids) for ids in groups(form)] for kind in TYPES}, process.stdin)
+            process.stdin.close()
+            first = process.stdout.readline()
+            figures.setdefault("start", time.perf_counter() - began)
+            measured = process.stdout.readline()
+            if process.wait(timeout=STOP_SECONDS):
+                raise RuntimeError(f"The handler of {name} failed in process: its error is above.")
+        finally:
+            process.kill()
+            process.wait()
+        for kind, answer in json.loads(first).items():
+            check("handler", form, kind, json.loads(answer["body"]), reference)
+        found = json.loads(measured)
+        for kind, (p50, p99) in found["latency"].items():
+            figures[f"{form}.{kind}.p50"] = p50 * MICROSECONDS
+            figures[f"{form}.{kind}.p99"] = p99 * MICROSECONDS
+        figures[f"{form}.busy"] = MICROSECONDS / found["rate"]
+        figures["memory"] = max(figures["memory"], found["memory"] / MEGABYTE)
+    return figures
+
+
+def loaded(name: str, url: str, form: str, requests: Sequence[Request], connections: int) -> Figures:
+    """Latencies in us on one connection, and us a request on `connections`, which is one over the throughput."""
+
+    def load(seconds: float, connections: int) -> Load:
+        found = closed_loop(url, requests, connections=connections, seconds=seconds, cpus=GENERATOR_CPU)
+        if not found.clean:
+            raise RuntimeError(f"{name} did not answer every request: {found.errors} {found.first_refusal}")
+        return found
+
+    load(WARM_UP_SECONDS, connections)
+    alone = load(LATENCY_SECONDS, 1)
+    busy = load(BUSY_SECONDS, connections) if connections > 1 else alone
+    figures = {f"{form}.busy": MICROSECONDS / busy.rate}
+    for kind, latency in alone.kinds.items():
+        figures[f"{form}.{kind}.p50"] = latency.p50 * MICROSECONDS
+        figures[f"{form}.{kind}.p99"] = latency.p99 * MICROSECONDS
+    return figures
+
+
+# What they are asked.
+
+
+def groups(form: str) -> list[list[str]]:
+    """Customers' ids: of one request each."""
+    size, count = (1, 64) if form == "single" else (BATCH, 8)
+    generator = np.random.default_rng(7)
+    return [[str(number) for number in generator.choice(CUSTOMERS, size, replace=False)] for _ in range(count)]
+
+
+def requests_of(form: str, make: Callable[[str, list[str]], Request]) -> list[Request]:
+    return [make(prediction_type, ids) for ids in groups(form) for prediction_type in TYPES]
+
+
+def event(form: str, prediction_type: str, ids: list[str]) -> dict[str, Any]:
+    return post("/ml/predict" if form == "single" else "/ml/predict/batch", contract_body(form, prediction_type, ids))
+
+
+def ask(url: str, body: Any) -> Any:
+    sent = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(sent, timeout=START_SECONDS) as response:
+        return json.load(response)
+
+
+def check(name: str, form: str, prediction_type: str, answer: Any, reference: dict[str, Any]) -> None:
+    """Raises RuntimeError where a server's probabilities are not those of the first one, but for rounding."""
+    results = [answer["result"]] if form == "single" else [each["result"] for each in answer["results"]]
+    field = "churn_probability" if prediction_type == "churn" else "offer_scores"
+    found = np.array([result[field] for result in results]).ravel()
+    expected = reference.setdefault(f"{form}.{prediction_type}", found)
+    if found.shape != expected.shape or not np.abs(found - expected).max() < ROUNDING:
+        raise RuntimeError(f"{name} answers {form} {prediction_type} otherwise than the first server: {results[0]}")
+
+
+def mlserver_answer(answer: Any) -> Any:
+    """V2's columns as the contract's results."""
+    columns = {output["name"]: output for output in answer["outputs"]}
+    results = [{"customer_id": customer_id} for customer_id in columns["customer_id"]["data"]]
+    for name in ("churn_probability", "offer_scores"):
+        if name in columns:
+            for result, values in zip(results, np.reshape(columns[name]["data"], (len(results), -1)), strict=True):
+                result[name] = values.tolist()
+    single = results[0] if len(results) == 1 else None
+    return {"result": single, "results": [{"result": result} for result in results]}
+
+
+# What they need.
+
+
+def prepare(folder: Path) -> None:
+    """Customers, models and cards in `folder`, as `benchmarks.services` reads them."""
+    generator = np.random.default_rng(5)
+    np.save(folder / "customers.npy", np.exp(generator.normal(3, 2, (CUSTOMERS, len(DEFAULT_FEATURES)))))
+    models = sample_models.model_store().current().loaded
+    for name, model in models.items():
+        (folder / f"{name}.tflite").write_bytes(sample_models.model_bytes(model))
+        (folder / f"{name}.json").write_bytes(to_json(model.card))
+    made = subprocess.run(
+        [PEERS_PYTHON, "-m", "benchmarks.services.keras_models"],
+        env=environment(folder),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise RuntimeError(f"The Keras models could not be made: {made.stderr[-2000:].strip()}")
+
+
+def memory_build(build: Path, copy: Path, app: str) -> Path:
+    """A folder like `sam build`'s, whose functions for predictions have the module `app` of services before theirs."""
+    copy.mkdir()
+    for each in build.iterdir():
+        if each.name in FUNCTIONS.values():
+            shutil.copytree(each, copy / each.name)
+            (copy / each.name / "app.py").rename(copy / each.name / "function_app.py")
+            shutil.copy(SERVICES / app, copy / each.name / "app.py")
+            package = copy / each.name / "benchmarks" / "services"
+            package.mkdir(parents=True)
+            shutil.copy(SERVICES / "memory_stores.py", package)
+        else:
+            (copy / each.name).symlink_to(each)
+    return copy
+
+
+def function_variables(folder: Path) -> dict[str, str]:
+    """What leads the functions to the data in `folder`, and every other setting that they need."""
+    needed = [str(setting.alias) for setting in runtime.Settings.model_fields.values() if setting.is_required()]
+    return {
+        **dict.fromkeys(needed, "bench"),
+        "BENCH_DATA": str(folder),
+        "BENCH_MODELS": str(ROOT / sample_models.FOLDER),
+    }
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of every process here: where the data is, nobody phones home, and one thread computes, as there is one CPU."""
+    return {
+        **os.environ,
+        **function_variables(folder),
+        "MODEL_CACHE": str(folder / "models"),
+        "PYTHONPATH": str(ROOT),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "POWERTOOLS_SERVICE_NAME": "loyalty-ml",
+        "POWERTOOLS_METRICS_NAMESPACE": "LoyaltyML",
+        "POWERTOOLS_LOG_LEVEL": "WARNING",
+    }
+
+
+def mlserver_command(port: int, folder: Path) -> list[str | Path]:
+    """One process, without the second server for metrics; `debug` would log each request."""
+    models = folder / "mlserver"
+    settings = {
+        "host": "127.0.0.1",
+        "http_port": port,
+        "grpc_port": free_port(),
+        "metrics_endpoint": None,
+        "parallel_workers": 0,
+        "debug": False,
+    }
+    for name in TYPES:
+        (models / name).mkdir(parents=True, exist_ok=True)
+        model = {"name": name, "implementation": "benchmarks.services.mlserver_runtime.LoyaltyModel"}
+        (models / name / "model-settings.json").write_text(json.dumps(model))
+    (models / "settings.json").write_text(json.dumps(settings))
+    return [MLSERVER_PYTHON.with_name("mlserver"), "start", models]
+
+
+# Processes.
+
+CPUS = sorted(os.sched_getaffinity(0))
+SERVER_CPU, GENERATOR_CPU = {CPUS[0]}, {CPUS[-1]}
+
+
+@contextlib.contextmanager
+def on_server_cpu() -> Iterator[None]:
+    """What is started inside stays on the server's CPU."""
+    os.sched_setaffinity(0, SERVER_CPU)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CPUS)
+
+
+@contextlib.contextmanager
+def started(service: Service, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The service's address and process, once it has answered; ended in any case, with all that it started."""
+    port = free_port()
+    log = folder / f"{service.name}.log"
+    with log.open("wb") as output, on_server_cpu():
+        process = subprocess.Popen(
+            list(map(str, service.command(port, folder))),
+            cwd=ROOT,
+            env=environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        body = service.body("single", "churn", groups("single")[0])
+        give_up_at = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                ask(url + service.path("single", "churn"), body)
+                break
+            except OSError:  # refused, or answered by a server that is not there yet
+                if process.poll() is not None or time.monotonic() > give_up_at:
+                    raise RuntimeError(f"{service.name} did not start: {log.read_text()[-2000:].strip()}") from None
+                time.sleep(0.005)
+        yield url, process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    all_of_it = tree(process.pid)
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    for pid in all_of_it:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            for child in listed.read_text().split():
+                found += tree(int(child))
+    return found
+
+
+def pss(pid: int) -> int:
+    """Bytes of memory that a process holds: what several share is split between them."""
+    found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def free_port() -> int:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files below, without bytecode, as benchmarks.services.installed counts."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+
+
+# What is told.
+
+COLUMNS = {
+    "start": "start s",
+    "memory": "MB held",
+    "disk": "MB on disk",
+    "single.churn.p50": "churn p50",
+    "single.churn.p99": "p99",
+    "single.nbo.p50": "nbo p50",
+    "single.nbo.p99": "p99",
+    "single.busy": "1/rate",
+    "batch.churn.p50": "churn p50",
+    "batch.churn.p99": "p99",
+    "batch.nbo.p50": "nbo p50",
+    "batch.nbo.p99": "p99",
+    "batch.busy": "1/rate",
+}
+
+
+def print_table(servers: Sequence[Server], figures: Mapping[str, Figures]) -> None:
+    one, many = "us, one customer", f"us, batch of {BATCH}"
+    print(f"{'':<58}{'':>33}{one:>48}{many:>55}")
+    print(f"{'':<58}" + "".join(f"{title:>11}" for title in COLUMNS.values()))
+    for server in servers:
+        cells = "".join(f"{figures[server.name][name]:>11.4g}" for name in COLUMNS)
+        print(f"{server.title:<58}{cells}", flush=True)
+
+
+COMPARED = {
+    "handler": ("single.churn.p50", "single.nbo.p50", "batch.churn.p50", "batch.nbo.p50"),
+    "emulator": (
+        *("start", "memory", "disk"),
+        *("single.churn.p50", "single.churn.p99", "single.busy"),
+        *("batch.churn.p50", "batch.churn.p99", "batch.busy"),
+    ),
+    "gateway": ("single.churn.p50", "batch.churn.p50"),
+}
+"""What is compared with each peer; the gateway, which nobody deploys, with the fastest alone."""
+
+# The most that ours may take where a peer is ahead or close; else 1. An instance under the emulator is behind those
+# that answer on the connection itself: Lambda's runtime fetches each event and posts each answer over HTTP of its
+# own, behind the emulator's, and that is most of the time (see the emulator alone). It also has one event at a time.
+BARS = {
+    ("emulator", "fastapi_litert"): 6.0,
+    ("emulator", "mlserver"): 4.0,
+    ("emulator", "bentoml"): 2.0,
+    ("emulator", "litserve"): 2.0,
+    ("gateway", "fastapi_litert"): 5.0,  # a WSGI server with threads, which makes API Gateway's events besides
+}
+BARS_OF_ITS_PROCESS = {"start": 1.5, "memory": 1.5, "disk": 1.0}
+"""Of any peer: boto3 and Powertools, which the peers do without, are imported and held as well."""
+
+UNITS = {"start": "s to the first answer", "memory": "MB held (PSS)", "disk": "MB on disk"}
+
+
+def compared(servers: Sequence[Server], figures: Mapping[str, Figures]) -> Iterator[Result]:
+    with_peers = [server for server in servers if server.name not in {*COMPARED, "emulator_alone"}]
+    for own, metrics in COMPARED.items():
+        for other in with_peers if own != "gateway" else with_peers[:1]:
+            for metric in metrics:
+                bar = BARS_OF_ITS_PROCESS.get(metric, BARS.get((own, other.name), 1.0))
+                unit = UNITS.get(metric, "us a request, busy" if metric.endswith("busy") else "us")
+                mine, theirs = figures[own][metric], figures[other.name][metric]
+                yield Result(f"peers.{own}.{metric}.{other.name}", mine, unit, other.title, theirs, bar)
