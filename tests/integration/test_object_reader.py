@@ -324,7 +324,7 @@ def test_a_download_is_the_whole_object(bucket: Bucket, tmp_path: Path, size: in
 
 
 def test_a_download_that_fails_leaves_nothing(bucket: Bucket, tmp_path: Path) -> None:
-    client = bucket.client()
+    client: Any = bucket.client()
 
     # Not by replacing the object meanwhile: moto closes the old one under those who are reading it.
     def gone(request: Any, **_: Any) -> AWSResponse | None:
