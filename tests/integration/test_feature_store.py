@@ -39,7 +39,7 @@ def time() -> Time:
 @pytest.fixture
 def store(service: Service, time: Time, monkeypatch: pytest.MonkeyPatch) -> FeatureStore:
     """The service's feature store on a clock of the test's own."""
-    store = FeatureStore(boto3.client("dynamodb"), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
+    store = FeatureStore(feature_store.client(), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
     monkeypatch.setattr(runtime, "feature_store", lambda: store)
     return store
 
@@ -149,8 +149,22 @@ def test_a_refusal_is_not_repeated(service: Service, disturb: Disturb) -> None:
     assert len(sent) == 1
 
 
+def test_the_client_gives_items_as_any_client_of_dynamodb_does(service: Service) -> None:
+    table = service.ids["CustomersTable"]
+    kinds: dict[str, Any] = {"n": {"N": "-1.50"}, "s": {"S": "Zoë 🙂"}, "null": {"NULL": True}, "bool": {"BOOL": False}}
+    nested: dict[str, Any] = {"list": {"L": [kinds["n"], kinds["s"]]}, "map": {"M": kinds}, "set": {"NS": ["1", "2"]}}
+    service.dynamodb.put_item(TableName=table, Item={"customer_id": {"S": "all kinds"}, **kinds, **nested})
+    wanted: Any = {table: {"Keys": [{"customer_id": {"S": each}} for each in ("all kinds", "good", "nobody")]}}
+    ours, other = (
+        client.batch_get_item(RequestItems=wanted) for client in (feature_store.client(), boto3.client("dynamodb"))
+    )
+    assert len(other["Responses"][table]) == 2
+    assert ours["Responses"] == other["Responses"]
+    assert ours["UnprocessedKeys"] == other["UnprocessedKeys"] == {}
+
+
 def test_a_table_that_does_not_exist_is_unavailable(service: Service, time: Time) -> None:
-    store = FeatureStore(boto3.client("dynamodb"), "no-such-table", sleep=time.sleep, clock=time.clock)
+    store = FeatureStore(feature_store.client(), "no-such-table", sleep=time.sleep, clock=time.clock)
     with pytest.raises(FeatureStoreUnavailable, match="table name"):
         store.read(["good"], ["revenue"])
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from loyalty_ml import predictions, snapshot
 from loyalty_ml.contracts import MockMode, PredictionType
 from loyalty_ml.feature_store import FeatureStore
+from loyalty_ml.feature_store import client as feature_store_client
 from loyalty_ml.job_store import JobStore
 from loyalty_ml.model_store import ModelStore
 
@@ -68,9 +69,7 @@ def model_store() -> ModelStore:
 
 @cache
 def feature_store() -> FeatureStore:
-    # The store makes the retries itself, under one deadline that covers them all.
-    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
-    return FeatureStore(boto3.client("dynamodb", config=config), settings().customers_table)
+    return FeatureStore(feature_store_client(), settings().customers_table)
 
 
 @cache
