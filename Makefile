@@ -14,7 +14,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 WAREHOUSE = build/demo-warehouse.duckdb
-BUILD = .aws-sam/$(ARCHITECTURE).stamp
+# In the folder itself, which whoever runs `sam build` by hand empties first.
+BUILD = .aws-sam/build/$(ARCHITECTURE).stamp
 OTHER_THAN_x86_64 = arm64
 OTHER_THAN_arm64 = x86_64
 PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
@@ -33,7 +34,7 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-bench: .venv/bench.stamp $(WAREHOUSE) build .venv-runtime/stamp $(if $(filter peers,$(or $(ONLY),peers)),$(PEERS)) ## every benchmark, or some (ONLY=predict); writes build/bench.json
+bench: .venv/bench.stamp $(WAREHOUSE) $(if $(filter start memory peers,$(or $(ONLY),start)),build .venv-runtime/stamp) $(if $(filter peers,$(or $(ONLY),peers)),$(PEERS)) ## every benchmark, or some (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
@@ -62,7 +63,6 @@ deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTU
 # There is one build at a time, of one processor. What is built says so: a deployment for the other is refused.
 BUILD_SOURCES := $(shell find functions layers statemachines -name __pycache__ -prune -o -type f -print | LC_ALL=C sort)
 $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam/sources
-	@rm -f .aws-sam/*.stamp
 	@$(if $(OTHER_THAN_$(ARCHITECTURE)),,echo "make: ARCHITECTURE is x86_64 or arm64, not '$(ARCHITECTURE)'." >&2; exit 1)
 	@python=$$(sh requirements/python.sh 3.13) && \
 		PATH="$$(dirname "$$python"):$$PATH" SAM_CLI_TELEMETRY=0 MAKEFLAGS= \

@@ -31,9 +31,9 @@ Usage = Mapping[str, float]
 
 
 class Prices(NamedTuple):
-    """region, date: of the price list. dollars: by name, a unit. assumptions: by name, what cannot be measured here.
+    """date: when they were gathered. dollars: by name, a unit. assumptions: by name, what cannot be measured here.
 
-    unverified: names of prices of which no copy of AWS's own was read.
+    unverified: names of prices of which no copy of AWS's own was read, not even as somebody quotes it.
     """
 
     region: str

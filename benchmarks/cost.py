@@ -15,6 +15,7 @@ from typing import NamedTuple
 from benchmarks import bills, quick_stores
 from benchmarks.bills import Prices, Usage
 from benchmarks.instances import ROWS, WORKS, Measured, Work, default, described, measure, waits_ms
+from benchmarks.measure import command
 from local import template
 
 RATES = (1, 100, 10_000)
@@ -131,11 +132,28 @@ def traces(events_a_month: float, assumptions: Mapping[str, float]) -> Usage:
     return {"xray.trace": events_a_month * share}
 
 
+def looks(event: Event, events_a_month: float, assumptions: Mapping[str, float]) -> Usage:
+    """For a new manifest, by each instance at work: so many a minute, and no more than there are events."""
+    instances = max(1.0, math.ceil(events_a_month * event.warm_ms / 1000 / bills.MONTH_SECONDS))
+    return {"s3.get": min(events_a_month, instances * assumptions["looks_a_minute"] * bills.MONTH_MINUTES)}
+
+
+def restores(event: Event, starts: float) -> Usage:
+    """Of so many starts, where the function has a snapshot to start from."""
+    has_snapshot = "SnapStart" in template.functions(described())[event.work.function]["Properties"]
+    return bills.times(starts, bills.restore(event.measured.memory_mb)) if has_snapshot else {}
+
+
 def million(event: Event, prices: Prices, *, cold_share: float) -> dict[str, float]:
     """Dollars by part, of a million predictions in a month."""
     events = 1e6 / event.work.predictions
-    used = bills.times(events, usage_of(event, prices, cold_share=cold_share))
-    billed = bills.bill(bills.together(used, traces(events, prices.assumptions)), prices.dollars)
+    used = bills.together(
+        bills.times(events, usage_of(event, prices, cold_share=cold_share)),
+        looks(event, events, prices.assumptions),
+        restores(event, cold_share * events),
+        traces(events, prices.assumptions),
+    )
+    billed = bills.bill(used, prices.dollars)
     return {
         part: sum(dollars for name, dollars in billed.items() if re.match(pattern, name))
         for part, pattern in PARTS.items()
@@ -153,10 +171,6 @@ def options(single: Event, prices: Prices, fixed: float) -> list[Option]:
     def priced(usage: Usage) -> float:
         return bills.total(usage, dollars)
 
-    def looks(events: float) -> Usage:
-        busy = events * single.warm_ms / 1000 / bills.MONTH_SECONDS
-        return {"s3.get": min(events, max(1.0, math.ceil(busy)) * assumed["looks_a_minute"] * bills.MONTH_MINUTES)}
-
     def on_demand(
         rate: float, *, traced: bool = True, snapshots: bool = True, cold_share: float = assumed["cold_share"]
     ) -> float:
@@ -165,12 +179,16 @@ def options(single: Event, prices: Prices, fixed: float) -> list[Option]:
         recorded = traces(events, assumed) if traced else {}
         # What a restored instance does before its first answer is not measured here, so it counts as a start does.
         kept = snapshots_month(single) if snapshots else {}
-        restored = bills.times(cold_share * events, bills.restore(measured.memory_mb)) if snapshots else {}
-        return fixed + priced(bills.together(bills.times(events, each), looks(events), recorded, kept, restored))
+        restored = restores(single, cold_share * events) if snapshots else {}
+        looked = looks(single, events, assumed)
+        return fixed + priced(bills.together(bills.times(events, each), looked, recorded, kept, restored))
 
     def provisioned(rate: float) -> float:
         events = rate * bills.MONTH_MINUTES
-        instances = max(1, math.ceil(rate / 60 * single.warm_ms / 1000))
+        # The parameter is for all functions that can have it, as the snapshots are.
+        functions = template.functions(described()).values()
+        kept_started = sum("ProvisionedConcurrencyConfig" in function["Properties"] for function in functions)
+        instances = kept_started * max(1, math.ceil(rate / 60 * single.warm_ms / 1000))
         cold = bills.times(events, usage_of(single, prices, cold_share=0.0))
         kept = {name: amount for name, amount in cold.items() if not name.startswith("lambda.")}
         work = bills.provisioned_invocation(single.warm_ms, measured.memory_mb, ARCHITECTURE)
@@ -178,7 +196,7 @@ def options(single: Event, prices: Prices, fixed: float) -> list[Option]:
             kept,
             bills.times(events, work),
             bills.provisioned_month(instances, measured.memory_mb, ARCHITECTURE),
-            looks(events),
+            looks(single, events, assumed),
             traces(events, assumed),
         )
         return fixed + priced(used)
@@ -268,7 +286,7 @@ def snapshots_month(single: Event) -> Usage:
 
 def print_millions(events: list[Event], prices: Prices) -> None:
     cold_share = prices.assumptions["cold_share"]
-    print(f"Dollars a million predictions, {prices.region}, prices of {prices.date}\n")
+    print(f"Dollars a million predictions, {prices.region}, prices as gathered on {prices.date}\n")
     print("| | MB | own ms | CPU ms | with waiting | start ms |", " | ".join(PARTS), "| together |")
     print("| --- |" + " ---: |" * (6 + len(PARTS)))
     for event in events:
@@ -319,10 +337,12 @@ def print_foot(prices: Prices, fixed: float) -> None:
         "these nor traces.",
         "SageMaker's rows do the same work in the same time, and its own starts are not counted; without an API its "
         "callers need AWS credentials instead of tokens.",
-        "With SnapStart no start is counted as shorter, and the snapshot of each function that has one is kept. A "
+        "With SnapStart no start is counted as shorter, and each is paid for as a restore besides, which the first "
+        "table has too; the second has the snapshots of both functions as well, and provisioned instances of both. A "
         "start in 100 events is the most that AWS saw: under an even load there are far fewer.",
         f"Machines that are always on become more where they would be busier than {assumed['busy_share']:.0%} of what "
-        "they may use for ever, by the CPU time measured here. Nobody who looks after them is counted.",
+        "they may use for ever, by the CPU time measured here. Nobody who looks after them is counted. A "
+        "balancer's price is that of a new connection for each request, the dearest.",
         "Nor are free tiers, savings plans, lower prices of large amounts, and the storage of customers, models and "
         "logs, which is cents.",
         f"No copy of AWS's own was read of the prices of {', '.join(prices.unverified)}.",
@@ -345,20 +365,24 @@ def main() -> int:
         "--cold-share", type=float, help="share of events that start an instance, instead of prices.json's"
     )
     given = parser.parse_args()
+    if given.store_ms is not None and not 0 <= given.store_ms < math.inf:
+        parser.error("--store-ms is milliseconds: 0 or more.")
+    if given.cold_share is not None and not 0 < given.cold_share <= 1:
+        parser.error("--cold-share is a share: more than 0, and at most 1.")
+    return command(lambda: tell(given.store_ms, given.cold_share))
+
+
+def tell(store_ms: float | None, cold_share: float | None) -> int:
     prices = bills.read_prices()
-    chosen = {"dynamodb_ms": given.store_ms, "cold_share": given.cold_share}
+    chosen = {"dynamodb_ms": store_ms, "cold_share": cold_share}
     assumptions = {**prices.assumptions, **{name: value for name, value in chosen.items() if value is not None}}
     prices = prices._replace(assumptions=assumptions)
-    try:
-        with quick_stores.serving(ROWS) as stores:
-            events = [
-                event_of(work, measure(work, default(work.memory), stores, limit=False), assumptions)
-                for work in WORKS
-                if work.predictions
-            ]
-    except (FileNotFoundError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    with quick_stores.serving(ROWS) as stores:
+        events = [
+            event_of(work, measure(work, default(work.memory), stores, limit=False), assumptions)
+            for work in WORKS
+            if work.predictions
+        ]
     fixed = bills.total(fixed_month(events[0], prices), prices.dollars)
     print_millions(events, prices)
     print_months(options(events[0], prices, fixed))

@@ -245,7 +245,7 @@ def default(parameter: str) -> int:
     return int(described()["Parameters"][parameter]["Default"])
 
 
-class CpuNotLimitable(Exception):
+class CpuNotLimitable(RuntimeError):
     """The message says what it would take."""
 
 
@@ -259,7 +259,10 @@ def limited(share: float) -> Iterator[Callable[[int], None]]:
     if root is None or os.geteuid() != 0:
         raise CpuNotLimitable("CPU cannot be limited here: run it as root, on Linux with cgroups.")
     group = root / f"loyalty-{os.getpid()}"
-    group.mkdir()
+    try:
+        group.mkdir()
+    except OSError as error:  # as in most containers, whose cgroups are mounted to be read
+        raise CpuNotLimitable(f"CPU cannot be limited here ({error}): run it outside a container.") from None
 
     def leave(pid: int) -> None:
         (root / "cgroup.procs").write_text(str(pid))
@@ -314,11 +317,8 @@ def _metrics(lines: list[str]) -> set[str]:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """By the scheduler's own account, to the nanosecond where /proc/{pid}/stat counts hundredths of a second."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+    """Of all its threads, also those that have ended, which /proc/{pid}/task has no more."""
+    return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives for another process
 
 
 def _peak_mb(pid: int) -> float:

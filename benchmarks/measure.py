@@ -1,6 +1,8 @@
 """Measuring two things in turn, so that a machine that slows down slows both."""
 
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +28,13 @@ class Result:
     @property
     def ok(self) -> bool:
         return self.ratio <= self.bar
+
+    @property
+    def verdict(self) -> str:
+        """For people: "behind" where the peer is ahead, if by no more than the bar."""
+        if not self.ok:
+            return "OVER"
+        return "ok" if self.ratio <= 1 else "behind"
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -56,3 +65,17 @@ def alternate(*calls: Callable[[], object], repeats: int = 1, rounds: int = ROUN
                 if number:
                     taken.append(time.perf_counter() - started)
     return [statistics.median(taken) for taken in times]
+
+
+def command(work: Callable[[], int]) -> int:
+    """Does a command's work and returns its exit code; of what it lacks only the sentence is printed."""
+    # Python would end on the spot, and leave running what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except (FileNotFoundError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1

@@ -12,7 +12,6 @@ from benchmarks import bills, quick_stores
 from benchmarks.instances import (
     ROWS,
     WORKS,
-    CpuNotLimitable,
     Measured,
     Work,
     default,
@@ -20,7 +19,7 @@ from benchmarks.instances import (
     measure,
     waits_ms,
 )
-from benchmarks.measure import Result
+from benchmarks.measure import Result, command
 
 SIZES = (256, 512, 1024, 1769, 3538, 5307, 7076)
 MOST_SHARE = 0.75
@@ -74,25 +73,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("--only", choices=[work.name for work in WORKS], help="one of them")
     only = parser.parse_args().only
+    return command(lambda: tell(only))
+
+
+def tell(only: str | None) -> int:
     prices = bills.read_prices()
-    try:
-        with quick_stores.serving(ROWS) as stores:
-            for work in WORKS:
-                if only in (None, work.name):
-                    for line in table(work, prices, stores):
-                        print(line, flush=True)
-    except (CpuNotLimitable, FileNotFoundError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    with quick_stores.serving(ROWS) as stores:
+        for work in WORKS:
+            if only in (None, work.name):
+                for line in table(work, prices, stores):
+                    print(line, flush=True)
     assumed = prices.assumptions
     print(
         "INIT and the first event are a cold start. Others have measured that Lambda gives INIT more CPU than a small "
         "memory size brings, so it is quicker there than here.\n"
         "Later events come one straight after the other: a fraction of a vCPU is felt in their mean, and less where "
         "they come singly.\n"
-        "dollars are Lambda's alone, for a million events, each request to DynamoDB with "
+        "dollars are Lambda's alone, without SnapStart, for a million events, each request to DynamoDB with "
         f"{assumed['dynamodb_ms']:g} ms and to S3 with {assumed['s3_ms']:g}, and a start in "
-        f"{1 / assumed['cold_share']:.0f} of them; prices of {prices.region}, {prices.date}."
+        f"{1 / assumed['cold_share']:.0f} of them; prices of {prices.region}, gathered on {prices.date}."
     )
     return 0
 

@@ -6,6 +6,7 @@ and for batches of 100, half of them churn and half nbo, and ends it, so that on
 medians of the rounds. Latencies are of one connection, throughput of eight. Ours is measured three times:
 
     handler   the built function's handler, called in a loop by Lambda's Python: what is billed, and no server at all.
+              Beside it FastAPI's application, called in the same way.
     emulator  the same under Lambda's emulator, one instance with one event in flight: AWS's runtime is in it, and the
               emulator, whose own time a function that does nothing shows (the emulator alone).
     gateway   the handler behind the HTTP server of `make run`: one process that speaks HTTP, as the peers are.
@@ -146,6 +147,15 @@ def peers() -> list[Server]:
             Service("fastapi_keras", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_keras"]),
             PEERS_PYTHON,
             ("fastapi", "uvicorn[standard]", "tensorflow-cpu", "numpy"),
+            by="predict",
+        ),
+        peer(
+            Service(
+                "fastapi_keras_call", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_keras_call"]
+            ),
+            PEERS_PYTHON,
+            ("fastapi", "uvicorn[standard]", "tensorflow-cpu", "numpy"),
+            by="model()",
         ),
         peer(
             Service(
@@ -189,10 +199,11 @@ def peers() -> list[Server]:
     return found
 
 
-def peer(service: Service, python: Path, requirements: tuple[str, ...]) -> Server:
+def peer(service: Service, python: Path, requirements: tuple[str, ...], by: str = "") -> Server:
+    """by: what of the last package answers, where there is a choice."""
     found = json.loads(subprocess.check_output([python, SERVICES / "installed.py", *requirements], text=True))
     names = [re.sub(r"\[.*", "", each) for each in requirements if each != "numpy"]
-    title = " + ".join(f"{name} {found['versions'][name]}" for name in names)
+    title = " + ".join(f"{name} {found['versions'][name]}" for name in names) + (f", {by}" if by else "")
     return Server(
         service.name,
         title,
@@ -216,6 +227,12 @@ def ours(folder: Path) -> list[Server]:
 
     return [
         Server("handler", "ours, in process", disk, lambda work, known: measure_handler(functions, work, known)),
+        Server(
+            IN_PROCESS,
+            "FastAPI + LiteRT, in process",
+            lambda: 0,
+            measure_fastapi_in_process,
+        ),
         Server(
             "emulator", "ours, Lambda's emulator", disk, lambda work, known: measure_emulator(functions, work, known)
         ),
@@ -279,22 +296,40 @@ def measure_emulator(build: Path, folder: Path, reference: dict[str, Any] | None
 
 
 def measure_handler(build: Path, folder: Path, reference: dict[str, Any]) -> Figures:
-    figures: Figures = {"memory": 0.0}
-    for form, name in FUNCTIONS.items():
-        function = built_function(name, build)
+    """The built functions' handlers, in a process each."""
+
+    def program(form: str) -> tuple[list[str | Path], dict[str, str]]:
+        function = built_function(FUNCTIONS[form], build)
         paths = [function.code, *(layer / "python" for layer in function.layers)]
+        return [RUNTIMES_PYTHON, SERVICES / "lambda_in_process.py"], {
+            **function.variables,
+            **function_variables(folder),
+            "MODEL_CACHE": str(folder / "models"),
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "LAMBDA_TASK_ROOT": str(function.code),  # by which the tracer knows that it is there
+        }
+
+    return measure_in_process("handler", program, reference)
+
+
+def measure_fastapi_in_process(folder: Path, reference: dict[str, Any]) -> Figures:
+    command: list[str | Path] = [PEERS_PYTHON, "-m", "benchmarks.services.fastapi_in_process"]
+    return measure_in_process("fastapi_in_process", lambda _: (command, environment(folder)), reference)
+
+
+def measure_in_process(
+    name: str, program: Callable[[str], tuple[list[str | Path], dict[str, str]]], reference: dict[str, Any]
+) -> Figures:
+    """program: by form, a command like lambda_in_process.py, and its variables beside this process's own."""
+    figures: Figures = {"memory": 0.0}
+    for form in FUNCTIONS:
+        command, variables = program(form)
         began = time.perf_counter()
         with on_server_cpu():
             process = subprocess.Popen(
-                [RUNTIMES_PYTHON, SERVICES / "lambda_in_process.py", str(LATENCY_SECONDS)],
-                env={
-                    **os.environ,
-                    **function.variables,
-                    **function_variables(folder),
-                    "MODEL_CACHE": str(folder / "models"),
-                    "PYTHONPATH": os.pathsep.join(map(str, paths)),
-                    "LAMBDA_TASK_ROOT": str(function.code),  # by which the tracer knows that it is there
-                },
+                [*command, str(LATENCY_SECONDS)],
+                cwd=ROOT,
+                env={**os.environ, **variables},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -308,12 +343,12 @@ def measure_handler(build: Path, folder: Path, reference: dict[str, Any]) -> Fig
             figures.setdefault("start", time.perf_counter() - began)
             measured = process.stdout.readline()
             if process.wait(timeout=STOP_SECONDS):
-                raise RuntimeError(f"The handler of {name} failed in process: its error is above.")
+                raise RuntimeError(f"{name} failed in process: its error is above.")
         finally:
             process.kill()
             process.wait()
         for kind, answer in json.loads(first).items():
-            check("handler", form, kind, json.loads(answer["body"]), reference)
+            check(name, form, kind, json.loads(answer["body"]), reference)
         found = json.loads(measured)
         for kind, (p50, p99) in found["latency"].items():
             figures[f"{form}.{kind}.p50"] = p50 * MICROSECONDS
@@ -580,11 +615,11 @@ COLUMNS = {
 
 def print_table(servers: Sequence[Server], figures: Mapping[str, Figures]) -> None:
     one, many = "us, one customer", f"us, batch of {BATCH}"
-    print(f"{'':<58}{'':>33}{one:>48}{many:>55}")
-    print(f"{'':<58}" + "".join(f"{title:>11}" for title in COLUMNS.values()))
+    print(f"{'':<70}{'':>33}{one:>48}{many:>55}")
+    print(f"{'':<70}" + "".join(f"{title:>11}" for title in COLUMNS.values()))
     for server in servers:
         cells = "".join(f"{figures[server.name][name]:>11.4g}" for name in COLUMNS)
-        print(f"{server.title:<58}{cells}", flush=True)
+        print(f"{server.title:<70}{cells}", flush=True)
 
 
 COMPARED = {
@@ -596,17 +631,21 @@ COMPARED = {
     ),
     "gateway": ("single.churn.p50", "batch.churn.p50"),
 }
-"""What is compared with each peer; the gateway, which nobody deploys, with the fastest alone."""
+"""What is compared with each peer: the handler with an application that has no server either; the gateway, which nobody
+deploys, with the fastest server alone."""
+IN_PROCESS = "fastapi_in_process"
 
 # The most that ours may take where a peer is ahead or close; else 1. An instance under the emulator is behind those
 # that answer on the connection itself: Lambda's runtime fetches each event and posts each answer over HTTP of its
 # own, behind the emulator's, and that is most of the time (see the emulator alone). It also has one event at a time.
 BARS = {
-    ("emulator", "fastapi_litert"): 6.0,
-    ("emulator", "mlserver"): 4.0,
-    ("emulator", "bentoml"): 2.0,
-    ("emulator", "litserve"): 2.0,
+    ("emulator", "fastapi_litert"): 8.0,
+    ("emulator", "fastapi_keras_call"): 2.0,
+    ("emulator", "mlserver"): 5.0,
+    ("emulator", "bentoml"): 3.0,
+    ("emulator", "litserve"): 3.0,
     ("gateway", "fastapi_litert"): 5.0,  # a WSGI server with threads, which makes API Gateway's events besides
+    ("handler", IN_PROCESS): 1.5,  # a log line with metrics and a look at the trace are in ours
 }
 BARS_OF_ITS_PROCESS = {"start": 1.5, "memory": 1.5, "disk": 1.0}
 """Of any peer: boto3 and Powertools, which the peers do without, are imported and held as well."""
@@ -615,9 +654,11 @@ UNITS = {"start": "s to the first answer", "memory": "MB held (PSS)", "disk": "M
 
 
 def compared(servers: Sequence[Server], figures: Mapping[str, Figures]) -> Iterator[Result]:
-    with_peers = [server for server in servers if server.name not in {*COMPARED, "emulator_alone"}]
+    by_name = {server.name: server for server in servers}
+    with_peers = [server for server in servers if server.name not in {*COMPARED, IN_PROCESS, "emulator_alone"}]
+    others = {"handler": [by_name[IN_PROCESS]], "emulator": with_peers, "gateway": with_peers[:1]}
     for own, metrics in COMPARED.items():
-        for other in with_peers if own != "gateway" else with_peers[:1]:
+        for other in others[own]:
             for metric in metrics:
                 bar = BARS_OF_ITS_PROCESS.get(metric, BARS.get((own, other.name), 1.0))
                 unit = UNITS.get(metric, "us a request, busy" if metric.endswith("busy") else "us")

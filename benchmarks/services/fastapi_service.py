@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
-from benchmarks.services.loyalty import Loyalty, Network, keras_network, litert_network
+from benchmarks.services.loyalty import Loyalty, Network, keras_call_network, keras_network, litert_network
 
 Type = Literal["churn", "nbo"]
 
@@ -31,6 +31,10 @@ def with_litert() -> FastAPI:
 
 def with_keras() -> FastAPI:
     return application(keras_network)
+
+
+def with_keras_call() -> FastAPI:
+    return application(keras_call_network)
 
 
 def application(load: Callable[[str], Network]) -> FastAPI:

@@ -130,3 +130,11 @@ def keras_network(name: str) -> Network:
 
     model = keras.models.load_model(DATA / f"{name}.keras")
     return lambda features: model.predict(features, verbose=0)
+
+
+def keras_call_network(name: str) -> Network:
+    """The same by `model(features)`, which Keras's documentation of `predict` advises for few rows."""
+    import keras  # noqa: PLC0415  as above
+
+    model = keras.models.load_model(DATA / f"{name}.keras")
+    return lambda features: model(features, training=False).numpy()

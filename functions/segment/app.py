@@ -20,6 +20,7 @@ from loyalty_ml.contracts import (
     rfc3339,
 )
 from loyalty_ml.deadline import Deadline, TakesTooLong
+from loyalty_ml.history import MAX_ENTRIES
 from loyalty_ml.predictions import scorer_for
 from loyalty_ml.rules import parse_rule
 from loyalty_ml.segment_predictions import MAX_TOP
@@ -49,7 +50,8 @@ Top = Annotated[
 ]
 Offer = Annotated[int | None, Query(ge=0, description="With `top`: the offer that the best are wanted for")]
 Entries = Annotated[
-    int | None, Query(alias="history", ge=1, description="At most this many entries of `history`, the latest")
+    int | None,
+    Query(alias="history", ge=1, le=MAX_ENTRIES, description="At most this many entries of `history`, the latest"),
 ]
 Prefer = Annotated[
     str | None, Header(alias="Prefer", description="`respond-async`: start a job at once, as for what takes too long")

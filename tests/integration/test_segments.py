@@ -662,5 +662,9 @@ def test_a_caller_may_ask_for_a_job(deployment: Deployment) -> None:
     assert job["answer"] == deployment.stats("all").body
     refused = deployment.predict("all", "rfm", {"prefer": "respond-async"}, top=3)
     assert (refused.status, refused.body["code"]) == (400, "INVALID_REQUEST")
+    for entries in ("0", "1001", 30 * "9"):  # the last is more than a job's record can hold
+        asked = {"queryStringParameters": {"history": entries}, "headers": {"prefer": "respond-async"}}
+        answer = deployment.service.call("GET", "/segments/all/ml/stats", **asked)
+        assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
     missing = deployment.stats("nobody", prefer="respond-async")
     assert (missing.status, missing.body["code"]) == (404, "SEGMENT_NOT_FOUND")

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ def run_in_sam_venv() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+def reset_stores(aws: Mapping[str, str]) -> None:
+    """Empties moto's stores: they are the process's, and so another test file's before, and the next one's after."""
+    urllib.request.urlopen(f"{aws['AWS_ENDPOINT_URL']}/moto-api/reset", data=b"").close()
 
 
 def translate(run_in_sam_venv: Callable[..., str], template: str) -> dict[str, Any]:

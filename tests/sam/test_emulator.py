@@ -31,6 +31,7 @@ from loyalty_ml.segment_store import SegmentStore
 from loyalty_ml.segments import SegmentDefinition
 from loyalty_ml.statistics_store import StatisticsStore
 from tests import sample_set
+from tests.sam.conftest import reset_stores
 from training.materialize import materialize
 from training.registry import publish
 
@@ -90,6 +91,8 @@ def deployed(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         server = stores.start_moto()
         stack.callback(server.stop)
         aws = stores.aws_environment(server)
+        reset_stores(aws)
+        stack.callback(reset_stores, aws)
         for name, value in aws.items():
             environment.setenv(name, value)
         ids = stores.create(template.stores(template.load()))

@@ -2,7 +2,9 @@
 
 import filecmp
 import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from email import message_from_string
@@ -283,6 +285,61 @@ def test_a_build_without_its_tools_says_what_installs_them(tmp_path: Path, monke
 
     with pytest.raises(BuildError, match=r"There is no .venv-none/bin/uv: run `make build`"):
         build_layer.install(ROOT / "layers" / "shared" / "requirements.txt", tmp_path, "x86_64")
+
+
+def test_what_is_built_is_made_anew_where_it_is_gone_or_another_processors_or_not_of_make(tmp_path: Path) -> None:
+    """With a `sam` of the test's own, that empties the folder first, as the real one does."""
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    for name in ("Makefile", "template.yaml", "samconfig.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("functions", "layers", "statemachines", ".venv-sam/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    built = tmp_path / ".aws-sam" / "build"
+    sam = tmp_path / ".venv-sam" / "bin" / "sam"
+    sam.write_text(f"#!/bin/sh\nrm -rf '{built}' && mkdir '{built}' && touch '{built}/template.yaml' && echo a build\n")
+    sam.chmod(0o755)
+    (tmp_path / ".venv-sam" / "stamp").touch()
+
+    def builds(architecture: str = "x86_64") -> int:
+        done = subprocess.run(
+            ["make", "build", f"ARCHITECTURE={architecture}"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.count("a build\n")
+
+    assert (builds(), builds()) == (1, 0)
+    assert (builds("arm64"), builds("arm64"), builds(), builds()) == (1, 0, 1, 0)
+    shutil.rmtree(built)
+    assert builds() == 1
+    subprocess.run([sam], check=True)
+    assert (builds(), builds()) == (1, 0)
+    (tmp_path / "layers" / "requirements.txt").touch()
+    assert (builds(), builds()) == (1, 0)
+    (tmp_path / "layers" / "requirements.txt").unlink()
+    assert (builds(), builds()) == (1, 0)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_a_layer_is_built_in_a_checkout_whose_path_has_a_space(
+    lambdas_python: Path, tmp_path: Path, processor: str
+) -> None:
+    checkout, target = tmp_path / "my checkout", tmp_path / "my artifacts"
+    shutil.copytree(ROOT / "layers" / processor, checkout / "layers" / processor, symlinks=True)
+    shutil.copytree(ROOT / "requirements", checkout / "requirements")
+    shutil.copy(ROOT / "layers" / "build.mk", checkout / "layers")
+    (checkout / "layers" / "build_layer.py").write_text("import sys\nprint(sys.argv[1:])\n")
+
+    done = subprocess.run(
+        ["make", "--silent", "--makefile", checkout / "layers" / processor / "Makefile", "build-SharedLayer"],
+        cwd=tmp_path,
+        env=os.environ | {"ARTIFACTS_DIR": str(target), "PATH": f"{lambdas_python.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert str(["--architecture", processor, ".", str(target)]) in done.stdout
 
 
 def test_a_large_file_that_nobody_knows_to_be_needed_stops_the_build(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import shutil
 import socket
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from local.emulator import FunctionError
 from local.snap_start import snap_started
 from loyalty_ml.manifest import MANIFEST_KEY, card_key, model_key
 from tests import sample_set
+from tests.sam.conftest import reset_stores
 from training.registry import publish
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -60,10 +60,10 @@ def empty_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     try:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
+        reset_stores(variables)
         yield Stores(stores.create(template.stores(template.load())), variables)
     finally:
-        # moto's stores are the process's, and so there for the next server too.
-        urllib.request.urlopen(f"{variables['AWS_ENDPOINT_URL']}/moto-api/reset", data=b"").close()
+        reset_stores(variables)
         server.stop()
 
 

@@ -62,21 +62,20 @@ def called_by(operation: dict[str, Any]) -> str:
     return found[1]
 
 
-def parameters_in(value: Any, translated: dict[str, Any]) -> set[str]:
-    """The parameters that a part of the template depends on, by name or through a condition."""
+def decided_by(value: Any, translated: dict[str, Any]) -> set[str]:
+    """The parameters and the conditions that a part of the template names: it changes where one of them does."""
+    if isinstance(value, str):
+        return set(re.findall(r"\$\{(\w+)\}", value)) & set(translated["Parameters"])
     if isinstance(value, list):
-        return {name for each in value for name in parameters_in(each, translated)}
-    if not isinstance(value, dict):
-        return set()
-    found = {name for each in value.values() for name in parameters_in(each, translated)}
+        return {name for each in value for name in decided_by(each, translated)}
     match value:
         case {"Ref": name}:
-            found.add(name)
-        case {"Fn::Sub": str(text)}:
-            found.update(re.findall(r"\$\{(\w+)\}", text))
-        case {"Fn::If": [condition, *_]} | {"Condition": str(condition)}:
-            found |= parameters_in(translated["Conditions"][condition], translated)
-    return found & set(translated["Parameters"])
+            return {name} & set(translated["Parameters"])
+        case {"Fn::If": [condition, *rest]}:
+            return {condition} | decided_by(rest, translated)
+        case dict():
+            return decided_by(list(value.values()), translated)
+    return set()
 
 
 def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callable[..., str]) -> None:
@@ -243,13 +242,19 @@ def test_a_change_of_code_layer_or_template_publishes_a_version(
     assert {function for function in STARTED_AHEAD if before[function] != after[function]} == changed
 
 
-def test_a_change_of_any_parameter_that_a_function_depends_on_publishes_a_version(translated: dict[str, Any]) -> None:
-    """SAM tells versions apart by the template's text, where a parameter is only a name."""
+def test_a_change_of_a_parameter_publishes_a_version_where_it_changes_the_function_and_nowhere_else(
+    translated: dict[str, Any],
+) -> None:
+    """SAM tells versions apart by the template's text, where a parameter is only a name: the description has its value.
+
+    One that is there and changes nothing of the function, such as how many instances are kept, fails the deployment:
+    "A version for this Lambda function exists", says CloudFormation.
+    """
     for function, (_, description) in versions_of(translated).items():
         properties = translated["Resources"][function]["Properties"]
-        depends = parameters_in(properties, translated)
-        assert depends >= {"MockMode", "MemorySize", "Architecture", "LogLevel", "SnapStart"}, function
-        assert parameters_in(description, translated) >= depends, function
+        decides = decided_by(properties, translated)
+        assert decides >= {"MockMode", "MemorySize", "Architecture", "LogLevel", "HasSnapStart"}, function
+        assert decided_by(description, translated) == decides, function
 
 
 def test_no_version_but_the_one_that_answers_keeps_a_snapshot_that_is_paid_for(translated: dict[str, Any]) -> None:

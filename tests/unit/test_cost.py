@@ -2,15 +2,19 @@
 
 import json
 import math
+import os
+import threading
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import bills, cost
-from benchmarks.instances import WORKS, Measured
+from benchmarks import bills, cost, instances
+from benchmarks.instances import WORKS, CpuNotLimitable, Measured, limited
 
 PRICES = bills.read_prices()
 MILLISECONDS = st.floats(0.001, 900_000)
@@ -42,13 +46,15 @@ def test_a_million_single_predictions_by_hand(monkeypatch: pytest.MonkeyPatch) -
     assert EVENT.warm_ms == 4 + 5
     assert EVENT.cold_ms == 500 + 50 + 5 + 5 * 30
     parts = cost.million(EVENT, PRICES, cold_share=0.01)
+    restored = 0.01 * 0.0001397998  # of 1 GB, in one event of a hundred
+    looks = 2 * 60 * 730  # of one instance, which is never busy
     gb_seconds = 0.99 * 0.009 + 0.01 * 0.705
     gb = 2**30
     assert parts == {
-        "Lambda": pytest.approx(1e6 * gb_seconds * 0.0000166667),
+        "Lambda": pytest.approx(1e6 * (gb_seconds * 0.0000166667 + restored)),
         "its requests": pytest.approx(0.20),
         "API": pytest.approx(1.00 + 1e6 * 300 / gb * 0.09),
-        "stores": pytest.approx(0.5 * 0.125 + 0.01 * 5 * 0.40),
+        "stores": pytest.approx(0.5 * 0.125 + 0.01 * 5 * 0.40 + looks * 0.0000004),
         "logs": pytest.approx(1e6 * (1000 + 400) / gb * 0.50),
         "traces": pytest.approx(5.00),  # one in three seconds, so each of them
     }
@@ -77,10 +83,17 @@ def test_snapshots_are_paid_for_without_a_request() -> None:
     assert ways["this service"](0.0) == pytest.approx(2.5 + 2 * 730 * 3600 * 0.0000015046)
 
 
+def test_what_has_no_snapshot_is_never_restored() -> None:
+    segment = next(work for work in WORKS if work.name == "segment")
+    assert cost.restores(EVENT, 3) == {"lambda.snapstart_restore_gb": 3.0}
+    assert cost.restores(EVENT._replace(work=segment), 3) == {}
+
+
 def test_provisioned_instances_are_paid_for_without_a_request() -> None:
+    """One of single predictions and one of batches: the template's parameter is for both."""
     ways = {way.name: way.month for way in cost.options(EVENT, PRICES, fixed=2.5)}
     assert ways["... without SnapStart"](0.0) == pytest.approx(2.5)
-    assert ways["... with provisioned concurrency"](0.0) == pytest.approx(2.5 + 730 * 3600 * 0.0000041667)
+    assert ways["... with provisioned concurrency"](0.0) == pytest.approx(2.5 + 2 * 730 * 3600 * 0.0000041667)
 
 
 @given(rate=RATES, more=RATES)
@@ -179,3 +192,37 @@ def test_what_the_template_has_costs_without_a_caller() -> None:
     fixed = cost.fixed_month(EVENT, PRICES)
     assert fixed["cloudwatch.alarm_month"] >= 5
     assert fixed["sqs.request"] == 2 * 15 * 60 * 730  # the segments' queue and the files'
+
+
+def test_cpu_time_of_threads_that_have_ended_counts() -> None:
+    def work() -> None:
+        while time.thread_time() < 0.05:
+            pass
+
+    before = instances._cpu_seconds(os.getpid())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert instances._cpu_seconds(os.getpid()) - before >= 0.05
+
+
+def test_cgroups_that_can_only_be_read_limit_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    (tmp_path / "cgroup.procs").touch()
+    monkeypatch.setattr(instances, "_CGROUPS", (tmp_path,))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CpuNotLimitable, match="CPU cannot be limited here"), limited(0.5):
+        pass
+
+
+@pytest.mark.parametrize("wrong", [["--cold-share", "0"], ["--cold-share", "2"], ["--store-ms", "-1"]])
+def test_what_cannot_be_is_refused_before_anything_is_measured(
+    wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cost", *wrong])
+    with pytest.raises(SystemExit, match="2"):
+        cost.main()
+    assert f"error: {wrong[0]} is" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loyalty_ml.manifest import Card, Refused, card_key, check_content, new_version, parse_card, parse_manifest, to_json
@@ -19,6 +19,7 @@ def sample_card(name: str = "churn") -> dict[str, Any]:
     return card
 
 
+@example("[" * 100_000)  # deeper than Python's own decoder goes
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_what_is_not_a_manifest_is_refused_with_a_sentence(text: bytes | str) -> None:
     content = text.encode() if isinstance(text, str) else text

@@ -70,7 +70,10 @@ _ERRORS = {"Conversion Error": duckdb.ConversionException, "Out of Memory Error"
 
 
 def batches(relation: duckdb.DuckDBPyRelation) -> Iterator[CArray]:
-    """The relation's rows as Arrow record batches. Raises duckdb.Error."""
+    """The relation's rows as Arrow record batches. Raises duckdb.Error.
+
+    Until the last of them nothing else may be asked of the relation's connection: they would end there, with no error.
+    """
     with nanoarrow.c_array_stream(relation) as stream:
         # DuckDB computes a batch when it is asked for. nanoarrow would ask with the interpreter locked for all other
         # threads, ctypes does not; and a relation that is executed first is read with pyarrow only, which no layer has.

@@ -315,7 +315,7 @@ def _parse(kind: type[DocumentT], text: bytes, key: str) -> DocumentT:
 def _refusal(text: bytes, key: str, error: ValidationError) -> Refused:
     try:
         fields: Any = json.loads(text)
-    except ValueError as not_json:
+    except (ValueError, RecursionError) as not_json:
         return Refused(f"{key} is not JSON ({not_json}): {_MEND}")
     if not isinstance(fields, dict):
         return Refused(f"{key} is not a JSON object: {_MEND}")
