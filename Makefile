@@ -1,5 +1,6 @@
 # One target for each thing a person wants; `make help` lists them.
 PORT ?= 8000
+STORES_PORT ?= 4566
 ONLY ?=
 ARCHITECTURE ?= x86_64
 PYTHON := $(shell sh requirements/python.sh)
@@ -55,7 +56,7 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi
 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
-	@exec .venv/bin/python -m local.sam_local
+	@exec .venv/bin/python -m local.sam_local --stores-port $(STORES_PORT)
 
 deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTURE=arm64)
 	.venv-sam/bin/sam deploy --guided

@@ -252,7 +252,10 @@ class InProcess:
         self._handlers: dict[str, Callable[[Any, Any], Any]] = {}
         for name, function in template.functions(described).items():
             module, attribute = template.handler_of(function)
-            self._handlers[name] = getattr(importlib.import_module(module), attribute)
+            try:
+                self._handlers[name] = getattr(importlib.import_module(module), attribute)
+            except Exception as error:  # whatever a module may raise
+                raise Problem(f"{name} cannot be imported ({type(error).__name__}: {error}): mend it first.") from error
         gateway = Gateway(template.routes(described), self._handlers, threading.Lock())
         self._client = Client(gateway, use_cookies=False)
 
@@ -416,9 +419,12 @@ def _check_api(sam: Sam, in_process: InProcess) -> None:
     with sam.started(command) as (process, _, log):
         _wait_until_listening(process, port, log)
         for status, method, path, body in _requests():
-            came = requests.request(
-                method, f"http://127.0.0.1:{port}{BASE}{path}", data=body, headers=JSON, timeout=INVOKE_SECONDS
-            )
+            try:
+                came = requests.request(
+                    method, f"http://127.0.0.1:{port}{BASE}{path}", data=body, headers=JSON, timeout=INVOKE_SECONDS
+                )
+            except requests.RequestException as error:
+                raise Problem(f"`sam local start-api` did not answer {method} {path} ({error}): see {log}.") from error
             right = in_process.request(method, f"{BASE}{path}", body)
             same = (came.status_code, came.text) == right and came.status_code == status
             asked = f"{method} {path} {(body or b'').decode()[:60]}".rstrip()
@@ -493,7 +499,8 @@ def _port_problem(address: str, port: int) -> str | None:
         try:
             probe.bind((address, port))
         except (OSError, OverflowError) as error:
-            return f"Port {port} of {address} cannot be used ({error}): choose another with --stores-port."
+            remedy = "choose another, as in 'make sam-local STORES_PORT=4567'"
+            return f"Port {port} of {address} cannot be used ({error}): {remedy}."
     return None
 
 
