@@ -9,6 +9,7 @@ import contextlib
 import json
 import multiprocessing
 import signal
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -52,6 +53,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     stored: Stored
     counts: Counter[str]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # of an instance that was ended
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
