@@ -8,6 +8,7 @@ import contextlib
 import http.server
 import queue
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -39,6 +40,10 @@ class RuntimeApi(http.server.ThreadingHTTPServer):
         self.restored = threading.Event()
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.outcomes: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # of an instance that was ended
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
