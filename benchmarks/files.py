@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from botocore.response import StreamingBody
 
 from benchmarks import sample_models, segments
 from benchmarks.measure import Result, alternate
+from benchmarks.processes import peak_kb
 from loyalty_ml.features import DEFAULT_FEATURES
 from loyalty_ml.file_job_store import Claim
 from loyalty_ml.file_service import FileService
@@ -229,7 +229,4 @@ if __name__ == "__main__":
     mine = file_service(sample_models.model_store().current())
     few = csv_file(1000, HEADER)
     (seconds,) = alternate(lambda: score(mine, sys.argv[1]), rounds=1)
-    # Not getrusage's maximum, which counts what the process was before it became this program.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak
-    print(seconds, int(peak[1]) / 1000)
+    print(seconds, peak_kb() / 1000)

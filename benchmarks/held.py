@@ -28,8 +28,9 @@ import requests
 
 from benchmarks import load
 from benchmarks.measure import Result, command
+from benchmarks.processes import tree
 from local import demo
-from local.state_machines import free_port
+from local.ports import free_port
 from loyalty_ml.manifest import Thresholds, card_key, model_key, new_version, parse_card, parse_manifest, path_in
 from training.model_set import TrainedModel, write_model_set
 
@@ -312,15 +313,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], output: IO[str]) -> str:
 
 def cpu_seconds(pid: int) -> tuple[float, float]:
     """Seconds of CPU time that the process of the stores has used, and those of all that it has started."""
-    seconds = [_cpu_seconds_of(each) for each in (pid, *descendants(pid))]
+    seconds = [_cpu_seconds_of(each) for each in tree(pid)]
     return seconds[0], sum(seconds[1:])
-
-
-def descendants(pid: int) -> list[int]:
-    started = [
-        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    return [*started, *(further for child in started for further in descendants(child))]
 
 
 def _cpu_seconds_of(pid: int) -> float:

@@ -7,13 +7,13 @@ so that what is measured is the function's own time; `waits_ms` is what it would
 
 import contextlib
 import functools
-import http.client
 import os
 import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ import orjson
 
 from benchmarks import bills, files, quick_stores, segments
 from benchmarks.predict import post
+from benchmarks.processes import peak_kb
 from local import template
-from local.emulator import INVOCATIONS, Emulator, emulated
+from local.emulator import Emulator, FunctionError, emulated
 
 ROWS = segments.ROWS
 CUSTOMERS_OF_A_BATCH = 100
@@ -172,7 +173,7 @@ def measure(work: Work, memory_mb: int, stores: quick_stores.Stores, *, limit: b
     limit: whether it gets no more CPU than that memory size brings, which only root can see to.
     Raises CpuNotLimitable, FileNotFoundError where nothing is built, and RuntimeError where the function fails.
     """
-    event = orjson.dumps(work.event())
+    event = work.event()
     variables = {
         **stores.variables,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
@@ -213,11 +214,11 @@ def measure(work: Work, memory_mb: int, stores: quick_stores.Stores, *, limit: b
             p50_ms=statistics.median(durations),
             mean_ms=statistics.fmean(durations),
             cpu_ms=cpu,
-            peak_mb=_peak_mb(emulator.pid),
+            peak_mb=peak_kb(emulator.pid) / 1024,
             log_bytes=round(sum(map(len, lines)) / work.repeats) + len(_TRACED),
             own_log_bytes=round(sum(map(len, own_lines)) / work.repeats),
             metrics=len(_metrics(own_lines)),
-            asked=len(event),
+            asked=len(orjson.dumps(event)),
             answered=len(answer),
             first_counts=first_counts,
             counts=bills.times(1 / work.repeats, stores.counts()),
@@ -290,17 +291,16 @@ def _stay(_: int) -> None:
     """Where no CPU is limited there is nothing to leave."""
 
 
-def _invoke(emulator: Emulator, event: bytes) -> bytes:
-    """The answer's body, or the whole answer where it is none of HTTP."""
-    connection = http.client.HTTPConnection(*emulator.address, timeout=900)
-    with contextlib.closing(connection):
-        connection.request("POST", INVOCATIONS, event)
-        content = connection.getresponse().read()
-    answer = orjson.loads(content)
+def _invoke(emulator: Emulator, event: Mapping[str, Any]) -> bytes:
+    """The answer's body, empty where it is none of HTTP. Raises RuntimeError where the work was not done."""
+    try:
+        answer = emulator.invoke(event)
+    except FunctionError as error:
+        raise RuntimeError(f"{emulator.function.name} did not do its work: {error} {emulator.log()[-2000:]}") from error
     if answer is None:
         return b""
-    if answer.get("statusCode") != 200:
-        raise RuntimeError(f"{emulator.function.name} did not do its work: {content[:500]!r} {emulator.log()[-2000:]}")
+    if answer.get("statusCode") != HTTPStatus.OK:
+        raise RuntimeError(f"{emulator.function.name} did not do its work: {answer} {emulator.log()[-2000:]}")
     body: str = answer["body"]
     return body.encode()
 
@@ -319,12 +319,6 @@ def _metrics(lines: list[str]) -> set[str]:
 def _cpu_seconds(pid: int) -> float:
     """Of all its threads, also those that have ended, which /proc/{pid}/task has no more."""
     return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives for another process
-
-
-def _peak_mb(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found
-    return int(found[1]) / 1024
 
 
 def _parent_of(pid: int) -> int:

@@ -14,11 +14,11 @@ medians of the rounds. Latencies are of one connection, throughput of eight. Our
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -37,7 +37,9 @@ from benchmarks import sample_models
 from benchmarks.load import Load, Request, closed_loop, request
 from benchmarks.measure import Result
 from benchmarks.predict import post
+from benchmarks.processes import tree
 from local.emulator import INVOCATIONS, build_folder, built_function, emulated
+from local.ports import free_port
 from loyalty_ml import runtime
 from loyalty_ml.features import DEFAULT_FEATURES
 from loyalty_ml.manifest import to_json
@@ -93,13 +95,13 @@ def run() -> Iterator[Result]:
 class Server:
     """Something that is measured.
 
-    disk: bytes of what has to be installed for it beside Python. measure: one round; a folder to work in, and the
-    answers to compare with, which the first server to be measured fills in.
+    disk: bytes of what has to be installed for it beside Python; NaN where that is not asked. measure: one round; a
+    folder to work in, and the answers to compare with, which the first server to be measured fills in.
     """
 
     name: str
     title: str
-    disk: Callable[[], int]
+    disk: Callable[[], float]
     measure: Callable[[Path, dict[str, Any]], Figures]
 
 
@@ -230,14 +232,17 @@ def ours(folder: Path) -> list[Server]:
         Server(
             IN_PROCESS,
             "FastAPI + LiteRT, in process",
-            lambda: 0,
+            lambda: math.nan,
             measure_fastapi_in_process,
         ),
         Server(
             "emulator", "ours, Lambda's emulator", disk, lambda work, known: measure_emulator(functions, work, known)
         ),
         Server(
-            "emulator_alone", "the emulator alone", lambda: 0, lambda work, _: measure_emulator(constant, work, None)
+            "emulator_alone",
+            "the emulator alone",
+            lambda: math.nan,
+            lambda work, _: measure_emulator(constant, work, None),
         ),
         Server("gateway", "ours, waitress", disk, lambda work, known: measure_service(service, work, known)),
     ]
@@ -251,15 +256,12 @@ def measure_service(service: Service, folder: Path, reference: dict[str, Any]) -
     with started(service, folder) as (url, process):
         figures = {"start": time.perf_counter() - began}
         for form in FUNCTIONS:
-            requests = requests_of(
-                form,
-                lambda prediction_type, ids, form=form: request(  # type: ignore[misc]
-                    url + service.path(form, prediction_type),
-                    service.body(form, prediction_type, ids),
-                    kind=prediction_type,
-                    expected=EXPECTED[prediction_type],
-                ),
-            )
+            requests = [
+                request(
+                    url + service.path(form, kind), service.body(form, kind, ids), kind=kind, expected=EXPECTED[kind]
+                )
+                for ids, kind in asked_for(form)
+            ]
             for prediction_type, ids in zip(TYPES, [groups(form)[0]] * 2, strict=True):
                 answer = ask(url + service.path(form, prediction_type), service.body(form, prediction_type, ids))
                 check(service.name, form, prediction_type, service.read(answer), reference)
@@ -283,12 +285,10 @@ def measure_emulator(build: Path, folder: Path, reference: dict[str, Any] | None
                 for name, answer in answers.items():
                     check("emulator", form, name, json.loads(answer["body"]), reference)
             url = "http://{}:{}".format(*emulator.address) + INVOCATIONS
-            requests = requests_of(
-                form,
-                lambda prediction_type, ids, form=form, url=url: request(  # type: ignore[misc]
-                    url, event(form, prediction_type, ids), kind=prediction_type, expected=EXPECTED[prediction_type]
-                ),
-            )
+            requests = [
+                request(url, event(form, kind, ids), kind=kind, expected=EXPECTED[kind])
+                for ids, kind in asked_for(form)
+            ]
             # An instance has one event at a time, and the emulator does not survive a second one.
             figures |= loaded(function, url, form, requests, 1)
             figures["memory"] = max(figures["memory"], pss(emulator.pid) / MEGABYTE)
@@ -387,8 +387,11 @@ def groups(form: str) -> list[list[str]]:
     return [[str(number) for number in generator.choice(CUSTOMERS, size, replace=False)] for _ in range(count)]
 
 
-def requests_of(form: str, make: Callable[[str, list[str]], Request]) -> list[Request]:
-    return [make(prediction_type, ids) for ids in groups(form) for prediction_type in TYPES]
+def asked_for(form: str) -> Iterator[tuple[list[str], str]]:
+    """Of each request, the customers' ids and the type."""
+    for ids in groups(form):
+        for prediction_type in TYPES:
+            yield ids, prediction_type
 
 
 def event(form: str, prediction_type: str, ids: list[str]) -> dict[str, Any]:
@@ -457,6 +460,7 @@ def memory_build(build: Path, copy: Path, app: str) -> Path:
             package = copy / each.name / "benchmarks" / "services"
             package.mkdir(parents=True)
             shutil.copy(SERVICES / "memory_stores.py", package)
+            shutil.copy(SERVICES.parent / "sample_models.py", package.parent)
         else:
             (copy / each.name).symlink_to(each)
     return copy
@@ -566,27 +570,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            for child in listed.read_text().split():
-                found += tree(int(child))
-    return found
-
-
 def pss(pid: int) -> int:
     """Bytes of memory that a process holds: what several share is split between them."""
     found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found is not None
     return 1024 * int(found[1])
-
-
-def free_port() -> int:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return int(holder.getsockname()[1])
 
 
 def size_of(folder: Path) -> int:

@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 import sys
 import zlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
@@ -52,7 +52,7 @@ class Stored(NamedTuple):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     stored: Stored
-    counts: Counter[str]
+    counts: defaultdict[str, float]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # of an instance that was ended
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == COUNTS:
-            counted, self.server.counts = self.server.counts, Counter()
+            counted, self.server.counts = self.server.counts, defaultdict(float)
             self._answer(orjson.dumps(counted))
             return
         parts = urlsplit(self.path)
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _count(self, name: str, amount: float = 1) -> None:
-        self.server.counts[name] += amount  # type: ignore[assignment]  # a Counter adds floats as well
+        self.server.counts[name] += amount
 
     def _answer(self, content: bytes, status: int = 200, **headers: str) -> None:
         self._head(status, len(content), **headers)
@@ -219,7 +219,7 @@ def file_event(rows: int, columns: tuple[str, ...]) -> dict[str, Any]:
 def _serve(stored: Stored, tell: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches whoever started this as well, and ends it there
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.stored, server.counts = stored, Counter()
+    server.stored, server.counts = stored, defaultdict(float)
     tell.send(server.server_address[1])
     server.serve_forever()
 

@@ -12,10 +12,13 @@ CACHE = Path("build/bench-models")
 
 
 class FolderBucket:
-    """An S3 client over the folder."""
+    """An S3 client over a folder of published models."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
 
     def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO(path_in(FOLDER, Key).read_bytes()), "ETag": "one"}
+        return {"Body": io.BytesIO(path_in(self._folder, Key).read_bytes()), "ETag": "one"}
 
 
 def model_store() -> ModelStore:

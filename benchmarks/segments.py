@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
+from benchmarks.processes import peak_kb
 from benchmarks.scoring import CHUNK_SIZES, raw_interpreter
 from loyalty_ml import tflite
 from loyalty_ml.contracts import SegmentAnswer
@@ -272,5 +272,4 @@ def _answer_and_measure(rows: int) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     _answer_and_measure(int(sys.argv[1]))
-    # Not getrusage's maximum, which counts what the process was before it became this program.
-    print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1000)  # type: ignore[index]
+    print(peak_kb() / 1000)

@@ -4,14 +4,13 @@ import argparse
 import contextlib
 import logging
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 
 import watchfiles
 
-from local import demo, state_machines, stores, template
+from local import demo, ports, state_machines, stores, template
 from local.server import LOG, serve
 from training.commands import Problem
 
@@ -26,8 +25,8 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     port: int = parser.parse_args().port
-    if problem := _port_problem(port):
-        sys.exit(problem)
+    if problem := ports.why_unusable(port):
+        sys.exit(f"Port {port} cannot be used ({problem}): choose another, such as 'make run PORT=8001'.")
     try:
         with contextlib.suppress(KeyboardInterrupt):
             _run(port, demo.models_folder())
@@ -47,7 +46,7 @@ def _run(port: int, models: Path) -> None:
         os.environ.update(aws)
         described = template.load()
         physical_ids = stores.create(template.stores(described))
-        invocations_port = state_machines.free_port()
+        invocations_port = ports.free_port()
         state_machines.connect(moto, invocations_port)
         state_machines.create(described, physical_ids)
         demo.fill(physical_ids, models)
@@ -60,16 +59,6 @@ def _run(port: int, models: Path) -> None:
         )
     finally:
         moto.stop()
-
-
-def _port_problem(port: int) -> str | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            return f"Port {port} cannot be used ({error}): choose another, such as 'make run PORT=8001'."
-    return None
 
 
 if __name__ == "__main__":

@@ -126,10 +126,6 @@ class Emulator:
             raise FunctionError(decoded["errorType"], decoded["errorMessage"])
         return decoded
 
-    def invoke_raw(self, event: bytes) -> bytes:
-        """The answer to an event as the emulator sends it, failures included. Both are JSON."""
-        return self._post(event)[1]
-
     @property
     def init_ms(self) -> float | None:
         """Milliseconds that the latest start of the function took; None before the first event."""
@@ -144,7 +140,7 @@ class Emulator:
     @property
     def pid(self) -> int:
         """The function's process. Raises ProcessLookupError where none runs, as before the first event."""
-        started = _children(self._process.pid)
+        started = children(self._process.pid)
         if not started:
             raise ProcessLookupError(f"{self.function.name} has no process yet: send it an event first.")
         return started[0]
@@ -177,7 +173,7 @@ class Emulator:
 
     def _end(self) -> None:
         self._connection.close()
-        started = _children(self._process.pid)
+        started = children(self._process.pid)
         self._process.terminate()
         try:
             self._process.wait(timeout=5)
@@ -333,7 +329,7 @@ def _held_port() -> Iterator[int]:
         yield port
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     """The processes that any thread of this one started."""
     found: list[int] = []
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -30,7 +30,7 @@ from werkzeug.test import Client
 
 from local import stores, template
 from local.gateway import Gateway, LambdaContext
-from local.state_machines import free_port
+from local.ports import free_port, why_unusable
 from training import commands
 from training.commands import Problem
 
@@ -162,8 +162,9 @@ def work(build: Path, stores_port: int, transcript: Transcript) -> None:
     if not (build / "template.yaml").exists():
         raise Problem(f"There is no {build / 'template.yaml'}: run 'make build'.")
     listens, called = addresses(_bridge_gateway(), stores_port)
-    if problem := _port_problem(listens, stores_port):
-        raise Problem(problem)
+    if problem := why_unusable(stores_port, listens):
+        remedy = "choose another, as in 'make sam-local STORES_PORT=4567'"
+        raise Problem(f"Port {stores_port} of {listens} cannot be used ({problem}): {remedy}.")
     WORK.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     moto = stores.start_moto(listens, stores_port)
@@ -491,17 +492,6 @@ def _bridge_gateway() -> str | None:
     if not answers:
         raise Problem("No container engine answers `docker version`: start Docker, then run 'make sam-local' again.")
     return _docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip() or None
-
-
-def _port_problem(address: str, port: int) -> str | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except (OSError, OverflowError) as error:
-            remedy = "choose another, as in 'make sam-local STORES_PORT=4567'"
-            return f"Port {port} of {address} cannot be used ({error}): {remedy}."
-    return None
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ moto asks Lambda on its own port. Of those requests a front in it hands on what 
 
 import json
 import os
-import socket
 import sys
 import threading
 import traceback
@@ -85,13 +84,6 @@ def connect(moto: ThreadedMotoServer, invocations_port: int) -> None:
     target = {"target": f"http://127.0.0.1:{invocations_port}/"}
     assert moto._server
     moto._server.app = ProxyMiddleware(moto._server.app, {INVOCATIONS: target}, timeout=INVOKE_SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(port: int, aws: Mapping[str, str], folder: Path, log: Path) -> None:

@@ -102,7 +102,8 @@ class Loyalty:
 
 def customers() -> Matrix:
     """Every customer's features, (n, features)."""
-    return np.load(DATA / "customers.npy").astype(np.float32)  # type: ignore[no-any-return]
+    table: NDArray[np.float64] = np.load(DATA / "customers.npy")
+    return table.astype(np.float32)
 
 
 def litert_network(name: str) -> Network:
@@ -119,7 +120,8 @@ def litert_network(name: str) -> Network:
             interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], features)
         interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])  # type: ignore[no-any-return]
+        output: Matrix = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        return output
 
     return network
 

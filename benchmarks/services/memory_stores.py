@@ -1,29 +1,17 @@
 """The functions' stores in memory: the same models and the same table of customers that the peers have."""
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.sample_models import FolderBucket
 from loyalty_ml import runtime
 from loyalty_ml.features import FeatureTable
-from loyalty_ml.manifest import path_in
 from loyalty_ml.model_store import ModelStore
 
 FEATURES_AS_OF = "2018-01-02T00:00:00Z"
-
-
-class FolderBucket:
-    """An S3 client over a folder of published models."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO(path_in(self.folder, Key).read_bytes()), "ETag": "one"}
 
 
 class MemoryFeatures:

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import requests
 
-from tests.e2e.conftest import REPOSITORY, Running, copy_of_the_project, free_port, start
+from local.ports import free_port
+from tests.e2e.conftest import REPOSITORY, Running, copy_of_the_project, start
 
 
 def test_it_prints_the_address_a_working_curl_and_that_the_models_are_placeholders(running: Running) -> None:

@@ -1,4 +1,4 @@
-"""Settings and wiring, made once a process. The only reader of the environment."""
+"""Settings and wiring, made once a process. The only reader of the environment, but for a request's trace."""
 
 import os
 import random
