@@ -354,6 +354,8 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_byte
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(file_service, "CHECKPOINT_SECONDS", 0)
+    # A beat would be a call as well, whenever it came, and end its own thread in the place of the worker.
+    monkeypatch.setattr(file_heart, "BEAT_SECONDS", 3600.0)
     rows = rows_with_features()
     job = jobs.put(f"incoming/churn/{name}", FILES[name](rows[: len(rows) // 2]))
     expected = jobs.undisturbed(job)
