@@ -56,7 +56,7 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi
 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
-	@exec .venv/bin/python -m local.sam_local --stores-port $(STORES_PORT)
+	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)
 
 deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTURE=arm64)
 	.venv-sam/bin/sam deploy --guided

@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from benchmarks.measure import Result, alternate
-from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES
 from training import config, features
 from training.demo_warehouse import AS_OF
 from training.warehouse import DEMO_URL, connect

@@ -21,12 +21,12 @@ from botocore.response import StreamingBody
 from benchmarks import sample_models, segments
 from benchmarks.measure import Result, alternate
 from benchmarks.processes import peak_kb
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.file_job_store import Claim
-from loyalty_ml.file_service import FileService
-from loyalty_ml.file_source import FileJobRequest, FileSource
-from loyalty_ml.model_store import ModelSet
-from loyalty_ml.result_store import part_bytes
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.files.job_store import Claim
+from loyalty_ml.files.results import part_bytes
+from loyalty_ml.files.service import FileService
+from loyalty_ml.files.source import FileJobRequest, FileSource
+from loyalty_ml.models.store import ModelSet
 
 ROWS, MANY = segments.ROWS, segments.MANY
 FOLDER = Path("build/bench-files")

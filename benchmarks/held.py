@@ -31,7 +31,9 @@ from benchmarks.measure import Result, command
 from benchmarks.processes import tree
 from local import demo
 from local.ports import free_port
-from loyalty_ml.manifest import Thresholds, card_key, model_key, new_version, parse_card, parse_manifest, path_in
+from loyalty_ml.models.card import Thresholds, card_key, model_key, new_version, parse_card
+from loyalty_ml.models.document import path_in
+from loyalty_ml.models.manifest import parse_manifest
 from training.model_set import TrainedModel, write_model_set
 
 SECONDS, MOST_SECONDS = 60.0, 3600

@@ -23,7 +23,7 @@ from benchmarks import bills, files, quick_stores, segments
 from benchmarks.predict import post
 from benchmarks.processes import peak_kb
 from local import template
-from local.emulator import Emulator, FunctionError, emulated
+from local.built.emulator import Emulator, FunctionError, emulated
 
 ROWS = segments.ROWS
 CUSTOMERS_OF_A_BATCH = 100

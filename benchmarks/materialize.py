@@ -20,7 +20,7 @@ import duckdb
 import ibis
 
 from benchmarks.measure import Result, alternate
-from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES
 from training.customers_table import CLIENT_CONFIG, ITEMS_PER_WRITE, CustomersTable, WriteRequest, put_requests
 from training.snapshot_parts import write_parts
 

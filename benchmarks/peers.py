@@ -38,11 +38,11 @@ from benchmarks.load import Load, Request, closed_loop, request
 from benchmarks.measure import Result
 from benchmarks.predict import post
 from benchmarks.processes import tree
-from local.emulator import INVOCATIONS, build_folder, built_function, emulated
+from local.built.emulator import INVOCATIONS, build_folder, built_function, emulated
 from local.ports import free_port
-from loyalty_ml import runtime
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.manifest import to_json
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models.document import to_json
+from loyalty_ml.wiring import runtime
 
 ROOT = Path(__file__).parent.parent
 SERVICES = Path(__file__).parent / "services"

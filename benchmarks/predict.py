@@ -17,10 +17,10 @@ from benchmarks.measure import Result, alternate
 from functions.batch import app as batch_function
 from functions.predict import app as predict_function
 from local.gateway import LambdaContext
-from loyalty_ml import runtime
-from loyalty_ml.contracts import PredictionType
-from loyalty_ml.feature_store import AS_OF, FeatureStore
-from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.customers.online_store import AS_OF, FeatureStore
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.vocabulary import PredictionType
+from loyalty_ml.wiring import runtime
 
 MICROSECONDS = 1e6
 CUSTOMERS = 100

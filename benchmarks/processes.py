@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from local.emulator import children
+from local.built.emulator import children
 
 
 def tree(pid: int) -> list[int]:

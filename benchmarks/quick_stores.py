@@ -24,8 +24,8 @@ import orjson
 
 from benchmarks import bills, files, sample_models, segments
 from benchmarks.predict import MemoryTable
-from loyalty_ml.manifest import path_in
-from loyalty_ml.snapshot import CURRENT_KEY, SnapshotCard
+from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
+from loyalty_ml.models.document import path_in
 
 CUSTOMERS = 100
 SEGMENT_ID = "engaged"

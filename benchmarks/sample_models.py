@@ -4,8 +4,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from loyalty_ml.manifest import model_key, path_in
-from loyalty_ml.model_store import LoadedModel, ModelStore
+from loyalty_ml.models.card import model_key
+from loyalty_ml.models.document import path_in
+from loyalty_ml.models.store import LoadedModel, ModelStore
 
 FOLDER = Path("local/sample_models")
 CACHE = Path("build/bench-models")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
-from loyalty_ml import tflite
-from loyalty_ml.manifest import Thresholds
-from loyalty_ml.scoring import CHUNK_ROWS, ChurnScores, OfferScores, score_churn, score_offers
+from loyalty_ml.models.card import Thresholds
+from loyalty_ml.models.interpreter import RUNTIME_PACKAGE, Interpreter
+from loyalty_ml.scoring.scores import CHUNK_ROWS, ChurnScores, OfferScores, score_churn, score_offers
 
 ROWS = 1_000_000
 CHUNK_SIZES = (1024, 2048, 4096, 8192, 16384)
@@ -30,7 +30,7 @@ def run() -> Iterator[Result]:
         times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
         best = min(times, key=lambda size: times[size])
         ours, theirs = alternate(partial(score, matrix), raws[best], rounds=15)
-        peer = f"{tflite.RUNTIME_PACKAGE} interpreter, {best} rows a call"
+        peer = f"{RUNTIME_PACKAGE} interpreter, {best} rows a call"
         yield Result(f"scoring.{name}.1m", ours * 1e3, "ms", peer, theirs * 1e3, 1.2)
     small, large = (working_memory(rows) for rows in (ROWS, PEAK_ROWS * ROWS))
     yield Result(
@@ -55,7 +55,7 @@ def raw_interpreter(model: bytes, size: int, matrix: NDArray[np.float32], output
     whole = len(matrix) // size * size
 
     def make(rows: int) -> tuple[Any, int, int]:
-        interpreter = tflite.Interpreter(model_content=model, num_threads=1)
+        interpreter = Interpreter(model_content=model, num_threads=1)
         place = interpreter.get_input_details()[0]["index"]
         interpreter.resize_tensor_input(place, [rows, matrix.shape[1]])
         interpreter.allocate_tensors()

@@ -25,16 +25,16 @@ from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
 from benchmarks.processes import peak_kb
 from benchmarks.scoring import CHUNK_SIZES, raw_interpreter
-from loyalty_ml import tflite
-from loyalty_ml.contracts import SegmentAnswer
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.model_store import LoadedModel, ModelSet
-from loyalty_ml.population import Population
-from loyalty_ml.segment_predictions import predict_segment
-from loyalty_ml.segment_statistics import Measured, measure_segment
-from loyalty_ml.segments import Segment, SegmentDefinition
-from loyalty_ml.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
-from loyalty_ml.snapshot_store import LocalSnapshot, SnapshotStore
+from loyalty_ml.customers.population import Population
+from loyalty_ml.customers.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
+from loyalty_ml.customers.snapshot_store import LocalSnapshot, SnapshotStore
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models import interpreter
+from loyalty_ml.models.store import LoadedModel, ModelSet
+from loyalty_ml.segments.contracts import SegmentAnswer
+from loyalty_ml.segments.definition import Segment, SegmentDefinition
+from loyalty_ml.segments.predictions import predict_segment
+from loyalty_ml.segments.statistics import Measured, measure_segment
 from training.snapshot_parts import file_sha256, write_parts
 
 ROWS = 1_000_000
@@ -143,7 +143,7 @@ def networks() -> tuple[Any, ModelSet]:
     network = networks.churn_network(np.column_stack([table[name] for name in DEFAULT_FEATURES]))
     models = sample_models.model_store().current()
     churn = models.loaded["churn"]
-    served = LoadedModel(churn.card, tflite.Network(networks.to_tflite(network), len(DEFAULT_FEATURES), 1))
+    served = LoadedModel(churn.card, interpreter.Network(networks.to_tflite(network), len(DEFAULT_FEATURES), 1))
     return network, dataclasses.replace(models, loaded={**models.loaded, "churn": served})
 
 

@@ -17,8 +17,8 @@ from benchmarks import quick_stores
 from benchmarks.measure import Result
 from benchmarks.predict import post
 from local import template
-from local.emulator import FunctionError, build_folder, emulated
-from local.snap_start import snap_started
+from local.built.emulator import FunctionError, build_folder, emulated
+from local.built.snap_start import snap_started
 
 ROUNDS = 11
 ROWS = 1000

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml.manifest import Refused
-from loyalty_ml.segment_store import SegmentStore
-from loyalty_ml.segments import SegmentDefinition
+from loyalty_ml.models.document import Refused
+from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.segments.store import SegmentStore
 from training import config, customers_table
 from training.commands import Problem
 from training.datasets import current_features

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from functions.batch.app import app as batch
 from functions.predict.app import app as predict
 from functions.segment.app import app as segment
-from loyalty_ml.http import BASE_PATH
+from loyalty_ml.api.http import BASE_PATH
 
 APPS: tuple[APIGatewayHttpResolver, ...] = (predict, batch, segment)
 PATH = Path(__file__).parent.parent / "openapi.json"

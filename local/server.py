@@ -71,8 +71,8 @@ def _end_with_the_parent() -> None:
 
 def _banner(port: int, models: str) -> str:
     # Imported here, as the functions are above: after the environment is theirs.
-    from loyalty_ml import runtime, segment_runtime  # noqa: PLC0415
-    from loyalty_ml.http import BASE_PATH  # noqa: PLC0415
+    from loyalty_ml.api.http import BASE_PATH  # noqa: PLC0415
+    from loyalty_ml.wiring import runtime, segment_runtime  # noqa: PLC0415
 
     base = f"http://127.0.0.1:{port}{BASE_PATH}"
     settings = runtime.settings()

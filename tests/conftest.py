@@ -1,8 +1,12 @@
 """What every function gets from the template, and nothing of the AWS settings of whoever runs the tests."""
 
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
+import pytest
 
 import local  # noqa: F401 (importing it takes the user's AWS settings out of the process)
 
@@ -12,3 +16,45 @@ os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMES
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
+
+if TYPE_CHECKING:
+    from tests.service import Service
+
+pytest_plugins = ["tests.sam"]
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_open_no_socket(request: pytest.FixtureRequest) -> None:
+    """What a unit test tests is pure, or its edges are passed in."""
+    if request.node.get_closest_marker("unit"):
+        request.getfixturevalue("socket_disabled")
+
+
+@pytest.fixture
+def new_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[Callable[[], Service]]":
+    """Makes a service whose stores are empty."""
+    from tests.service import services  # the unit tests of Python 3.11 run without moto
+
+    with services(monkeypatch, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def empty_service(new_service: "Callable[[], Service]") -> "Service":
+    """Customers, but no model was ever published."""
+    from tests.service import GOOD, LAPSED
+
+    service = new_service()
+    service.put_customer("good", GOOD)
+    service.put_customer("lapsed", LAPSED)
+    return service
+
+
+@pytest.fixture
+def service(empty_service: "Service") -> "Service":
+    """Customers, and the committed sample models."""
+    from tests import sample_set
+    from training.registry import publish
+
+    publish(empty_service.s3, empty_service.model_bucket, sample_set.FOLDER)
+    return empty_service

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from loyalty_ml.manifest import Manifest, card_key, model_key, parse_card, parse_manifest, path_in
-from loyalty_ml.model_store import LoadedModel, ModelSet
-from loyalty_ml.tflite import Network
+from loyalty_ml.models.card import card_key, model_key, parse_card
+from loyalty_ml.models.document import path_in
+from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.manifest import Manifest, parse_manifest
+from loyalty_ml.models.store import LoadedModel, ModelSet
 
 FOLDER = Path(__file__).parent.parent / "local" / "sample_models"
 AS_OF = "2018-01-02T00:00:00Z"

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loyalty_ml.manifest import MANIFEST_KEY, Manifest, Refused, parse_manifest, path_in
-from loyalty_ml.model_store import LoadedModel
+from loyalty_ml.models.document import Refused, path_in
+from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
+from loyalty_ml.models.store import LoadedModel
 from training.model_bucket import ModelBucket
 from training.model_set import load_served
 

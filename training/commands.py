@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.manifest import Refused
+from loyalty_ml.models.document import Refused
 
 
 class Problem(Exception):

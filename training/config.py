@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.manifest import DEFAULT_OFFERS, Offer, Thresholds
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
 from training.commands import Problem
 
 DEFAULT_CONFIG = Path(__file__).with_name("warehouse.toml")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.features import DEFAULT_FEATURES, model_matrix
-from loyalty_ml.manifest import DEFAULT_OFFERS, Card, Offer, Training, new_version
+from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
+from loyalty_ml.models.card import DEFAULT_OFFERS, Card, Offer, Training, new_version
 from training import model_set
 from training.commands import Problem, run
 from training.distribution import distribution

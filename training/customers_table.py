@@ -19,8 +19,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 (botocore's own)
 
-from loyalty_ml.contracts import rfc3339
-from loyalty_ml.feature_store import AS_OF, TRANSIENT_CODES
+from loyalty_ml.customers.online_store import AS_OF, TRANSIENT_CODES
+from loyalty_ml.vocabulary import rfc3339
 from training.commands import Problem
 from training.snapshot_parts import ID, sorted_rows
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.manifest import RfmCutPoints
+from loyalty_ml.models.manifest import RfmCutPoints
 
 Cuts = tuple[float, float, float, float]
 

@@ -5,8 +5,8 @@ import sys
 
 import boto3
 
-from loyalty_ml.manifest import Card
-from loyalty_ml.model_store import MODEL_OUTPUTS
+from loyalty_ml.models.card import Card
+from loyalty_ml.models.store import MODEL_OUTPUTS
 from training import registry
 from training.commands import run, table
 

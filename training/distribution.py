@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.drift import at_least, bins
-from loyalty_ml.features import model_matrix
-from loyalty_ml.manifest import Distribution, Histogram, Thresholds
-from loyalty_ml.model_store import MODEL_OUTPUTS
-from loyalty_ml.scoring import score_churn, score_offers
-from loyalty_ml.tflite import Network
+from loyalty_ml.customers.table import model_matrix
+from loyalty_ml.models.card import Distribution, Histogram, Thresholds
+from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.store import MODEL_OUTPUTS
+from loyalty_ml.scoring.scores import score_churn, score_offers
+from loyalty_ml.segments.drift import at_least, bins
 from training.model_set import check_numbers
 
 BINS = 10

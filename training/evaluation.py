@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.manifest import DEFAULT_OFFERS
+from loyalty_ml.models.card import DEFAULT_OFFERS
 from training import contenders, metrics, splits
 from training.baselines import DidNotConverge
 from training.commands import Problem

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import ibis
 from ibis.expr import types as ir
 
-from loyalty_ml.features import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES
 from training.config import Windows
 
 DAY_SECONDS = 86_400

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.manifest import Refused
+from loyalty_ml.models.document import Refused
 from training import metrics
 from training.config import Gates
 from training.contenders import LABELS, NETWORK, Kind, shown

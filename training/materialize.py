@@ -26,8 +26,8 @@ from ibis.expr import types as ir
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tqdm import tqdm
 
-from loyalty_ml.contracts import rfc3339
-from loyalty_ml.snapshot import SnapshotCard, SnapshotPart
+from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotPart
+from loyalty_ml.vocabulary import rfc3339
 from training import commands, customers_table
 from training.commands import Problem
 from training.config import DEFAULT_CONFIG, load

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.manifest import MANIFEST_KEY, Manifest, Refused, parse_manifest, to_json
+from loyalty_ml.models.document import Refused, to_json
+from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from training.commands import Problem
 
 if TYPE_CHECKING:

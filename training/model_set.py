@@ -13,24 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.features import model_matrix
-from loyalty_ml.manifest import (
-    MANIFEST_KEY,
-    ActiveModel,
-    Card,
-    Golden,
-    Manifest,
-    ModelFile,
-    Refused,
-    RfmCutPoints,
-    card_key,
-    model_key,
-    parse_manifest,
-    path_in,
-    to_json,
-)
-from loyalty_ml.model_store import MODEL_OUTPUTS, LoadedModel, load_model
-from loyalty_ml.tflite import Network
+from loyalty_ml.customers.table import model_matrix
+from loyalty_ml.models.card import Card, Golden, ModelFile, card_key, model_key
+from loyalty_ml.models.document import Refused, path_in, to_json
+from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, parse_manifest
+from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
 
 SAME_ANSWER = 1e-5
 """How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""

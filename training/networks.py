@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.features import model_matrix
+from loyalty_ml.customers.table import model_matrix
 
 # Read by TensorFlow on import: its start-up notes are no news to the person at the terminal, and oneDNN's kernels
 # differ from one CPU to the next, so that the same seed would train another model elsewhere.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.features import DEFAULT_FEATURES
-from loyalty_ml.manifest import DEFAULT_OFFERS
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models.card import DEFAULT_OFFERS
 
 Column = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import sys
 
 import boto3
 
-from loyalty_ml.model_store import MODEL_OUTPUTS
+from loyalty_ml.models.store import MODEL_OUTPUTS
 from training import registry
 from training.commands import run
 

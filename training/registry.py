@@ -13,21 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loyalty_ml.manifest import (
+from loyalty_ml.models.card import Card, card_key, model_key, parse_card
+from loyalty_ml.models.document import Refused, TooNew, path_in
+from loyalty_ml.models.manifest import (
     FIXED_CUT_POINTS,
     MANIFEST_KEY,
     ActiveModel,
-    Card,
     Manifest,
     PublishedSet,
-    Refused,
     RfmCutPoints,
-    TooNew,
-    card_key,
-    model_key,
-    parse_card,
     parse_manifest,
-    path_in,
 )
 from training.commands import Problem
 from training.model_bucket import ModelBucket, StoredManifest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from loyalty_ml.manifest import Offer
+from loyalty_ml.models.card import Offer
 from training.contenders import LABELS, NETWORK, Kind
 from training.evaluation import Contest, Evaluation
 from training.examples import Examples

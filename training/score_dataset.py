@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import boto3
 from tqdm import tqdm
 
-from loyalty_ml.contracts import DATASETS, FileType
-from loyalty_ml.dataset_jobs import DatasetJobs
+from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.errors import FeatureStoreUnavailable, LoyaltyError
-from loyalty_ml.job_store import JobStore
-from loyalty_ml.segment_store import SegmentStore
+from loyalty_ml.jobs.contracts import DATASETS
+from loyalty_ml.jobs.store import JobStore
+from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import FileType
 from training.commands import Problem, run
 
 if TYPE_CHECKING:

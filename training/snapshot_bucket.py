@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 
-from loyalty_ml.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
+from loyalty_ml.customers.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
 from training.commands import Problem
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
-from loyalty_ml.feature_store import AS_OF
+from loyalty_ml.customers.online_store import AS_OF
 from training.commands import Problem
 from training.warehouse import asking
 

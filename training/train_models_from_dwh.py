@@ -18,10 +18,11 @@ import boto3
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml import rfm
-from loyalty_ml.features import model_matrix
-from loyalty_ml.manifest import Card, RfmCutPoints, Training, new_version
-from loyalty_ml.model_store import LoadedModel
+from loyalty_ml.customers.table import model_matrix
+from loyalty_ml.models.card import Card, Training, new_version
+from loyalty_ml.models.manifest import RfmCutPoints
+from loyalty_ml.models.store import LoadedModel
+from loyalty_ml.scoring import rfm
 from training import config, datasets, gates, model_set, registry, report
 from training.active_models import active_in_bucket, active_in_folder
 from training.commands import Problem, run

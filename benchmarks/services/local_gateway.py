@@ -11,7 +11,7 @@ from functions.batch import app as batch_function
 from functions.predict import app as predict_function
 from local.gateway import Gateway
 from local.template import Route
-from loyalty_ml.http import BASE_PATH
+from loyalty_ml.api.http import BASE_PATH
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sample_models import FolderBucket
-from loyalty_ml import runtime
-from loyalty_ml.features import FeatureTable
-from loyalty_ml.model_store import ModelStore
+from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.models.store import ModelStore
+from loyalty_ml.wiring import runtime
 
 FEATURES_AS_OF = "2018-01-02T00:00:00Z"
 

@@ -6,25 +6,24 @@ from typing import Annotated, cast
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from loyalty_ml import errors, http, presigned, runtime
-from loyalty_ml.contracts import (
-    BatchAnswer,
-    BatchRequest,
-    FileFormat,
-    FileType,
+from loyalty_ml import errors
+from loyalty_ml.api import http
+from loyalty_ml.files.source import upload_key
+from loyalty_ml.jobs import presigned
+from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
     JobListed,
     JobRequest,
     JobStarted,
-    JobStatus,
     ResultFile,
     UploadAwaited,
-    rfc3339,
 )
-from loyalty_ml.file_source import upload_key
-from loyalty_ml.job_store import Job
-from loyalty_ml.predictions import batch_answer
+from loyalty_ml.jobs.record import Job, JobStatus
+from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
+from loyalty_ml.scoring.predictions import batch_answer
+from loyalty_ml.vocabulary import FileFormat, FileType, rfc3339
+from loyalty_ml.wiring import runtime
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 

@@ -2,18 +2,13 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from loyalty_ml import http, runtime
-from loyalty_ml.contracts import (
-    BatchAnswer,
-    HealthAnswer,
-    PredictOrBatchRequest,
-    PredictRequest,
-    SingleAnswer,
-    StatusAnswer,
-)
+from loyalty_ml.api import http
+from loyalty_ml.api.contracts import HealthAnswer, StatusAnswer
+from loyalty_ml.api.status import status_answer
 from loyalty_ml.errors import BatchTooLarge
-from loyalty_ml.predictions import batch_answer, single_answer
-from loyalty_ml.status import status_answer
+from loyalty_ml.scoring.contracts import BatchAnswer, PredictOrBatchRequest, PredictRequest, SingleAnswer
+from loyalty_ml.scoring.predictions import batch_answer, single_answer
+from loyalty_ml.wiring import runtime
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 

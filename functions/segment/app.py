@@ -9,23 +9,25 @@ import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from loyalty_ml import errors, http, runtime, segment_runtime
-from loyalty_ml.contracts import (
-    JobStarted,
+from loyalty_ml import errors
+from loyalty_ml.api import http
+from loyalty_ml.api.deadline import Deadline, TakesTooLong
+from loyalty_ml.jobs.contracts import JobStarted
+from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.segments.contracts import (
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
     SegmentPredictRequest,
     SegmentStatsAnswer,
-    rfc3339,
 )
-from loyalty_ml.deadline import Deadline, TakesTooLong
-from loyalty_ml.history import MAX_ENTRIES
-from loyalty_ml.predictions import scorer_for
-from loyalty_ml.rules import parse_rule
-from loyalty_ml.segment_predictions import MAX_TOP
-from loyalty_ml.segment_service import Steps
-from loyalty_ml.segments import Segment, SegmentDefinition
+from loyalty_ml.segments.definition import Segment, SegmentDefinition
+from loyalty_ml.segments.history import MAX_ENTRIES
+from loyalty_ml.segments.predictions import MAX_TOP
+from loyalty_ml.segments.rules import parse_rule
+from loyalty_ml.segments.service import Steps
+from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.wiring import runtime, segment_runtime
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 

@@ -1,0 +1,1 @@
+"""HTTP at the edge: requests, answers, errors and their statuses."""

@@ -1,0 +1,300 @@
+"""HTTP at the edge, once for all functions: a request's body checked, an answer written, an exception made a status."""
+
+import base64
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+import orjson
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from loyalty_ml import errors, telemetry
+from loyalty_ml.api.contracts import ErrorAnswer
+from loyalty_ml.jobs.contracts import JobStarted
+from loyalty_ml.jobs.record import Job
+from loyalty_ml.scoring.contracts import MAX_BATCH
+from loyalty_ml.telemetry import logger
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+
+BASE_PATH = "/api/loyalty/v1"
+MAX_BODY_BYTES = 1024 * 1024
+"""Well over what a hundred ids can take; API Gateway itself refuses 10 MB."""
+MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100 - 4096
+"""What Lambda takes of a function (it says "6291556 bytes"), less the status, the headers and what is put around them.
+
+More than that, and the function's process ends; the gateway's answer would be a 500 that does not say why.
+"""
+MAX_PROBLEMS = 200
+"""In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
+
+_STATUSES: Mapping[type[errors.LoyaltyError], int] = {
+    errors.RequestError: 400,
+    errors.PayloadTooLarge: 413,
+    errors.VersionConflict: 412,
+    errors.NotFound: 404,
+    errors.Unscorable: 422,
+    errors.Unavailable: 503,
+}
+
+Event = dict[str, Any]
+"""An API Gateway HTTP API event, payload version 2.0."""
+
+
+def status_of(error: type[errors.LoyaltyError]) -> int:
+    """The status of the nearest ancestor that has one."""
+    return next(_STATUSES[kind] for kind in error.__mro__ if kind in _STATUSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a route gives back whose status is not 200, or that has headers of its own; without an answer, no body."""
+
+    answer: Mapping[str, Any] | None
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
+    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead."""
+    codes: dict[int, list[str]] = {}
+    for kind in kinds:
+        codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
+    codes[500] = ["`INTERNAL`"]
+    described: dict[int, Any] = {204: {"description": "Done"}}
+    if answer is not None:
+        described = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+    for status, names in sorted(codes.items()):
+        described[status] = {
+            "description": ", ".join(names),
+            "content": {"application/json": {"model": ErrorAnswer}},
+        }
+    return described
+
+
+_LOCATION = {"description": "The job's address", "schema": {"type": "string"}}
+RETRY_AFTER = {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}}
+
+
+def started_response(answer: Any, description: str, **headers: Any) -> Any:
+    """What a route's OpenAPI entry says of an answer that is a job."""
+    return {
+        "description": description,
+        "content": {"application/json": {"model": answer}},
+        "headers": {"Location": _LOCATION, **headers},
+    }
+
+
+def job_location(job_id: str) -> str:
+    return f"{BASE_PATH}/ml/jobs/{job_id}"
+
+
+def job_started(job: Job) -> Reply:
+    """The answer to what became a job that runs without more ado."""
+    location = job_location(job.job_id)
+    answer: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
+    return Reply(answer, 202, {"Location": location, "Retry-After": "2"})
+
+
+_PREDICTION_ERRORS = (
+    errors.InvalidJson,
+    errors.InvalidRequest,
+    errors.UnknownType,
+    errors.PayloadTooLarge,
+    errors.ModelUnavailable,
+    errors.FeatureStoreUnavailable,
+)
+SINGLE_ERRORS = (*_PREDICTION_ERRORS, errors.CustomerNotFound, errors.MissingFeatures, errors.InvalidFeatures)
+BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
+
+
+def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+    """Makes a function into a route of `app` that reads and writes JSON.
+
+    The function takes the path's variables, `request` where there is a body, and a parameter for each header and each
+    query parameter that it wants: Annotated[str | None, Header(alias="If-Match")], Annotated[int | None, Query(ge=1)].
+    It gives an answer or a Reply. It keeps its signature for the OpenAPI document. Done here rather than by the
+    resolver's own validation, which costs three times as much a request and answers with its own errors.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Response[str]]:
+        parameters = inspect.signature(function).parameters
+        model = parameters["request"].annotation if "request" in parameters else None
+        wanted_headers = {
+            name: mark.alias  # in lower case, as the gateway sends it
+            for name, parameter in parameters.items()
+            for mark in getattr(parameter.annotation, "__metadata__", ())
+            if isinstance(mark, Header)
+        }
+
+        queries = {
+            mark.alias or name: (name, TypeAdapter[Any](parameter.annotation))
+            for name, parameter in parameters.items()
+            for mark in getattr(parameter.annotation, "__metadata__", ())
+            if isinstance(mark, Query)
+        }
+
+        @functools.wraps(function)
+        def route(**arguments: Any) -> Response[str]:
+            event = app.current_event.raw_event
+            for name, header in wanted_headers.items():
+                arguments[name] = event["headers"].get(header)
+            if queries:
+                arguments |= _read_query(event, queries)
+            if model is not None:
+                arguments["request"] = read_body(event, model)
+            answer = function(**arguments)
+            status, headers = 200, None
+            if isinstance(answer, Reply):
+                status, headers, answer = answer.status, answer.headers, answer.answer
+            if answer is None:
+                return Response(status, headers=headers)
+            response = _json_response(status, answer, headers)
+            if response.status_code == status:
+                telemetry.count_answer(answer)
+            return response
+
+        return route
+
+    return decorate
+
+
+def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], dict[str, Any]]:
+    """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log."""
+    app.exception_handler(errors.LoyaltyError)(_answer_error)
+    app.exception_handler(NotFoundError)(_answer_no_route)
+    app.exception_handler(Exception)(_answer_bug)
+
+    def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
+        started = time.perf_counter()
+        correlation_id = event["requestContext"]["requestId"]
+        logger.set_correlation_id(correlation_id)
+        if event["rawPath"].endswith("/"):  # each route answers with and without it
+            event = {**event, "rawPath": event["rawPath"].rstrip("/")}
+        response = app.resolve(event, context)
+        response["headers"]["X-Correlation-Id"] = correlation_id
+        telemetry.write_request(
+            route=event.get("routeKey", ""),
+            status=response["statusCode"],
+            milliseconds=1000 * (time.perf_counter() - started),
+            correlation_id=correlation_id,
+        )
+        return response
+
+    return telemetry.traced(handler)
+
+
+def read_body(event: Event, model: type[RequestT]) -> RequestT:
+    """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
+    text: str = event.get("body") or ""
+    try:
+        body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
+    except UnicodeEncodeError as error:
+        raise errors.InvalidJson("The body is not valid Unicode text.") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise errors.PayloadTooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes: send less in one request.")
+    if not body:
+        raise errors.InvalidJson("The request has no body: send a JSON object.")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _request_error(error, model) from error
+
+
+def _read_query(event: Event, wanted: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
+    """The query's parameters, each checked, under the names that the function has for them.
+
+    Raises InvalidRequest, also for one that the route does not know.
+    """
+    given: Mapping[str, str] = event.get("queryStringParameters") or {}
+    read = {}
+    for name, text in given.items():
+        try:
+            if name not in wanted:
+                raise errors.InvalidRequest(
+                    f"The request is not valid: the query has {name}, and this route reads {', '.join(wanted)}.",
+                    {"fields": [{"field": name, "problem": "unknown"}]},
+                )
+            argument, adapter = wanted[name]
+            read[argument] = adapter.validate_python(text)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"]
+            raise errors.InvalidRequest(
+                f"The request is not valid: {name}: {problem}.", {"fields": [{"field": name, "problem": problem}]}
+            ) from error
+    return read
+
+
+def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.RequestError:
+    problems = [
+        (".".join(map(str, problem["loc"])), problem["type"], problem["msg"].removeprefix("Value error, "))
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    for field, kind, message in problems:
+        if kind == "json_invalid" and "recursion limit" in message:
+            return errors.InvalidJson("The body is nested too deeply to be read: put what can be side by side.")
+        if kind == "json_invalid":
+            return errors.InvalidJson(f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}.")
+        if (field, kind) == ("customer_ids", "too_long"):
+            return errors.BatchTooLarge(
+                f"A batch has at most {MAX_BATCH} customer ids: split it into several requests.", {"limit": MAX_BATCH}
+            )
+    for field, _, message in problems:
+        if field == "type" and "type" in model.model_fields:
+            return errors.UnknownType(
+                f"type: {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
+            )
+    fields = [{"field": field or "body", "problem": message} for field, _, message in problems[:MAX_PROBLEMS]]
+    sentence = "; ".join(f"{field or 'body'}: {message}" for field, _, message in problems[:3])
+    return errors.InvalidRequest(f"The request is not valid: {sentence}.", {"fields": fields})
+
+
+def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
+    """The answer, or where Lambda cannot send as much, an error in its place."""
+    body = orjson.dumps(answer).decode()
+    # A character is at most four bytes, so that of an answer of usual size only the length is asked.
+    if len(body) > MAX_ANSWER_BYTES // 4 and (size := _size_in_json(body)) > MAX_ANSWER_BYTES:
+        return _answer_error(
+            errors.PayloadTooLarge(
+                f"The answer takes {size:,} bytes, and Lambda sends {MAX_ANSWER_BYTES:,}: ask for less of it at once, "
+                "by limit, history or top where the route has it, or by fewer ids.",
+                {"bytes": size, "limit": MAX_ANSWER_BYTES},
+            )
+        )
+    return Response(status, "application/json", body, headers)
+
+
+def _size_in_json(body: str) -> int:
+    """Bytes of a JSON document within another, as Lambda is given it: in quotes, and with those in it escaped again."""
+    return len(body.encode()) + body.count('"') + body.count("\\") + 2
+
+
+def _answer_error(error: errors.LoyaltyError) -> Response[str]:
+    telemetry.count_failure(error.code)
+    answer: ErrorAnswer = {"error": error.message, "code": error.code}
+    if error.details:
+        answer["details"] = dict(error.details)
+    return _json_response(status_of(type(error)), answer)
+
+
+def _answer_no_route(error: NotFoundError) -> Response[str]:
+    return _answer_error(errors.RouteNotFound("There is no such route: openapi.json lists those that there are."))
+
+
+def _answer_bug(error: Exception) -> Response[str]:
+    logger.exception("A bug: an exception that nothing expected")
+    code, sentence = telemetry.described(error)
+    telemetry.count_failure(code)
+    answer: ErrorAnswer = {
+        "error": sentence,
+        "code": code,
+        "details": {"correlation_id": logger.get_correlation_id()},
+    }
+    return _json_response(500, answer)

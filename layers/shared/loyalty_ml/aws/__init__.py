@@ -1,0 +1,1 @@
+"""AWS's services as this project uses them: their errors, retries and conditional writes."""

@@ -1,0 +1,266 @@
+"""A snapshot's parts brought to local disk: in parallel ranges, from where it was left, checked by their hashes.
+
+{cache}/snapshots/{version}/part-00000.parquet          whole and checked
+{cache}/snapshots/{version}/part-00000.parquet.partial  and, after its bytes, one for each range: 1 where it is there
+{cache}/snapshots/{version}/card.json                   when all are whole: for a process that cannot read the bucket's
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN, Snapshot, SnapshotPart
+from loyalty_ml.progress import Progress
+from loyalty_ml.telemetry import logger
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+
+RANGE_BYTES = 8 * 2**20
+CHUNK_BYTES = 2**20
+"""What a thread holds of a range at a time."""
+THREADS = 8
+"""Ranges at a time: the client's max_pool_connections must be no less."""
+RANGE_ATTEMPTS = 3
+"""How often a range is asked for whose answer broke off: botocore retries only until an answer begins."""
+PROGRESS_SECONDS = 0.2
+
+
+class NotWhole(Exception):
+    """Why a snapshot cannot be served, and what to do."""
+
+
+class _DiskFull(Exception):
+    pass
+
+
+_Job = Callable[[threading.Event], int]
+"""Does its work unless the event says to stop; the bytes that are there for it."""
+
+
+class SnapshotFetcher:
+    """Fetches from one bucket into {cache}/snapshots; one at a time, which is its caller's to see to."""
+
+    def __init__(self, s3: "S3Client", bucket: str, cache: Path) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._cache = cache
+        self._folder = cache / "snapshots"
+        self._checked: set[tuple[Path, str]] = set()
+
+    def fetch(self, snapshot: Snapshot, serving: str | None, on_progress: Progress) -> tuple[Path, ...]:
+        """The parts on disk, whole and checked, and no other snapshot's but, meanwhile, the version that is serving.
+
+        on_progress is told of bytes, in this thread, several times a second. Raises NotWhole, and what that raises.
+        """
+        folder = self._folder / snapshot.version
+        paths = {part: folder / part.file for part in snapshot.parts}
+        self._remove_all_but(snapshot.version, serving)
+        done = 0
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            on_progress(done, snapshot.size)
+
+        _in_parallel([partial(self._check, part, path) for part, path in paths.items()], step)
+        lacking = {part: path for part, path in paths.items() if (path, part.sha256) not in self._checked}
+        if lacking:
+            try:
+                self._fetch_parts(lacking, step)
+                with _writing(folder):
+                    (folder / "card.json").write_text(snapshot.model_dump_json())
+            except _DiskFull as error:
+                # What is there of it would leave no room for anything else.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise NotWhole(_no_room(snapshot.size, self._cache)) from error
+            logger.info("Snapshot fetched", version=snapshot.version, bytes=sum(part.size for part in lacking))
+        self._remove_all_but(snapshot.version)
+        return tuple(paths.values())
+
+    def _check(self, part: SnapshotPart, path: Path, _: threading.Event) -> int:
+        """The part's bytes if they are on disk and right, else 0; its hash is computed once a process."""
+        with _writing(path.parent):
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                self._checked.discard((path, part.sha256))
+                return 0
+            if size == part.size and ((path, part.sha256) in self._checked or _sha256(path) == part.sha256):
+                self._checked.add((path, part.sha256))
+                return part.size
+            self._checked.discard((path, part.sha256))
+            path.unlink()
+            return 0
+
+    def _fetch_parts(self, parts: Mapping[SnapshotPart, Path], step: Callable[[int], None]) -> None:
+        partials = {part: path.with_name(f"{path.name}.partial") for part, path in parts.items()}
+        self._check_room(partials)
+        there, ranges = 0, []
+        with ExitStack() as open_files:
+            for part, path in partials.items():
+                with _writing(path.parent):
+                    file = _open_partial(path, part.size)
+                    open_files.callback(os.close, file)
+                    marks = os.pread(file, _ranges(part.size), part.size)
+                for place, mark in enumerate(marks):
+                    if mark:
+                        there += len(_range(part, place))
+                    else:
+                        ranges.append(partial(self._fetch_range, part, file, place))
+            step(there)
+            _in_parallel(ranges, step)
+        _in_parallel([partial(self._finish, part, partials[part], path) for part, path in parts.items()], step)
+
+    def _check_room(self, partials: Mapping[SnapshotPart, Path]) -> None:
+        with _writing(self._cache):
+            for path in partials.values():
+                path.parent.mkdir(exist_ok=True)
+            needed = sum(part.size for part in partials) - sum(map(_allocated, partials.values()))
+            if needed > shutil.disk_usage(self._cache).free:
+                raise NotWhole(_no_room(needed, self._cache))
+
+    def _fetch_range(self, part: SnapshotPart, file: int, place: int, stop: threading.Event) -> int:
+        wanted = _range(part, place)
+        for attempt in range(1, RANGE_ATTEMPTS + 1):
+            if stop.is_set():
+                return 0
+            body = self._ask(part, wanted)
+            at = wanted.start
+            try:
+                for chunk in body.iter_chunks(CHUNK_BYTES):
+                    if stop.is_set():
+                        return 0
+                    with _writing(self._cache):
+                        _write(file, chunk, at)
+                    at += len(chunk)
+                break
+            except BotoCoreError as error:
+                if attempt == RANGE_ATTEMPTS:
+                    raise NotWhole(_unreachable(part, error)) from error
+        with _writing(self._cache):
+            _write(file, b"\1", part.size + place)
+        return len(wanted)
+
+    def _ask(self, part: SnapshotPart, wanted: range) -> "StreamingBody":
+        try:
+            answer = self._s3.get_object(
+                Bucket=self._bucket, Key=part.key, Range=f"bytes={wanted.start}-{wanted.stop - 1}"
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "NoSuchKey":
+                raise NotWhole(f"{part.key} is missing from the bucket: {WRITE_IT_AGAIN}.") from error
+            if code == "InvalidRange":
+                raise NotWhole(_wrong_size(part)) from error
+            raise NotWhole(
+                f"S3 answered {code} for {part.key}: check that the function may read the data bucket."
+            ) from error
+        except BotoCoreError as error:
+            raise NotWhole(_unreachable(part, error)) from error
+        if not answer["ContentRange"].endswith(f"/{part.size}"):
+            raise NotWhole(_wrong_size(part))
+        return answer["Body"]
+
+    def _finish(self, part: SnapshotPart, unfinished: Path, path: Path, _: threading.Event) -> int:
+        with _writing(path.parent):
+            os.truncate(unfinished, part.size)
+            if _sha256(unfinished) != part.sha256:
+                unfinished.unlink()
+                raise NotWhole(f"{part.key} is damaged (its SHA-256 is not its card's): {WRITE_IT_AGAIN}.")
+            unfinished.replace(path)
+        self._checked.add((path, part.sha256))
+        return 0
+
+    def _remove_all_but(self, *versions: str | None) -> None:
+        with _writing(self._folder):
+            for folder in self._folder.iterdir():
+                if folder.name not in versions:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_parallel(jobs: Sequence[_Job], step: Callable[[int], None]) -> None:
+    """Runs the jobs in threads, which have ended when this ends; `step` is told here of what is done since the last."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(THREADS) as pool:
+        running = {pool.submit(job, stop) for job in jobs}
+        try:
+            while running:
+                done, running = wait(running, PROGRESS_SECONDS, FIRST_COMPLETED)
+                step(sum(job.result() for job in done))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    # Never around on_progress: what it raises may be an OSError too, as TimeoutError is.
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _DiskFull from error
+        raise NotWhole(f"{folder} cannot be written ({error.strerror}): check the folder and its disk.") from error
+
+
+def _ranges(size: int) -> int:
+    return -(-size // RANGE_BYTES)
+
+
+def _range(part: SnapshotPart, place: int) -> range:
+    return range(place * RANGE_BYTES, min((place + 1) * RANGE_BYTES, part.size))
+
+
+def _open_partial(path: Path, size: int) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    whole = size + _ranges(size)
+    if os.fstat(file).st_size != whole:
+        os.ftruncate(file, 0)
+        os.ftruncate(file, whole)
+    return file
+
+
+def _allocated(path: Path) -> int:
+    return path.stat().st_blocks * 512 if path.exists() else 0
+
+
+def _write(file: int, content: bytes, at: int) -> None:
+    view = memoryview(content)
+    while view:  # a disk that fills up takes a part, and refuses the rest
+        written = os.pwrite(file, view, at)
+        view = view[written:]
+        at += written
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _no_room(needed: int, cache: Path) -> str:
+    free = shutil.disk_usage(cache).free
+    return (
+        f"it needs {-(-needed // 10**6):,} MB in {cache}, where {free // 10**6:,} MB are free: raise the function's "
+        "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
+    )
+
+
+def _wrong_size(part: SnapshotPart) -> str:
+    return f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
+
+
+def _unreachable(part: SnapshotPart, error: BotoCoreError) -> str:
+    return f"S3 could not be reached for {part.key} ({type(error).__name__}): it is tried again by itself."

@@ -1,0 +1,1 @@
+"""Jobs of many files: started, scored file by file, summed up."""

@@ -1,0 +1,72 @@
+"""A segment's members as files, so that a dataset job scores each of them."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml import arrow
+from loyalty_ml.aws.errors import asking
+from loyalty_ml.customers.population import Block, Population
+from loyalty_ml.progress import Progress, no_progress
+from loyalty_ml.segments.membership import Selection
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+FILE_ROWS = 100_000
+"""A worker's share: some seconds of work, and many workers for a large segment."""
+
+_DUCKDB: dict[str, Any] = {**arrow.NO_EXTENSIONS, "threads": 1, "memory_limit": "256MB"}
+
+
+def write_members(
+    population: Population,
+    selection: Selection,
+    s3: "S3Client",
+    *,
+    bucket: str,
+    prefix: str,
+    progress: Progress = no_progress,
+) -> int:
+    """Writes the members' ids to `prefix` as Parquet files of at most FILE_ROWS; gives the number of files.
+
+    The members are in order of customer_id. After them come the ids of a list that are no customers: scored, each is an
+    error of its own. Raises FeatureStoreUnavailable, and what membership and `progress` raise.
+    """
+    files = 0
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
+        path = Path(folder, "part.parquet")
+        for ids in _shares(_ids(population, selection, progress), FILE_ROWS):
+            # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
+            rows = connection.sql("SELECT unnest($ids) AS customer_id", params={"ids": ids})
+            rows.write_parquet(str(path), compression="zstd")
+            with asking("The segment's members cannot be written to the data bucket"):
+                s3.put_object(Bucket=bucket, Key=f"{prefix}part-{files:05}.parquet", Body=path.read_bytes())
+            files += 1
+    return files
+
+
+def _ids(population: Population, selection: Selection, progress: Progress) -> Iterator[Sequence[str]]:
+    def numbers(block: Block) -> NDArray[np.int64]:
+        return selection.keep(block).numbers.copy()
+
+    for members in selection.members.measure(numbers, progress):
+        yield population.ids(members.tolist())
+    yield selection.unknown
+
+
+def _shares(ids: Iterator[Sequence[str]], size: int) -> Iterator[list[str]]:
+    """The same ids in lists of `size`, of which the last may be shorter."""
+    waiting: list[str] = []
+    for some in ids:
+        waiting += some
+        while len(waiting) >= size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+    if waiting:
+        yield waiting

@@ -1,0 +1,115 @@
+"""Dataset jobs: every file below a prefix, or every member of a segment, scored by AWS Step Functions.
+
+An execution of the state machine is named after its job, so that however often one is started, there is one.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from loyalty_ml.aws.errors import asking
+from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest
+from loyalty_ml.jobs.contracts import DATASETS, MAX_PREFIX
+from loyalty_ml.jobs.record import Job
+from loyalty_ml.jobs.store import JobStore
+from loyalty_ml.segments.store import SegmentStore
+from loyalty_ml.vocabulary import FileType
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class DatasetJobs:
+    """The dataset jobs of one deployment. Every method raises FeatureStoreUnavailable where AWS does not do its part.
+
+    The clients' own retries must be on: none are made here.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        segments: SegmentStore,
+        s3: "S3Client",
+        sqs: "SQSClient",
+        stepfunctions: "SFNClient",
+        *,
+        bucket: str,
+        state_machine_arn: str,
+        segment_queue_url: str,
+    ) -> None:
+        self._jobs = jobs
+        self._segments = segments
+        self._s3 = s3
+        self._sqs = sqs
+        self._stepfunctions = stepfunctions
+        self._bucket = bucket
+        self._state_machine_arn = state_machine_arn
+        self._segment_queue_url = segment_queue_url
+
+    def start(self, request: Mapping[str, Any]) -> Job:
+        """Records a job and has it run.
+
+        request: {"type", "prefix"} of files in the data bucket, or {"type", "segment_id"}.
+        Raises InvalidRequest for a prefix that has no files or is none of datasets, and SegmentNotFound.
+        """
+        if "segment_id" in request:
+            self._segments.get(request["segment_id"])
+            job = self._jobs.record("dataset", request)
+            with self._failing(job.job_id), asking("The job cannot be put into the queue"):
+                message = {"task": "segment_dataset", "job_id": job.job_id}
+                self._sqs.send_message(QueueUrl=self._segment_queue_url, MessageBody=orjson.dumps(message).decode())
+            return job
+        self._check(request["prefix"])
+        job = self._jobs.record("dataset", request)
+        with self._failing(job.job_id):
+            self.execute(job.job_id, request["type"], request["prefix"])
+        return job
+
+    def execute(self, job_id: str, prediction_type: FileType, prefix: str) -> None:
+        """Starts the execution of a recorded job, unless it was started before."""
+        self._jobs.running(job_id)  # before it may be done
+        arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix}
+        already_started = self._stepfunctions.exceptions.ExecutionAlreadyExists
+        with asking("The dataset's state machine cannot be started"), suppress(already_started):
+            self._stepfunctions.start_execution(
+                stateMachineArn=self._state_machine_arn, name=job_id, input=orjson.dumps(arguments).decode()
+            )
+
+    def is_started(self, job_id: str) -> bool:
+        with asking("The dataset's state machine cannot be asked"):
+            try:
+                self._stepfunctions.describe_execution(executionArn=self.execution_arn(job_id))
+            except self._stepfunctions.exceptions.ExecutionDoesNotExist:
+                return False
+        return True
+
+    def execution_arn(self, job_id: str) -> str:
+        return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{job_id}"
+
+    @contextmanager
+    def _failing(self, job_id: str) -> Iterator[None]:
+        """Has the record say so too where the job cannot be started, or it would wait for ever."""
+        try:
+            yield
+        except FeatureStoreUnavailable as error:
+            with suppress(FeatureStoreUnavailable):  # where not even that can be written, it expires
+                self._jobs.fail(job_id, error.code, error.message)
+            raise
+
+    def _check(self, prefix: str) -> None:
+        problem = None
+        if not prefix.startswith(DATASETS) or len(prefix) > MAX_PREFIX:
+            problem = f"must begin with {DATASETS} and have at most {MAX_PREFIX} characters"
+        else:
+            with asking("The data bucket cannot be listed"):
+                found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+            if not found.get("KeyCount"):
+                problem = "must be what keys of the data bucket begin with, and none does: put the files there first"
+        if problem:
+            raise InvalidRequest(
+                f"The request is not valid: prefix {problem}.", {"fields": [{"field": "prefix", "problem": problem}]}
+            )

@@ -1,0 +1,219 @@
+"""A file's content from S3, in bounded memory: blocks that are fetched ahead of need, and gunzipped."""
+
+import errno
+import shutil
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+
+from loyalty_ml.aws.errors import asking
+from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.files.source import FileSource
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+
+BLOCK_BYTES = 8 * 2**20
+"""What is asked of S3 at a time, and given out at a time."""
+AHEAD = 2
+"""Blocks that are fetched while the caller works on the one before them."""
+DOWNLOAD_AHEAD = 8
+"""The same where the caller only writes to disk: the client's max_pool_connections must be no less."""
+READ_ATTEMPTS = 3
+"""How often a block is asked for whose answer broke off: botocore retries only until an answer begins."""
+
+MAX_EXPANSION = 200
+"""How many times its size a gzip may grow. Text that repeats itself a lot grows 20 times, a bomb 1,000 times."""
+EXPANSION_FREE_BYTES = 64 * 10**6
+"""What comes out of a gzip before MAX_EXPANSION counts."""
+_FED_BYTES = 64 * 2**10
+"""What zlib is fed at a time: it copies what is left of that at the end of each member."""
+_GZIP = 16 + zlib.MAX_WBITS
+
+_GONE = {"NoSuchKey", "NoSuchVersion", "404", "PreconditionFailed", "412", "MethodNotAllowed", "InvalidRange"}
+
+OnRead = Callable[[int], object]
+"""Is told how many of the stored bytes are read so far, in the caller's thread."""
+
+
+def content_blocks(
+    s3: "S3Client", source: FileSource, *, gzipped: bool, start: int = 0, on_read: OnRead | None = None
+) -> Generator[bytes, None, None]:
+    """The object's content in blocks of BLOCK_BYTES, the last one shorter; none of an empty object.
+
+    gzipped:  the content is what the stored bytes, one or several gzip members, expand to.
+    start:    where in the content to begin, a multiple of BLOCK_BYTES. A gzip is expanded from its beginning even so.
+
+    The threads that fetch end when this ends or is closed. Raises InvalidFile where the object is gone or replaced, or
+    is no whole gzip; FeatureStoreUnavailable where S3 does not do its part.
+    """
+    if start % BLOCK_BYTES:
+        raise ValueError(f"start is {start}, which is no multiple of {BLOCK_BYTES}.")
+    if not gzipped:
+        yield from _stored_blocks(s3, source, start, AHEAD, on_read)
+        return
+    with closing(_stored_blocks(s3, source, 0, AHEAD, on_read)) as stored:
+        yield from _blocks(_gunzip(stored, _name(source)), start)
+
+
+def download(s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | None = None) -> None:
+    """Writes the whole object to a file, which is there afterwards only where all of it is.
+
+    Raises as content_blocks does, and FeatureStoreUnavailable where the disk has no room.
+    """
+    if source.size > shutil.disk_usage(path.parent).free:
+        raise _no_room(source)
+    try:
+        with path.open("wb") as file, closing(_stored_blocks(s3, source, 0, DOWNLOAD_AHEAD, on_read)) as blocks:
+            for block in blocks:
+                file.write(block)
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_room(source) from error
+        raise
+
+
+def _stored_blocks(
+    s3: "S3Client", source: FileSource, start: int, ahead: int, on_read: OnRead | None
+) -> Generator[bytes, None, None]:
+    places = iter(range(start, source.size, BLOCK_BYTES))
+    pool = ThreadPoolExecutor(ahead, "object_reader")
+    try:
+        coming = deque(pool.submit(_read_block, s3, source, place) for place in islice(places, ahead))
+        read = start
+        while coming:
+            block = coming.popleft().result()
+            coming.extend(pool.submit(_read_block, s3, source, place) for place in islice(places, 1))
+            read += len(block)
+            if on_read:
+                on_read(read)
+            yield block
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_block(s3: "S3Client", source: FileSource, start: int) -> bytes:
+    wanted = range(start, min(start + BLOCK_BYTES, source.size))
+    attempt = 0
+    with asking(f"The file {source.key} could not be read from the bucket {source.bucket}"):
+        while True:
+            attempt += 1
+            body = _ask(s3, source, wanted)
+            try:
+                block = body.read()
+                if len(block) != len(wanted):
+                    raise IncompleteReadError(actual_bytes=len(block), expected_bytes=len(wanted))
+            except BotoCoreError:
+                if attempt == READ_ATTEMPTS:
+                    raise
+            else:
+                return block
+
+
+def _ask(s3: "S3Client", source: FileSource, wanted: range) -> "StreamingBody":
+    # The etag besides the version: a bucket that has stopped versioning replaces its version "null".
+    version: dict[str, Any] = {"VersionId": source.version_id} if source.version_id else {}
+    try:
+        answer = s3.get_object(
+            Bucket=source.bucket,
+            Key=source.key,
+            Range=f"bytes={wanted.start}-{wanted.stop - 1}",
+            IfMatch='"' + source.etag.strip('"') + '"',
+            **version,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise _gone(source) from error
+        raise
+    if not answer["ContentRange"].endswith(f"/{source.size}"):
+        raise _gone(source)
+    return answer["Body"]
+
+
+def _gunzip(stored: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Pieces of at most BLOCK_BYTES."""
+    member = None
+    members = given = of_member = taken = 0
+    for block in stored:
+        for start in range(0, len(block), _FED_BYTES):
+            fed = block[start : start + _FED_BYTES]
+            taken += len(fed)
+            while fed:
+                if member is None:
+                    if members:
+                        fed = fed.lstrip(b"\0")  # some writers pad to a whole block of their medium
+                        if not fed:
+                            break
+                    member, of_member = zlib.decompressobj(_GZIP), 0
+                try:
+                    piece = member.decompress(fed, BLOCK_BYTES)
+                except zlib.error as error:
+                    raise _no_gzip(name, members, of_member, given) from error
+                of_member += len(piece)
+                given += len(piece)
+                if given > max(EXPANSION_FREE_BYTES, MAX_EXPANSION * taken):
+                    raise InvalidFile(
+                        f"{name} expands to more than {MAX_EXPANSION} times its size (a gzip bomb): upload its content "
+                        "uncompressed."
+                    )
+                if piece:
+                    yield piece
+                fed = member.unused_data if member.eof else member.unconsumed_tail
+                if member.eof:
+                    member = None
+                    members += 1
+    if member is not None:
+        raise InvalidFile(
+            f"{name} is cut off: the gzip ends too early, after {given:,} bytes of content: upload the whole file."
+        )
+
+
+def _no_gzip(name: str, members: int, of_member: int, given: int) -> InvalidFile:
+    if of_member:
+        return InvalidFile(f"{name} is a damaged gzip, after {given:,} bytes of content: compress and upload it again.")
+    if members:
+        return InvalidFile(
+            f"{name} has something after the end of its gzip that is none: compress and upload it again."
+        )
+    return InvalidFile(f"{name} is no gzip, though its name says so: name it as what it is, or compress it.")
+
+
+def _blocks(pieces: Iterable[bytes], start: int) -> Iterator[bytes]:
+    """The pieces' bytes from `start` on, in blocks of BLOCK_BYTES."""
+    pending = bytearray()
+    skip = start
+    for piece in pieces:
+        pending += piece[skip:]
+        skip = max(0, skip - len(piece))
+        while len(pending) >= BLOCK_BYTES:
+            yield bytes(memoryview(pending)[:BLOCK_BYTES])
+            del pending[:BLOCK_BYTES]
+    if pending:
+        yield bytes(pending)
+
+
+def _name(source: FileSource) -> str:
+    return source.key.rpartition("/")[2]
+
+
+def _gone(source: FileSource) -> InvalidFile:
+    return InvalidFile(
+        f"The object is gone: {source.key} was deleted or replaced since it was put there; upload it again, if it "
+        "is still to be scored."
+    )
+
+
+def _no_room(source: FileSource) -> FeatureStoreUnavailable:
+    return FeatureStoreUnavailable(
+        f"{_name(source)} needs {-(-source.size // 10**6):,} MB, which its disk has no room for: raise the function's "
+        "ephemeral storage (parameter FileStorage)."
+    )

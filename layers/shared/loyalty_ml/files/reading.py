@@ -1,0 +1,274 @@
+"""A file's blocks, in order, each with the position to go on from after it: CSV, JSON Lines and Parquet.
+
+A block is small enough to hold, and can be read by itself: so several are at work at once, and a later worker begins at
+any of them. Positions are what JSON can hold.
+"""
+
+import base64
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import duckdb
+
+from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.content import BLOCK_BYTES, content_blocks, download
+from loyalty_ml.files.source import FileSource, Format
+from loyalty_ml.files.table import (
+    PARQUET_ROWS,
+    Rows,
+    check_numbers,
+    csv_rows,
+    json_columns,
+    json_rows,
+    no_rows,
+    parquet_columns,
+    parquet_rows,
+)
+from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
+from loyalty_ml.files.text.csv_dialect import detect_dialect, shown
+from loyalty_ml.files.text.csv_lines import Records, split_records
+from loyalty_ml.files.text.lines import BadLine, State, split_lines
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Position = dict[str, Any]
+"""`share` of the file that is before it, 0 to 1, and what the kind of file needs besides."""
+
+BlockT = TypeVar("BlockT")
+
+JSON_ROWS = 100_000
+"""Rows that are Python's objects at one time: a block of very short lines has millions."""
+
+_EMPTY = "The file is empty: it needs a customer_id in each row."
+
+
+class Read(NamedTuple):
+    """A block's rows, and what is none. total: of both, as they were counted before they were read."""
+
+    rows: list[Rows]
+    bad: list[BadLine]
+    total: int
+
+
+class CsvFile:
+    """Raises InvalidFile where the file is no CSV with a customer_id."""
+
+    def __init__(self, s3: "S3Client", source: FileSource, work: Path, *, gzipped: bool) -> None:
+        self._work = work
+        self._text = _Text(s3, source, gzipped=gzipped)
+        head, is_whole = self._text.head()
+        self._dialect, self._header_bytes, self._header_lines = detect_dialect(head, whole=is_whole)
+        self.columns = self._dialect.columns
+        self.delimiter = self._dialect.delimiter
+
+    def blocks(self, done: Position | None) -> Iterator[tuple[Records, Position]]:
+        def split(text: bytes, state: State, is_last: bool) -> tuple[Records, State]:  # noqa: FBT001
+            return split_records(text, self._dialect, state, final=is_last)
+
+        first = State(b"", 1 + self._header_lines, skipping=False)
+        return self._text.blocks(done, first, self._header_bytes, split)
+
+    def read(
+        self,
+        block: Records,
+        features: Sequence[str],
+        known: Sequence[str],
+        connection: duckdb.DuckDBPyConnection,
+    ) -> Read:
+        rows = list(csv_rows(connection, block, self._dialect, features, self._work))
+        return Read(rows, block.bad, len(block.lines) + len(block.bad))
+
+    def close(self) -> None:
+        self._text.close()
+
+
+class _Lines(NamedTuple):
+    lines: list[tuple[int, bytes]]
+    bad: list[BadLine]
+
+
+class JsonFile:
+    """Of JSON Lines. Raises InvalidFile where no line of the first block is an object, or none has a customer_id."""
+
+    delimiter = ","
+
+    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool) -> None:
+        self._text = _Text(s3, source, gzipped=gzipped)
+        head, is_whole = self._text.head()
+        lines, _, _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
+        if is_whole and not head.strip():
+            raise InvalidFile(_EMPTY)
+        if head.lstrip().startswith(b"["):
+            raise InvalidFile("The file is a JSON array: write one object a line instead, without brackets and commas.")
+        columns = json_columns(lines)
+        if columns is None:
+            raise InvalidFile("No line of the file is a JSON object: it is not JSON Lines, or name it as what it is.")
+        if "customer_id" not in columns:
+            raise InvalidFile(f"No row has a customer_id, but {shown(columns) or 'nothing'}: add it.")
+        self.columns = columns
+
+    def blocks(self, done: Position | None) -> Iterator[tuple[_Lines, Position]]:
+        def split(text: bytes, state: State, is_last: bool) -> tuple[_Lines, State]:  # noqa: FBT001
+            lines, bad, after = split_lines(text, state, final=is_last)
+            return _Lines(lines, bad), after
+
+        return self._text.blocks(done, State(b"", 1, skipping=False), 0, split)
+
+    def read(
+        self,
+        block: _Lines,
+        features: Sequence[str],
+        known: Sequence[str],
+        connection: duckdb.DuckDBPyConnection,
+    ) -> Read:
+        rows, bad = [], list(block.bad)
+        for first in range(0, len(block.lines), JSON_ROWS):
+            some = json_rows(block.lines[first : first + JSON_ROWS], features, known)
+            rows.append(some.rows)
+            bad += some.bad
+        return Read(rows, sorted(bad), len(block.lines) + len(block.bad))
+
+    def close(self) -> None:
+        self._text.close()
+
+
+class ParquetFile:
+    """Downloaded as a whole: what its columns are is written at its end. Raises InvalidFile."""
+
+    delimiter = ","
+
+    def __init__(self, s3: "S3Client", source: FileSource, connection: duckdb.DuckDBPyConnection, work: Path) -> None:
+        if not source.size:
+            raise InvalidFile("The file is empty: it is not even a Parquet file without rows.")
+        self._path = work / "input.parquet"
+        self._duckdb = connection
+        download(s3, source, self._path)
+        self.columns, self._rows = parquet_columns(connection, self._path)
+
+    def blocks(self, done: Position | None) -> Iterator[tuple[range, Position]]:
+        for first in range(done["rows"] if done else 0, self._rows, PARQUET_ROWS):
+            rows = range(first, min(first + PARQUET_ROWS, self._rows))
+            yield rows, {"rows": rows.stop, "share": rows.stop / self._rows}
+        if not self._rows:
+            yield range(0), {"rows": 0, "share": 1.0}  # of no rows too there is a file, with its columns
+
+    def read(
+        self,
+        block: range,
+        features: Sequence[str],
+        known: Sequence[str],
+        connection: duckdb.DuckDBPyConnection,
+    ) -> Read:
+        check_numbers(connection, self._path, features)
+        if not block:
+            return Read([no_rows(features)], [], 0)
+        rows = list(parquet_rows(connection, self._path, block.start, features))
+        if sum(len(part.values) for part in rows) != len(block):
+            raise InvalidFile("The Parquet file is damaged: its rows are not as many as it says; write it again.")
+        return Read(rows, [], len(block))
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class _Text:
+    """The content of a text file in blocks of UTF-8."""
+
+    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool) -> None:
+        self._s3 = s3
+        self._source = source
+        self._gzipped = gzipped
+        self._stored_read = 0
+        self._opened = self._open(0)
+        first = next(self._opened, None)
+        if first is None:
+            raise InvalidFile(_EMPTY)
+        self._first = first
+        self._encoding, self._mark = detect_encoding(first[0])
+
+    def head(self) -> tuple[bytes, bool]:
+        """The first block without its byte order mark, and whether it is all there is."""
+        block, is_last = self._first
+        text, _ = to_utf8(block[self._mark :], self._encoding, final=is_last)
+        return text, is_last
+
+    def blocks(
+        self,
+        done: Position | None,
+        first: State,
+        header_bytes: int,
+        split: Callable[[bytes, State, bool], tuple[BlockT, State]],
+    ) -> Iterator[tuple[BlockT, Position]]:
+        number, carry, state, skip = 0, b"", first, header_bytes
+        if done:
+            number, carry, state, skip = _restored(done)
+            self._opened.close()
+            self._opened = self._open(number * BLOCK_BYTES)
+            blocks: Iterator[tuple[bytes, bool]] = self._opened
+        else:
+            blocks = _chained((self._first[0][self._mark :], self._first[1]), self._opened)
+        for raw, is_last in blocks:
+            text, carry = to_utf8(raw, self._encoding, carry, final=is_last)
+            block, state = split(text[skip:] if skip else text, state, is_last)
+            number, skip = number + 1, 0
+            yield block, self._position(number, carry, state)
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def _open(self, start: int) -> Generator[tuple[bytes, bool], None, None]:
+        """Blocks, each with whether it is the last."""
+        blocks = content_blocks(self._s3, self._source, gzipped=self._gzipped, start=start, on_read=self._on_read)
+        try:
+            before = next(blocks, None)
+            if before is None:
+                return
+            for block in blocks:
+                yield before, False
+                before = block
+            yield before, True
+        finally:
+            blocks.close()
+
+    def _on_read(self, stored: int) -> None:
+        self._stored_read = stored
+
+    def _position(self, number: int, carry: bytes, state: State) -> Position:
+        # Of a gzip what is fetched stands for what is done: how much that will be is not known.
+        read = self._stored_read if self._gzipped else min(number * BLOCK_BYTES, self._source.size)
+        return {
+            "share": read / self._source.size,
+            "blocks": number,
+            "carry": base64.b64encode(carry).decode(),
+            "rest": base64.b64encode(state.rest).decode(),
+            "line": state.line,
+            "skipping": state.skipping,
+        }
+
+
+def _restored(done: Position) -> tuple[int, bytes, State, int]:
+    rest, carry = base64.b64decode(done["rest"]), base64.b64decode(done["carry"])
+    return done["blocks"], carry, State(rest, done["line"], done["skipping"]), 0
+
+
+def _chained(first: tuple[bytes, bool], others: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:
+    yield first
+    yield from others
+
+
+AnyFile = CsvFile | JsonFile | ParquetFile
+
+
+def open_file(
+    s3: "S3Client", source: FileSource, written: Format, connection: duckdb.DuckDBPyConnection, work: Path
+) -> AnyFile:
+    """Raises InvalidFile where the content is not what its name says, and FeatureStoreUnavailable."""
+    match written.kind:
+        case "csv":
+            return CsvFile(s3, source, work, gzipped=written.gzipped)
+        case "jsonl":
+            return JsonFile(s3, source, gzipped=written.gzipped)
+        case "parquet":
+            return ParquetFile(s3, source, connection, work)

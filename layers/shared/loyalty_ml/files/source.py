@@ -1,0 +1,104 @@
+"""What a file to be scored is: an object of S3, what is asked of it, and what its key says about both."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+from loyalty_ml.errors import InvalidFile
+from loyalty_ml.vocabulary import FileFormat, FileType
+
+INCOMING = "incoming/"
+"""Objects below it are scored one by one, as they come."""
+
+_UPLOAD = re.compile(r"incoming/[a-z]+/uploads/([0-9a-f]{32})\.[a-z.]+")
+
+
+class FileSource(NamedTuple):
+    """One version of an object: what is read is this and nothing newer.
+
+    version_id:  None in a bucket without versions, where `etag` tells whether the object is still the one meant.
+    size:        bytes as stored.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileJobRequest:
+    """A file, what to predict for its customers, and the job that does it; `dataset` is the job it is a part of."""
+
+    source: FileSource
+    type: FileType
+    job_id: str
+    dataset: str | None = None
+
+
+class Format(NamedTuple):
+    """kind: how rows are written; gzipped: whether that is compressed."""
+
+    kind: Literal["csv", "jsonl", "parquet"]
+    gzipped: bool
+
+    @property
+    def extension(self) -> str:
+        return f"{self.kind}.gz" if self.gzipped else self.kind
+
+
+_FORMATS = {
+    "csv": Format("csv", gzipped=False),
+    "csv.gz": Format("csv", gzipped=True),
+    "jsonl": Format("jsonl", gzipped=False),
+    "jsonl.gz": Format("jsonl", gzipped=True),
+    "parquet": Format("parquet", gzipped=False),
+}
+assert set(_FORMATS) == set(get_args(FileFormat))
+
+
+def format_of(key: str) -> Format:
+    """By the key's extension, in either case. Raises InvalidFile."""
+    name = key.lower()
+    for extension, found in _FORMATS.items():
+        if name.endswith(f".{extension}"):
+            return found
+    raise InvalidFile(
+        f"{key.rpartition('/')[2]!r} has none of the extensions .{', .'.join(_FORMATS)}: name its format."
+    )
+
+
+def type_of(key: str) -> FileType:
+    """By the folder below incoming/. Raises InvalidFile."""
+    folder = key.removeprefix(INCOMING).partition("/")[0]
+    for known in get_args(FileType):
+        if key.startswith(INCOMING) and folder == known:
+            kind: FileType = known
+            return kind
+    raise InvalidFile(
+        f"{key!r} is in none of the folders {', '.join(f'{INCOMING}{kind}/' for kind in get_args(FileType))}: "
+        "which one it is in says what is predicted."
+    )
+
+
+def job_id_of(source: FileSource, dataset: str | None = None) -> str:
+    """The same for the same version of the same object, whoever computes it: 32 hex digits.
+
+    A dataset's files have ids of their own in each dataset job, so that a dataset can be scored again.
+    """
+    version = source.version_id or source.etag
+    named = "\0".join((source.bucket, source.key, version, *([dataset] if dataset else [])))
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
+def upload_key(prediction_type: FileType, job_id: str, extension: FileFormat) -> str:
+    """Where the upload of a job goes that was announced."""
+    return f"{INCOMING}{prediction_type}/uploads/{job_id}.{extension}"
+
+
+def announced_job_id(key: str) -> str | None:
+    """The job that an upload was announced for, if its key is of that form."""
+    found = _UPLOAD.fullmatch(key)
+    return found[1] if found else None

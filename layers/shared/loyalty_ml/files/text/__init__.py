@@ -1,0 +1,1 @@
+"""Delimited text and lines, pure: no file, no network, no DuckDB connection."""

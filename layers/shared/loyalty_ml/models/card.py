@@ -1,0 +1,215 @@
+"""A model's card: what the model is, wants and gives.
+
+models/{name}/{version}/card.json        immutable: what the model is
+models/{name}/{version}/{name}.tflite    immutable: the model
+"""
+
+import hashlib
+import itertools
+import math
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
+
+from loyalty_ml.models.document import (
+    PUBLISH_AGAIN,
+    Document,
+    Name,
+    Refused,
+    Sha256,
+    Share,
+    Version,
+    check_content,
+    parse,
+)
+
+
+class Thresholds(Document):
+    """Churn risk is `high` at a probability >= high, `medium` at >= medium, else `low`."""
+
+    high: float = Field(0.7, gt=0, le=1)
+    medium: float = Field(0.4, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.medium > self.high:
+            raise ValueError("the medium threshold is above the high one")
+        return self
+
+
+class Offer(Document):
+    """One offer of the catalogue; its id is its place in the model's output."""
+
+    offer_id: int = Field(ge=0)
+    offer_name: str = Field(min_length=1)
+    category: str = Field(min_length=1)
+
+
+DEFAULT_OFFERS = tuple(
+    Offer(offer_id=offer_id, offer_name=name, category=category)
+    for offer_id, (name, category) in enumerate(
+        [
+            ("Double Points Weekend", "points"),
+            ("Free Shipping", "shipping"),
+            ("10% Discount", "discount"),
+            ("Exclusive VIP Access", "access"),
+            ("Birthday Bonus", "special"),
+            ("Referral Reward", "referral"),
+            ("Flash Sale", "sale"),
+            ("Loyalty Tier Upgrade", "tier"),
+        ]
+    )
+)
+
+
+class Training(Document):
+    """What a model learnt from."""
+
+    data: str
+    rows: int = Field(ge=0)
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    objective: str | None = None
+
+
+class Histogram(Document):
+    """The shares of training rows by the value of a feature or a score: bin i holds edges[i - 1] <= value < edges[i].
+
+    edges:   k inner ones, ascending; each a float64 as it stands, or for a score a float32, so that a value on an edge
+             falls on the same side of it wherever it is counted.
+    shares:  k + 1 of them, the first of what is below every edge.
+    """
+
+    edges: tuple[float, ...] = Field(min_length=1, max_length=100)
+    shares: tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(edge >= following for edge, following in itertools.pairwise(self.edges)):
+            raise ValueError("the edges do not ascend")
+        if len(self.shares) != len(self.edges) + 1:
+            raise ValueError("there is not one share more than there are edges")
+        _check_whole(self.shares)
+        return self
+
+
+class Distribution(Document):
+    """What the rows that a model learnt from look like: drift is how far customers have moved from it.
+
+    rows:      how many rows the shares are of.
+    features:  by name, of the raw values.
+    score:     of a churn model its probability's histogram; of an offer model, by offer id, the shares of rows for
+               which each offer is the likeliest.
+    """
+
+    rows: int = Field(gt=0)
+    features: dict[str, Histogram]
+    score: Histogram | tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not isinstance(self.score, Histogram):
+            _check_whole(self.score)
+        return self
+
+
+def _check_whole(shares: tuple[float, ...]) -> None:
+    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ValueError("the shares do not add up to 1")
+
+
+class Golden(Document):
+    """Inputs (k, features) and the outputs (k, outputs) that the model must give for them, within `tolerance`."""
+
+    inputs: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=100)
+    outputs: tuple[tuple[float, ...], ...]
+    tolerance: float = Field(1e-5, gt=0, le=1e-2)
+
+
+class ModelFile(Document):
+    size: int = Field(gt=0)
+    sha256: Sha256
+
+
+class Card(Document):
+    """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph.
+
+    metrics:       the few figures that tell two versions apart.
+    evaluation:    all that was measured, for whoever asks how good the model is.
+    forced:        why a model that failed a gate was written all the same; None where it passed them all.
+    distribution:  what drift is measured from; None in cards of before there was one.
+    """
+
+    api_version: Literal[1] = 1
+    name: Name
+    version: Version
+    created: AwareDatetime
+    placeholder: bool
+    features: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    output: Literal["churn_probability", "offer_probabilities"]
+    thresholds: Thresholds = Thresholds()
+    offers: tuple[Offer, ...] = ()
+    training: Training
+    metrics: dict[str, float] = Field({})
+    evaluation: dict[str, JsonValue] = Field({})
+    forced: str | None = Field(None, min_length=1)
+    distribution: Distribution | None = None
+    golden: Golden
+    file: ModelFile
+    op_versions: dict[str, int]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for a customer."""
+        return len(self.offers) if self.output == "offer_probabilities" else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("a feature is named twice")
+        if self.output == "offer_probabilities" and not self.offers:
+            raise ValueError("an offer model needs its catalogue of offers")
+        if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
+            raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
+        if len(self.golden.inputs) != len(self.golden.outputs):
+            raise ValueError("there are not as many golden outputs as inputs")
+        if any(len(row) != len(self.features) for row in self.golden.inputs):
+            raise ValueError("a golden input has not one value a feature")
+        if any(len(row) != self.outputs for row in self.golden.outputs):
+            raise ValueError("a golden output has not one value an output")
+        if self.distribution:
+            self._check_distribution(self.distribution)
+        return self
+
+    def _check_distribution(self, distribution: Distribution) -> None:
+        if distribution.features.keys() != set(self.features):
+            raise ValueError("the distribution is not of the card's features")
+        score = distribution.score
+        if self.output == "churn_probability" and not isinstance(score, Histogram):
+            raise ValueError("the distribution of a churn model's score is not a histogram")
+        if self.output == "offer_probabilities" and (isinstance(score, Histogram) or len(score) != len(self.offers)):
+            raise ValueError("the distribution of an offer model's score has not one share an offer")
+
+
+def card_key(name: str, version: str) -> str:
+    return f"models/{name}/{version}/card.json"
+
+
+def model_key(name: str, version: str) -> str:
+    return f"models/{name}/{version}/{name}.tflite"
+
+
+def new_version(created: datetime, model: bytes) -> str:
+    """A version that sorts by time and never names two different files, such as 20261122T093000Z-1a2b3c4d."""
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(model).hexdigest()[:8]}"
+
+
+def parse_card(text: bytes, name: str, version: str, sha256: str) -> Card:
+    """Raises Refused, also where the card is not the one that the manifest names."""
+    key = card_key(name, version)
+    check_content(text, key, sha256)
+    card = parse(Card, text, key)
+    if (card.name, card.version) != (name, version):
+        raise Refused(f"{key} describes {card.name} {card.version}: {PUBLISH_AGAIN}")
+    return card

@@ -1,0 +1,65 @@
+"""The model set: what publishing writes and serving reads.
+
+    models/manifest.json    the active version of each model, and the way back; one conditional write
+
+The manifest holds the hash of each card and a card the hash of its model, so one manifest fixes every byte of a set.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from loyalty_ml.models.document import Document, Name, Sha256, Version, parse
+
+MANIFEST_KEY = "models/manifest.json"
+CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]
+
+
+class RfmCutPoints(Document):
+    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least."""
+
+    version: str
+    recency: CutPoints
+    frequency: CutPoints
+    monetary: CutPoints
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if list(self.recency) != sorted(self.recency):
+            raise ValueError("the recency cut points do not rise from score 5 to score 2")
+        for name in ("frequency", "monetary"):
+            points = list(getattr(self, name))
+            if points != sorted(points, reverse=True):
+                raise ValueError(f"the {name} cut points do not fall from score 5 to score 2")
+        return self
+
+
+FIXED_CUT_POINTS = RfmCutPoints(
+    version="fixed", recency=(30, 60, 90, 180), frequency=(20, 10, 5, 2), monetary=(1000, 500, 200, 100)
+)
+"""What applies where a model set publishes none."""
+
+
+class ActiveModel(Document):
+    version: Version
+    card_sha256: Sha256
+
+
+class PublishedSet(Document):
+    """What is active together; `created` is when it was put together."""
+
+    created: AwareDatetime
+    models: dict[Name, ActiveModel] = Field({})
+    rfm: RfmCutPoints | None = None
+
+
+class Manifest(PublishedSet):
+    """The active set; `previous` is the way back from it, the set before it first."""
+
+    api_version: Literal[1] = 1
+    previous: tuple[PublishedSet, ...] = ()
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Raises Refused for what is not JSON or not a manifest, TooNew for a newer api_version."""
+    return parse(Manifest, text, MANIFEST_KEY)

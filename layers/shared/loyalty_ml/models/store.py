@@ -1,0 +1,214 @@
+"""The model set that is served: fetched from S3, checked, loaded, and looked at again every half minute.
+
+A set changes whole or not at all: a new manifest whose models do not all load leaves the old set serving.
+"""
+
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loyalty_ml.models.card import Card, card_key, model_key, parse_card
+from loyalty_ml.models.document import Refused, check_content
+from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.manifest import (
+    FIXED_CUT_POINTS,
+    MANIFEST_KEY,
+    ActiveModel,
+    Manifest,
+    RfmCutPoints,
+    parse_manifest,
+)
+from loyalty_ml.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MODEL_OUTPUTS = {"churn": "churn_probability", "nbo": "offer_probabilities"}
+"""The models that are served, by name, and what each must give."""
+
+REFRESH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    card: Card
+    network: Network
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSet:
+    """What can be served now.
+
+    loaded:    the models that answer.
+    problems:  for a model that is published but not served as published: why, and what to do.
+    trouble:   the same for the manifest; then nothing is known of what is published.
+    """
+
+    manifest: Manifest | None = None
+    loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    trouble: str | None = None
+
+    @property
+    def rfm_cut_points(self) -> RfmCutPoints:
+        return (self.manifest and self.manifest.rfm) or FIXED_CUT_POINTS
+
+
+class ModelStore:
+    """Holds the current model set for the life of the process."""
+
+    def __init__(
+        self,
+        s3: "S3Client",
+        bucket: str,
+        cache: Path,
+        refresh_seconds: float = REFRESH_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._cache = cache
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._set = ModelSet()
+        self._etag: str | None = None
+        self._next_look: float | None = None
+
+    def current(self) -> ModelSet:
+        """The set to serve with. Never raises: what is wrong is in the set, and an older good set stays."""
+        if self._next_look is None or self._clock() >= self._next_look:
+            self._look()
+            # Where nothing serves yet, every request tries again: there is no good answer to delay.
+            settled = self._set.loaded or not (self._set.trouble or self._set.problems)
+            self._next_look = self._clock() + self._refresh_seconds if settled else None
+        return self._set
+
+    def look_again(self) -> None:
+        """Has the next call of `current` read the manifest, however short a time ago it was read."""
+        self._next_look = None
+
+    def _look(self) -> None:
+        try:
+            found = self._read_manifest()
+        except (Refused, ClientError, BotoCoreError) as error:
+            self._keep(f"{MANIFEST_KEY} cannot be used: {_reason(error)}")
+            return
+        if found is None:
+            self._set = dataclasses.replace(self._set, trouble=None)
+            return
+        manifest, etag = found
+        new = self.load(manifest)
+        lost = [name for name in new.problems if name in self._set.loaded]
+        if lost:
+            self._keep(
+                f"the model set of {manifest.created.isoformat()} is refused: "
+                + " ".join(new.problems[name] for name in lost),
+                new.problems,
+            )
+            return
+        for name, problem in new.problems.items():
+            logger.error("A published model cannot be served", model=name, problem=problem)
+        self._set = new
+        # With a problem left, the same manifest is read again at the next look: S3 may only have been slow.
+        self._etag = None if new.problems else etag
+        logger.info(
+            "Model set loaded", models={name: model.card.version for name, model in new.loaded.items()}, etag=etag
+        )
+
+    def _keep(self, trouble: str, problems: Mapping[str, str] | None = None) -> None:
+        logger.error("The model set was not replaced", problem=trouble, serving=sorted(self._set.loaded))
+        self._etag = None
+        self._set = dataclasses.replace(self._set, trouble=trouble, problems=problems or self._set.problems)
+
+    def _read_manifest(self) -> tuple[Manifest, str] | None:
+        """The manifest and its ETag; None where there is nothing new, or none was ever published."""
+        try:
+            if self._etag:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=MANIFEST_KEY, IfNoneMatch=self._etag)
+            else:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=MANIFEST_KEY)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in ("304", "NotModified"):
+                return None
+            if code == "NoSuchKey" and self._set.manifest is None:
+                return None
+            raise
+        return parse_manifest(answer["Body"].read()), answer["ETag"]
+
+    def load(self, manifest: Manifest) -> ModelSet:
+        """The models that a manifest names, fetched and checked; those that cannot be served are among the problems."""
+        loaded, problems = {}, {}
+        for name in MODEL_OUTPUTS.keys() & manifest.models.keys():
+            active = manifest.models[name]
+            try:
+                loaded[name] = self._reuse(name, active) or load_model(name, active, self._fetch)
+            except (Refused, ClientError, BotoCoreError, OSError) as error:
+                problems[name] = f"{name} {active.version} cannot be served: {_reason(error)}"
+        return ModelSet(manifest, loaded, problems)
+
+    def _reuse(self, name: str, active: ActiveModel) -> LoadedModel | None:
+        before = self._set.manifest
+        return self._set.loaded.get(name) if before and before.models.get(name) == active else None
+
+    def _fetch(self, key: str, sha256: str) -> bytes:
+        """An immutable object, from /tmp where an earlier process of this instance left it whole."""
+        path = self._cache / key
+        try:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == sha256:
+                return content
+        except FileNotFoundError:
+            pass
+        content = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_bytes(content)
+        partial.replace(path)
+        return content
+
+
+def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]) -> LoadedModel:
+    """The model that a manifest names, with all that is checked before it serves; read(key, sha256) gives an object.
+
+    Raises Refused, and what `read` raises.
+    """
+    key = card_key(name, active.version)
+    card = parse_card(read(key, active.card_sha256), name, active.version, active.card_sha256)
+    if card.output != MODEL_OUTPUTS[name]:
+        raise Refused(f"its card says that it gives {card.output}, not {MODEL_OUTPUTS[name]}: publish it again.")
+    key = model_key(name, active.version)
+    model = read(key, card.file.sha256)
+    check_content(model, key, card.file.sha256, card.file.size)
+    try:
+        network = Network(model, len(card.features), card.outputs)
+        check_golden(card, network)
+    except Refused as error:
+        raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error
+    return LoadedModel(card, network)
+
+
+def check_golden(card: Card, network: Network) -> None:
+    """Raises Refused where the model's answers to its golden inputs are not those of its card."""
+    answers = network(np.array(card.golden.inputs, np.float32))
+    expected = np.array(card.golden.outputs, np.float32)
+    difference = np.abs(answers - expected).max()
+    if not difference <= card.golden.tolerance:  # also where it is NaN
+        raise Refused(f"its golden outputs differ by {difference:.2g}, more than {card.golden.tolerance:.2g}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        return f"S3 answered {code} for the model bucket: check that it exists and that the function may read it."
+    if isinstance(error, BotoCoreError):
+        return f"S3 could not be reached ({type(error).__name__}): it is tried again by itself."
+    return str(error)

@@ -1,0 +1,1 @@
+"""The one way to score: a table of customers in, columns of answers out."""

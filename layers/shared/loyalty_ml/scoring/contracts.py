@@ -1,0 +1,129 @@
+"""What goes in and out of a prediction over HTTP: requests are checked by pydantic, answers are typed dictionaries.
+
+Answers are TypedDicts because they are written, never read: a hundred of them cost nothing to build, and both the type
+checker and the OpenAPI document know their shape.
+"""
+
+from typing import Annotated, Literal, NotRequired, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
+
+from loyalty_ml.scoring.scorers import ModelInfo
+from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
+
+MAX_BATCH = 100
+CustomerIds = Annotated[
+    list[CustomerId],
+    Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; one that comes twice is answered twice"),
+]
+Type = Annotated[PredictionType, Field(description="Which question to answer")]
+
+
+class PredictRequest(Request):
+    """One customer."""
+
+    customer_id: CustomerId
+    type: Type = "churn"
+
+
+class BatchRequest(Request):
+    """Up to a hundred customers."""
+
+    customer_ids: CustomerIds
+    type: Type = "churn"
+
+
+class PredictOrBatchRequest(Request):
+    """One customer by `customer_id`, or up to a hundred by `customer_ids`: exactly one of the two."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["customer_id"]}, {"required": ["customer_ids"]}]}
+    )
+
+    customer_id: CustomerId | None = None
+    customer_ids: CustomerIds | None = None
+    type: Type = "churn"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.customer_id is None) == (self.customer_ids is None):
+            raise ValueError("give either customer_id or customer_ids, not both and not neither")
+        return self
+
+
+class ChurnResult(TypedDict):
+    customer_id: str
+    churn_probability: float
+    churn_risk: Literal["high", "medium", "low"]
+    mock: NotRequired[Literal[True]]
+
+
+class OfferProbability(TypedDict):
+    offer_id: int
+    offer_name: str
+    category: str
+    probability: float
+
+
+class NboResult(TypedDict):
+    customer_id: str
+    recommended_offer: int
+    confidence: float
+    offer_scores: Annotated[list[float], Field(description="By offer id")]
+    offers: Annotated[list[OfferProbability], Field(description="The best first")]
+    top_offer: OfferProbability
+    mock: NotRequired[Literal[True]]
+
+
+class RfmResult(TypedDict):
+    customer_id: str
+    recency: Annotated[float, Field(description="Days since the last purchase")]
+    frequency: Annotated[float, Field(description="Number of purchases")]
+    monetary: Annotated[float, Field(description="Revenue")]
+    r_score: Annotated[int, Field(ge=1, le=5)]
+    f_score: Annotated[int, Field(ge=1, le=5)]
+    m_score: Annotated[int, Field(ge=1, le=5)]
+    rfm_segment: Annotated[str, Field(pattern="^[1-5]{3}$", examples=["545"])]
+    segment: Annotated[str, Field(examples=["Champions"])]
+
+
+Result = ChurnResult | NboResult | RfmResult
+FeaturesAsOf = Annotated[
+    str | None,
+    Field(description="When the features were computed for (RFC 3339); the oldest of a batch, null if none was found"),
+]
+
+
+class SingleAnswer(TypedDict):
+    type: PredictionType
+    mode: Literal["single"]
+    customer_id: str
+    result: Result
+    mock: bool
+    model: ModelInfo
+    features_as_of: FeaturesAsOf
+
+
+class CustomerResult(TypedDict):
+    customer_id: str
+    result: Result
+
+
+class CustomerError(TypedDict):
+    customer_id: str
+    error: str
+    code: Annotated[str, Field(examples=["CUSTOMER_NOT_FOUND", "MISSING_FEATURES", "INVALID_FEATURES"])]
+
+
+class BatchAnswer(TypedDict):
+    type: PredictionType
+    mode: Literal["batch"]
+    total: int
+    successful: int
+    failed: int
+    results: Annotated[list[CustomerResult], Field(description="In the order of the request")]
+    errors: list[CustomerError]
+    mock: bool
+    model: ModelInfo
+    features_as_of: FeaturesAsOf

@@ -1,0 +1,83 @@
+"""The one way to score: a matrix of customers in, columns of answers out. Every mode of the service comes through here.
+
+Pure: the network is an argument, and nothing depends on how many rows come at once or in which order.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.models.card import Thresholds
+
+ChurnRisk = Literal["high", "medium", "low"]
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Float32 (n, features) in, float32 (n, outputs) out."""
+
+RISKS: tuple[Literal["low"], Literal["medium"], Literal["high"]] = ("low", "medium", "high")
+
+CHUNK_ROWS = 4096
+
+
+class ChurnScores(NamedTuple):
+    """n customers: `probability` float32 (n,) from 0 to 1; `risk` int8 (n,), a place in RISKS."""
+
+    probability: NDArray[np.float32]
+    risk: NDArray[np.int8]
+
+
+class OfferScores(NamedTuple):
+    """n customers, k offers: `probabilities` float32 (n, k); `best` int8 (n,), the likeliest offer's id."""
+
+    probabilities: NDArray[np.float32]
+    best: NDArray[np.int8]
+
+
+def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thresholds) -> ChurnScores:
+    """Churn probability and risk band for float32 (n, features), all finite."""
+    probability = network(matrix)[:, 0]
+    return ChurnScores(probability, risk_band(probability, thresholds))
+
+
+def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
+    """A probability for each offer for float32 (n, features), all finite; of equal offers the lower id is best."""
+    probabilities = network(matrix)
+    return OfferScores(probabilities, _first_of_the_largest(probabilities))
+
+
+def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArray[np.int8]:
+    """Int8 (n,), places in RISKS, for float32 (n,)."""
+    medium, high = _least_float32(thresholds.medium), _least_float32(thresholds.high)
+    band = np.empty(len(probability), np.int8)
+    for chunk in _chunks(len(probability)):
+        np.add(probability[chunk] >= medium, probability[chunk] >= high, out=band[chunk], dtype=np.int8)
+    return band
+
+
+def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Like rows.argmax(axis=1), which takes three times as long on rows this short: (n, k), k < 128, to int8 (n,)."""
+    count = rows.shape[1]
+    # Of the places that hold the largest, the first has most places from it to the end.
+    to_the_end = np.arange(count, 0, -1, dtype=np.int8)[:, np.newaxis]
+    places = np.empty(len(rows), np.int8)
+    for chunk in _chunks(len(rows)):
+        columns = np.ascontiguousarray(rows[chunk].T)
+        holds = (columns == columns.max(axis=0)).view(np.int8)
+        np.subtract(count, (holds * to_the_end).max(axis=0), out=places[chunk], casting="unsafe")
+    return places
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    """Slices that fit the processor's cache, so that no working memory grows with the table."""
+    for start in range(0, rows, CHUNK_ROWS):
+        yield slice(start, start + CHUNK_ROWS)
+
+
+@functools.cache
+def _least_float32(threshold: float) -> np.float32:
+    """The least float32 that is not below the threshold, so that the band agrees with the number that is shown."""
+    nearest = np.float32(threshold)
+    return nearest if float(nearest) >= threshold else np.nextafter(nearest, np.float32(np.inf))

@@ -1,0 +1,96 @@
+"""What goes in and out of the segments' routes over HTTP."""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
+from loyalty_ml.scoring.scorers import ModelInfo
+from loyalty_ml.scoring.scores import ChurnRisk
+from loyalty_ml.segments.aggregates import ChurnAggregate, Statistics
+from loyalty_ml.segments.definition import SegmentKind
+from loyalty_ml.segments.drift import ModelDrift
+from loyalty_ml.segments.history import HistoryEntry
+from loyalty_ml.vocabulary import PredictionType, Request
+
+DefinitionVersion = Annotated[
+    int, Field(ge=1, description="One more with each change; never used again, not even once the segment is deleted")
+]
+Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
+
+
+class SegmentDefinitionAnswer(TypedDict):
+    """A definition as it is stored: exactly one of the last five is there."""
+
+    segment_id: str
+    segment_name: str
+    version: DefinitionVersion
+    updated: Updated
+    rule: NotRequired[dict[str, object]]
+    customer_ids: NotRequired[list[str]]
+    rfm_segment: NotRequired[str]
+    churn_risk: NotRequired[ChurnRisk]
+    recommended_offer: NotRequired[int]
+
+
+class SegmentSummary(TypedDict):
+    segment_id: str
+    segment_name: str
+    kind: Annotated[SegmentKind, Field(description="Which of the five says who is in it")]
+    version: DefinitionVersion
+    updated: Updated
+
+
+class SegmentListAnswer(TypedDict):
+    segments: Annotated[list[SegmentSummary], Field(description="In order of segment_id")]
+    next: NotRequired[Annotated[str, Field(description="Where there are more: the `next` of the request for those")]]
+
+
+class SegmentPredictRequest(Request):
+    """Every member of a segment."""
+
+    type: Type = "churn"
+
+
+class SegmentAnswer(TypedDict):
+    segment_id: str
+    segment_name: str
+    type: PredictionType
+    mode: Literal["segment"]
+    total_customers: Annotated[int, Field(description="The members, each counted: nothing is sampled")]
+    processed: int
+    successful: int
+    failed: int
+    aggregated_stats: Annotated[
+        ChurnAggregate | dict[str, int], Field(description="For nbo and rfm the members by offer or segment name")
+    ]
+    results: Annotated[
+        list[CustomerResult], Field(description="The first 100 in order of customer_id, or the best `top`, best first")
+    ]
+    errors: Annotated[list[CustomerError], Field(description="The first 10 in order of customer_id")]
+    has_more_results: bool
+    mock: bool
+    model: ModelInfo
+    features_as_of: str
+    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
+
+
+class SegmentDrift(TypedDict):
+    """By model that has its training distribution in its card: of the segment's members, and of all customers."""
+
+    segment: dict[str, ModelDrift]
+    all_customers: dict[str, ModelDrift]
+
+
+class SegmentStatsAnswer(TypedDict):
+    segment_id: str
+    segment_name: str
+    member_count: int
+    stats: Statistics
+    history: Annotated[list[HistoryEntry], Field(description="One entry a snapshot, oldest first, of the latest 1,000")]
+    drift: SegmentDrift
+    mock: bool
+    models: dict[str, ModelInfo]
+    features_as_of: str
+    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]

@@ -1,0 +1,203 @@
+"""The segment answer: every member predicted and counted, the first of them shown, or the best.
+
+Of a block is kept its tally and the numbers of the few customers that may be shown; those are then predicted again like
+any batch, so that what is shown of a customer is what a batch would say.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.customers.population import Block, Population
+from loyalty_ml.customers.table import FeatureTable, taking
+from loyalty_ml.errors import CustomerNotFound, InvalidRequest, LoyaltyError
+from loyalty_ml.models.store import ModelSet
+from loyalty_ml.progress import Progress, no_progress
+from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
+from loyalty_ml.scoring.predictions import predict
+from loyalty_ml.scoring.rfm import RfmScores
+from loyalty_ml.scoring.scorers import Scorer, no_scores, scorer_for
+from loyalty_ml.scoring.scores import ChurnScores, OfferScores
+from loyalty_ml.segments.aggregates import (
+    ChurnAggregate,
+    Tally,
+    churn_aggregate,
+    offers_by_name,
+    segments_by_name,
+    tally,
+)
+from loyalty_ml.segments.contracts import SegmentAnswer
+from loyalty_ml.segments.definition import Segment, SegmentDefinition
+from loyalty_ml.segments.membership import Answered, scoring, select
+from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
+
+SHOWN_RESULTS = 100
+SHOWN_ERRORS = 10
+MAX_TOP = 1000
+"""Results of nbo, the longest, are then 1.2 MB of JSON; Lambda sends 6 at most."""
+
+
+class _Shown(NamedTuple):
+    """Numbers of customers that may be shown, in the order to show them, int64 (n,).
+
+    key:  what they are ordered by, ascending, before their numbers: float32 (n,).
+    """
+
+    numbers: NDArray[np.int64]
+    key: NDArray[np.float32]
+
+
+def predict_segment(
+    segment: Segment,
+    prediction_type: PredictionType,
+    population: Population,
+    models: ModelSet,
+    mock_mode: MockMode,
+    *,
+    top: int | None = None,
+    offer: int | None = None,
+    progress: Progress = no_progress,
+) -> SegmentAnswer:
+    """The answer for all members; exact, whatever their number.
+
+    top:    show the `top` members with the highest probability: of churn, or to take this `offer`; the best first.
+    Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
+    """
+    scorer = scorer_for(prediction_type, models, mock_mode)
+    top, offer = shown_order(segment.definition, prediction_type, scorer, top, offer)
+    members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
+    score = scoring(scorer, population)
+    limit = top or SHOWN_RESULTS
+
+    def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
+        answered = score(keep(block))
+        counted = tally(answered.scores, len(answered.failed))
+        shown = _first(answered, limit, ordered=top is not None, offer=offer)
+        return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
+
+    total = tally(no_scores(scorer), 0)
+    shown = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
+    failed = np.empty(0, np.int64)
+    for counted, candidates, failures in members.measure(measure, progress):
+        total += counted
+        if top is not None or len(shown.numbers) < limit:
+            shown = _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
+        failed = np.concatenate([failed, failures])[:SHOWN_ERRORS]
+    numbers = [*shown.numbers.tolist(), *failed.tolist()]
+    outcomes = _predict_again(prediction_type, population.read(numbers), models, mock_mode) if numbers else {}
+    results, errors = _results(outcomes, unknown)
+    return {
+        "segment_id": segment.segment_id,
+        "segment_name": segment.definition.segment_name,
+        "type": prediction_type,
+        "mode": "segment",
+        "total_customers": total.answered + total.failed + len(unknown),
+        "processed": total.answered + total.failed + len(unknown),
+        "successful": total.answered,
+        "failed": total.failed + len(unknown),
+        "aggregated_stats": _aggregate(prediction_type, total, scorer),
+        "results": results,
+        "errors": errors,
+        "has_more_results": total.answered > len(results),
+        "mock": scorer.is_mock,
+        "model": scorer.info,
+        "features_as_of": rfc3339(population.as_of),
+    }
+
+
+def _first(answered: Answered, limit: int, *, ordered: bool, offer: int | None) -> _Shown:
+    """The first `limit` of a block's customers: by what they are answered, or by their numbers."""
+    numbers = answered.customers.numbers
+    if not ordered:
+        numbers = numbers[:limit].copy()  # as of the failed: or all of the block's would stay in memory with these
+        return _Shown(numbers, np.zeros(len(numbers), np.float32))
+    match answered.scores:
+        case ChurnScores(probability, _):
+            key = -probability
+        case OfferScores(probabilities, _):
+            key = -probabilities[:, offer]
+        case RfmScores():
+            raise AssertionError("RFM has no probability to order by")
+    if len(key) > limit:
+        # With the last of them all who equal it: their numbers say which are shown.
+        enough = key <= np.partition(key, limit - 1)[limit - 1]
+        numbers, key = numbers[enough], key[enough]
+    return _sorted(_Shown(numbers, key), limit)
+
+
+def _sorted(shown: _Shown, limit: int) -> _Shown:
+    order = np.lexsort((shown.numbers, shown.key))[:limit]
+    return _Shown(shown.numbers[order], shown.key[order])
+
+
+def shown_order(
+    definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, top: int | None, offer: int | None
+) -> tuple[int | None, int | None]:
+    """How many of the best are shown, None for the first, and the offer that they are the best for.
+
+    Raises InvalidRequest where `top` or `offer` are not what this type is ordered by.
+    """
+    if prediction_type == "rfm" and top is not None:
+        raise _invalid("top", "RFM has no probability to order by: ask for churn or nbo")
+    if prediction_type != "nbo" and offer is not None:
+        raise _invalid("offer", f"{prediction_type} has no offers: ask for nbo")
+    # A segment that is a prediction shows its best first in that prediction.
+    if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
+        return top or SHOWN_RESULTS, definition.recommended_offer
+    if prediction_type == "churn" and definition.churn_risk is not None:
+        return top or SHOWN_RESULTS, None
+    if offer is not None and top is None:
+        raise _invalid("offer", "give top too: how many of the best for the offer")
+    if prediction_type == "nbo" and top is not None and offer is None:
+        raise _invalid("top", "give offer too: for which offer the best are wanted")
+    if offer is not None and offer >= len(scorer.offers):
+        raise _invalid("offer", f"there are offers 0 to {len(scorer.offers) - 1}")
+    return top, offer
+
+
+def _invalid(field: str, problem: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The request is not valid: {field}: {problem}.", {"fields": [{"field": field, "problem": problem}]}
+    )
+
+
+def _predict_again(
+    prediction_type: PredictionType, table: FeatureTable, models: ModelSet, mock_mode: MockMode
+) -> Mapping[str, Result | LoyaltyError]:
+    """What a batch of these customers would have."""
+
+    def read(_: Sequence[str], names: Sequence[str]) -> FeatureTable:
+        values = taking(names, table.names)(table.values)
+        return FeatureTable(table.customer_ids, tuple(names), values, np.isnan(values), None, table.as_of)
+
+    return predict(prediction_type, table.customer_ids, models, read, mock_mode).outcomes
+
+
+def _results(
+    outcomes: Mapping[str, Result | LoyaltyError], unknown: Sequence[str]
+) -> tuple[list[CustomerResult], list[CustomerError]]:
+    """Results as they come, and the first errors by id."""
+    failures: dict[str, LoyaltyError] = {customer_id: CustomerNotFound() for customer_id in unknown[:SHOWN_ERRORS]}
+    results: list[CustomerResult] = []
+    for customer_id, outcome in outcomes.items():
+        if isinstance(outcome, LoyaltyError):
+            failures[customer_id] = outcome
+        else:
+            results.append({"customer_id": customer_id, "result": outcome})
+    errors: list[CustomerError] = [
+        {"customer_id": customer_id, "error": error.message, "code": error.code}
+        for customer_id, error in sorted(failures.items())[:SHOWN_ERRORS]
+    ]
+    return results, errors
+
+
+def _aggregate(prediction_type: PredictionType, total: Tally, scorer: Scorer) -> ChurnAggregate | dict[str, int]:
+    match prediction_type:
+        case "churn":
+            return churn_aggregate(total)
+        case "nbo":
+            return offers_by_name(total, scorer.offers)
+        case "rfm":
+            return segments_by_name(total)

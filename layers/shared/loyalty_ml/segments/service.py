@@ -1,0 +1,215 @@
+"""What is asked of segments: predictions, and statistics and how they moved, which are measured once and stored."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from loyalty_ml.customers.population import Population
+from loyalty_ml.customers.snapshot_store import SnapshotStore
+from loyalty_ml.errors import ModelUnavailable
+from loyalty_ml.models.manifest import Manifest, PublishedSet
+from loyalty_ml.models.store import ModelSet, ModelStore
+from loyalty_ml.progress import Progress, no_progress
+from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.segments import history
+from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.segments.definition import Segment
+from loyalty_ml.segments.history import Point, needed_bridge
+from loyalty_ml.segments.membership import Selection, select
+from loyalty_ml.segments.predictions import predict_segment, shown_order
+from loyalty_ml.segments.statistics import measure_segment, scorers_of
+from loyalty_ml.segments.statistics_store import StatisticsStore
+from loyalty_ml.segments.store import SegmentStore
+from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
+
+Steps = Callable[[Literal["fetch", "decode", "score"]], Progress]
+"""Gives each step of the work what it tells its progress to: bytes for the first, customers for the others."""
+
+
+def no_steps(_: str) -> Progress:
+    return no_progress
+
+
+class SegmentService:
+    """Answers about the segments of one deployment.
+
+    Every method raises FeatureStoreUnavailable, ModelUnavailable, and what a step's progress raises; what names a
+    segment raises SegmentNotFound, and InvalidRequest where its rule does not fit the snapshot's columns.
+    """
+
+    def __init__(
+        self,
+        segments: SegmentStore,
+        snapshots: SnapshotStore,
+        statistics: StatisticsStore,
+        models: ModelStore,
+        mock_mode: MockMode,
+    ) -> None:
+        self._segments = segments
+        self._snapshots = snapshots
+        self._statistics = statistics
+        self._models = models
+        self._mock_mode = mock_mode
+        self._population: Population | None = None
+
+    def predict(
+        self,
+        segment_id: str,
+        prediction_type: PredictionType,
+        top: int | None = None,
+        offer: int | None = None,
+        steps: Steps = no_steps,
+    ) -> SegmentAnswer:
+        """Every member of the segment predicted; the first are shown, or the `top` best (for `offer`)."""
+        segment, models = self._segments.get(segment_id), self._models.current()
+        self._check(segment, prediction_type, models, top, offer)  # before the customers are fetched for nothing
+        population, trouble = self._customers(steps)
+        answer = predict_segment(
+            segment,
+            prediction_type,
+            population,
+            models,
+            self._mock_mode,
+            top=top,
+            offer=offer,
+            progress=steps("score"),
+        )
+        if trouble:
+            answer["message"] = trouble
+        return answer
+
+    def check(
+        self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: int | None = None
+    ) -> None:
+        """Raises what `predict` would raise of the request itself, without predicting anything."""
+        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
+
+    def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
+        """All customers, and who of them is in the segment."""
+        definition, models = self._segments.get(segment_id).definition, self._models.current()
+        population, _ = self._customers(steps)
+        return population, select(definition, population, models, self._mock_mode, steps("score"))
+
+    def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
+        """The segment's statistics and drift now, and how they moved; measured only where they are not stored.
+
+        entries: at most this many of the history, the latest; None for all that there are.
+        """
+        segment = self._segments.get(segment_id)
+        models = self._models.current()
+        point, trouble = self._point(segment, models, steps)
+        base, base_trouble = self._point(None, models, steps)
+        if base.snapshot != point.snapshot:  # another was published between the two
+            point, trouble = self._point(segment, models, steps)
+        trouble = trouble or base_trouble
+        answer: SegmentStatsAnswer = {
+            "segment_id": segment_id,
+            "segment_name": segment.definition.segment_name,
+            "member_count": point.member_count,
+            "stats": point.stats,
+            "history": history.history(self._statistics.points(segment_id), point)[-(entries or 0) :],
+            "drift": {"segment": point.drift, "all_customers": base.drift},
+            "mock": point.mock,
+            "models": point.infos,
+            "features_as_of": rfc3339(point.as_of),
+        }
+        if trouble:
+            answer["message"] = trouble
+        return answer
+
+    def refresh(self, segment_id: str | None, steps: Steps = no_steps) -> Point:
+        """Stores the statistics of a segment, None for all customers, at what is served now, and gives them back.
+
+        Where customers and models have both changed since the last, they are measured with the models of then too:
+        that tells what moved them.
+        """
+        segment = self._segments.get(segment_id) if segment_id is not None else None
+        point, _ = self._point(segment, self._models.current(), steps)
+        bridge = needed_bridge(self._statistics.points(segment_id), point.key)
+        if bridge:
+            models = self._models_of(dict(bridge.models))
+            population, _ = self._customers(steps)
+            if models and population.version == bridge.snapshot:
+                self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
+        return point
+
+    def _check(
+        self, segment: Segment, prediction_type: PredictionType, models: ModelSet, top: int | None, offer: int | None
+    ) -> None:
+        scorer = scorer_for(prediction_type, models, self._mock_mode)
+        shown_order(segment.definition, prediction_type, scorer, top, offer)
+
+    def _point(self, segment: Segment | None, models: ModelSet, steps: Steps) -> tuple[Point, str | None]:
+        """The segment at the snapshot that is served now, and why that is not the newest, where it is not."""
+        newest = self._snapshots.card().version
+        if stored := self._stored(segment, newest, models):
+            return stored, None
+        population, trouble = self._customers(steps)
+        if population.version != newest and (stored := self._stored(segment, population.version, models)):
+            return stored, trouble
+        point = self._measure(segment, population, models, steps("score"))
+        self._statistics.put(point)
+        return point, trouble
+
+    def _stored(self, segment: Segment | None, snapshot: str, models: ModelSet) -> Point | None:
+        return self._statistics.get(
+            segment.segment_id if segment else None,
+            snapshot,
+            self._versions(models),
+            segment.version if segment else 0,
+        )
+
+    def _measure(
+        self,
+        segment: Segment | None,
+        population: Population,
+        models: ModelSet,
+        progress: Progress,
+        *,
+        bridge: bool = False,
+    ) -> Point:
+        measured = measure_segment(
+            segment.definition if segment else None, population, models, self._mock_mode, progress
+        )
+        scorers = scorers_of(models, self._mock_mode)
+        return Point(
+            segment_id=segment.segment_id if segment else None,
+            snapshot=population.version,
+            as_of=population.as_of,
+            models=self._versions(models),
+            definition=segment.version if segment else 0,
+            computed=datetime.now(UTC),
+            member_count=measured.member_count,
+            stats=measured.stats,
+            drift=measured.drift,
+            infos={name: scorer.info for name, scorer in scorers.items()},
+            mock=any(scorer.is_mock for scorer in scorers.values()),
+            bridge=bridge,
+        )
+
+    def _versions(self, models: ModelSet) -> dict[str, str]:
+        return {name: scorer.info["version"] for name, scorer in scorers_of(models, self._mock_mode).items()}
+
+    def _customers(self, steps: Steps) -> tuple[Population, str | None]:
+        """The customers on this machine's disk, and why they are not the newest snapshot's, where they are not."""
+        local = self._snapshots.current(steps("fetch"))
+        if self._population is None or self._population.version != local.card.version:
+            self._population = Population(local, steps("decode"))
+        else:
+            self._population.decode(steps("decode"))  # what somebody has removed, as the store fetches it again
+        return self._population, local.trouble
+
+    def _models_of(self, versions: dict[str, str]) -> ModelSet | None:
+        """The model set of these versions, of those that the manifest remembers, loaded again."""
+        manifest = self._models.current().manifest
+        sets: Iterable[PublishedSet] = (manifest, *manifest.previous) if manifest else ()
+        for published in sets:
+            known = {name: active.version for name, active in published.models.items()}
+            if all(versions[name] == known[name] for name in versions.keys() & known.keys()):
+                models = self._models.load(Manifest(**published.model_dump(include=set(PublishedSet.model_fields))))
+                # A type without a model is none of these versions, if only because mock mode is off by now.
+                with contextlib.suppress(ModelUnavailable):
+                    if not models.problems and self._versions(models) == versions:
+                        return models
+        return None

@@ -1,0 +1,143 @@
+"""What a segment is as a whole: statistics of all three types, and how far it is from what the models learnt from."""
+
+import threading
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.customers.population import BLOCK_ROWS, Block, Population
+from loyalty_ml.models.card import Distribution, Histogram
+from loyalty_ml.models.store import ModelSet
+from loyalty_ml.progress import Progress, no_progress
+from loyalty_ml.scoring.scorers import Scorer, Scores, no_scores, scorer_for
+from loyalty_ml.scoring.scores import ChurnScores
+from loyalty_ml.segments import drift
+from loyalty_ml.segments.aggregates import Statistics, Tally, churn_statistics, nbo_statistics, rfm_statistics, tally
+from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.segments.drift import Drift, ModelDrift
+from loyalty_ml.segments.membership import scoring, select
+from loyalty_ml.vocabulary import MockMode, PredictionType
+
+TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A segment at one snapshot with one model set; `drift` by the models whose cards say what they learnt from."""
+
+    member_count: int
+    stats: Statistics
+    drift: dict[str, ModelDrift]
+
+
+class _Reach(NamedTuple):
+    """How many values reach each edge of a histogram, int64 (k,), and how many values there are."""
+
+    at_least: NDArray[np.int64]
+    values: int
+
+
+def scorers_of(models: ModelSet, mock_mode: MockMode) -> dict[PredictionType, Scorer]:
+    """The scorer of every type. Raises ModelUnavailable where one has no model that may answer."""
+    return {name: scorer_for(name, models, mock_mode) for name in TYPES}
+
+
+def measure_segment(
+    definition: SegmentDefinition | None,
+    population: Population,
+    models: ModelSet,
+    mock_mode: MockMode,
+    progress: Progress = no_progress,
+) -> Measured:
+    """Measures every member, in one pass; all customers for None.
+
+    Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
+    """
+    scorers = scorers_of(models, mock_mode)
+    members, keep, unknown = select(definition, population, models, mock_mode, progress)
+    score = {name: scoring(scorer, population) for name, scorer in scorers.items()}
+    learnt = {
+        name: distribution
+        for name, scorer in scorers.items()
+        if not scorer.is_mock and (model := models.loaded.get(name)) and (distribution := model.card.distribution)
+    }
+
+    of_thread = threading.local()
+
+    def measure(block: Block) -> tuple[dict[PredictionType, Tally], dict[tuple[str, str], _Reach]]:
+        block = keep(block)
+        if not hasattr(of_thread, "columns"):
+            of_thread.columns = np.empty((len(population.features), BLOCK_ROWS))
+        transposed = of_thread.columns[:, : len(block.numbers)]
+        np.copyto(transposed, block.values.T)
+        columns = dict(zip(population.features, transposed, strict=True))
+        tallies: dict[PredictionType, Tally] = {}
+        reaches: dict[tuple[str, str], _Reach] = {}
+        for name in scorers:
+            answered = score[name](block)
+            tallies[name] = tally(answered.scores, len(answered.failed))
+            if name in learnt:
+                reaches |= _reaches(name, learnt[name], columns, answered.scores)
+        return tallies, reaches
+
+    tallies = {name: tally(no_scores(scorer), len(unknown)) for name, scorer in scorers.items()}
+    reaches: dict[tuple[str, str], _Reach] = {}
+    for counted, reached in members.measure(measure, progress):
+        for name in scorers:
+            tallies[name] += counted[name]
+        for place, (at_least, values) in reached.items():
+            before = reaches.get(place, _Reach(np.zeros(len(at_least), np.int64), 0))
+            reaches[place] = _Reach(before.at_least + at_least, before.values + values)
+    return Measured(
+        member_count=tallies["rfm"].answered + tallies["rfm"].failed,
+        stats={
+            "churn": churn_statistics(tallies["churn"]),
+            "nbo": nbo_statistics(tallies["nbo"], scorers["nbo"].offers),
+            "rfm": rfm_statistics(tallies["rfm"]),
+        },
+        drift={name: _drift(name, distribution, reaches, tallies[name]) for name, distribution in learnt.items()},
+    )
+
+
+_SCORE = ""
+"""The place of a model's score among its features: none has an empty name."""
+
+
+def _reaches(
+    name: PredictionType, learnt: Distribution, columns: dict[str, NDArray[np.float64]], scores: Scores
+) -> dict[tuple[str, str], _Reach]:
+    """Of each feature that the snapshot has, and of a churn score; a customer without a value is in no count of it."""
+    reaches: dict[tuple[str, str], _Reach] = {
+        (name, feature): _Reach(
+            # NaN is below every edge, and so is only to be left out of the count.
+            drift.at_least(columns[feature], histogram.edges),
+            int(np.count_nonzero(columns[feature] == columns[feature])),
+        )
+        for feature, histogram in learnt.features.items()
+        if feature in columns
+    }
+    if isinstance(scores, ChurnScores) and isinstance(learnt.score, Histogram):
+        probability = scores.probability
+        reaches[name, _SCORE] = _Reach(drift.at_least(probability, learnt.score.edges), len(probability))
+    return reaches
+
+
+def _drift(
+    name: PredictionType, learnt: Distribution, reaches: dict[tuple[str, str], _Reach], counted: Tally
+) -> ModelDrift:
+    nothing = _Reach(np.zeros(0, np.int64), 0)
+
+    def of(place: str, histogram: Histogram) -> Drift:
+        at_least, values = reaches.get((name, place), nothing)
+        return drift.drift(at_least if values else np.zeros(len(histogram.edges), np.int64), values, histogram)
+
+    return {
+        "features": {feature: of(feature, histogram) for feature, histogram in learnt.features.items()},
+        "score": (
+            of(_SCORE, learnt.score)
+            if isinstance(learnt.score, Histogram)
+            else drift.drift_of_counts(counted.counts, learnt.score)
+        ),
+    }

@@ -1,0 +1,114 @@
+"""Segments' statistics in DynamoDB as they were measured: what `history` compares, and what need not be counted again.
+
+An item is {segment_id: S, point: S, body: S}: the segment, `*` for all customers; the snapshot's version and a hash of
+what else a point was measured at; and the point as JSON. A snapshot's version begins with its moment, so a segment's
+items lie in the order of time. An item is written once and never changed.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from loyalty_ml.aws import backoff
+from loyalty_ml.aws.errors import asking, unavailable
+from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.segments.history import Coordinates, Point, coordinates
+from loyalty_ml.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ALL_CUSTOMERS = "*"
+"""What stands for all customers in the table: no segment's id may be this."""
+ITEMS_PER_WRITE = 25
+"""The most that BatchWriteItem takes."""
+DELETE_TRIES = 10
+
+
+class StatisticsStore:
+    """The points of one table. Every method raises FeatureStoreUnavailable where DynamoDB does not do its part.
+
+    The client's own retries must be on: but for deletes that DynamoDB leaves undone, none are made here.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, sleep: Callable[[float], None] = backoff.sleep) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._sleep = sleep
+
+    def put(self, point: Point) -> None:
+        """Stores a point, unless there is one with its coordinates already: both were measured of the same."""
+        item = {**_key(point.segment_id, point.key), "body": {"S": point.model_dump_json()}}
+        with asking(self._problem("written to")), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.put_item(
+                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(segment_id)"
+            )
+
+    def points(self, segment_id: str | None) -> list[Point]:
+        """All points of a segment, None for all customers: by `as_of`, then by `computed`, the oldest first."""
+        points = [self._read(item) for item in self._query(segment_id)]
+        return sorted(points, key=lambda point: (point.as_of, point.computed))
+
+    def get(self, segment_id: str | None, snapshot: str, models: Mapping[str, str], definition: int) -> Point | None:
+        """The point that was measured at just this, where there is one."""
+        key = _key(segment_id, coordinates(snapshot, models, definition))
+        with asking(self._problem("read from")):
+            answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return self._read(answer["Item"]) if "Item" in answer else None
+
+    def delete(self, segment_id: str) -> None:
+        """Deletes all points of a segment. Where that is interrupted, doing it again deletes the rest."""
+        names = {"#segment": "segment_id", "#point": "point"}
+        items = self._query(segment_id, ProjectionExpression="#segment, #point", ExpressionAttributeNames=names)
+        requests = [{"DeleteRequest": {"Key": item}} for item in items]
+        for start in range(0, len(requests), ITEMS_PER_WRITE):
+            self._delete(requests[start : start + ITEMS_PER_WRITE])
+
+    def _delete(self, requests: list[Any]) -> None:
+        left: Any = {self._table: requests}
+        for attempt, pause in enumerate(itertools.islice(backoff.pauses(), DELETE_TRIES)):
+            if attempt:
+                self._sleep(pause)
+            with asking(self._problem("deleted from")):
+                left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
+            if not left:
+                return
+        raise unavailable(self._problem("deleted from"), "UnprocessedItems")
+
+    def _query(self, segment_id: str | None, **request: Any) -> list[Mapping[str, Any]]:
+        with asking(self._problem("read from")):
+            pages = self._dynamodb.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="segment_id = :segment",
+                ExpressionAttributeValues={":segment": _segment(segment_id)},
+                ConsistentRead=True,
+                **request,
+            )
+            return [item for page in pages for item in page["Items"]]
+
+    def _read(self, item: Mapping[str, Any]) -> Point:
+        try:
+            return Point.model_validate_json(item["body"]["S"])
+        except (KeyError, ValidationError) as error:
+            place = f"{item['segment_id']['S']}, {item['point']['S']}"
+            logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
+            raise FeatureStoreUnavailable(
+                f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item."
+            ) from error
+
+    def _problem(self, done: str) -> str:
+        return f"Segments' statistics could not be {done} the table {self._table}"
+
+
+def _key(segment_id: str | None, key: Coordinates) -> dict[str, Any]:
+    rest = hashlib.sha256(orjson.dumps([key.models, key.definition])).hexdigest()[:16]
+    return {"segment_id": _segment(segment_id), "point": {"S": f"{key.snapshot}#{rest}"}}
+
+
+def _segment(segment_id: str | None) -> dict[str, str]:
+    return {"S": ALL_CUSTOMERS if segment_id is None else segment_id}

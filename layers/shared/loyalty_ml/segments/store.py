@@ -1,0 +1,214 @@
+"""Segment definitions in DynamoDB, an item each, written under optimistic locking.
+
+An item is {segment_id: S, segment_name: S, kind: S, version: N, updated: S, definition: B, write: S}: the definition as
+JSON, compressed; and which write it was. Of a deleted segment the id and the version stay, so that one made again under
+its id goes on counting: statistics are stored by version, and none may be taken for those of another definition.
+"""
+
+import uuid
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from loyalty_ml.aws.errors import asking
+from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest, PayloadTooLarge, SegmentNotFound, VersionConflict
+from loyalty_ml.segments.definition import (
+    SEGMENT_ID_RULE,
+    Segment,
+    SegmentDefinition,
+    SegmentKind,
+    SegmentSummary,
+    is_segment_id,
+)
+from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import rfc3339
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_DEFINITION_BYTES = 380_000
+"""Compressed. An item holds 409,600 bytes, names and the other attributes included."""
+
+Item = Mapping[str, Mapping[str, Any]]
+"""An item as DynamoDB sends it: {name: {type: value}}."""
+
+# All are given by placeholder, as some of them are words of DynamoDB's own.
+_NAMES = {
+    f"#{name}": name for name in ("segment_id", "segment_name", "kind", "version", "updated", "definition", "write")
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class SegmentStore:
+    """The definitions of one table. Every method raises FeatureStoreUnavailable where DynamoDB does not do its part.
+
+    The client's own retries must be on: none are made here.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, now: Callable[[], datetime] = _now) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._now = now
+
+    def get(self, segment_id: str) -> Segment:
+        """The segment as it was last written. Raises SegmentNotFound."""
+        if not is_segment_id(segment_id):
+            raise SegmentNotFound
+        with asking("The segments table cannot be read"):
+            answer = self._dynamodb.get_item(
+                TableName=self._table, Key={"segment_id": {"S": segment_id}}, ConsistentRead=True
+            )
+        item = answer.get("Item", {})
+        if "definition" not in item:
+            raise SegmentNotFound
+        return _segment(segment_id, item)
+
+    def list(self) -> Sequence[SegmentSummary]:
+        """All segments in order of id. One whose item is damaged is left out, and logged."""
+        wanted = [name for name in _NAMES if name not in ("#definition", "#write")]
+        summaries = []
+        with asking("The segments table cannot be read"):
+            pages = self._dynamodb.get_paginator("scan").paginate(
+                TableName=self._table,
+                ProjectionExpression=", ".join(wanted),
+                FilterExpression="attribute_exists(#definition)",
+                ExpressionAttributeNames={name: _NAMES[name] for name in (*wanted, "#definition")},
+                ConsistentRead=True,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    try:
+                        summaries.append(_summary(item))
+                    except (KeyError, ValueError):
+                        logger.error("A segment's item is damaged", segment_id=item["segment_id"]["S"])
+        return sorted(summaries, key=lambda summary: summary.segment_id)
+
+    def put(
+        self, segment_id: str, definition: SegmentDefinition, if_match: int | None = None, *, must_be_new: bool = False
+    ) -> tuple[Segment, bool]:
+        """Stores a definition; gives the segment, and whether it was made rather than changed.
+
+        A definition that is already there is not written again, and keeps its version.
+
+        if_match:     write only over this version.
+        must_be_new:  write only where there is no such segment.
+        Raises VersionConflict where one of these two forbids it, InvalidRequest for the id, and PayloadTooLarge.
+        """
+        if not is_segment_id(segment_id):
+            problem = {"field": "segment_id", "problem": f"must be {SEGMENT_ID_RULE}"}
+            raise InvalidRequest(f"A segment's id is {SEGMENT_ID_RULE}: choose another.", {"fields": [problem]})
+        content = zlib.compress(_json(definition))
+        if len(content) > MAX_DEFINITION_BYTES:
+            raise PayloadTooLarge(
+                f"The definition takes {len(content):,} bytes compressed, over {MAX_DEFINITION_BYTES:,}: "
+                "split the list into several segments."
+            )
+        updated = self._now()
+        values: dict[str, Any] = {
+            ":segment_name": {"S": definition.segment_name},
+            ":kind": {"S": definition.kind},
+            ":definition": {"B": content},
+            ":updated": {"S": rfc3339(updated)},
+            ":write": {"S": uuid.uuid4().hex},
+            ":none": {"N": "0"},
+            ":one": {"N": "1"},
+        }
+        if must_be_new:
+            condition = "attribute_not_exists(#definition)"
+        elif if_match is None:
+            condition = "attribute_not_exists(#definition) OR #definition <> :definition"
+        else:
+            condition = "attribute_exists(#definition) AND #definition <> :definition AND #version = :match"
+            values[":match"] = {"N": str(if_match)}
+        before, written = self._update(
+            segment_id,
+            "SET #segment_name = :segment_name, #kind = :kind, #definition = :definition, #updated = :updated, "
+            "#write = :write, #version = if_not_exists(#version, :none) + :one",
+            condition,
+            values,
+        )
+        if written:
+            version = int(before["version"]["N"]) + 1 if "version" in before else 1
+            return Segment(segment_id, version, updated, definition), "definition" not in before
+        current = _segment(segment_id, before) if "definition" in before else None
+        if current and before.get("write") == values[":write"]:
+            return current, must_be_new
+        if current is None or must_be_new or if_match not in (None, current.version):
+            raise VersionConflict(current.version if current else None)
+        return current, False
+
+    def delete(self, segment_id: str, if_match: int | None = None) -> None:
+        """Deletes a segment, only at version `if_match` where it is given. Raises SegmentNotFound, VersionConflict."""
+        if not is_segment_id(segment_id):
+            raise SegmentNotFound
+        condition = "attribute_exists(#definition)"
+        values: dict[str, Any] = {":updated": {"S": rfc3339(self._now())}, ":write": {"S": uuid.uuid4().hex}}
+        if if_match is not None:
+            condition += " AND #version = :match"
+            values[":match"] = {"N": str(if_match)}
+        before, written = self._update(
+            segment_id,
+            "REMOVE #segment_name, #kind, #definition SET #updated = :updated, #write = :write",
+            condition,
+            values,
+        )
+        if not written and before.get("write") != values[":write"]:
+            if "definition" not in before:
+                raise SegmentNotFound
+            raise VersionConflict(_segment(segment_id, before).version)
+
+    def _update(self, segment_id: str, update: str, condition: str, values: Mapping[str, Any]) -> tuple[Item, bool]:
+        """The item as it was before, empty where there was none, and whether the condition let it be written.
+
+        It is not let where the client retries a write whose answer was lost: then the item has `write` of this one.
+        """
+        used = {placeholder: name for placeholder, name in _NAMES.items() if placeholder in f"{update} {condition}"}
+        with asking("The segments table cannot be written"):
+            try:
+                answer = self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key={"segment_id": {"S": segment_id}},
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=used,
+                    ExpressionAttributeValues=values,
+                    ReturnValues="ALL_OLD",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
+                return cast("Item", refused.response.get("Item", {})), False
+        return cast("Item", answer.get("Attributes", {})), True
+
+
+def _json(definition: SegmentDefinition) -> bytes:
+    return definition.model_dump_json(include={"segment_name", definition.kind}).encode()
+
+
+def _segment(segment_id: str, item: Item) -> Segment:
+    try:
+        return Segment(
+            segment_id,
+            int(item["version"]["N"]),
+            datetime.fromisoformat(item["updated"]["S"]),
+            SegmentDefinition.model_validate_json(zlib.decompress(item["definition"]["B"])),
+        )
+    except (KeyError, ValueError, zlib.error) as error:  # pydantic's ValidationError is a ValueError
+        logger.error("A segment's item is damaged", segment_id=segment_id, cause=type(error).__name__)
+        raise FeatureStoreUnavailable(
+            f"The item of segment {segment_id} in the segments table is damaged: delete the item there, "
+            "then PUT the segment again."
+        ) from error
+
+
+def _summary(item: Mapping[str, Any]) -> SegmentSummary:
+    return SegmentSummary(
+        segment_id=item["segment_id"]["S"],
+        segment_name=item["segment_name"]["S"],
+        kind=cast("SegmentKind", item["kind"]["S"]),
+        version=int(item["version"]["N"]),
+        updated=datetime.fromisoformat(item["updated"]["S"]),
+    )

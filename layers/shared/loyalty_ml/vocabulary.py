@@ -1,0 +1,28 @@
+"""The words of the service: prediction types, ids, moments, and how a request is checked."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PredictionType = Literal["churn", "nbo", "rfm"]
+FileType = Literal["churn", "nbo", "rfm", "all"]
+FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
+MockMode = Literal["auto", "true", "false"]
+MAX_ID_CHARACTERS = 256
+CustomerId = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=MAX_ID_CHARACTERS, description="As in the warehouse", examples=["1"]),
+]
+
+
+def rfc3339(moment: datetime) -> str:
+    """How `features_as_of` is written everywhere, such as 2018-01-02T00:00:00Z; of one form, texts sort as moments."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Request(BaseModel):
+    """The body of a request."""
+
+    # An unknown field is refused: a misspelt `type` would otherwise be answered with churn.
+    model_config = ConfigDict(extra="forbid", frozen=True)

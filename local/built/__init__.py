@@ -1,0 +1,1 @@
+"""The functions as built, under Lambda's own runtime."""

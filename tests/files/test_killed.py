@@ -1,0 +1,213 @@
+"""Workers that are killed, at any moment: whoever goes on with their file ends with the same bytes."""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
+import duckdb
+import pytest
+
+from functions.files import app as files
+from local import events, stores, template
+from local.gateway import LambdaContext
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.files import content, reading, service
+from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
+from loyalty_ml.files.results import PART_BYTES, Results, open_results
+from loyalty_ml.wiring import file_runtime, runtime
+from tests import sample_set
+from training.registry import publish
+
+pytestmark = pytest.mark.moto
+
+ROWS = 200_000
+KILLS = 20
+MOST_ATTEMPTS = 10 * KILLS
+BLOCK_BYTES = 2**20
+KEY = "incoming/nbo/customers.csv"
+
+# Workers are forked from a process that has imported all this, and has no threads: it takes them a second otherwise.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.files.test_killed"])
+
+
+def work(environment: Mapping[str, str], message: dict[str, Any], clock_ahead: float, told: Connection) -> None:
+    """A new instance of the function, to which the queue brings the message: all that its process does.
+
+    Tells the share of the file that it goes on from, once it knows. A block is small and each is saved, so that most
+    of what a worker does can be gone on from. clock_ahead: seconds that have passed without having been waited for.
+    """
+    patch = pytest.MonkeyPatch()
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    for module in (content, reading, service):
+        patch.setattr(module, "BLOCK_BYTES", BLOCK_BYTES)
+    patch.setattr(service, "CHECKPOINT_SECONDS", 0)
+    jobs = FileJobStore(runtime._jobs_dynamodb(), runtime.settings().jobs_table, lambda: time.time() + clock_ahead)
+    for module in (runtime, file_runtime):
+        patch.setattr(module, "file_job_store", lambda: jobs)
+
+    def tell(*arguments: Any) -> Results:
+        results = open_results(*arguments)
+        told.send(1.0 if results.completing else results.position["done"]["share"] if results.position else 0.0)
+        return results
+
+    patch.setattr(service, "open_results", tell)
+    context: Any = LambdaContext("FilesFunction", 900)
+    answer = files.handler(message, context)
+    sys.exit(str(answer) if answer != {"batchItemFailures": []} else 0)
+
+
+@dataclass
+class Attempt:
+    """What a worker did: whether it was killed, and after which share of the file it began, if it came so far."""
+
+    seconds: float
+    was_killed: bool
+    went_on_from: float | None = None
+
+
+@dataclass
+class Bucket:
+    """The data bucket with one file in it, and the message that says so."""
+
+    ids: Mapping[str, str]
+    folder: Path
+    message: dict[str, Any]
+    workers: int = 0
+
+    def attempt(self, seconds: float | None = None) -> Attempt:
+        """Has a new worker do the job, and kills it after so many seconds, if there is something left to kill."""
+        self.workers += 1
+        folder = self.folder / str(self.workers)
+        folders = {name: str(folder / name) for name in ("MODEL_CACHE", "SNAPSHOT_CACHE", "FILE_WORK")}
+        receiver, sender = PROCESSES.Pipe(duplex=False)
+        clock_ahead = self.workers * (LEASE_SECONDS + 1)
+        environment = dict(os.environ) | folders
+        started = time.monotonic()
+        worker = PROCESSES.Process(target=work, args=(environment, self.message, clock_ahead, sender))
+        worker.start()
+        sender.close()
+        worker.join(seconds)
+        worker.kill()
+        worker.join()
+        assert worker.exitcode in (0, -signal.SIGKILL)
+        attempt = Attempt(time.monotonic() - started, worker.exitcode != 0)
+        with receiver, suppress(EOFError):
+            attempt.went_on_from = receiver.recv()
+        return attempt
+
+    def results(self) -> dict[str, bytes]:
+        """By file name."""
+        data = boto3.resource("s3").Bucket(self.ids["DataBucket"])
+        found = data.objects.filter(Prefix="results/")
+        return {each.key.rpartition("/")[2]: each.get()["Body"].read() for each in found}
+
+    def forget(self) -> None:
+        """Makes it as if the file had never been scored."""
+        data = boto3.resource("s3").Bucket(self.ids["DataBucket"])
+        for prefix in ("results/", "jobs/"):
+            data.object_versions.filter(Prefix=prefix).delete()
+        jobs = boto3.resource("dynamodb").Table(self.ids["JobsTable"])
+        for item in jobs.scan()["Items"]:
+            jobs.delete_item(Key={"job_id": item["job_id"]})
+
+
+@contextmanager
+def served_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, str]]:
+    """The template's stores, empty, in a server that other processes reach too; their physical ids."""
+    server = stores.start_moto()
+    try:
+        for name, value in stores.aws_environment(server).items():
+            monkeypatch.setenv(name, value)
+        urlopen(Request(os.environ["AWS_ENDPOINT_URL"] + "/moto-api/reset", method="POST")).close()
+        described = template.load()
+        ids = stores.create(template.stores(described))
+        for name, value in template.environment(described, ids).items():
+            monkeypatch.setenv(name, value)
+        yield ids
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
+    with served_stores(monkeypatch) as ids:
+        s3, sqs = boto3.client("s3"), boto3.client("sqs")
+        publish(s3, ids["ModelBucket"], sample_set.FOLDER)
+        queue: Any = {"QueueUrl": ids["FileQueue"], "AttributeNames": ["All"]}
+        sqs.receive_message(**queue)  # by which S3 tried the queue
+        s3.put_object(Bucket=ids["DataBucket"], Key=KEY, Body=customers(tmp_path / "customers.csv"))
+        messages = sqs.receive_message(**queue)["Messages"]
+        yield Bucket(ids, tmp_path, events.queue_event(messages, "FileQueue", sqs.meta.region_name))
+
+
+def customers(path: Path) -> bytes:
+    """Customers in CSV, some of whom cannot be scored."""
+    features = ", ".join(
+        f"round(hash(number + {place}) % 100000 / 100.0, 2) AS {name}" for place, name in enumerate(DEFAULT_FEATURES)
+    )
+    duckdb.execute(
+        f"COPY (SELECT CASE WHEN number % 1000 = 7 THEN NULL ELSE 'c-' || number END AS customer_id, {features} "
+        f"FROM range({ROWS}) numbers(number) ORDER BY number) TO '{path}' (HEADER)"
+    )
+    return path.read_bytes()
+
+
+def test_a_job_that_is_killed_twenty_times_ends_with_the_same_bytes(bucket: Bucket) -> None:
+    bucket.attempt()
+    expected = bucket.results()
+    assert list(expected) == ["errors.csv", "predictions.csv", "summary.json"]
+    assert len(expected["predictions.csv"]) > 2 * PART_BYTES
+    assert expected["predictions.csv"].count(b"\n") - 1 == ROWS - ROWS // 1000
+    assert expected["errors.csv"].count(b"\n") - 1 == ROWS // 1000
+
+    bucket.forget()
+    undisturbed = bucket.attempt()  # once more, as the first was slow to start
+    assert bucket.results() == expected
+
+    draw = random.Random(5)
+    attempts: list[Attempt] = []
+    kills = 0
+    bucket.forget()
+    while len(attempts) < MOST_ATTEMPTS:
+        is_last = kills == KILLS
+        attempts.append(bucket.attempt(None if is_last else draw.uniform(0, undisturbed.seconds)))
+        if attempts[-1].was_killed:
+            kills += 1
+            continue
+        assert bucket.results() == expected
+        if is_last:
+            break
+        bucket.forget()
+    assert kills == KILLS
+    assert any(after.went_on_from for before, after in pairwise(attempts) if before.was_killed)
+    print(as_text(attempts, undisturbed.seconds))  # noqa: T201  for who runs it with -s
+
+
+def as_text(attempts: list[Attempt], undisturbed: float) -> str:
+    lines = ["", f"One worker alone takes {undisturbed:.2f} s for {ROWS:,} rows."]
+    kills = 0
+    for attempt, after in zip(attempts, [*attempts[1:], None], strict=True):
+        if after is None or not attempt.was_killed:
+            lines.append(f"         done after {attempt.seconds:.2f} s: the same bytes")
+            continue
+        kills += 1
+        if after.went_on_from is None:
+            found = "was killed before it could see" if after.was_killed else "found it done"
+        else:
+            found = f"went on from {after.went_on_from:.0%}" if after.went_on_from else "began at the beginning"
+        lines.append(f"kill {kills:2}: after {attempt.seconds:.2f} s; the next worker {found}")
+    return "\n".join(lines)

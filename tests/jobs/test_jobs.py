@@ -1,0 +1,500 @@
+"""Answers too slow for a request, and what sets statistics going: from the request or the event to what is stored."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.segment_worker import app as refresh
+from local import events, template
+from loyalty_ml import errors
+from loyalty_ml.jobs.record import answer_key
+from loyalty_ml.jobs.store import JobStore
+from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.wiring import runtime, segment_runtime
+from tests.service import CONTEXT, Answer, Service
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+pytestmark = pytest.mark.moto
+
+DESCRIBED = template.load()
+(SOURCE,) = [source for source in template.queue_sources(DESCRIBED) if source.function == "RefreshFunction"]
+REQUEST = {"segment_id": "vip", "answer": "predict", "type": "churn", "top": None, "offer": None}
+ANSWER = {"segment_id": "vip", "total_customers": 3, "aggregated_stats": {"avg_probability": 0.1097012534737587}}
+CURRENT = "snapshots/current.json"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The segment queue and its worker, as Lambda has them work."""
+
+    sqs: "SQSClient"
+    url: str
+    dead_letters_url: str
+
+    def deliver(self) -> bool:
+        """Brings the worker one message: whether there was one."""
+        return events.deliver(self.sqs, self.url, SOURCE, refresh.handler, wait_seconds=0)
+
+    def deliver_all(self) -> int:
+        delivered = 0
+        while self.deliver():
+            delivered += 1
+        return delivered
+
+    def send(self, body: str) -> None:
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def receive_all(self) -> list[Any]:
+        """Takes every message that waits."""
+        bodies = []
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [json.loads(message["Body"]) for message in messages]
+        return bodies
+
+    def dead_letters(self) -> list[str]:
+        messages = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10).get("Messages", [])
+        return [message["Body"] for message in messages]
+
+
+@pytest.fixture
+def queue(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.setattr(refresh, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(refresh, "PLAN_DELAY_SECONDS", 0)
+    ids = empty_service.ids
+    return Queue(boto3.client("sqs"), ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Puts what a test gives in the place of the scoring of segments, call by call, the last one for ever."""
+
+    def put(*outcomes: Any) -> list[Any]:
+        calls: list[Any] = []
+
+        def answer(request: Any, on_progress: Callable[[int, int], None]) -> Any:
+            calls.append(request)
+            outcome = outcomes[min(len(calls), len(outcomes)) - 1]
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome(on_progress) if callable(outcome) else outcome
+
+        monkeypatch.setattr(segment_runtime, "answer", answer)
+        return calls
+
+    return put
+
+
+@pytest.fixture
+def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The segments whose statistics were asked for."""
+    calls: list[str | None] = []
+    monkeypatch.setattr(segment_runtime, "refresh", calls.append)
+    return calls
+
+
+def start() -> str:
+    return runtime.job_store().start(REQUEST).job_id
+
+
+def status(service: Service, job_id: str) -> Answer:
+    return service.call("GET", f"/ml/jobs/{job_id}")
+
+
+def event(message: Any, receives: int = 1) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "messageId": "message-1",
+                "receiptHandle": "no such receipt",
+                "body": json.dumps(message),
+                "attributes": {"ApproximateReceiveCount": str(receives)},
+            }
+        ]
+    }
+
+
+def test_a_job_waits_runs_and_answers(empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]) -> None:
+    seen = []
+
+    def slow(on_progress: Callable[[int, int], None]) -> Any:
+        on_progress(50, 100)
+        seen.append(status(empty_service, job_id).body)
+        return ANSWER
+
+    calls = answers(slow)
+    job_id = start()
+    waiting = status(empty_service, job_id)
+    assert waiting.status == 200
+    assert waiting.body.pop("created") <= waiting.body.pop("updated")
+    assert waiting.body == {
+        "job_id": job_id,
+        "kind": "segment",
+        "status": "queued",
+        "progress": {"processed": 0, "total": None},
+        "request": REQUEST,
+    }
+    assert queue.deliver_all() == 1
+    assert calls == [REQUEST]
+    assert (seen[0]["status"], seen[0]["progress"]) == ("running", {"processed": 50, "total": 100})
+    for slash in ("", "/"):
+        done = empty_service.call("GET", f"/ml/jobs/{job_id}{slash}").body
+        assert (done["status"], done["answer"]) == ("succeeded", ANSWER)
+        assert done.keys().isdisjoint({"error", "code"})
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "not-a-job", "x" * 5000, "results%2F..%2F", "顧客"])
+def test_an_unknown_job_is_404(empty_service: Service, job_id: str) -> None:
+    answer = status(empty_service, job_id)
+    assert (answer.status, answer.body["code"]) == (404, "JOB_NOT_FOUND")
+    assert "start it again" in answer.body["error"]
+
+
+@pytest.mark.parametrize(
+    "error", [errors.InvalidRequest("The rule is not valid: there is no column x."), errors.CustomerNotFound()]
+)
+def test_what_the_caller_must_mend_fails_the_job_at_once(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]], error: errors.LoyaltyError
+) -> None:
+    calls = answers(error)
+    job_id = start()
+    assert queue.deliver_all() == 1
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["code"], body["error"]) == ("failed", error.code, error.message)
+    assert "answer" not in body
+    assert (len(calls), queue.dead_letters()) == (1, [])
+
+
+def test_what_may_work_later_is_tried_again(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    answers(errors.FeatureStoreUnavailable("S3 is not there."), RuntimeError("a bug"), ANSWER)
+    job_id = start()
+    for _ in range(2):
+        assert queue.deliver()
+        assert status(empty_service, job_id).body["status"] == "queued"
+    assert queue.deliver_all() == 1
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["answer"]) == ("succeeded", ANSWER)
+    assert body.keys().isdisjoint({"error", "code"})
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (errors.ModelUnavailable("churn cannot be served."), "MODEL_UNAVAILABLE", "churn cannot be served."),
+        (RuntimeError("a secret"), "INTERNAL", "the log has it under"),
+    ],
+)
+def test_what_fails_three_times_fails_the_job_and_is_kept_as_a_dead_letter(
+    empty_service: Service,
+    queue: Queue,
+    answers: Callable[..., list[Any]],
+    error: Exception,
+    code: str,
+    sentence: str,
+) -> None:
+    calls = answers(error)
+    job_id = start()
+    assert queue.deliver_all() == 3
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["code"]) == ("failed", code)
+    assert sentence in body["error"]
+    assert "secret" not in body["error"]
+    assert len(calls) == 3
+    assert [json.loads(letter) for letter in queue.dead_letters()] == [{"task": "job", "job_id": job_id}]
+
+
+def test_a_dead_letter_that_is_sent_again_once_mended_succeeds(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    answers(RuntimeError(), RuntimeError(), RuntimeError(), ANSWER)
+    job_id = start()
+    queue.deliver_all()
+    (letter,) = queue.dead_letters()
+    queue.send(letter)
+    assert queue.deliver()
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["answer"]) == ("succeeded", ANSWER)
+
+
+def test_a_job_whose_worker_is_killed_each_time_fails_at_the_last(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    class Killed(BaseException):
+        """As when Lambda stops a process: no line of the worker runs any more."""
+
+    calls = answers(Killed())
+    job_id = start()
+    message = {"task": "job", "job_id": job_id}
+    for receives in (1, 2):
+        with pytest.raises(Killed):
+            refresh.handler(event(message, receives), CONTEXT)
+        assert status(empty_service, job_id).body["status"] == "running"
+    with pytest.raises(RuntimeError, match="killed"):
+        refresh.handler(event(message, 3), CONTEXT)
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["code"], len(calls)) == ("failed", "INTERNAL", 2)
+    assert "time or memory" in body["error"]
+
+
+def test_a_job_delivered_twice_is_done_once(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    calls = answers(ANSWER, errors.ModelUnavailable("not again"))
+    job_id = start()
+    queue.send(json.dumps({"task": "job", "job_id": job_id}))
+    assert queue.deliver()
+    first = status(empty_service, job_id).body
+    assert queue.deliver_all() == 1
+    assert (status(empty_service, job_id).body, len(calls)) == (first, 1)
+
+
+def test_of_two_deliveries_at_once_the_first_to_end_stays(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    ended: list[Any] = []
+
+    def meanwhile_again(on_progress: Callable[[int, int], None]) -> Any:
+        refresh.handler(event({"task": "job", "job_id": job_id}), CONTEXT)
+        ended.append(status(empty_service, job_id).body)
+        on_progress(100, 100)
+        raise errors.ModelUnavailable("too late to matter")
+
+    answers(meanwhile_again, ANSWER)
+    job_id = start()
+    assert queue.deliver()
+    assert ended[0]["status"] == "succeeded"
+    assert queue.deliver_all() == 1, "the delivery that failed comes again, and finds the job done"
+    assert status(empty_service, job_id).body == ended[0]
+
+
+def test_the_message_of_a_job_that_is_no_longer_kept_is_dropped(
+    queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    calls = answers(ANSWER)
+    queue.send(json.dumps({"task": "job", "job_id": "0" * 32}))
+    assert queue.deliver_all() == 1
+    assert (calls, queue.dead_letters()) == ([], [])
+
+
+def test_a_job_that_cannot_be_queued_is_an_error_and_does_not_wait_for_ever(
+    empty_service: Service, queue: Queue
+) -> None:
+    queue.sqs.delete_queue(QueueUrl=queue.url)
+    with pytest.raises(errors.FeatureStoreUnavailable, match=r"cannot be put into the queue .*: try again"):
+        start()
+    (item,) = empty_service.dynamodb.scan(TableName=empty_service.ids["JobsTable"])["Items"]
+    body = status(empty_service, item["job_id"]["S"]).body
+    assert (body["status"], body["code"]) == ("failed", "FEATURE_STORE_UNAVAILABLE")
+
+
+def test_a_jobs_table_that_does_not_answer_is_503(empty_service: Service, queue: Queue) -> None:
+    empty_service.dynamodb.delete_table(TableName=empty_service.ids["JobsTable"])
+    answer = status(empty_service, "0" * 32)
+    assert (answer.status, answer.body["code"]) == (503, "FEATURE_STORE_UNAVAILABLE")
+    assert "jobs table (ResourceNotFoundException)" in answer.body["error"]
+    with pytest.raises(errors.FeatureStoreUnavailable, match="cannot be recorded"):
+        start()
+    assert queue.receive_all() == [], "no message without a record"
+
+
+def test_an_answer_that_s3_does_not_take_is_made_again(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(ANSWER)
+    job_id = start()
+    with monkeypatch.context() as patched:
+        patched.setenv("DATA_BUCKET", "no-such-bucket")
+        runtime.settings.cache_clear()
+        runtime.job_store.cache_clear()
+        assert queue.deliver()
+        assert status(empty_service, job_id).body["status"] == "queued"
+    runtime.settings.cache_clear()
+    runtime.job_store.cache_clear()
+    assert queue.deliver()
+    assert status(empty_service, job_id).body["answer"] == ANSWER
+    kept = empty_service.s3.get_object(Bucket=empty_service.ids["DataBucket"], Key=answer_key(job_id))
+    assert json.loads(kept["Body"].read()) == ANSWER
+
+
+def test_progress_is_written_once_a_second_and_at_the_end(empty_service: Service, queue: Queue) -> None:
+    now = 100.0
+    jobs = JobStore(
+        empty_service.dynamodb,
+        empty_service.s3,
+        queue.sqs,
+        table=empty_service.ids["JobsTable"],
+        bucket=empty_service.ids["DataBucket"],
+        queue_url=queue.url,
+        clock=lambda: now,
+    )
+    job_id = jobs.start(REQUEST).job_id
+    jobs.running(job_id)
+    shown = []
+    for now, processed in [(100.0, 1), (100.9, 2), (101.0, 3), (101.5, 4), (101.6, 1000)]:  # noqa: B007 (read by the clock)
+        jobs.progress(job_id, processed, 1000)
+        shown.append(jobs.get(job_id).processed)
+    assert shown == [1, 1, 3, 3, 1000]
+
+
+def test_a_job_expires(empty_service: Service, queue: Queue) -> None:
+    start()
+    (item,) = empty_service.dynamodb.scan(TableName=empty_service.ids["JobsTable"])["Items"]
+    properties = DESCRIBED["Resources"]["JobsTable"]["Properties"]
+    expires = int(item[properties["TimeToLiveSpecification"]["AttributeName"]]["N"])
+    assert expires - int(datetime.fromisoformat(item["created"]["S"]).timestamp()) == 30 * 86400
+
+
+def test_a_new_snapshot_or_model_set_asks_for_every_segments_statistics(
+    empty_service: Service, queue: Queue, refreshed: list[str | None]
+) -> None:
+    segment_ids = [f"segment-{number:02}" for number in range(23)]
+    put_segments(segment_ids)
+    for bucket, key in (("DataBucket", CURRENT), ("ModelBucket", "models/manifest.json")):
+        empty_service.s3.put_object(Bucket=empty_service.ids[bucket], Key=key, Body=b"{}")
+        assert queue.deliver_all() == 1 + 1 + len(segment_ids)
+        assert sorted(refreshed, key=str) == sorted([None, *segment_ids], key=str)
+        refreshed.clear()
+
+
+def test_other_objects_ask_for_nothing(empty_service: Service, queue: Queue) -> None:
+    bucket = empty_service.ids["DataBucket"]
+    for key in ("snapshots/20180102T000000Z-ab/part-00000.parquet", "results/x/answer.json", "incoming/churn/a.csv"):
+        empty_service.s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    empty_service.s3.delete_object(Bucket=bucket, Key=CURRENT)
+    assert queue.receive_all() == []
+
+
+def test_the_schedule_asks_for_every_segments_statistics(queue: Queue) -> None:
+    put_segments(["vip"])
+    queue.send(json.dumps({"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}))
+    assert queue.deliver()
+    assert queue.receive_all() == [
+        {"task": "statistics", "segment_id": None},
+        {"task": "statistics", "segment_id": "vip"},
+    ]
+
+
+def test_a_plan_waits_until_every_instance_has_looked_for_what_is_new(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "PLAN_DELAY_SECONDS", 31)
+    refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
+    assert queue.receive_all() == []
+    waiting = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
+
+
+def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    class RefusesOne:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queue.sqs, name)
+
+        def send_message_batch(self, **_: Any) -> Any:
+            return {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime, "sqs", RefusesOne)
+        with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
+            refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "error", [errors.CustomerNotFound(), errors.InvalidRequest("The rule names a column that is no more.")]
+)
+def test_a_segment_without_statistics_stops_no_other(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, error: errors.LoyaltyError
+) -> None:
+    refreshed = []
+
+    def refresh_segment(segment_id: str | None) -> None:
+        refreshed.append(segment_id)
+        if segment_id == "deleted":
+            raise error
+
+    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    for segment_id in ("deleted", "vip"):
+        queue.send(json.dumps({"task": "statistics", "segment_id": segment_id}))
+    assert queue.deliver_all() == 2
+    assert (refreshed, queue.dead_letters()) == (["deleted", "vip"], [])
+
+
+def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = iter([errors.FeatureStoreUnavailable("S3 is not there."), None])
+
+    def refresh_segment(segment_id: str | None) -> None:
+        if error := next(outcomes):
+            raise error
+
+    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    queue.send(json.dumps({"task": "statistics", "segment_id": None}))
+    assert queue.deliver_all() == 2
+    assert (next(outcomes, "none left"), queue.dead_letters()) == ("none left", [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON",
+        "[]",
+        "null",
+        '"job"',
+        "{}",
+        '{"task": "job"}',
+        '{"task": "job", "job_id": 7}',
+        '{"task": "statistics"}',
+        '{"task": "statistics", "segment_id": ["vip"]}',
+        '{"task": "delete everything"}',
+        '{"Service": "Amazon S3", "Event": "s3:TestEvent"}',
+        '{"detail-type": "Object Created", "detail": {"object": {"key": "incoming/churn/a.csv"}}}',
+    ],
+)
+def test_a_message_that_is_no_task_becomes_a_dead_letter_and_stops_no_other(
+    queue: Queue, refreshed: list[str | None], body: str
+) -> None:
+    queue.send(body)
+    queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
+    assert queue.deliver_all() == 3 + 1
+    assert refreshed == ["vip"]
+    assert queue.dead_letters() == [body]
+
+
+def test_a_message_writes_one_line_of_metrics(
+    queue: Queue, refreshed: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
+    queue.deliver()
+    (line,) = capsys.readouterr().out.splitlines()
+    record = json.loads(line)
+    (metrics,) = record["_aws"]["CloudWatchMetrics"]
+    assert set(metrics["Dimensions"][0]) == {"service", "task"}
+    assert [metric["Name"] for metric in metrics["Metrics"]] == ["Duration"]
+    assert (record["task"], record["outcome"]) == ("statistics", "done")
+
+
+def test_a_failure_is_counted_by_its_code(capsys: pytest.CaptureFixture[str], queue: Queue) -> None:
+    with pytest.raises(ValueError, match="no task of this queue"):
+        refresh.handler(event({}), CONTEXT)
+    record = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (record["task"], record["outcome"], record["INTERNAL"]) == ("unknown", "failed", [1])
+    assert record["correlation_id"] == "message-1"
+
+
+def test_the_worker_and_the_template_agree() -> None:
+    queue = DESCRIBED["Resources"]["SegmentQueue"]["Properties"]
+    function = DESCRIBED["Resources"]["RefreshFunction"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_RECEIVES
+    assert queue["VisibilityTimeout"] == 6 * function["Properties"]["Timeout"]
+    assert template.handler_of(function) == ("functions.segment_worker.app", "handler")
+
+
+def put_segments(segment_ids: list[str]) -> None:
+    for segment_id in segment_ids:
+        segment_runtime.segment_store().put(segment_id, SegmentDefinition(segment_name=segment_id, rule={}))

@@ -1,0 +1,113 @@
+"""What publishing writes and serving reads: any document is read whole, or refused with a sentence."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from loyalty_ml.models.card import Card, card_key, new_version, parse_card
+from loyalty_ml.models.document import Refused, check_content, to_json
+from loyalty_ml.models.manifest import parse_manifest
+from tests import sample_set
+
+pytestmark = pytest.mark.unit
+
+
+def sample_card(name: str = "churn") -> dict[str, Any]:
+    version = sample_set.manifest().models[name].version
+    card: dict[str, Any] = json.loads(sample_set.file_of(card_key(name, version)).read_bytes())
+    return card
+
+
+@example("[" * 100_000)  # deeper than Python's own decoder goes
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_what_is_not_a_manifest_is_refused_with_a_sentence(text: bytes | str) -> None:
+    content = text.encode() if isinstance(text, str) else text
+    with pytest.raises(Refused, match=r"^models/manifest\.json .+: .+\.$"):
+        parse_manifest(content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"features": ["revenue"] * 10}, "named twice"),
+        ({"features": []}, "features"),
+        ({"output": "offer_probabilities"}, "catalogue"),
+        ({"golden": {"inputs": [[1.0] * 9], "outputs": [[0.5]]}}, "one value a feature"),
+        ({"golden": {"inputs": [[1.0] * 10], "outputs": [[0.5, 0.5]]}}, "one value an output"),
+        ({"golden": {"inputs": [[1.0] * 10], "outputs": []}}, "as many golden outputs"),
+        ({"thresholds": {"high": 0.3, "medium": 0.6}}, "above the high one"),
+        ({"version": "../../secrets"}, "version"),
+        ({"api_version": 2}, "api_version 2 and this code reads 1"),
+        ({"name": "nbo"}, "describes nbo"),
+    ],
+)
+def test_an_inconsistent_card_is_refused_by_name(changes: dict[str, object], part: str) -> None:
+    card = {**sample_card(), **changes}
+    text = json.dumps(card).encode()
+    with pytest.raises(Refused, match=part):
+        parse_card(text, "churn", str(card["version"]), sha256(text).hexdigest())
+
+
+def test_a_card_may_say_more_than_this_code_knows() -> None:
+    assert Card.model_validate({**sample_card(), "note": "from a later release of the same api_version"})
+
+
+A_HISTOGRAM = {"edges": [1.5], "shares": [0.25, 0.75]}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "part"),
+    [
+        ("churn", {"features": {"revenue": A_HISTOGRAM}}, "not of the card's features"),
+        ("churn", {"score": [0.5, 0.5]}, "a churn model's score is not a histogram"),
+        ("churn", {"score": {**A_HISTOGRAM, "edges": [1.5, 2.5]}}, "one share more"),
+        ("churn", {"rows": 0}, "greater than 0"),
+        ("nbo", {"score": A_HISTOGRAM}, "not one share an offer"),
+        ("nbo", {"score": [0.5, 0.5]}, "not one share an offer"),
+        ("nbo", {"score": [0.2] * 8}, "do not add up to 1"),
+    ],
+)
+def test_a_distribution_that_is_not_the_models_is_refused(name: str, changes: dict[str, object], part: str) -> None:
+    card = sample_card(name)
+    card["distribution"] |= changes
+    text = json.dumps(card).encode()
+    with pytest.raises(Refused, match=part):
+        parse_card(text, name, str(card["version"]), sha256(text).hexdigest())
+
+
+def test_a_card_of_before_there_were_distributions_is_read_and_written_as_it_was() -> None:
+    before = sample_card()
+    del before["distribution"]
+    card = Card.model_validate(before)
+    assert card.distribution is None
+    assert json.loads(to_json(card)) == before
+
+
+@pytest.mark.parametrize("name", ["churn", "nbo"])
+def test_a_distribution_survives_the_card(name: str) -> None:
+    card = Card.model_validate(sample_card(name))
+    assert card.distribution is not None
+    assert Card.model_validate_json(to_json(card)).distribution == card.distribution
+
+
+def test_content_that_changed_or_was_cut_is_refused() -> None:
+    digest = sha256(b"model").hexdigest()
+    check_content(b"model", "models/x", digest, 5)
+    with pytest.raises(Refused, match="models/x has 4 bytes where 5"):
+        check_content(b"mode", "models/x", digest, 5)
+    with pytest.raises(Refused, match="sha256 differs"):
+        check_content(b"Model", "models/x", digest, 5)
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.integers(-12, 12), st.binary())  # noqa: DTZ001
+def test_versions_sort_by_time_whatever_the_zone_and_tell_files_apart(at: datetime, hours: int, model: bytes) -> None:
+    zone = timezone(timedelta(hours=hours))
+    now, later = at.replace(tzinfo=UTC), at.replace(tzinfo=UTC) + timedelta(seconds=1)
+    assert new_version(now.astimezone(zone), model) == new_version(now, model)
+    assert new_version(now, model) < new_version(later, model)
+    assert new_version(now, model) != new_version(now, model + b"x")

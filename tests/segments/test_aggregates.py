@@ -1,0 +1,169 @@
+"""Aggregates: tallies of parts add up to that of the whole, and say what counting customer by customer says."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
+from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_name
+from loyalty_ml.scoring.scorers import Scores
+from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, risk_band
+from loyalty_ml.segments.aggregates import (
+    Tally,
+    churn_aggregate,
+    churn_statistics,
+    nbo_statistics,
+    offers_by_name,
+    rfm_statistics,
+    segments_by_name,
+    tally,
+)
+
+pytestmark = pytest.mark.unit
+
+NOBODY = Tally(np.zeros(3, np.int64), 0, 0.0)
+
+rows = st.integers(0, 60)
+probabilities = st.sampled_from(np.array([0.0, 0.4, 0.7, 1.0], np.float32).tolist()) | st.floats(0, 1, width=32)
+
+
+@st.composite
+def churn_scores(draw: st.DrawFn) -> ChurnScores:
+    probability = draw(arrays(np.float32, draw(rows), elements=probabilities))
+    return ChurnScores(probability, risk_band(probability, Thresholds()))
+
+
+@st.composite
+def offer_scores(draw: st.DrawFn) -> OfferScores:
+    table = draw(arrays(np.float32, (draw(rows), draw(st.integers(2, 9))), elements=probabilities))
+    return OfferScores(table, table.argmax(axis=1).astype(np.int8))
+
+
+@st.composite
+def rfm_scores(draw: st.DrawFn) -> RfmScores:
+    count = draw(rows)
+    value = np.zeros(count)
+    r_score, f_score, m_score = (draw(arrays(np.int8, count, elements=st.integers(1, 5))) for _ in range(3))
+    return RfmScores(value, value, value, r_score, f_score, m_score)
+
+
+def groups(scores: Scores) -> list[int]:
+    """Customer by customer: the place at which each is counted."""
+    match scores:
+        case ChurnScores(probability, _):
+            return [(chance >= 0.4) + (chance >= 0.7) for chance in probability.tolist()]
+        case OfferScores(table, _):
+            return [row.index(max(row)) for row in table.tolist()]
+        case RfmScores():
+            names = map(segment_name, scores.r_score.tolist(), scores.f_score.tolist())
+            return [SEGMENT_NAMES.index(name) for name in names]
+
+
+def part_of(scores: Scores, rows: slice) -> Any:
+    columns: Any = type(scores)
+    return columns(*(column[rows] for column in scores))
+
+
+@given(churn_scores() | offer_scores() | rfm_scores(), st.integers(0, 9))
+def test_everybody_is_counted_in_the_group_that_is_theirs(scores: Scores, failed: int) -> None:
+    counted = tally(scores, failed)
+    expected = Counter(groups(scores))
+    assert counted.counts.dtype == np.int64
+    assert counted.counts.tolist() == [expected[group] for group in range(len(counted.counts))]
+    assert counted.answered == len(scores[0])
+    assert counted.failed == failed
+
+
+@given(churn_scores() | offer_scores() | rfm_scores(), st.lists(st.tuples(rows, st.integers(0, 9)), max_size=5))
+def test_tallies_of_parts_add_up_to_that_of_the_whole(scores: Scores, cuts: list[tuple[int, int]]) -> None:
+    """Also where a part is empty, and where all of a part failed."""
+    places = [0, *sorted(min(place, len(scores[0])) for place, _ in cuts), len(scores[0])]
+    parts = [slice(*ends) for ends in pairwise(places)]
+    failures = [*(failed for _, failed in cuts), 0]
+    total = tally(part_of(scores, slice(0)), 0)
+    for part, failed in zip(parts, failures, strict=True):
+        total += tally(part_of(scores, part), failed)
+    whole = tally(scores, sum(failures))
+    assert total.counts.tolist() == whole.counts.tolist()
+    assert (total.answered, total.failed) == (whole.answered, whole.failed)
+    assert total.probability_sum == pytest.approx(whole.probability_sum, rel=1e-12)
+
+
+@given(churn_scores(), st.integers(0, 9))
+def test_churn_statistics_are_those_of_the_customers_one_by_one(scores: ChurnScores, failed: int) -> None:
+    statistics: Any = churn_statistics(tally(scores, failed))
+    chances = scores.probability.tolist()
+    risks = Counter(RISKS[group] for group in groups(scores))
+    count = len(chances)
+    assert (statistics["count"], statistics["failed"]) == (count, failed)
+    assert statistics["avg_probability"] == pytest.approx(sum(chances) / count if count else 0, rel=1e-12)
+    for risk in RISKS:
+        assert statistics[risk] == risks[risk]
+        assert statistics[f"{risk}_percentage"] == (100 * risks[risk] / count if count else 0)
+    aggregate = churn_aggregate(tally(scores, failed))
+    assert aggregate == {name: statistics[name] for name in ("high", "medium", "low", "avg_probability")}
+
+
+@pytest.mark.parametrize("count", [1, 3, 11, 22, 49, 1_000_003])
+def test_all_are_a_hundred_percent(count: int) -> None:
+    statistics = churn_statistics(Tally(np.array([0, 0, count]), 0, 0.9 * count))
+    assert (statistics["high_percentage"], statistics["medium_percentage"]) == (100, 0)
+
+
+def test_the_mean_of_a_million_is_not_rounded_like_a_float32() -> None:
+    probability = np.full(1_000_000, 0.1, np.float32)
+    scores = ChurnScores(probability, np.zeros(len(probability), np.int8))
+    assert churn_aggregate(tally(scores, 0))["avg_probability"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+
+
+def test_nobody_is_zeros() -> None:
+    assert set(churn_statistics(NOBODY).values()) == {0}
+    offers = nbo_statistics(Tally(np.zeros(8, np.int64), 4, 0.0), DEFAULT_OFFERS)
+    assert (offers["count"], offers["failed"], offers["top_offers"]) == (0, 4, [])
+    assert offers["distribution"] == dict.fromkeys((offer.offer_name for offer in DEFAULT_OFFERS), 0)
+    segments = rfm_statistics(Tally(np.zeros(len(SEGMENT_NAMES), np.int64), 4, 0.0))
+    assert (segments["count"], segments["failed"], segments["top_segments"]) == (0, 4, [])
+    assert segments["distribution"] == dict.fromkeys(SEGMENT_NAMES, 0)
+
+
+def catalogue(*names: str) -> Sequence[Offer]:
+    return [Offer(offer_id=place, offer_name=name, category="any") for place, name in enumerate(names)]
+
+
+def test_offers_of_one_name_are_counted_together() -> None:
+    counted = Tally(np.array([5, 4, 3, 2]), 1, 0.0)
+    offers = catalogue("Voucher", "Sale", "Voucher", "Gift")
+    assert offers_by_name(counted, offers) == {"Voucher": 8, "Sale": 4, "Gift": 2}
+    assert nbo_statistics(counted, offers)["top_offers"] == [("Voucher", 8), ("Sale", 4), ("Gift", 2)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "top"),
+    [
+        ([1, 2, 3, 4], [("d", 4), ("c", 3), ("b", 2)]),
+        ([2, 2, 2, 2], [("a", 2), ("b", 2), ("c", 2)]),
+        ([1, 2, 1, 2], [("b", 2), ("d", 2), ("a", 1)]),
+        ([0, 0, 5, 0], [("c", 5)]),
+    ],
+)
+def test_of_equal_groups_the_first_is_named_first_and_empty_ones_are_not(
+    counts: list[int], top: list[tuple[str, int]]
+) -> None:
+    found = nbo_statistics(Tally(np.array(counts), 0, 0.0), catalogue("a", "b", "c", "d"))
+    assert found["top_offers"] == top
+
+
+def test_rfm_segments_are_named_in_their_order() -> None:
+    counts = np.arange(len(SEGMENT_NAMES))
+    found = rfm_statistics(Tally(counts, 2, 0.0))
+    assert found["distribution"] == segments_by_name(Tally(counts, 2, 0.0))
+    assert list(found["distribution"].items()) == list(zip(SEGMENT_NAMES, counts.tolist(), strict=True))
+    assert [name for name, _ in found["top_segments"]] == list(SEGMENT_NAMES[:-4:-1])
+    assert (found["count"], found["failed"]) == (int(counts.sum()), 2)

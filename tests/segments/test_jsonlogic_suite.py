@@ -1,0 +1,90 @@
+"""JsonLogic's own shared tests: what a rule accepts means what it means everywhere, and the rest is refused.
+
+jsonlogic_tests.json is jsonlogic.com/tests.json, by Jeremy Wadhams, under the MIT licence that its second line holds.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.segments.rules import parse_rule
+
+pytestmark = pytest.mark.unit
+
+_LINES = json.loads(Path(__file__).with_name("jsonlogic_tests.json").read_text())
+CASES = [line for line in _LINES if isinstance(line, list)]
+OPERATORS = {"and", "or", "!", ">", ">=", "<", "<=", "==", "!=", "===", "!==", "in", "var"}
+
+REASONS = {
+    "takes conditions": "the truth of a number, a text or a list",
+    "compares": "a number with a text, which JsonLogic converts",
+    "is no list": "in a text: a part of it",
+    "where a rule is a condition": "a number for the whole rule",
+    "there is no column": "data that is no column of numbers: absent, a text, a list, within another",
+    "is no column's name": "var of a place, or of all the data",
+    "takes a column's name": "var of a place, or of all the data",
+}
+
+
+def operators(rule: Any) -> set[str]:
+    if isinstance(rule, list):
+        return {name for part in rule for name in operators(part)}
+    if isinstance(rule, dict):
+        return set(rule) | operators(list(rule.values()))
+    return set()
+
+
+def answer(rule: Any, data: Any) -> Any:
+    """The rule's answer by DuckDB about one customer with the data's numbers. Raises InvalidRequest."""
+    numbers = {
+        name: value
+        for name, value in (data.items() if isinstance(data, dict) else ())
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    predicate = parse_rule(rule, list(numbers))
+    assert predicate is not None
+    columns = ", ".join(['?::VARCHAR AS "customer_id"', *(f'?::DOUBLE AS "{name}"' for name in numbers)])
+    with duckdb.connect() as connection:
+        customer = connection.sql(f"SELECT {columns}", params=["1", *numbers.values()])
+        row = customer.select(predicate).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def supported(rule: Any) -> bool:
+    return isinstance(rule, dict) and operators(rule) <= OPERATORS
+
+
+def test_rules_of_supported_operators_give_the_official_result_or_are_refused_by_design() -> None:
+    outcomes: Counter[str] = Counter()
+    for rule, data, official in CASES:
+        if supported(rule):
+            try:
+                given = answer(rule, data)
+            except InvalidRequest as error:
+                outcomes[next(reason for part, reason in REASONS.items() if part in error.message)] += 1
+            else:
+                assert given is official, rule
+                outcomes["agrees"] += 1
+    assert outcomes == {
+        "agrees": 51,
+        "the truth of a number, a text or a list": 20,
+        "a number with a text, which JsonLogic converts": 9,
+        "in a text: a part of it": 2,
+        "a number for the whole rule": 2,
+        "data that is no column of numbers: absent, a text, a list, within another": 17,
+        "var of a place, or of all the data": 3,
+    }
+
+
+def test_the_others_are_refused() -> None:
+    others = [(rule, data) for rule, data, _ in CASES if not supported(rule)]
+    assert len(others) == 7 + 164  # bare values, and rules with another operator somewhere
+    for rule, data in others:
+        with pytest.raises(InvalidRequest, match=r"a rule is an object|there is no operator"):
+            answer(rule, data)

@@ -1,0 +1,415 @@
+"""What template.yaml deploys: who may call what, and what the functions may do."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+
+from functions.files import app as files
+from functions.segment_worker import app as refresh
+from local import template
+from local.gateway import Gateway
+from local.template import path_pattern
+from tests.sam import translate
+
+pytestmark = pytest.mark.built
+
+BASE = "/api/loyalty/v1"
+SCOPES = {
+    f"POST {BASE}/config/ml/test": "loyalty/predict",
+    f"POST {BASE}/ml/predict": "loyalty/predict",
+    f"POST {BASE}/ml/predict/batch": "loyalty/predict",
+    f"GET {BASE}/config/ml/status": "loyalty/read",
+    f"POST {BASE}/ml/jobs": "loyalty/predict",
+    f"GET {BASE}/ml/jobs": "loyalty/read",
+    f"GET {BASE}/ml/jobs/{{job_id}}": "loyalty/read",
+    f"GET {BASE}/segments": "loyalty/read",
+    f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
+    f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",
+    f"DELETE {BASE}/segments/{{segment_id}}": "loyalty/segments",
+    f"POST {BASE}/segments/{{segment_id}}/ml/predict": "loyalty/predict",
+    f"GET {BASE}/segments/{{segment_id}}/ml/stats": "loyalty/read",
+    f"GET {BASE}/health": None,
+}
+TWIN = "/{proxy+}"
+STARTED_AHEAD = {"PredictFunction", "BatchFunction"}
+"""The functions of predictions: published, and started from a snapshot or kept started."""
+HTTP_EVENTS = [
+    file
+    for file in sorted((Path(__file__).parents[1] / "events").glob("*.json"))
+    if "requestContext" in json.loads(file.read_text(encoding="utf-8"))
+]
+
+
+def statements_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    properties = resource["Properties"]
+    policies = [*properties.get("Policies", []), *([properties] if "PolicyDocument" in properties else [])]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def called_by(operation: dict[str, Any]) -> str:
+    """The logical id of the function that a route calls, or of its alias."""
+    uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+    found = re.search(r"functions/\$\{(\w+)(?:\.Arn)?\}/invocations", uri)
+    assert found, uri
+    return found[1]
+
+
+def decided_by(value: Any, translated: dict[str, Any]) -> set[str]:
+    """The parameters and the conditions that a part of the template names: it changes where one of them does."""
+    if isinstance(value, str):
+        return set(re.findall(r"\$\{(\w+)\}", value)) & set(translated["Parameters"])
+    if isinstance(value, list):
+        return {name for each in value for name in decided_by(each, translated)}
+    match value:
+        case {"Ref": name}:
+            return {name} & set(translated["Parameters"])
+        case {"Fn::If": [condition, *rest]}:
+            return {condition} | decided_by(rest, translated)
+        case dict():
+            return decided_by(list(value.values()), translated)
+    return set()
+
+
+def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callable[..., str]) -> None:
+    assert "is a valid SAM Template" in run_in_sam_venv("sam", "validate", "--lint")
+
+
+def test_each_route_but_health_asks_for_a_token_with_its_scope(routes: dict[str, dict[str, Any]]) -> None:
+    asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
+    assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
+
+
+def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_scope(
+    routes: dict[str, dict[str, Any]],
+) -> None:
+    plain = {key for key in routes if not key.endswith(TWIN)}
+    assert routes.keys() == plain | {key + TWIN for key in plain}
+    for key in plain:
+        assert routes[key + TWIN]["security"] == routes[key]["security"], key
+        assert called_by(routes[key + TWIN]) == called_by(routes[key]), key
+
+
+def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scope(
+    routes: dict[str, dict[str, Any]],
+) -> None:
+    """Of routes that catch a path, a full match wins over twins; which of two twins wins is not relied on."""
+    caught = 0
+    for key, operation in routes.items():
+        method, path = key.split()
+        sent = re.sub(r"\{segment_id\}|\{job_id\}", "some", path).replace("{proxy+}", "")
+        for twin in routes.keys() - {key}:
+            if twin.startswith(f"{method} ") and twin.endswith(TWIN) and path_pattern(twin.split()[1]).fullmatch(sent):
+                caught += 1
+                assert routes[twin]["security"] == operation["security"], (sent, key, twin)
+    assert caught
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/segments", "/segments"),
+        ("GET", "/segments/", "/segments/{proxy+}"),
+        ("GET", "/segments/some", "/segments/{segment_id}"),
+        ("GET", "/segments/some/", "/segments/{segment_id}/{proxy+}"),
+        ("GET", "/segments/some/ml/stats", "/segments/{segment_id}/ml/stats"),
+        ("GET", "/segments/some/ml/stats/", "/segments/{segment_id}/ml/stats/{proxy+}"),
+        ("POST", "/segments/some/ml/predict/", "/segments/{segment_id}/ml/predict/{proxy+}"),
+        ("PUT", "/segments/some/", "/segments/{segment_id}/{proxy+}"),
+        ("GET", "/ml/jobs", "/ml/jobs"),
+        ("GET", "/ml/jobs/", "/ml/jobs/{proxy+}"),
+        ("GET", "/ml/jobs/some", "/ml/jobs/{job_id}"),
+        ("GET", "/ml/jobs/some/", "/ml/jobs/{job_id}/{proxy+}"),
+        ("POST", "/ml/jobs/", "/ml/jobs/{proxy+}"),
+    ],
+)
+def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) -> None:
+    """In the local gateway, which prefers as API Gateway documents it."""
+
+    def echo(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        return {"statusCode": 200, "body": event["routeKey"]}
+
+    described = template.load()
+    handlers = dict.fromkeys(template.functions(described), echo)
+    client = Client(Gateway(template.routes(described), handlers, threading.Lock()))
+    assert client.open(BASE + path, method=method).text == f"{method} {BASE}{route}"
+
+
+def test_what_only_segments_and_files_need_is_in_no_other_functions_layers(translated: dict[str, Any]) -> None:
+    functions = {
+        name: [layer["Ref"] for layer in resource["Properties"]["Layers"]]
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    for name, layers in functions.items():
+        wanted = 2 if name in ("SegmentFunction", "RefreshFunction", "FilesFunction") else 1
+        assert len(layers) == len(set(layers)) == wanted, (name, layers)
+
+
+def test_the_gateway_may_call_the_function_behind_each_route(
+    translated: dict[str, Any], routes: dict[str, dict[str, Any]]
+) -> None:
+    allowed = {
+        (
+            permission["FunctionName"]["Ref"],
+            permission["SourceArn"]["Fn::Sub"][0].partition("${__Stage__}/")[2],
+        )
+        for resource in translated["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Permission"
+        for permission in [resource["Properties"]]
+        if permission["Principal"] == "apigateway.amazonaws.com"
+    }
+    assert allowed == {
+        (called_by(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", ""))) for key, operation in routes.items()
+    }
+
+
+def test_predictions_are_answered_by_published_versions_and_no_route_by_an_unpublished_one_of_them(
+    translated: dict[str, Any], routes: dict[str, dict[str, Any]]
+) -> None:
+    """Only a published version starts from a snapshot, or is kept started."""
+    assert {called_by(operation) for operation in routes.values()} == {
+        "PredictFunctionAliaslive",
+        "BatchFunctionAliaslive",
+        "SegmentFunction",
+    }
+    for function in STARTED_AHEAD:
+        alias = translated["Resources"][f"{function}Aliaslive"]["Properties"]
+        version, attribute = alias["FunctionVersion"]["Fn::GetAtt"]
+        assert attribute == "Version"
+        assert translated["Resources"][version]["Type"] == "AWS::Lambda::Version"
+        assert translated["Resources"][version]["Properties"]["FunctionName"] == {"Ref": function}
+
+
+def test_a_function_starts_from_a_snapshot_where_it_can_and_never_where_instances_are_kept_started(
+    translated: dict[str, Any],
+) -> None:
+    """Lambda takes no snapshot of a function with more than 512 MB of /tmp, and none beside provisioned concurrency."""
+    functions = {
+        name: resource["Properties"]
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    assert {name for name, properties in functions.items() if "EphemeralStorage" not in properties} == STARTED_AHEAD
+    assert {name for name, properties in functions.items() if "SnapStart" in properties} == STARTED_AHEAD
+    conditions = translated["Conditions"]
+    has_none_kept = {"Fn::Not": [{"Condition": "HasProvisionedConcurrency"}]}
+    assert has_none_kept in conditions["HasSnapStart"]["Fn::And"]
+    for name in STARTED_AHEAD:
+        assert functions[name]["SnapStart"] == {"ApplyOn": {"Fn::If": ["HasSnapStart", "PublishedVersions", "None"]}}
+        kept = translated["Resources"][f"{name}Aliaslive"]["Properties"]["ProvisionedConcurrencyConfig"]
+        assert kept["Fn::If"][0] == "HasProvisionedConcurrency"
+        assert kept["Fn::If"][1:] == [
+            {"ProvisionedConcurrentExecutions": {"Ref": "ProvisionedConcurrency"}},
+            {"Ref": "AWS::NoValue"},
+        ]
+
+
+def versions_of(translated: dict[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Function -> logical id and description of its version; CloudFormation publishes another where either changes."""
+    return {
+        resource["Properties"]["FunctionName"]["Ref"]: (name, resource["Properties"]["Description"])
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("CodeUri: functions/predict/", {"PredictFunction"}),
+        ("CodeUri: functions/batch/", {"BatchFunction"}),
+        ("ContentUri: layers/shared", STARTED_AHEAD),
+        ("Timeout: 25", STARTED_AHEAD),
+    ],
+)
+def test_a_change_of_code_layer_or_template_publishes_a_version(
+    translated: dict[str, Any], run_in_sam_venv: Callable[..., str], part: str, changed: set[str]
+) -> None:
+    text = template.PATH.read_text(encoding="utf-8")
+    assert text.count(f"{part}\n") in (1, 2)  # two functions share the folder of batches
+    name, value = part.split(": ")
+    another = "24" if name == "Timeout" else f"{value}-changed"
+    edited = text.replace(f"{part}\n", f"{name}: {another}\n")
+    before, after = versions_of(translated), versions_of(translate(run_in_sam_venv, edited))
+    assert {function for function in STARTED_AHEAD if before[function] != after[function]} == changed
+
+
+def test_a_change_of_a_parameter_publishes_a_version_where_it_changes_the_function_and_nowhere_else(
+    translated: dict[str, Any],
+) -> None:
+    """SAM tells versions apart by the template's text, where a parameter is only a name: the description has its value.
+
+    One that is there and changes nothing of the function, such as how many instances are kept, fails the deployment:
+    "A version for this Lambda function exists", says CloudFormation.
+    """
+    for function, (_, description) in versions_of(translated).items():
+        properties = translated["Resources"][function]["Properties"]
+        decides = decided_by(properties, translated)
+        assert decides >= {"MockMode", "MemorySize", "Architecture", "LogLevel", "HasSnapStart"}, function
+        assert decided_by(description, translated) == decides, function
+
+
+def test_no_version_but_the_one_that_answers_keeps_a_snapshot_that_is_paid_for(translated: dict[str, Any]) -> None:
+    for name, _ in versions_of(translated).values():
+        assert translated["Resources"][name]["DeletionPolicy"] == "Delete", name
+
+
+def test_a_deployment_that_names_no_issuer_or_audience_is_refused(translated: dict[str, Any]) -> None:
+    parameters = translated["Parameters"]
+    for name in ("JwtIssuer", "JwtAudience"):
+        assert "Default" not in parameters[name]
+        assert not re.search(parameters[name]["AllowedPattern"], "")
+    assert not re.search(parameters["JwtIssuer"]["AllowedPattern"], "http://issuer.example.com")
+    assert re.search(parameters["JwtIssuer"]["AllowedPattern"], "https://issuer.example.com/pool-1")
+    schemes = translated["Resources"]["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+    assert schemes["Jwt"]["x-amazon-apigateway-authorizer"]["jwtConfiguration"] == {
+        "issuer": {"Ref": "JwtIssuer"},
+        "audience": [{"Ref": "JwtAudience"}],
+    }
+
+
+def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    functions = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
+    roles = {function["Role"]["Fn::GetAtt"][0] for function in functions}
+    assert len(roles) == len(functions), "each function has a role of its own"
+    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"]["ManagedPolicyArns"]}
+    for name in roles | shared:
+        for statement in statements_of(resources[name]):
+            for action in as_list(statement["Action"]):
+                assert "*" not in action, (name, action)
+                if "*" in as_list(statement["Resource"]):
+                    assert action in {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, (name, action)
+
+
+def test_no_action_is_allowed_by_a_prefix_that_its_request_does_not_have(translated: dict[str, Any]) -> None:
+    """IAM knows a prefix of these requests alone: a condition on one of any other is never met."""
+    for name, resource in translated["Resources"].items():
+        if resource["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+            for statement in statements_of(resource):
+                if "s3:prefix" in str(statement.get("Condition")):
+                    assert set(as_list(statement["Action"])) <= {"s3:ListBucket", "s3:ListBucketVersions"}, name
+
+
+def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    may_read = set()
+    for name, function in resources.items():
+        if function["Type"] == "AWS::Lambda::Function":
+            role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+            policies = [role, *(policy["Ref"] for policy in resources[role]["Properties"]["ManagedPolicyArns"])]
+            statements = [statement for policy in policies for statement in statements_of(resources[policy])]
+            if any("CustomersTable" in str(statement["Resource"]) for statement in statements):
+                may_read.add(name)
+    assert may_read == {"PredictFunction", "BatchFunction"}
+
+
+def test_only_what_is_put_under_incoming_reaches_the_queue_of_files(translated: dict[str, Any]) -> None:
+    """Results above all do not, or they would be scored, and the results of that, and so on."""
+    resources = translated["Resources"]
+    (told,) = resources["DataBucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert told == {
+        "Event": "s3:ObjectCreated:*",
+        "Queue": {"Fn::GetAtt": ["FileQueue", "Arn"]},
+        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "incoming/"}]}},
+    }
+    assert "FileQueuePolicy" in as_list(resources["DataBucket"]["DependsOn"])
+    may_send = [
+        statement for statement in statements_of(resources["FileQueuePolicy"]) if statement["Effect"] == "Allow"
+    ]
+    assert [statement["Principal"] for statement in may_send] == [{"Service": "s3.amazonaws.com"}]
+    assert may_send[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_the_worker_of_files_writes_results_and_its_own_notes_and_deletes_notes_only(
+    translated: dict[str, Any],
+) -> None:
+    written: dict[str, set[str]] = {}
+    for statement in statements_of(translated["Resources"]["FilesRole"]):
+        for action in as_list(statement["Action"]):
+            if action in ("s3:PutObject", "s3:DeleteObject"):
+                written.setdefault(action, set()).update(name["Fn::Sub"] for name in as_list(statement["Resource"]))
+    assert written == {
+        "s3:PutObject": {"${DataBucket.Arn}/results/*", "${DataBucket.Arn}/jobs/*"},
+        "s3:DeleteObject": {"${DataBucket.Arn}/jobs/*"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("queue", "max_receives"), [("FileQueue", files.MAX_RECEIVES), ("SegmentQueue", refresh.MAX_RECEIVES)]
+)
+def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_an_alarm(
+    translated: dict[str, Any], queue: str, max_receives: int
+) -> None:
+    resources = translated["Resources"]
+    redrive = resources[queue]["Properties"]["RedrivePolicy"]
+    dead = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert redrive["maxReceiveCount"] == max_receives
+    assert resources[dead]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    watched = [
+        resource["Properties"]["Dimensions"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and resource["Properties"]["Namespace"] == "AWS/SQS"
+    ]
+    assert [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead, "QueueName"]}}] in watched
+
+
+def test_files_that_wait_and_datasets_that_fail_raise_an_alarm(translated: dict[str, Any]) -> None:
+    watched = {
+        (resource["Properties"]["MetricName"], str(resource["Properties"]["Dimensions"][0]["Value"]))
+        for resource in translated["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert ("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": ["FileQueue", "QueueName"]})) in watched
+    assert ("ExecutionsFailed", str({"Ref": "ScoreDataset"})) in watched
+
+
+def test_each_queue_hides_a_message_for_as_long_as_its_worker_may_take(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    mappings = {
+        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    }
+    assert mappings.keys() == {"RefreshFunction", "FilesFunction"}
+    for function, mapping in mappings.items():
+        queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        assert queue["VisibilityTimeout"] >= resources[function]["Properties"]["Timeout"], function
+    assert mappings["FilesFunction"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_event_of_a_file_is_one_that_s3_would_send(run_in_sam_venv: Callable[..., str]) -> None:
+    asked = ("--bucket", "loyalty-ml-data", "--key", "incoming/churn/customers.csv", "--region", "eu-west-1")
+    made = json.loads(run_in_sam_venv("sam", "local", "generate-event", "s3", "put", *asked))
+    assert json.loads((Path(__file__).parents[1] / "events" / "s3-put.json").read_text(encoding="utf-8")) == made
+
+
+@pytest.mark.parametrize("file", HTTP_EVENTS, ids=lambda file: file.stem)
+def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[str, dict[str, Any]]) -> None:
+    event = json.loads(file.read_text(encoding="utf-8"))
+    context = event["requestContext"]
+    assert event["routeKey"] == context["routeKey"]
+    method, path = event["routeKey"].split()
+    assert method == context["http"]["method"]
+    found = path_pattern(path).fullmatch(event["rawPath"])
+    assert found
+    assert found.groupdict() == event.get("pathParameters", {})
+    assert event["rawPath"] == context["http"]["path"]
+    security = routes[event["routeKey"]]["security"]
+    if "authorizer" in context:
+        assert security == [{"Jwt": context["authorizer"]["jwt"]["scopes"]}]
+    else:
+        assert security == [{"NONE": []}]
+    if "body" in event:
+        assert isinstance(json.loads(event["body"]), dict)
+        assert event["headers"]["content-length"] == str(len(event["body"].encode()))
