@@ -42,7 +42,7 @@ from local.built.emulator import INVOCATIONS, build_folder, built_function, emul
 from local.ports import free_port
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.document import to_json
-from loyalty_ml.wiring import runtime
+from loyalty_ml.wiring.settings import BatchSettings
 
 ROOT = Path(__file__).parent.parent
 SERVICES = Path(__file__).parent / "services"
@@ -468,7 +468,7 @@ def memory_build(build: Path, copy: Path, app: str) -> Path:
 
 def function_variables(folder: Path) -> dict[str, str]:
     """What leads the functions to the data in `folder`, and every other setting that they need."""
-    needed = [str(setting.alias) for setting in runtime.Settings.model_fields.values() if setting.is_required()]
+    needed = [str(setting.alias) for setting in BatchSettings.model_fields.values() if setting.is_required()]
     return {
         **dict.fromkeys(needed, "bench"),
         "BENCH_DATA": str(folder),

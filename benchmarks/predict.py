@@ -20,7 +20,7 @@ from local.gateway import LambdaContext
 from loyalty_ml.customers.online_store import AS_OF, FeatureStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.vocabulary import PredictionType
-from loyalty_ml.wiring import runtime
+from loyalty_ml.wiring.settings import BatchSettings
 
 MICROSECONDS = 1e6
 CUSTOMERS = 100
@@ -66,16 +66,13 @@ class MemoryTable:
 @contextlib.contextmanager
 def memory_service() -> Iterator[None]:
     """The functions' wiring with both clients replaced, and all else as it runs on Lambda."""
-    needed = [str(setting.alias) for setting in runtime.Settings.model_fields.values() if setting.is_required()]
+    needed = [str(setting.alias) for setting in BatchSettings.model_fields.values() if setting.is_required()]
     os.environ.update(dict.fromkeys(needed, "bench"))
     models = sample_models.model_store()
     features = FeatureStore(MemoryTable(CUSTOMERS), "bench")  # type: ignore[arg-type]
-    kept = runtime.model_store, runtime.feature_store
-    runtime.model_store, runtime.feature_store = lambda: models, lambda: features  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        runtime.model_store, runtime.feature_store = kept
+    for parts in (predict_function._parts(), batch_function._parts()):
+        vars(parts).update(models=models, customers=features)
+    yield
 
 
 def quietly(*calls: Call, repeats: int) -> list[float]:

@@ -13,7 +13,6 @@ from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.errors import LoyaltyError, StoreUnavailable
 from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.jobs.store import JobStore
-from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import FileType
 from training.commands import Problem, run
@@ -39,7 +38,7 @@ def _score(options: argparse.Namespace) -> None:
     s3, stepfunctions = boto3.client("s3"), boto3.client("stepfunctions")
     datasets = _dataset_jobs(options, stepfunctions)
     try:
-        job_id = datasets.start({"type": options.type, "prefix": options.prefix}).job_id
+        job_id = datasets.start(options.type, options.prefix).job_id
     except StoreUnavailable as error:
         raise error.__cause__ or error from None  # as every command here says it, and not as a function does
     except LoyaltyError as error:
@@ -62,17 +61,13 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _dataset_jobs(options: argparse.Namespace, stepfunctions: "SFNClient") -> DatasetJobs:
-    s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
+    s3 = boto3.client("s3")
     return DatasetJobs(
-        # Neither queue nor table of segments is used: what is started here are files that are there.
-        JobStore(dynamodb, s3, sqs, table=options.jobs_table, bucket=options.bucket, queue_url=""),
-        SegmentStore(dynamodb, ""),
+        JobStore(boto3.client("dynamodb"), s3, table=options.jobs_table, bucket=options.bucket),
         s3,
-        sqs,
         stepfunctions,
         bucket=options.bucket,
         state_machine_arn=options.state_machine,
-        segment_queue_url="",
     )
 
 

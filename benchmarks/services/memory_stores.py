@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.sample_models import FolderBucket
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.models.store import ModelStore
-from loyalty_ml.wiring import runtime
+from loyalty_ml.wiring.predict import PredictParts
 
 FEATURES_AS_OF = "2018-01-02T00:00:00Z"
 
@@ -38,4 +38,4 @@ def install() -> None:
     bucket = FolderBucket(Path(os.environ["BENCH_MODELS"]))
     models = ModelStore(bucket, "bench", Path(os.environ["MODEL_CACHE"]))  # type: ignore[arg-type]
     features = MemoryFeatures(Path(os.environ["BENCH_DATA"]) / "customers.npy")
-    runtime.model_store, runtime.feature_store = lambda: models, lambda: features  # type: ignore[assignment]
+    PredictParts.models, PredictParts.customers = models, features  # type: ignore[assignment]
