@@ -11,7 +11,7 @@ from loyalty_ml.customers import online_store
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.errors import FeatureStoreUnavailable
 from tests.functions.test_api import assert_error
-from tests.service import GOOD, Service, process
+from tests.service import GOOD, Service, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -42,7 +42,8 @@ def time() -> Time:
 def store(service: Service, time: Time, monkeypatch: pytest.MonkeyPatch) -> FeatureStore:
     """The service's feature store on a clock of the test's own."""
     store = FeatureStore(online_store.client(), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
-    process().predict.customers = store
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, customers=store)
     return store
 
 

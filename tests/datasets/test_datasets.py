@@ -25,6 +25,7 @@ from local import state_machines, stores, template
 from local.gateway import LambdaContext
 from loyalty_ml import errors
 from loyalty_ml.datasets import members, tasks
+from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
@@ -32,7 +33,7 @@ from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
 from tests.segments.test_segments import Deployment, some_customers
-from tests.service import CONTEXT, GOOD, LAPSED, Service, new_process, process
+from tests.service import CONTEXT, GOOD, LAPSED, Service, new_process, process, put_in_place
 from training import score_dataset
 from training.registry import publish
 
@@ -396,8 +397,8 @@ def test_a_state_machine_that_cannot_be_started_fails_the_job(empty_service: Ser
 
 
 def test_an_unknown_segment_starts_nothing(empty_service: Service, machine: str) -> None:
-    with pytest.raises(errors.SegmentNotFound):
-        process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "churn", "segment_id": "nobody"})
+    answer = empty_service.call("POST", "/ml/jobs", {"type": "churn", "segment_id": "nobody"})
+    assert (answer.status, answer.body["code"]) == (404, "SEGMENT_NOT_FOUND")
     assert process().batch.jobs.list(10) == ([], None)
 
 
@@ -415,7 +416,7 @@ def test_how_many_files_the_map_had_is_asked_of_step_functions(empty_service: Se
         "itemCounts": {**counts, "total": 1234},
         "executionCounts": {**counts, "total": 1234},
     }
-    with Stubber(process().batch.datasets._stepfunctions) as stub:
+    with Stubber(process().files.dataset_tasks._stepfunctions) as stub:
         stub.add_response("list_map_runs", {"mapRuns": [run]}, {"executionArn": "arn:execution"})
         stub.add_response("describe_map_run", described, {"mapRunArn": "arn:mapRun"})
         assert process().files.dataset_tasks._listed("arn:execution") == 1234
@@ -450,10 +451,12 @@ def members_of(deployment: Deployment, prefix: str) -> list[list[str]]:
     ]
 
 
-def test_a_segments_members_become_files_of_a_dataset_each_member_once(
-    deployment: Deployment, machine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(members, "FILE_ROWS", 100)
+def test_a_segments_members_become_files_of_a_dataset_each_member_once(deployment: Deployment, machine: str) -> None:
+    worker = process().worker
+    small = SegmentDatasets(
+        worker.service, worker.datasets, worker.s3, bucket=worker.settings.data_bucket, file_rows=100
+    )
+    put_in_place(worker, segment_datasets=small)
     deployment.define("everyone", rule={})
     job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "all", "segment_id": "everyone"})
     assert executions(machine) == {}, "nothing is scored before its members are known"

@@ -13,7 +13,7 @@ from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.models.store import REFRESH_SECONDS, ModelStore
 from tests import sample_set
 from tests.functions.test_api import assert_error
-from tests.service import Service, new_process, process
+from tests.service import Service, new_process, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -34,7 +34,8 @@ def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The service's model store, on a clock of the test's own."""
     clock = Clock()
     store = ModelStore(process().predict.s3, service.model_bucket, process().predict.settings.model_cache, clock=clock)
-    process().predict.models = store
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, models=store)
     return clock
 
 

@@ -23,7 +23,7 @@ from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
 from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
-from tests.service import Service, new_process, process
+from tests.service import Service, new_process, process, put_in_place
 from training import diff, promote, publish, registry, rollback
 from training import list as list_command
 from training.commands import Problem
@@ -613,7 +613,8 @@ def test_no_request_fails_while_sets_are_published_refused_promoted_and_rolled_b
 ) -> None:
     s3, bucket = service.s3, service.model_bucket
     looks_always = ModelStore(process().predict.s3, bucket, process().predict.settings.model_cache, refresh_seconds=0)
-    process().predict.models = looks_always
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, models=looks_always)
     second = folder_of(tmp_path / "second", "v2", thresholds={"medium": 1e-30, "high": 1e-30})
     bad = folder_of(tmp_path / "bad", "v3", golden=CHURN["golden"] | {"inputs": [[5.0] * 10] * 8})
     path_in(bad, model_key("nbo", "v3")).write_bytes(b"cut")
