@@ -1,6 +1,8 @@
-"""`make bench`: every benchmark, a table of them, and build/bench.json. Exit code 1 where a bar is missed.
+"""`make bench`: what guards against a regression, each part beside a peer that is measured in the same run.
 
-In the table "behind" is said where the peer is ahead by no more than the bar, and OVER where it is by more.
+Prints a table and writes build/bench.json. Exit code 1 if a ratio is over its bar. In the table "behind" means that the
+peer is ahead, but by no more than the bar; OVER means by more. What is measured once, for the documents, is in
+`python -m benchmarks.studies`.
 """
 
 import argparse
@@ -15,28 +17,26 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import features, files, held, materialize, memory, peers, predict, scoring, segments, start, training
+from benchmarks import features, files, materialize, predict, scoring, segments, start
 from benchmarks.measure import Result, command
 
 PARTS = {
-    "predict": predict.run,
     "start": start.run,
+    "predict": predict.run,
     "scoring": scoring.run,
     "features": features.run,
     "materialize": materialize.run,
     "segments": segments.run,
     "files": files.run,
-    "memory": memory.run,
-    "training": training.run,
-    "peers": peers.run,
-    "held": held.run,
 }
 REPORT = Path("build/bench.json")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=PARTS, help="one part")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=PARTS, help="one part; default: all of them")
     only = parser.parse_args().only
     return command(lambda: measure([only] if only else list(PARTS)))
 
