@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
@@ -20,7 +20,9 @@ os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 from benchmarks import features, files, materialize, predict, scoring, segments, start
 from benchmarks.measure import Result, command
 
-PARTS = {
+Part = Callable[[], Iterator[Result]]
+
+PARTS: dict[str, Part] = {
     "start": start.run,
     "predict": predict.run,
     "scoring": scoring.run,
@@ -38,16 +40,16 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=PARTS, help="one part; default: all of them")
     only = parser.parse_args().only
-    return command(lambda: measure([only] if only else list(PARTS)))
+    return command(lambda: measure([PARTS[only]] if only else PARTS.values(), REPORT))
 
 
-def measure(parts: Sequence[str]) -> int:
-    """The exit code. What was measured is written down also where a part fails, or is stopped."""
+def measure(parts: Iterable[Part], report: Path) -> int:
+    """The exit code. What was measured is written to `report` even if a later part fails, or is stopped."""
     results: list[Result] = []
     print(f"{'name':<48}{'ours':>10}{'theirs':>10}{'ratio':>8}{'bar':>6}          unit; peer")
     try:
         for part in parts:
-            for result in PARTS[part]():
+            for result in part():
                 results.append(result)
                 print(
                     f"{result.name:<48}{result.ours:>10.4g}{result.theirs:>10.4g}{result.ratio:>8.2f}{result.bar:>6.2f}"
@@ -56,11 +58,11 @@ def measure(parts: Sequence[str]) -> int:
                 )
     finally:
         machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(
+        report.parent.mkdir(exist_ok=True)
+        report.write_text(
             json.dumps({"machine": machine, "results": [result.as_json() for result in results]}, indent=2)
         )
-        print(f"{machine}; written to {REPORT}", flush=True)
+        print(f"{machine}; written to {report}", flush=True)
     return 0 if all(result.ok for result in results) else 1
 
 

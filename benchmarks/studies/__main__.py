@@ -4,8 +4,13 @@ A study has no bar: what guards against a regression is in `make bench`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
+os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
 from benchmarks.measure import command
 from benchmarks.studies import cost, held, memory, peers, training

@@ -640,5 +640,10 @@ def print_table(figures: Mapping[str, Figures]) -> None:
     print("| |", " | ".join(COLUMNS.values()), "|")
     print("| --- |" + " ---: |" * len(COLUMNS))
     for title, own in figures.items():
-        cells = ("" if math.isnan(own[name]) else f"{own[name]:,.4g}" for name in COLUMNS)
-        print(f"| {title} |", " | ".join(cells), "|")
+        print(f"| {title} |", " | ".join(_cell(own[name]) for name in COLUMNS), "|")
+
+
+def _cell(figure: float) -> str:
+    if math.isnan(figure):
+        return ""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.2g}"
