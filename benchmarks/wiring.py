@@ -4,10 +4,6 @@ from typing import Any
 
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.wiring.predict import PredictParts
-from loyalty_ml.wiring.settings import BatchSettings
-
-NEEDED = [str(field.alias) for field in BatchSettings.model_fields.values() if field.is_required()]
-"""The environment variables that functions/predict and functions/batch need."""
 
 
 def serve_from(models: ModelStore, features: Any) -> None:

@@ -16,11 +16,13 @@ import duckdb
 import numpy as np
 
 from benchmarks.studies import data_sets, options
-from training import config, datasets, train_models_from_dwh
+from training import config, train_models_from_dwh
 from training.config import Config
-from training.contenders import LABELS
-from training.evaluation import Evaluation, evaluate
-from training.warehouse import DEMO_URL, connect
+from training.defaults import DEMO_URL
+from training.learning.contenders import LABELS
+from training.learning.evaluation import Evaluation, evaluate
+from training.warehouse import queries
+from training.warehouse.connection import connect
 
 SPLITS = 5
 PARTS = ("time", "cdnow", "ta_feng", "later", "offers")
@@ -100,7 +102,7 @@ def _seconds_on_cdnow(folder: Path) -> float:
 def _evaluated(url: str, settings: Config, splits: int, *, offers: bool = False) -> Evaluation:
     options = settings.evaluation.model_copy(update={"splits": splits})
     with connect(url, settings) as warehouse, contextlib.redirect_stdout(io.StringIO()):
-        examples = datasets.offer_examples(warehouse) if offers else datasets.churn_examples(warehouse)
+        examples = queries.offer_examples(warehouse) if offers else queries.churn_examples(warehouse)
         assert examples is not None
         return evaluate(examples, options, settings.seed)
 

@@ -31,10 +31,10 @@ from loyalty_ml.segments.drift import band, psi
 from loyalty_ml.segments.statistics import Measured, measure_segment
 from tests import sample_set
 from tests.service import BASE, CONTEXT, Answer, Service, process
-from training import snapshot_parts
-from training.materialize import materialize
-from training.model_set import TrainedModel, write_model_set
 from training.registry import publish
+from training.registry.model_set import TrainedModel, write_model_set
+from training.snapshot import parts as snapshot_parts
+from training.snapshot.materialize import materialize
 
 pytestmark = pytest.mark.moto
 
