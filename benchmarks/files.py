@@ -32,7 +32,7 @@ BUCKET = "bench"
 HEADER = ("customer_id", *DEFAULT_FEATURES)
 MEMORY_BAR = 1.5
 PROCESSES = 3
-ROUNDS = 9
+ROUNDS, REPEATS = 3, 3
 
 
 def run() -> Iterator[Result]:
@@ -47,14 +47,25 @@ def run() -> Iterator[Result]:
     connection = duckdb.connect()
     ours()
     expected = predictions(service)
-    mine, theirs = alternate(ours, lambda: rewrite(connection, with_features), rounds=ROUNDS, settle=segments.SETTLE)
+    mine, theirs = alternate(
+        ours,
+        lambda: rewrite(connection, with_features),
+        rounds=ROUNDS,
+        repeats=REPEATS,
+        settle=segments.SETTLE,
+        quickest=True,
+    )
     floor = f"DuckDB {duckdb.__version__} reading and rewriting it, nothing scored"
     yield Result("files.csv.1m", 1e3 * mine, "ms", floor, 1e3 * theirs, 1.5)
     for name, streaming in (("polars", False), ("polars.streaming", True)):
         theirs_does, peer = polars_and_onnxruntime(network, FOLDER / with_features, expected, streaming=streaming)
-        mine, theirs = alternate(ours, theirs_does, rounds=ROUNDS, settle=segments.SETTLE)
+        mine, theirs = alternate(
+            ours, theirs_does, rounds=ROUNDS, repeats=REPEATS, settle=segments.SETTLE, quickest=True
+        )
         yield Result(f"files.csv.1m.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, 1.0)
-    mine, theirs = alternate(lambda: score(service, ids), ours, rounds=ROUNDS, settle=segments.SETTLE)
+    mine, theirs = alternate(
+        lambda: score(service, ids), ours, rounds=ROUNDS, repeats=REPEATS, settle=segments.SETTLE, quickest=True
+    )
     unit = "ms, joined with a snapshot of 1 million"
     yield Result("files.ids.1m", 1e3 * mine, unit, "the file with features", 1e3 * theirs, 2.0)
     large = csv_file(MANY, HEADER)

@@ -79,10 +79,6 @@ class Load:
         return self.latency.p99
 
     @property
-    def max(self) -> float:
-        return self.latency.max
-
-    @property
     def rate(self) -> float:
         """Answers a second, of any status."""
         return sum(self.statuses.values()) / self.seconds if self.seconds else 0.0
@@ -100,9 +96,9 @@ def request(
     kind: str = "",
     expected: bytes = b"",
 ) -> Request:
-    """A POST of `body` as JSON, or a GET without one. body: bytes are sent as they are."""
+    """A POST of `body` as JSON, or a GET without one."""
     parts = urlsplit(url)
-    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    content = b"" if body is None else json.dumps(body).encode()
     fields = {"Host": parts.netloc, "Accept": "*/*"}
     if body is not None:
         fields = {"Content-Type": "application/json", "Content-Length": str(len(content)), **fields}
