@@ -117,8 +117,11 @@ class OfferAnswers:
 
     def __init__(self, offers: Sequence[Offer]) -> None:
         self._offers = offers
-        self.groups = [offer.offer_name for offer in offers]
         self.choices = len(offers)
+
+    @property
+    def groups(self) -> list[str]:
+        return [offer.offer_name for offer in self._offers]
 
     def nobody(self) -> OfferScores:
         return OfferScores(np.empty((0, len(self._offers)), np.float32), np.empty(0, np.int8))

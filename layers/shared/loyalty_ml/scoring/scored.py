@@ -15,6 +15,9 @@ from loyalty_ml.customers.table import FeatureTable, taking
 from loyalty_ml.errors import InvalidFeatures, LoyaltyError
 from loyalty_ml.scoring.scorers import Scorer, Scores
 
+Columns = Callable[[NDArray[Any]], NDArray[Any]]
+"""From a table's columns to those that a scorer reads."""
+
 IdsOf = Callable[[NDArray[np.intp]], Sequence[str]]
 """Rows of a table, int (k,), to the ids of their customers."""
 
@@ -42,18 +45,11 @@ def scoring(
     The function that is given back asks for ids of rows only if a scorer needs them.
     """
     columns = [taking(scorer.features, names) for scorer in scorers]
-    of_thread = threading.local()
-
-    def matrix_of(place: int, values: NDArray[np.float64]) -> NDArray[Any]:
-        scorer = scorers[place]
-        if most_rows is None:
-            return scorer.matrix(columns[place](values))
-        if not hasattr(of_thread, "matrices"):
-            of_thread.matrices = [np.empty((most_rows, len(each.features)), np.float32) for each in scorers]
-        return scorer.matrix(columns[place](values), of_thread.matrices[place][: len(values)])
+    needs_ids = [scorer for scorer in scorers if scorer.is_mock]
+    matrices_of = _new_matrices(scorers, columns) if most_rows is None else _kept_matrices(scorers, columns, most_rows)
 
     def score(table: FeatureTable, ids_of: IdsOf) -> Scored:
-        matrices = [matrix_of(place, table.values) for place in range(len(scorers))]
+        matrices = matrices_of(table.values)
         dtypes = [matrix.dtype for matrix in matrices]
         answered = None if table.found is None or table.found.all() else table.found
         for matrix in matrices:
@@ -63,9 +59,11 @@ def scoring(
                 answered = usable if answered is None else answered & usable
         if answered is not None:
             matrices = [matrix[answered] for matrix in matrices]
-        ids = ids_of(_rows(answered, len(table.values))) if any(scorer.is_mock for scorer in scorers) else ()
+        ids = ids_of(_rows(answered, len(table.values))) if needs_ids else ()
         scores = [_score(scorer, ids, matrix) for scorer, matrix in zip(scorers, matrices, strict=True)]
-        answered, scores, unanswerable = _only_finite(scorers, answered, scores, len(table.values))
+        unanswerable: dict[int, Scorer] = {}
+        if not all(np.isfinite(columns[0]).all() for columns in scores):
+            answered, scores, unanswerable = _only_finite(scorers, answered, scores, len(table.values))
 
         def problem(row: int) -> LoyaltyError:
             if row in unanswerable:
@@ -75,6 +73,28 @@ def scoring(
         return Scored(answered, scores, problem)
 
     return score
+
+
+def _new_matrices(
+    scorers: Sequence[Scorer], columns: Sequence[Columns]
+) -> Callable[[NDArray[np.float64]], list[NDArray[Any]]]:
+    return lambda values: [scorer.matrix(take(values)) for scorer, take in zip(scorers, columns, strict=True)]
+
+
+def _kept_matrices(
+    scorers: Sequence[Scorer], columns: Sequence[Columns], most_rows: int
+) -> Callable[[NDArray[np.float64]], list[NDArray[Any]]]:
+    of_thread = threading.local()
+
+    def matrices_of(values: NDArray[np.float64]) -> list[NDArray[Any]]:
+        if not hasattr(of_thread, "kept"):
+            of_thread.kept = [np.empty((most_rows, len(scorer.features)), np.float32) for scorer in scorers]
+        return [
+            scorer.matrix(take(values), matrix[: len(values)])
+            for scorer, take, matrix in zip(scorers, columns, of_thread.kept, strict=True)
+        ]
+
+    return matrices_of
 
 
 def _score(scorer: Scorer, ids: Sequence[str], matrix: NDArray[Any]) -> Scores:
@@ -109,7 +129,7 @@ def _problem(
     row: int,
     table: FeatureTable,
     scorers: Sequence[Scorer],
-    columns: Sequence[Callable[[NDArray[Any]], NDArray[Any]]],
+    columns: Sequence[Columns],
     dtypes: Sequence[Any],
 ) -> LoyaltyError:
     """Why the row was not scored, as the first scorer sees it that cannot: what that does not read may be missing."""
