@@ -11,5 +11,11 @@ for version in "$@"; do
     fi
   done
 done
-echo "No Python $(echo "$@" | sed 's/ / or /g') was found: install one, for example with 'apt-get install python3 python3-venv'." >&2
+for version in "$@"; do
+  if apt-cache show "python$version" >/dev/null 2>&1; then # each Debian has one of them
+    how="sudo apt-get install python$version python$version-venv"
+    break
+  fi
+done
+echo "Python $(echo "$@" | sed 's/ / or /g') was not found on PATH or in pyenv: install it with '${how:-pyenv install $1}' and try again." >&2
 exit 1

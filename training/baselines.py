@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
 
+from training.commands import Problem
+
 Matrix = NDArray[np.float64]
 Happened = NDArray[np.bool_]
 Predict = Callable[[Matrix], Matrix]
@@ -108,6 +110,15 @@ def fit_logistic_regression(features: Matrix, labels: NDArray[Any]) -> Predict:
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(signed_log(features), labels)
     return lambda rows: np.asarray(model.predict_proba(signed_log(rows)))
+
+
+def check_lightgbm() -> None:
+    """Raises Problem if LightGBM's library cannot be loaded, so that nothing is trained before that is known."""
+    try:
+        import lightgbm  # noqa: F401, PLC0415
+    except OSError as error:
+        how = "run 'make test' once, which mends that, or 'sudo apt-get install libgomp1'"
+        raise Problem(f"LightGBM cannot be loaded ({error}): {how}, and try again.") from None
 
 
 def fit_lightgbm(

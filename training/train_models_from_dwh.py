@@ -24,6 +24,7 @@ from loyalty_ml.manifest import Card, RfmCutPoints, Training, new_version
 from loyalty_ml.model_store import LoadedModel
 from training import config, datasets, gates, model_set, registry, report
 from training.active_models import active_in_bucket, active_in_folder
+from training.baselines import check_lightgbm
 from training.commands import Problem, run
 from training.config import Config
 from training.contenders import Kind
@@ -81,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _work(options: argparse.Namespace) -> None:
     started = time.perf_counter()
+    check_lightgbm()
     settings = config.load(options.config)
     s3 = boto3.client("s3") if options.bucket else None
     active = active_in_bucket(s3, options.bucket) if s3 else active_in_folder(options.out)

@@ -1,6 +1,8 @@
 """The baselines: BG/NBD against its published estimates and simulated customers, the others by what they must know."""
 
 import csv
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from training import baselines
 from training.baselines import BgNbd
+from training.commands import Problem
 from training.demo_warehouse import installed
 from training.metrics import auc, binary_log_loss
 
@@ -151,3 +154,11 @@ def test_signed_log_keeps_sign_and_order(values: Matrix) -> None:
     np.testing.assert_array_equal(np.sign(transformed), np.sign(values))
     assert (np.diff(transformed[np.argsort(values)]) >= 0).all()
     np.testing.assert_allclose(baselines.signed_log(-values), -transformed)
+
+
+def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lightgbm.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    with pytest.raises(Problem, match=r"\(libgomp.so.1: .*\): run 'make test' once, .* 'sudo apt-get install libgomp1'"):
+        baselines.check_lightgbm()
