@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 
 def program(path: Path, script: str) -> Path:
