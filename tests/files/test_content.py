@@ -293,6 +293,7 @@ def damaged(content: bytes) -> bytes:
         (compressed(NOISE) + bytes(10) + b"xy", "has something after the end of its gzip"),
         (damaged(NOISE), "is a damaged gzip, after 19,[0-9]{3} bytes of content"),
     ],
+    ids=["no gzip", "zeros", "cut", "text after the end", "zeros after the end", "damaged"],
 )
 def test_what_is_no_whole_gzip_is_refused(bucket: Bucket, stored: bytes, problem: str) -> None:
     with pytest.raises(InvalidFile, match=problem) as caught:

@@ -132,10 +132,16 @@ def _delimiter(content: bytes) -> str:
     return max(",;\t|", key=header.count)
 
 
-def as_csv(rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER, **options: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, **{"lineterminator": "\n", **options}).writerows([header, *rows])
-    return text.getvalue().encode()
+def as_csv(
+    rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER, lineterminator: str = "\n", **options: Any
+) -> bytes:
+    """The same bytes on every Python: before 3.13, csv quotes a \\r or \\n only if it is in the line terminator."""
+    lines = []
+    for row in [header, *rows]:
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\r\n", **options).writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n") + lineterminator)
+    return "".join(lines).encode()
 
 
 def as_json(rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER) -> bytes:
@@ -958,6 +964,7 @@ def test_a_file_that_cannot_be_scored_says_why_in_a_sentence_and_the_next_one_is
         ("parquet", as_parquet(table_of(pa.array([], pa.string())))),
         ("parquet", as_parquet(pa.table({"customer_id": pa.array([], pa.int64())}))),
     ],
+    ids=["all columns", "one column", "a mark and an empty line", "gzip", "parquet", "parquet of numbers"],
 )
 @pytest.mark.parametrize("kind", ["churn", "all"])
 def test_a_file_of_a_header_alone_has_results_of_a_header_alone(
@@ -985,6 +992,7 @@ def test_a_file_of_a_header_alone_has_results_of_a_header_alone(
         ("jsonl.gz", gzip.compress(b'{"customer_id": "nobody"}\n')),
         ("parquet", as_parquet(pa.table({"customer_id": ["", "nobody", None]}))),
     ],
+    ids=["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"],  # not of the content: a gzip has a time stamp
 )
 def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, extension: str, content: bytes) -> None:
     predictions, errors = files.results(files.score(files.key(extension, "all"), content))
