@@ -158,9 +158,9 @@ def put_segment(
     segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
 ) -> http.Reply:
     if if_none_match not in (None, "*"):
-        raise _bad_header("If-None-Match", "can only be * in a PUT: it asks that there be no such segment yet")
+        raise errors.InvalidRequest.of("If-None-Match", "a PUT takes only * here: then the segment must be new")
     if if_match and if_none_match:
-        raise _bad_header("If-Match", "cannot go with If-None-Match: give one of them")
+        raise errors.InvalidRequest.of("If-Match", "this does not go with If-None-Match: send one of the two")
     expected = _expected(if_match)
     _check_against_what_is_served(request)
     segment, created = segment_runtime.segment_store().put(
@@ -285,14 +285,10 @@ def _expected(if_match: str | None) -> int | None:
         return None
     found = _VERSION_ETAG.fullmatch(if_match.strip())
     if found is None:
-        raise _bad_header("If-Match", 'must be one ETag as the segment had it, such as "3", in its quotes')
+        raise errors.InvalidRequest.of(
+            "If-Match", 'this is not an ETag of a segment: send one with its quotes, such as "3"'
+        )
     return int(found[1])
-
-
-def _bad_header(name: str, problem: str) -> errors.InvalidRequest:
-    return errors.InvalidRequest(
-        f"The request is not valid: {name} {problem}.", {"fields": [{"field": name, "problem": problem}]}
-    )
 
 
 def _check_against_what_is_served(definition: SegmentDefinition) -> None:
@@ -303,10 +299,8 @@ def _check_against_what_is_served(definition: SegmentDefinition) -> None:
         offers = scorer_for("nbo", runtime.model_store().current(), runtime.settings().ml_mock_mode).offers
         if definition.recommended_offer not in {offer.offer_id for offer in offers}:
             names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
-            problem = f"there is no offer {definition.recommended_offer}, there are {names}"
-            raise errors.InvalidRequest(
-                f"The request is not valid: recommended_offer: {problem}.",
-                {"fields": [{"field": "recommended_offer", "problem": problem}]},
+            raise errors.InvalidRequest.of(
+                "recommended_offer", f"there is no offer {definition.recommended_offer}: the offers are {names}"
             )
 
 

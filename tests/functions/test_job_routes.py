@@ -184,7 +184,7 @@ def test_a_dataset_is_started(service: Service, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(InvalidRequest("There is nothing below the prefix."), 400), (SegmentNotFound(), 404)]
+    ("error", "status"), [(InvalidRequest.of("prefix", "there is nothing below it"), 400), (SegmentNotFound(), 404)]
 )
 def test_a_dataset_that_is_none_is_refused(
     service: Service, monkeypatch: pytest.MonkeyPatch, error: Any, status: int
@@ -366,11 +366,11 @@ def test_a_page_of_jobs_of_one_status_looks_so_far_and_says_that_there_is_more(
         ({"limit": "101"}, "limit"),
         ({"limit": "all"}, "limit"),
         ({"status": "done"}, "'awaiting_upload', 'queued', 'running', 'succeeded' or 'failed'"),
-        ({"next": ""}, "next must be `next` of an answer"),
-        ({"next": "2"}, "next must be `next` of an answer"),
-        ({"next": "2026-11-23T00:00:00.000Z." + 31 * "0"}, "next must be `next` of an answer"),
-        ({"next": "2026-11-23T00:00:00.000Z." + 32 * "0" + "\n"}, "next must be `next` of an answer"),
-        ({"token": "2"}, "this route reads limit, status, next"),
+        ({"next": ""}, "next: this is not a page token"),
+        ({"next": "2"}, "next: this is not a page token"),
+        ({"next": "2026-11-23T00:00:00.000Z." + 31 * "0"}, "next: this is not a page token"),
+        ({"next": "2026-11-23T00:00:00.000Z." + 32 * "0" + "\n"}, "next: this is not a page token"),
+        ({"token": "2"}, "token: this route has no such query parameter: remove it, or use one of limit, status, next"),
     ],
 )
 def test_a_query_that_is_none_is_refused(service: Service, query: dict[str, str], sentence: str) -> None:

@@ -67,12 +67,10 @@ def select(
     assert definition.recommended_offer is not None
     offers = scorer_for("nbo", models, mock_mode).offers
     if definition.recommended_offer >= len(offers):
-        problem = (
-            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to {len(offers) - 1}"
-        )
-        raise InvalidRequest(
-            f"The segment cannot be answered: {problem}: define it again.",
-            {"fields": [{"field": "recommended_offer", "problem": problem}]},
+        raise InvalidRequest.of(
+            "recommended_offer",
+            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to "
+            f"{len(offers) - 1}: change the segment's definition",
         )
     return predicted("nbo", definition.recommended_offer)
 

@@ -86,5 +86,5 @@ def start_dataset(job_id: str, request: Mapping[str, Any], on_progress: Progress
     prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
     bucket = settings().data_bucket
     if not write_members(population, selection, runtime.s3(), bucket=bucket, prefix=prefix, progress=on_progress):
-        raise InvalidRequest("The segment has no members: see its definition, and how many members its stats show.")
+        raise InvalidRequest.of("segment_id", "the segment has no members: check its definition")
     runtime.dataset_jobs().execute(job_id, request["type"], prefix)
