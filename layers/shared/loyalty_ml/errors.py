@@ -31,6 +31,39 @@ from typing import Any, ClassVar, Literal, Self
 Store = Literal["jobs", "segments", "statistics", "queue", "results", "files", "state_machine", "disk"]
 
 
+_LASTING_CAUSES = frozenset(
+    {
+        "403",  # of a HEAD, whose answer has no body to name the code
+        "404",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidAccessKeyId",
+        "KMSAccessDeniedException",
+        "NoCredentialsError",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "PermanentRedirect",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "SignatureDoesNotMatch",
+        "StateMachineDoesNotExist",
+        "UnrecognizedClientException",
+        "ValidationException",
+    }
+)
+
+
+def can_pass(cause: str) -> bool:
+    """Whether a call of AWS that failed with this code, or botocore's exception of this name, can succeed later.
+
+    Permissions, names and requests that are wrong stay wrong until someone mends them. What is not known to last can
+    pass: a needless try costs less than none.
+    """
+    return cause not in _LASTING_CAUSES
+
+
 class LoyaltyError(Exception):
     """Base of all: `message` is shown to the caller, so it holds neither secrets nor feature values."""
 

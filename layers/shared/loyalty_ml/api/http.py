@@ -71,7 +71,7 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     INVALID_REQUEST is an error of every route: none takes an unknown query parameter.
     """
     codes: dict[int, list[str]] = {}
-    for kind in dict.fromkeys((*kinds, errors.InvalidRequest)):
+    for kind in (*kinds, *({errors.InvalidRequest} - set(kinds))):
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
     described: dict[int, Any] = {204: {"description": "Done"}}
