@@ -1,28 +1,25 @@
 """Predictions for up to a hundred customers in one request; jobs, which take longer than a request may."""
 
 import uuid
-from typing import Annotated, cast
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http
+from loyalty_ml.api import http, jobs
 from loyalty_ml.files.source import upload_key
 from loyalty_ml.jobs import presigned
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
-    JobListed,
     JobRequest,
     JobStarted,
-    ResultFile,
-    UploadAwaited,
 )
-from loyalty_ml.jobs.record import Job, JobStatus
+from loyalty_ml.jobs.record import JobStatus
 from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
 from loyalty_ml.scoring.predictions import batch_answer
-from loyalty_ml.vocabulary import FileFormat, FileType, rfc3339
+from loyalty_ml.vocabulary import FileFormat, FileType
 from loyalty_ml.wiring import runtime
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
@@ -67,15 +64,15 @@ del _STARTED[200]
     "needs no request at all.",
     responses={
         **_STARTED,
-        201: http.started_response(UploadAwaited, "The job waits for its file"),
-        202: http.started_response(JobStarted, "The job has begun", **{"Retry-After": http.RETRY_AFTER}),
+        201: jobs.upload_response("The job waits for its file"),
+        202: jobs.started_response("The job has begun"),
     },
 )
 @http.json_route(app)
 def start_job(request: JobRequest) -> http.Reply:
     if request.format is not None:
         return _announce(request.type, request.format)
-    return http.job_started(runtime.dataset_jobs().start(request.model_dump(exclude_none=True)))
+    return jobs.started(runtime.dataset_jobs().start(request.model_dump(exclude_none=True)))
 
 
 @app.get(
@@ -85,8 +82,8 @@ def start_job(request: JobRequest) -> http.Reply:
 )
 @http.json_route(app)
 def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
-    jobs, following = runtime.job_store().list(limit, status, token)
-    return {"jobs": [_listed(job) for job in jobs], "next": following}
+    page, following = runtime.job_store().list(limit, status, token)
+    return {"jobs": [jobs.listed(job) for job in page], "next": following}
 
 
 @app.get(
@@ -96,18 +93,12 @@ def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> J
 )
 @http.json_route(app)
 def job(job_id: str) -> JobAnswer:
-    jobs = runtime.job_store()
-    record = jobs.get(job_id)
-    described = cast("JobAnswer", _listed(record))
-    if record.summary is not None:
-        described["summary"] = dict(record.summary)
-        described["results"] = {name: _result(job_id, key) for name, key in record.summary["files"].items()}
-    elif record.status == "succeeded":
-        described["answer"] = jobs.answer(job_id)
-    if record.error is not None and record.code is not None:
-        described["error"] = record.error
-        described["code"] = record.code
-    return described
+    store = runtime.job_store()
+
+    def sign_url(key: str, name: str) -> str:
+        return presigned.download(runtime.signing_s3(), runtime.settings().data_bucket, key, name)
+
+    return jobs.job_answer(store.get(job_id), store.answer, sign_url)
 
 
 def _announce(prediction_type: FileType, extension: FileFormat) -> http.Reply:
@@ -116,40 +107,7 @@ def _announce(prediction_type: FileType, extension: FileFormat) -> http.Reply:
     upload = presigned.upload(runtime.signing_s3(), runtime.settings().data_bucket, key)
     request = {"type": prediction_type, "format": extension, "key": key}
     record = runtime.file_job_store().announce(job_id, request)
-    location = http.job_location(job_id)
-    answer: UploadAwaited = {
-        "job_id": job_id,
-        "status": record.status,
-        "location": location,
-        "upload": {
-            "method": "POST",
-            "url": upload.url,
-            "fields": upload.fields,
-            "max_bytes": presigned.MAX_UPLOAD_BYTES,
-            "expires": rfc3339(upload.expires),
-        },
-    }
-    return http.Reply(answer, 201, {"Location": location})
-
-
-def _listed(record: Job) -> JobListed:
-    described: JobListed = {
-        "job_id": record.job_id,
-        "kind": record.kind,
-        "status": record.status,
-        "created": record.created,
-        "updated": record.updated,
-        "progress": {"processed": record.processed, "total": record.total},
-        "request": dict(record.request),
-    }
-    if record.kind != "segment":
-        described["progress"] |= {"errors": record.errors, "share": record.share, "rate": record.rate}
-    return described
-
-
-def _result(job_id: str, key: str) -> ResultFile:
-    name = f"{job_id}-{key.rpartition('/')[2]}"
-    return {"key": key, "url": presigned.download(runtime.signing_s3(), runtime.settings().data_bucket, key, name)}
+    return jobs.upload_awaited(record, upload)
 
 
 runtime.initialize(runtime.model_store, runtime.feature_store)

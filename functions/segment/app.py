@@ -1,18 +1,14 @@
 """Segments: their definitions, predictions for every member, statistics and how they moved."""
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http
+from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
-from loyalty_ml.jobs.contracts import JobStarted
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments.contracts import (
     SegmentAnswer,
@@ -62,13 +58,7 @@ Prefer = Annotated[
 ANSWER_SECONDS = 20.0
 """The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
 
-_AS_A_JOB: dict[int, Any] = {
-    202: http.started_response(
-        JobStarted,
-        "It takes longer than a request may: a job makes the answer",
-        **{"Retry-After": http.RETRY_AFTER},
-    )
-}
+_AS_A_JOB: dict[int, Any] = {202: jobs.started_response("The answer takes longer than a request may: a job makes it")}
 _SERVED_ERRORS = (
     errors.InvalidRequest,
     errors.SegmentNotFound,
@@ -76,8 +66,6 @@ _SERVED_ERRORS = (
     errors.FeatureStoreUnavailable,
     errors.StoreUnavailable,
 )
-
-_VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
 
 
 def _definition(description: str) -> Any:
@@ -128,8 +116,9 @@ def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
 @http.json_route(app)
 def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
     segment = segment_runtime.segment_store().get(segment_id)
-    if _knows(if_none_match, _etag(segment)):
-        return http.Reply(None, 304, {"ETag": _etag(segment)})
+    etag = preconditions.etag_of_version(segment.version)
+    if preconditions.is_known(if_none_match, etag):
+        return http.Reply(None, 304, {"ETag": etag})
     return _reply(segment)
 
 
@@ -157,15 +146,10 @@ def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Repl
 def put_segment(
     segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
 ) -> http.Reply:
-    if if_none_match not in (None, "*"):
-        raise errors.InvalidRequest.of("If-None-Match", "a PUT takes only * here: then the segment must be new")
-    if if_match and if_none_match:
-        raise errors.InvalidRequest.of("If-Match", "this does not go with If-None-Match: send one of the two")
-    expected = _expected(if_match)
+    must_be_new = preconditions.must_be_new(if_none_match, if_match)
+    expected = preconditions.expected_version(if_match)
     _check_against_what_is_served(request)
-    segment, created = segment_runtime.segment_store().put(
-        segment_id, request, expected, must_be_new=if_none_match is not None
-    )
+    segment, created = segment_runtime.segment_store().put(segment_id, request, expected, must_be_new=must_be_new)
     if created:
         # What a segment that had this id has left: its deletion may have been cut short, or overtaken by a measurement.
         segment_runtime.statistics_store().delete(segment_id)
@@ -181,7 +165,7 @@ def put_segment(
 )
 @http.json_route(app)
 def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
-    segment_runtime.segment_store().delete(segment_id, _expected(if_match))
+    segment_runtime.segment_store().delete(segment_id, preconditions.expected_version(if_match))
     segment_runtime.statistics_store().delete(segment_id)
     return http.Reply(None, 204)
 
@@ -235,8 +219,8 @@ def segment_stats(
 ) -> http.Reply:
     def stats(steps: Steps) -> http.Reply:
         answer = segment_runtime.service().stats(segment_id, entries, steps)
-        etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
-        if _knows(if_none_match, etag):
+        etag = preconditions.etag_of_answer(answer)
+        if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
         return http.Reply(answer, headers={"ETag": etag})
 
@@ -250,13 +234,13 @@ def segment_stats(
 def _in_time_or_as_a_job(
     answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
 ) -> http.Reply:
-    if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
+    if not preconditions.prefers_async(prefer):
         try:
             return answer(Deadline(ANSWER_SECONDS).step)
         except TakesTooLong:
             pass
     check()  # or the job would fail where this can say so
-    return http.job_started(runtime.job_store().start(request))
+    return jobs.started(runtime.job_store().start(request))
 
 
 def _reply(segment: Segment, status: int = 200) -> http.Reply:
@@ -268,27 +252,7 @@ def _reply(segment: Segment, status: int = 200) -> http.Reply:
         "updated": rfc3339(segment.updated),
         definition.kind: getattr(definition, definition.kind),
     }
-    return http.Reply(answer, status, {"ETag": _etag(segment)})
-
-
-def _knows(if_none_match: str | None, etag: str) -> bool:
-    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-    return etag in known or "*" in known
-
-
-def _etag(segment: Segment) -> str:
-    return f'"{segment.version}"'
-
-
-def _expected(if_match: str | None) -> int | None:
-    if if_match is None:
-        return None
-    found = _VERSION_ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise errors.InvalidRequest.of(
-            "If-Match", 'this is not an ETag of a segment: send one with its quotes, such as "3"'
-        )
-    return int(found[1])
+    return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
 def _check_against_what_is_served(definition: SegmentDefinition) -> None:

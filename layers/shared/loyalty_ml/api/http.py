@@ -17,8 +17,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
 from loyalty_ml.api.contracts import ErrorAnswer
-from loyalty_ml.jobs.contracts import JobStarted
-from loyalty_ml.jobs.record import Job
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
 
@@ -71,7 +69,10 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     INVALID_REQUEST is an error of every route: none takes an unknown query parameter.
     """
     codes: dict[int, list[str]] = {}
-    for kind in (*kinds, *({errors.InvalidRequest} - set(kinds))):
+    every: tuple[type[errors.LoyaltyError], ...] = (
+        kinds if errors.InvalidRequest in kinds else (*kinds, errors.InvalidRequest)
+    )
+    for kind in every:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
     described: dict[int, Any] = {204: {"description": "Done"}}
@@ -86,30 +87,6 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
         description = "Seconds to wait before the next try; absent if the same request cannot succeed later"
         described[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
     return described
-
-
-_LOCATION = {"description": "The job's address", "schema": {"type": "string"}}
-RETRY_AFTER = {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}}
-
-
-def started_response(answer: Any, description: str, **headers: Any) -> Any:
-    """What a route's OpenAPI entry says of an answer that is a job."""
-    return {
-        "description": description,
-        "content": {"application/json": {"model": answer}},
-        "headers": {"Location": _LOCATION, **headers},
-    }
-
-
-def job_location(job_id: str) -> str:
-    return f"{BASE_PATH}/ml/jobs/{job_id}"
-
-
-def job_started(job: Job) -> Reply:
-    """The answer to what became a job that runs without more ado."""
-    location = job_location(job.job_id)
-    answer: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
-    return Reply(answer, 202, {"Location": location, "Retry-After": "2"})
 
 
 _PREDICTION_ERRORS = (
