@@ -29,6 +29,7 @@ from loyalty_ml.customers import snapshot_download
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -651,10 +652,9 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml import snapshot_fetch, snapshot_store
-from tests.aws import fresh_aws
+from loyalty_ml.customers import snapshot_download, snapshot_store
 
-snapshot_fetch.RANGE_BYTES = 100_000
+snapshot_download.RANGE_BYTES = 100_000
 store = snapshot_store.SnapshotStore(boto3.client("s3"), "data", Path(sys.argv[1]))
 store.card()
 print("ready", flush=True)
