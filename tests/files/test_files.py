@@ -12,6 +12,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
@@ -51,8 +52,6 @@ TYPES: Mapping[str, Sequence[PredictionType]] = {
 }
 MODELS = sample_set.model_set()
 CUSTOMERS = 120
-SMALL = Sizes(block_bytes=2048, parquet_rows=8)
-"""So that a file of some kilobytes has several blocks."""
 
 Outcome = dict[str, Any] | tuple[str, str]
 """The columns of a results file, or an error's code and sentence."""
@@ -69,7 +68,6 @@ class Files:
         self.bucket = service.ids["DataBucket"]
         self.customers = dict(customers or {})
         self._numbers = itertools.count()
-        self._workers: dict[Sizes, FileService] = {}
 
     def key(self, extension: str, kind: str = "churn") -> str:
         """One that no file has had."""
@@ -83,26 +81,36 @@ class Files:
         return self.run(self.put(key, content), **options)
 
     def run(
-        self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False, sizes: Sizes = DEPLOYED
+        self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False, worker: FileService | None = None
     ) -> Ran:
         job = FileJobRequest(source, type_of(source.key), job_id_of(source))
-        worker = process().files.files if sizes is DEPLOYED else self._worker(sizes)
+        worker = worker or process().files.files
         return worker.score(job, remaining=lambda: remaining, on_beat=lambda _: None, is_last=is_last)
 
-    def _worker(self, sizes: Sizes) -> FileService:
-        if sizes not in self._workers:
-            parts = process().files
-            self._workers[sizes] = FileService(
-                parts.data_s3,
-                parts.file_jobs,
-                parts.models,
-                SnapshotStore(parts.data_s3, self.bucket, parts.settings.snapshot_cache),
-                bucket=self.bucket,
-                mock_mode="false",
-                work=parts.settings.file_work,
-                sizes=sizes,
-            )
-        return self._workers[sizes]
+    def worker(self, sizes: Sizes = DEPLOYED, **others: Any) -> FileService:
+        """One with other arguments than a deployment's."""
+        parts = process().files
+        return FileService(
+            parts.data_s3,
+            parts.file_jobs,
+            parts.models,
+            SnapshotStore(parts.data_s3, self.bucket, parts.settings.snapshot_cache),
+            bucket=self.bucket,
+            mock_mode="false",
+            work=parts.settings.file_work,
+            sizes=sizes,
+            **others,
+        )
+
+    @cached_property
+    def small(self) -> FileService:
+        """A worker for which a file of some kilobytes has several blocks."""
+        return self.worker(Sizes(block_bytes=2048, parquet_rows=8))
+
+    @cached_property
+    def wary(self) -> FileService:
+        """A worker that soon takes a gzip for a bomb."""
+        return self.worker(Sizes(expansion_free_bytes=10_000))
 
     def read(self, key: str) -> bytes:
         return self.service.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -424,7 +432,7 @@ def expected_of(
 
 def assert_all_told(files: Files, key: str, content: bytes, rows: Sequence[tuple[int, Line]]) -> None:
     """Scores the file: each row is answered or refused, in order, as it should be."""
-    ran = files.score(key, content, sizes=SMALL)
+    ran = files.score(key, content, worker=files.small)
     predictions, errors = files.results(ran)
     answers, refusals = expected_of(rows, key.split("/")[1])
     assert ran.summary is not None
@@ -632,7 +640,9 @@ WRITINGS: dict[str, tuple[str, Callable[[list[list[Any]]], bytes]]] = {
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_one_table_has_the_same_answers_however_it_is_written(files: Files, answered: Answered, writing: str) -> None:
     extension, write = WRITINGS[writing]
-    ran = files.score(files.key(extension, "all"), write(rows_with_features(files)), sizes=Sizes(block_bytes=4096))
+    ran = files.score(
+        files.key(extension, "all"), write(rows_with_features(files)), worker=files.worker(Sizes(block_bytes=4096))
+    )
     predictions, errors = files.results(ran)
     outcomes = [(customer_id, answered(customer_id, "all")) for customer_id in files.customers]
     good = [(customer_id, outcome) for customer_id, outcome in outcomes if isinstance(outcome, dict)]
@@ -654,7 +664,7 @@ def test_one_table_has_the_same_answers_however_it_is_written(files: Files, answ
 def test_the_bytes_of_the_results_do_not_depend_on_who_reads_which_block(files: Files, extension: str) -> None:
     write = {"csv": as_csv, "csv.gz": lambda rows: gzip.compress(as_csv(rows)), "jsonl": as_json}
     content = write.get(extension, lambda rows: as_parquet(as_table(rows)))(rows_with_features(files))
-    runs = [files.score(files.key(extension), content, sizes=Sizes(block_bytes=1024)) for _ in range(2)]
+    runs = [files.score(files.key(extension), content, worker=files.small) for _ in range(2)]
     for name in ("predictions", "errors"):
         first, second = (files.read(ran.summary["files"][name]) for ran in runs if ran.summary)
         assert first == second
@@ -730,10 +740,12 @@ def test_a_line_of_json_may_leave_out_what_it_has_no_value_for(files: Files) -> 
 
 
 def test_features_that_appear_only_after_a_block_of_ids_are_refused_line_by_line(files: Files) -> None:
-    rows = as_json([["c-1"]], ["customer_id"]) * 50 + as_json([["c-1", *GOOD.values()]])
-    predictions, errors = files.results(files.score(files.key("jsonl"), rows, sizes=Sizes(block_bytes=512)))
-    assert len(predictions) == 50
-    assert [(error["line"], error["code"]) for error in errors] == [("51", BROKEN)]
+    rows = as_json([["c-1"]], ["customer_id"]) * 200 + as_json([["c-1", *GOOD.values()]])
+    predictions, errors = files.results(
+        files.score(files.key("jsonl"), rows, worker=files.worker(Sizes(block_bytes=512)))
+    )
+    assert len(predictions) == 200
+    assert [(error["line"], error["code"]) for error in errors] == [("201", BROKEN)]
     assert errors[0]["error"].startswith("The line has revenue, and the file's first lines have no features")
 
 
@@ -778,7 +790,9 @@ def test_numbers_of_parquet_are_of_any_type_that_can_hold_them(files: Files, kin
 def test_parquet_rows_are_in_order_also_where_one_row_group_has_them_all(files: Files) -> None:
     ids = [str(number) for number in range(5000)]
     content = as_parquet(table_of(ids), row_group_size=5000)
-    predictions, errors = files.results(files.score(files.key("parquet"), content, sizes=Sizes(parquet_rows=700)))
+    predictions, errors = files.results(
+        files.score(files.key("parquet"), content, worker=files.worker(Sizes(parquet_rows=700)))
+    )
     assert ([row["customer_id"] for row in predictions], errors) == (ids, [])
 
 
@@ -913,12 +927,11 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_file_that_cannot_be_scored_says_why_in_a_sentence_and_the_next_one_is(files: Files, name: str) -> None:
     extension, content, sentence = REFUSED[name]
-    sizes = Sizes(expansion_free_bytes=10_000)
-    found = files.failure(files.score(files.key(extension), content, sizes=sizes))
+    found = files.failure(files.score(files.key(extension), content, worker=files.wary))
     assert sentence in found
     assert found.endswith(".")
     assert str(process().files.settings.file_work) not in found, "a path of the function's"
-    predictions, _ = files.results(files.score(files.key("csv"), CSV, sizes=sizes))
+    predictions, _ = files.results(files.score(files.key("csv"), CSV, worker=files.wary))
     assert [row["customer_id"] for row in predictions] == ["a"]
 
 
@@ -974,7 +987,7 @@ def test_a_line_of_50_mb_is_an_error_and_never_in_memory(files: Files, extension
         before, after = b'{"customer_id": "c-1"}\n', b'{"customer_id": "c-3"}\n'
     source = files.put(files.key(extension), gzip.compress(before + b"x" * 50_000_000 + b"\n" + after, 1))
     tracemalloc.start()
-    ran = files.run(source, sizes=Sizes(block_bytes=2**20))
+    ran = files.run(source, worker=files.worker(Sizes(block_bytes=2**20)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     predictions, errors = files.results(ran)
@@ -995,7 +1008,7 @@ def test_many_ids_that_are_too_long_cost_one_reading(files: Files) -> None:
 
 def test_a_mark_in_the_middle_is_part_of_an_id_wherever_its_block_begins(files: Files) -> None:
     rows = [[f"\ufeff{number}", *GOOD.values()] for number in range(50)]
-    ran = files.score(files.key("csv"), as_csv(rows), sizes=Sizes(block_bytes=700))
+    ran = files.score(files.key("csv"), as_csv(rows), worker=files.worker(Sizes(block_bytes=700)))
     predictions, errors = files.results(ran)
     assert ([row["customer_id"] for row in predictions], errors) == ([row[0] for row in rows], [])
 

@@ -133,6 +133,21 @@ class _Attempt:
     heart: Heart
 
 
+def connect(work: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB for one file, as an error inside it may leave it of no more use."""
+    # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor is
+    # anything to be cached of files that are written over.
+    return duckdb.connect(
+        config={
+            **NO_EXTENSIONS,
+            "threads": 1,
+            "memory_limit": "1GB",
+            "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
+            "enable_external_file_cache": "false",
+        }
+    )
+
+
 class FileService:
     """Scores files, one at a time."""
 
@@ -148,10 +163,14 @@ class FileService:
         work: Path,
         sizes: Sizes = DEPLOYED,
         clock: Callable[[], float] = time.monotonic,
+        connect: Callable[[Path], duckdb.DuckDBPyConnection] = connect,
     ) -> None:
-        """bucket: where results go; work: a folder of this process alone, for what a file needs while it is scored.
+        """Scores into one bucket.
 
-        clock: seconds, by which it is time for a checkpoint.
+        bucket:   where results go.
+        work:     a folder of this process alone, for what a file needs while it is scored.
+        clock:    monotonic seconds, by which it is time for a checkpoint.
+        connect:  gives a file a DuckDB of its own, which spills into the file's folder.
         """
         self._s3 = s3
         self._jobs = jobs
@@ -162,6 +181,7 @@ class FileService:
         self._work = work
         self._sizes = sizes
         self._clock = clock
+        self._connect = connect
         self._population: Population | None = None
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
@@ -244,7 +264,7 @@ class FileService:
             _tell(attempt.heart, _counts_at(results.position), results.position["done"]["share"])
         written = format_of(job.source.key)
         with (
-            _connect(attempt.work) as connection,
+            self._connect(attempt.work) as connection,
             closing(open_file(self._s3, job.source, written, connection, attempt.work, sizes=self._sizes)) as file,
         ):
             plan = self._plan(attempt, file, connection)
@@ -391,21 +411,6 @@ _KILLED = (
     "The file could not be scored: its worker was killed, for want of memory or disk it seems; raise FileMemorySize or "
     "FileStorage, or split the file."
 )
-
-
-def _connect(work: Path) -> duckdb.DuckDBPyConnection:
-    """DuckDB for one file, as an error inside it may leave it of no more use."""
-    # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor is
-    # anything to be cached of files that are written over.
-    return duckdb.connect(
-        config={
-            **NO_EXTENSIONS,
-            "threads": 1,
-            "memory_limit": "1GB",
-            "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
-            "enable_external_file_cache": "false",
-        }
-    )
 
 
 class WorkerKilled(Exception):
