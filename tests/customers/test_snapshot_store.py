@@ -23,13 +23,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
-from moto import mock_aws
 
 from local import stores
 from loyalty_ml.customers import snapshot_download
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -144,7 +144,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(snapshot_download, "RANGE_BYTES", RANGE)
     monkeypatch.setattr(snapshot_download, "CHUNK_BYTES", 1_000)
-    with mock_aws():
+    with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield Bucket(s3, tmp_path / "cache")
@@ -656,9 +656,9 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml import snapshot_fetch, snapshot_store
+from loyalty_ml.customers import snapshot_download, snapshot_store
 
-snapshot_fetch.RANGE_BYTES = 100_000
+snapshot_download.RANGE_BYTES = 100_000
 store = snapshot_store.SnapshotStore(boto3.client("s3"), "data", Path(sys.argv[1]))
 store.card()
 print("ready", flush=True)
