@@ -9,7 +9,7 @@ PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
 PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run build test check bench train models format openapi lock deploy sam-local
+.PHONY: FORCE help run build test check bench train models format openapi docs lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -27,11 +27,12 @@ run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (P
 test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
 	@exec .venv/bin/pytest
 
-check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the template
+check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m docs.generate --check
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
@@ -54,6 +55,9 @@ format: .venv/test.stamp ## put the code into its one format
 
 openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi
+
+docs: .venv/test.stamp ## write the reference pages and openapi.json again from the code
+	@exec .venv/bin/python -m docs.generate
 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
 	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)

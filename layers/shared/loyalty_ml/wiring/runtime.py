@@ -35,20 +35,46 @@ class Settings(BaseModel):
     # A missing variable is logged, and what stands beside it in the environment is nobody's business.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    model_bucket: str = Field(alias="MODEL_BUCKET", min_length=1)
-    data_bucket: str = Field(alias="DATA_BUCKET", min_length=1)
-    customers_table: str = Field(alias="CUSTOMERS_TABLE", min_length=1)
-    segments_table: str = Field(alias="SEGMENTS_TABLE", min_length=1)
-    jobs_table: str = Field(alias="JOBS_TABLE", min_length=1)
-    segment_statistics_table: str = Field(alias="SEGMENT_STATISTICS_TABLE", min_length=1)
-    segment_queue_url: str = Field(alias="SEGMENT_QUEUE_URL", min_length=1)
-    file_queue_url: str = Field(alias="FILE_QUEUE_URL", min_length=1)
-    dataset_state_machine_arn: str = Field(alias="DATASET_STATE_MACHINE_ARN", min_length=1)
-    ml_mock_mode: MockMode = Field("auto", alias="ML_MOCK_MODE")
+    model_bucket: str = Field(
+        alias="MODEL_BUCKET", description="The bucket that model sets are published to.", min_length=1
+    )
+    data_bucket: str = Field(
+        alias="DATA_BUCKET", description="The bucket of feature snapshots, files and results.", min_length=1
+    )
+    customers_table: str = Field(
+        alias="CUSTOMERS_TABLE", description="The table of customers' features, by id.", min_length=1
+    )
+    segments_table: str = Field(alias="SEGMENTS_TABLE", description="The table of segment definitions.", min_length=1)
+    jobs_table: str = Field(alias="JOBS_TABLE", description="The table of jobs.", min_length=1)
+    segment_statistics_table: str = Field(
+        alias="SEGMENT_STATISTICS_TABLE", description="The table of segments' statistics.", min_length=1
+    )
+    segment_queue_url: str = Field(
+        alias="SEGMENT_QUEUE_URL", description="The queue of the segments' worker.", min_length=1
+    )
+    file_queue_url: str = Field(alias="FILE_QUEUE_URL", description="The queue of the files' worker.", min_length=1)
+    dataset_state_machine_arn: str = Field(
+        alias="DATASET_STATE_MACHINE_ARN", description="The state machine that scores datasets.", min_length=1
+    )
+    ml_mock_mode: MockMode = Field(
+        "auto", alias="ML_MOCK_MODE", description="How a model that was never published is answered."
+    )
     # /tmp is the one folder that a Lambda function may write to.
-    model_cache: Path = Field(Path("/tmp/loyalty-models"), alias="MODEL_CACHE")  # noqa: S108
-    snapshot_cache: Path = Field(Path("/tmp/loyalty-snapshots"), alias="SNAPSHOT_CACHE")  # noqa: S108
-    file_work: Path = Field(Path("/tmp/loyalty-files"), alias="FILE_WORK")  # noqa: S108
+    model_cache: Path = Field(
+        Path("/tmp/loyalty-models"),  # noqa: S108
+        alias="MODEL_CACHE",
+        description="The folder that fetched models are kept in.",
+    )
+    snapshot_cache: Path = Field(
+        Path("/tmp/loyalty-snapshots"),  # noqa: S108
+        alias="SNAPSHOT_CACHE",
+        description="The folder that fetched snapshots are kept in.",
+    )
+    file_work: Path = Field(
+        Path("/tmp/loyalty-files"),  # noqa: S108
+        alias="FILE_WORK",
+        description="The folder that the files' worker uses while it scores.",
+    )
 
 
 @cache
