@@ -108,5 +108,5 @@ def is_text(shown: str, given: str) -> bool:
     A number with a fraction may differ in what another processor rounds.
     """
     pattern = ".*".join(map(re.escape, shown.strip().split(ANYTHING)))
-    pattern = re.sub(r"\d+\\\.(\d{3})\d{4,}", lambda found: found[0][: found.end(1) - found.start()] + r"\\d+", pattern)
+    pattern = re.sub(r"\d+\\\.(\d{3})\d{4,}", lambda found: found[0][: found.end(1) - found.start()] + r"\d+", pattern)
     return re.fullmatch(pattern, given.strip(), re.DOTALL) is not None

@@ -67,7 +67,9 @@ def run(command: Command, names: dict[str, str], running: Running, folder: Path)
         return [] if is_text(shown, done.stdout) else [f"the answer is {done.stdout!r}, not {shown!r}"]
     if command.kind == "json":
         given = json.loads(done.stdout)
-        if "job_id" in given:
-            names["JOB_ID"] = given["job_id"]
-        return differences(parse(shown), given)
+        problems = differences(parse(shown), given)
+        job = given["jobs"][0] if given.get("jobs") else given
+        if "job_id" in job and not problems:
+            names["JOB_ID"] = job["job_id"]
+        return problems
     return []
