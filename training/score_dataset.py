@@ -10,7 +10,7 @@ import boto3
 from tqdm import tqdm
 
 from loyalty_ml.datasets.start import DatasetJobs
-from loyalty_ml.errors import FeatureStoreUnavailable, LoyaltyError
+from loyalty_ml.errors import LoyaltyError, StoreUnavailable
 from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.store import SegmentStore
@@ -40,7 +40,7 @@ def _score(options: argparse.Namespace) -> None:
     datasets = _dataset_jobs(options, stepfunctions)
     try:
         job_id = datasets.start({"type": options.type, "prefix": options.prefix}).job_id
-    except FeatureStoreUnavailable as error:
+    except StoreUnavailable as error:
         raise error.__cause__ or error from None  # as every command here says it, and not as a function does
     except LoyaltyError as error:
         raise Problem(error.message) from error

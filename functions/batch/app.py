@@ -54,7 +54,7 @@ _STARTED = http.responses(
     errors.UnknownType,
     errors.PayloadTooLarge,
     errors.SegmentNotFound,
-    errors.FeatureStoreUnavailable,
+    errors.StoreUnavailable,
 )
 del _STARTED[200]
 
@@ -81,7 +81,7 @@ def start_job(request: JobRequest) -> http.Reply:
 @app.get(
     "/ml/jobs",
     summary="Jobs, the newest first; they are kept for 30 days",
-    responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.FeatureStoreUnavailable),
+    responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.StoreUnavailable),
 )
 @http.json_route(app)
 def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
@@ -92,7 +92,7 @@ def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> J
 @app.get(
     "/ml/jobs/<job_id>",
     summary="How far a job is, and its answer or results once there are any; jobs are kept for 30 days",
-    responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.FeatureStoreUnavailable),
+    responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.StoreUnavailable),
 )
 @http.json_route(app)
 def job(job_id: str) -> JobAnswer:

@@ -74,6 +74,7 @@ _SERVED_ERRORS = (
     errors.SegmentNotFound,
     errors.ModelUnavailable,
     errors.FeatureStoreUnavailable,
+    errors.StoreUnavailable,
 )
 
 _VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
@@ -91,9 +92,7 @@ def _definition(description: str) -> Any:
 @app.get(
     "/segments",
     summary="All segments, without their rules and ids",
-    responses=http.responses(
-        SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.FeatureStoreUnavailable
-    ),
+    responses=http.responses(SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable),
 )
 @http.json_route(app)
 def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
@@ -121,7 +120,7 @@ def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
     "/segments/<segment_id>",
     summary="A segment's definition",
     responses={
-        **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.FeatureStoreUnavailable),
+        **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.StoreUnavailable),
         200: _definition("OK"),
         304: {"description": "The caller has this version already"},
     },
@@ -147,6 +146,7 @@ def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Repl
             errors.PayloadTooLarge,
             errors.VersionConflict,
             errors.FeatureStoreUnavailable,
+            errors.StoreUnavailable,
             errors.ModelUnavailable,
         ),
         200: _definition("Changed, or there already"),
@@ -176,7 +176,7 @@ def put_segment(
     "/segments/<segment_id>",
     summary="Delete a segment",
     responses=http.responses(
-        None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.FeatureStoreUnavailable
+        None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.StoreUnavailable
     ),
 )
 @http.json_route(app)

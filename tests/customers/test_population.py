@@ -24,7 +24,7 @@ from loyalty_ml.customers import population
 from loyalty_ml.customers.population import Block, Members, Population
 from loyalty_ml.customers.snapshot import Snapshot, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.segments.rules import parse_rule
 
 pytestmark = pytest.mark.unit
@@ -305,8 +305,9 @@ def test_no_room_is_said_plainly_and_takes_none(snapshot: LocalSnapshot, parts: 
     # A disk that is full: it opens files, and refuses what is written.
     partial = snapshot.paths[1].with_name("part-00001.features.partial")
     partial.symlink_to("/dev/full")
-    with pytest.raises(FeatureStoreUnavailable) as refused:
+    with pytest.raises(StoreUnavailable) as refused:
         Population(snapshot)
+    assert (refused.value.details, refused.value.retry) == ({"store": "disk"}, False)
     assert refused.value.message == (
         "part-00001.features.partial needs 1 MB, which its disk has no room for: raise the function's ephemeral "
         "storage (parameter SegmentStorage, of files FileStorage)."

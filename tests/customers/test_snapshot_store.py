@@ -29,7 +29,7 @@ from local import stores
 from loyalty_ml.customers import snapshot_download
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -619,7 +619,7 @@ def test_a_disk_that_fills_up_is_left_with_room(bucket: Bucket, monkeypatch: pyt
 def test_a_folder_that_cannot_be_made_is_one_sentence(bucket: Bucket) -> None:
     bucket.write(1)
     bucket.cache.write_text("a file where the folder should be")
-    with pytest.raises(FeatureStoreUnavailable, match=f"cannot be kept in {bucket.cache} .*: check the folder"):
+    with pytest.raises(StoreUnavailable, match=f"cannot be kept in {bucket.cache} .*: check the folder"):
         bucket.store().current()
 
 

@@ -158,8 +158,8 @@ def test_a_file_that_is_refused_is_an_answer_and_one_that_may_work_later_is_rais
     answer = score(item)
     assert (answer["status"], answer["code"], answer["rows"]) == ("failed", "INVALID_FILE", 0)
     assert answer["error"] == "The header has no customer_id: name that column."
-    scoring(errors.FeatureStoreUnavailable("S3 is not there."))
-    with pytest.raises(errors.FeatureStoreUnavailable):
+    scoring(errors.StoreUnavailable("results", "S3 is not there."))
+    with pytest.raises(errors.StoreUnavailable):
         score(item)
 
 
@@ -389,10 +389,10 @@ def test_a_prefix_without_files_or_elsewhere_starts_nothing(
 
 def test_a_state_machine_that_cannot_be_started_fails_the_job(empty_service: Service) -> None:
     put_file(empty_service, f"{PREFIX}1.csv")
-    with pytest.raises(errors.FeatureStoreUnavailable, match="state machine cannot be started"):
+    with pytest.raises(errors.StoreUnavailable, match="state machine cannot be started"):
         runtime.dataset_jobs().start({"type": "churn", "prefix": PREFIX})
     ((job,), _) = runtime.job_store().list(10)
-    assert (job.status, job.code) == ("failed", "FEATURE_STORE_UNAVAILABLE")
+    assert (job.status, job.code) == ("failed", "STORE_UNAVAILABLE")
 
 
 def test_an_unknown_segment_starts_nothing(empty_service: Service, machine: str) -> None:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import content
 from loyalty_ml.files.content import AHEAD, READ_ATTEMPTS, content_blocks, download
 from loyalty_ml.files.source import FileSource
@@ -217,7 +217,7 @@ def test_a_body_that_stays_short_is_an_error_of_the_store(bucket: Bucket) -> Non
     source = bucket.put(NOISE[:BLOCK])
     client = bucket.client()
     breaking(client, iter([True] * READ_ATTEMPTS), BLOCK)
-    with pytest.raises(FeatureStoreUnavailable, match=r"a file.csv could not be read .*IncompleteReadError"):
+    with pytest.raises(StoreUnavailable, match=r"a file.csv could not be read .*IncompleteReadError"):
         list(content_blocks(client, source, gzipped=False))
 
 
@@ -248,7 +248,7 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
 
     client.meta.events.register("before-call.s3.GetObject", refuse)
-    with pytest.raises(FeatureStoreUnavailable, match=r"could not be read from the bucket data \(AccessDenied\)"):
+    with pytest.raises(StoreUnavailable, match=r"could not be read from the bucket data \(AccessDenied\)"):
         list(content_blocks(client, bucket.put(NOISE), gzipped=False))
 
 
@@ -372,6 +372,6 @@ def test_a_disk_without_room_is_one_sentence_with_the_remedy(
 ) -> None:
     source = bucket.put(NOISE)
     fill(monkeypatch)
-    with pytest.raises(FeatureStoreUnavailable, match=r"needs 1 MB, .* \(parameter FileStorage\)"):
+    with pytest.raises(StoreUnavailable, match=r"needs 1 MB, .* \(parameter FileStorage\)"):
         download(bucket.client(), source, tmp_path / "file.parquet")
     assert not list(tmp_path.iterdir())

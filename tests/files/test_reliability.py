@@ -22,7 +22,7 @@ from moto.dynamodb.models import DynamoDBBackend
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files import content, reading, service, table
 from loyalty_ml.files import heart as heart_module
 from loyalty_ml.files import results as results_module
@@ -302,7 +302,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
         return 900
 
     # Of a checkpoint that is another than it knows, or an upload that was aborted, which moto says so.
-    with suppress(FeatureStoreUnavailable, KeyError):
+    with suppress(StoreUnavailable, KeyError):
         assert score(jobs.worker(), job, take_over).outcome == "running"
     assert b'"v2"' in of_the_other["summary.json"]
     assert jobs.results(job) == of_the_other
@@ -324,7 +324,7 @@ def test_parts_of_a_parquet_file_by_a_worker_given_up_for_dead_are_not_mixed_wit
             assert score(other, job, Blocks(4)).outcome == "unfinished"
         return 900
 
-    with suppress(FeatureStoreUnavailable):
+    with suppress(StoreUnavailable):
         assert score(jobs.worker(), job, take_over).outcome == "running"
     assert next(asked) > 5
     assert score(jobs.worker(), job).outcome == "finished"

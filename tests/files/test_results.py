@@ -19,7 +19,7 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import results as results_module
 from loyalty_ml.files.results import MOST_PARTS, Results, open_results, part_bytes
 
@@ -240,21 +240,21 @@ def test_a_worker_given_up_for_dead_undoes_nothing_of_its_successor(bucket: Buck
         dead.append(*WORK[0])
         second.append(*WORK[0])
         second.checkpoint({"done": 1})
-        with pytest.raises(FeatureStoreUnavailable, match=another):
+        with pytest.raises(StoreUnavailable, match=another):
             dead.checkpoint({"done": 1})
         with bucket.open() as third:
             third.checkpoint({"done": 1})
             for name, data in WORK[1:]:
                 second.append(name, data)
             for _ in range(2):
-                with pytest.raises(FeatureStoreUnavailable, match=another):
+                with pytest.raises(StoreUnavailable, match=another):
                     second.complete({"done": 5})
             assert not bucket.results()
             for name, data in WORK[1:]:
                 third.append(name, data)
             third.complete({"done": 5})
             third.clean()
-        with pytest.raises(FeatureStoreUnavailable, match=another):
+        with pytest.raises(StoreUnavailable, match=another):
             second.checkpoint({"done": 5})
     assert bucket.results() == whole(WORK)
     assert bucket.open().position is None
@@ -323,7 +323,7 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket, operation: str) ->
             go_on(results, WORK)
 
     problem = rf"The results of job {JOB} could not be .* the bucket {BUCKET} \(AccessDenied\)"
-    with pytest.raises(FeatureStoreUnavailable, match=problem):
+    with pytest.raises(StoreUnavailable, match=problem):
         work()
 
 
@@ -339,7 +339,7 @@ def test_after_a_part_was_lost_no_checkpoint_is_saved(bucket: Bucket) -> None:
     with bucket.open(client=client) as results:
         results.append("predictions", NOISE[:PART])
         for _ in range(2):
-            with pytest.raises(FeatureStoreUnavailable, match="AccessDenied"):
+            with pytest.raises(StoreUnavailable, match="AccessDenied"):
                 results.checkpoint({"done": 1})
     assert not bucket.objects("jobs/")
 

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files import reading, service, table
 from loyalty_ml.files import results as results_module
 from loyalty_ml.files.parquet_parts import PartsMissing
@@ -159,7 +159,7 @@ def test_an_upload_that_can_never_be_completed_is_begun_again(
         results.checkpoint({"share": 1})
         (upload,) = s3.list_multipart_uploads(Bucket=files.bucket, Prefix="results/some-job/")["Uploads"]
         s3.upload_part(Bucket=files.bucket, Key=keys["rows"], UploadId=upload["UploadId"], PartNumber=1, Body=b"5678")
-        with pytest.raises(FeatureStoreUnavailable, match="InvalidPart"):
+        with pytest.raises(StoreUnavailable, match="InvalidPart"):
             results.complete({"share": 1})
     with open_results(s3, files.bucket, "some-job", keys, types) as again:
         assert (again.position, again.completing) == (None, False)

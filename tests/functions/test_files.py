@@ -19,7 +19,7 @@ from functions.files import app as files
 from local import events, template
 from local.gateway import LambdaContext
 from loyalty_ml.datasets.tasks import DatasetTasks
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.heart import HIDDEN_SECONDS
 from loyalty_ml.files.job_store import LEASE_SECONDS
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
@@ -35,7 +35,7 @@ DESCRIBED = template.load()
 (SOURCE,) = [source for source in template.queue_sources(DESCRIBED) if source.function == "FilesFunction"]
 SUMMARY = {"job_id": "0" * 32, "status": "succeeded", "rows": 3, "predictions": 2, "errors": 1}
 KEY = "incoming/churn/customers.csv"
-UNAVAILABLE = FeatureStoreUnavailable("S3 is away.")
+UNAVAILABLE = StoreUnavailable("results", "S3 is away.")
 
 
 @dataclass
@@ -413,7 +413,7 @@ def test_a_bare_notification_is_scored_and_raises_where_a_message_would_come_aga
     scoring.outcomes = [finished(), UNAVAILABLE]
     assert files.handler(event, CONTEXT) is None
     assert [job.source.version_id for job in scoring.jobs] == [put["VersionId"]]
-    with pytest.raises(FeatureStoreUnavailable):
+    with pytest.raises(StoreUnavailable):
         files.handler(event, CONTEXT)
     assert scoring.is_last == [True, True]
 
@@ -436,4 +436,4 @@ def test_each_message_writes_its_line(
     written = [line for line in lines() if "_aws" in line]
     assert [line["correlation_id"] for line in written] == ["message-1"] * 2
     assert [line["outcome"] for line in written] == ["done", "failed"]
-    assert written[-1]["FEATURE_STORE_UNAVAILABLE"] == [1]
+    assert written[-1]["STORE_UNAVAILABLE"] == [1]

@@ -393,5 +393,5 @@ def test_a_job_from_before_there_were_kinds_is_a_segments(service: Service) -> N
 def test_a_table_that_does_not_answer_is_503(service: Service) -> None:
     service.dynamodb.delete_table(TableName=service.ids["JobsTable"])
     for answer in (listing(service), post(service, {"format": "csv"})):
-        assert (answer.status, answer.body["code"]) == (503, "FEATURE_STORE_UNAVAILABLE")
+        assert (answer.status, answer.body["code"]) == (503, "STORE_UNAVAILABLE")
         assert "jobs table (ResourceNotFoundException)" in answer.body["error"]

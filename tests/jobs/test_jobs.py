@@ -174,7 +174,7 @@ def test_what_the_caller_must_mend_fails_the_job_at_once(
 def test_what_may_work_later_is_tried_again(
     empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
 ) -> None:
-    answers(errors.FeatureStoreUnavailable("S3 is not there."), RuntimeError("a bug"), ANSWER)
+    answers(errors.StoreUnavailable("results", "S3 is not there."), RuntimeError("a bug"), ANSWER)
     job_id = start()
     for _ in range(2):
         assert queue.deliver()
@@ -288,19 +288,19 @@ def test_a_job_that_cannot_be_queued_is_an_error_and_does_not_wait_for_ever(
     empty_service: Service, queue: Queue
 ) -> None:
     queue.sqs.delete_queue(QueueUrl=queue.url)
-    with pytest.raises(errors.FeatureStoreUnavailable, match=r"cannot be put into the queue .*: try again"):
+    with pytest.raises(errors.StoreUnavailable, match=r"cannot be put into the queue .*[:.] [Tt]ry again"):
         start()
     (item,) = empty_service.dynamodb.scan(TableName=empty_service.ids["JobsTable"])["Items"]
     body = status(empty_service, item["job_id"]["S"]).body
-    assert (body["status"], body["code"]) == ("failed", "FEATURE_STORE_UNAVAILABLE")
+    assert (body["status"], body["code"]) == ("failed", "STORE_UNAVAILABLE")
 
 
 def test_a_jobs_table_that_does_not_answer_is_503(empty_service: Service, queue: Queue) -> None:
     empty_service.dynamodb.delete_table(TableName=empty_service.ids["JobsTable"])
     answer = status(empty_service, "0" * 32)
-    assert (answer.status, answer.body["code"]) == (503, "FEATURE_STORE_UNAVAILABLE")
+    assert (answer.status, answer.body["code"]) == (503, "STORE_UNAVAILABLE")
     assert "jobs table (ResourceNotFoundException)" in answer.body["error"]
-    with pytest.raises(errors.FeatureStoreUnavailable, match="cannot be recorded"):
+    with pytest.raises(errors.StoreUnavailable, match="cannot be recorded"):
         start()
     assert queue.receive_all() == [], "no message without a record"
 
@@ -427,7 +427,7 @@ def test_a_segment_without_statistics_stops_no_other(
 
 
 def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = iter([errors.FeatureStoreUnavailable("S3 is not there."), None])
+    outcomes = iter([errors.StoreUnavailable("results", "S3 is not there."), None])
 
     def refresh_segment(segment_id: str | None) -> None:
         if error := next(outcomes):

@@ -401,7 +401,7 @@ def test_a_damaged_item_is_said_and_does_not_stop_the_others(
     table = service.ids["SegmentsTable"]
     item = service.dynamodb.get_item(TableName=table, Key={"segment_id": {"S": "odd"}})["Item"]
     service.dynamodb.put_item(TableName=table, Item={**item, **damage})
-    assert_error(get(service, "odd"), 503, "FEATURE_STORE_UNAVAILABLE", "segment odd", "delete the item")
+    assert_error(get(service, "odd"), 503, "STORE_UNAVAILABLE", "segment odd", "delete the item")
     assert "damaged" in caplog.text
     listed = [segment["segment_id"] for segment in service.call("GET", "/segments").body["segments"]]
     assert "good" in listed
@@ -421,7 +421,7 @@ def test_a_damaged_item_is_said_and_does_not_stop_the_others(
 )
 def test_a_table_that_cannot_be_reached_is_503(service: Service, request_: Callable[[Service], Answer]) -> None:
     service.dynamodb.delete_table(TableName=service.ids["SegmentsTable"])
-    assert_error(request_(service), 503, "FEATURE_STORE_UNAVAILABLE", "segments table", "ResourceNotFoundException")
+    assert_error(request_(service), 503, "STORE_UNAVAILABLE", "segments table", "ResourceNotFoundException")
 
 
 def test_a_throttled_table_is_asked_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

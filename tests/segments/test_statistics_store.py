@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.segments.history import Point
 from loyalty_ml.segments.statistics_store import DELETE_TRIES, StatisticsStore
 from tests.service import Service
@@ -158,7 +158,7 @@ def test_deletes_that_are_never_done_are_an_error_in_the_end(
     monkeypatch.setattr(
         store._dynamodb, "batch_write_item", lambda **request: {"UnprocessedItems": request["RequestItems"]}
     )
-    with pytest.raises(FeatureStoreUnavailable, match=r"could not be deleted .*UnprocessedItems.*try again"):
+    with pytest.raises(StoreUnavailable, match=r"could not be deleted .*UnprocessedItems.*Try again"):
         store.delete("vip")
     assert len(pauses) == DELETE_TRIES - 1
     assert store.points("vip") == [point()]
@@ -186,9 +186,9 @@ def test_what_dynamodb_does_not_do_is_an_error_that_names_the_table_and_the_caus
         lambda: get(store, point()),
         lambda: store.delete("vip"),
     ):
-        with pytest.raises(FeatureStoreUnavailable, match=rf"the table {table} \({cause}\): .*permissions") as raised:
+        with pytest.raises(StoreUnavailable, match=rf"the table {table} \({cause}\)\. .*permissions") as raised:
             call()
-        assert raised.value.code == "FEATURE_STORE_UNAVAILABLE"
+        assert raised.value.code == "STORE_UNAVAILABLE"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_an_item_that_cannot_be_read_is_named(store: StatisticsStore, table: str
     store.put(point())
     key = {"segment_id": {"S": "vip"}, "point": {"S": "by hand"}}
     store._dynamodb.put_item(TableName=table, Item={**key, **body})
-    with pytest.raises(FeatureStoreUnavailable, match=f"vip, by hand in the table {table} .*delete that item"):
+    with pytest.raises(StoreUnavailable, match=f"vip, by hand in the table {table} .*delete that item"):
         store.points("vip")
     store._dynamodb.delete_item(TableName=table, Key=key)
     assert store.points("vip") == [point()]

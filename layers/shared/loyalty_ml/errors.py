@@ -19,13 +19,16 @@ LoyaltyError
 │   └── InvalidFeatures        INVALID_FEATURES
 └── Unavailable                ours to mend; the same request may work later
     ├── ModelUnavailable       MODEL_UNAVAILABLE
-    └── FeatureStoreUnavailable  FEATURE_STORE_UNAVAILABLE
+    ├── FeatureStoreUnavailable  FEATURE_STORE_UNAVAILABLE    customers by id, or the snapshot
+    └── StoreUnavailable       STORE_UNAVAILABLE      any other store; details.store names it
 
 A customer's failure is raised for a single prediction and listed beside the results of the others in a batch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+Store = Literal["jobs", "segments", "statistics", "queue", "results", "files", "state_machine", "disk"]
 
 
 class LoyaltyError(Exception):
@@ -168,7 +171,9 @@ class InvalidFeatures(Unscorable):
 
 
 class Unavailable(LoyaltyError):
-    pass
+    """retry: whether the same request may work later with nothing mended."""
+
+    retry = True
 
 
 class ModelUnavailable(Unavailable):
@@ -185,3 +190,12 @@ class FeatureStoreUnavailable(Unavailable):
     """
 
     code = "FEATURE_STORE_UNAVAILABLE"
+
+
+class StoreUnavailable(Unavailable):
+    code = "STORE_UNAVAILABLE"
+
+    def __init__(self, store: Store, message: str, *, retry: bool = True) -> None:
+        super().__init__(message, {"store": store})
+        self.store = store
+        self.retry = retry

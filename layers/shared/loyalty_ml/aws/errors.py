@@ -5,24 +5,25 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import Store, StoreUnavailable
 from loyalty_ml.telemetry import logger
 
 
 @contextmanager
-def asking(problem: str) -> Iterator[None]:
-    """Raises FeatureStoreUnavailable, which begins with `problem`, for what a client raises within."""
+def asking(store: Store, problem: str) -> Iterator[None]:
+    """Raises StoreUnavailable, which begins with `problem`, for what a client raises within."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
         cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-        raise unavailable(problem, cause) from error
+        raise unavailable(store, problem, cause) from error
 
 
-def unavailable(problem: str, cause: str) -> FeatureStoreUnavailable:
+def unavailable(store: Store, problem: str, cause: str) -> StoreUnavailable:
     """The error, to be raised; it is logged."""
-    logger.error(problem, cause=cause)
-    return FeatureStoreUnavailable(
-        f"{problem} ({cause}): try again in a moment; if it stays so, check the function's permissions and its names "
-        "of tables, buckets and queues."
+    logger.error(problem, store=store, cause=cause)
+    return StoreUnavailable(
+        store,
+        f"{problem} ({cause}). Try again in a moment. If it does not help, check the function's permissions and its "
+        "names of tables, buckets and queues.",
     )

@@ -26,7 +26,7 @@ from loyalty_ml.arrow import Texts
 from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.customers.table import FeatureTable
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.vocabulary import rfc3339
 
@@ -54,7 +54,7 @@ class Population:
     def __init__(self, snapshot: LocalSnapshot, progress: Progress = no_progress) -> None:
         """Decodes the features, where that is not done yet.
 
-        Raises FeatureStoreUnavailable where there is no room, or a part is not what its card says.
+        Raises StoreUnavailable if the disk is full, FeatureStoreUnavailable if a part is not what its card says.
         """
         self._parts = list(zip(snapshot.paths, (part.customers for part in snapshot.card.parts), strict=True))
         self.features = snapshot.card.features
@@ -304,9 +304,11 @@ def _room_for(partial: Path, size: int) -> Iterator[None]:
         partial.unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise FeatureStoreUnavailable(
+        raise StoreUnavailable(
+            "disk",
             f"{partial.name} needs {-(-size // 10**6):,} MB, which its disk has no room for: raise the function's "
-            "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
+            "ephemeral storage (parameter SegmentStorage, of files FileStorage).",
+            retry=False,
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)

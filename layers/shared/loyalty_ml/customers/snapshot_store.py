@@ -25,7 +25,7 @@ from loyalty_ml.customers.snapshot import (
     look,
 )
 from loyalty_ml.customers.snapshot_download import PROGRESS_SECONDS, NotWhole, SnapshotFetcher
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.telemetry import logger
 
@@ -146,8 +146,10 @@ class SnapshotStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = (self._cache / "lock").open("w")
         except OSError as error:
-            raise FeatureStoreUnavailable(
-                f"Snapshots cannot be kept in {self._cache} ({error.strerror}): check the folder and its disk."
+            raise StoreUnavailable(
+                "disk",
+                f"Snapshots cannot be kept in {self._cache} ({error.strerror}): check the folder and its disk.",
+                retry=False,
             ) from error
         with lock:
             while not _locked(lock.fileno()):

@@ -36,7 +36,7 @@ def write_members(
     """Writes the members' ids to `prefix` as Parquet files of at most FILE_ROWS; gives the number of files.
 
     The members are in order of customer_id. After them come the ids of a list that are no customers: scored, each is an
-    error of its own. Raises FeatureStoreUnavailable, and what membership and `progress` raise.
+    error of its own. Raises StoreUnavailable, and what membership and `progress` raise.
     """
     files = 0
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
@@ -45,7 +45,7 @@ def write_members(
             # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
             rows = connection.sql("SELECT unnest($ids) AS customer_id", params={"ids": ids})
             rows.write_parquet(str(path), compression="zstd")
-            with asking("The segment's members cannot be written to the data bucket"):
+            with asking("files", "The segment's members cannot be written to the data bucket"):
                 s3.put_object(Bucket=bucket, Key=f"{prefix}part-{files:05}.parquet", Body=path.read_bytes())
             files += 1
     return files

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest
+from loyalty_ml.errors import InvalidRequest, StoreUnavailable
 from loyalty_ml.jobs.contracts import DATASETS, MAX_PREFIX
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.jobs.store import JobStore
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DatasetJobs:
-    """The dataset jobs of one deployment. Every method raises FeatureStoreUnavailable where AWS does not do its part.
+    """The dataset jobs of one deployment. Every method raises StoreUnavailable where AWS does not do its part.
 
     The clients' own retries must be on: none are made here.
     """
@@ -59,7 +59,7 @@ class DatasetJobs:
         if "segment_id" in request:
             self._segments.get(request["segment_id"])
             job = self._jobs.record("dataset", request)
-            with self._failing(job.job_id), asking("The job cannot be put into the queue"):
+            with self._failing(job.job_id), asking("queue", "The job cannot be put into the queue"):
                 message = {"task": "segment_dataset", "job_id": job.job_id}
                 self._sqs.send_message(QueueUrl=self._segment_queue_url, MessageBody=orjson.dumps(message).decode())
             return job
@@ -74,13 +74,13 @@ class DatasetJobs:
         self._jobs.running(job_id)  # before it may be done
         arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix}
         already_started = self._stepfunctions.exceptions.ExecutionAlreadyExists
-        with asking("The dataset's state machine cannot be started"), suppress(already_started):
+        with asking("state_machine", "The dataset's state machine cannot be started"), suppress(already_started):
             self._stepfunctions.start_execution(
                 stateMachineArn=self._state_machine_arn, name=job_id, input=orjson.dumps(arguments).decode()
             )
 
     def is_started(self, job_id: str) -> bool:
-        with asking("The dataset's state machine cannot be asked"):
+        with asking("state_machine", "The dataset's state machine cannot be asked"):
             try:
                 self._stepfunctions.describe_execution(executionArn=self.execution_arn(job_id))
             except self._stepfunctions.exceptions.ExecutionDoesNotExist:
@@ -95,8 +95,8 @@ class DatasetJobs:
         """Has the record say so too where the job cannot be started, or it would wait for ever."""
         try:
             yield
-        except FeatureStoreUnavailable as error:
-            with suppress(FeatureStoreUnavailable):  # where not even that can be written, it expires
+        except StoreUnavailable as error:
+            with suppress(StoreUnavailable):  # where not even that can be written, it expires
                 self._jobs.fail(job_id, error.code, error.message)
             raise
 
@@ -105,7 +105,7 @@ class DatasetJobs:
         if not prefix.startswith(DATASETS) or len(prefix) > MAX_PREFIX:
             problem = f"must begin with {DATASETS} and have at most {MAX_PREFIX} characters"
         else:
-            with asking("The data bucket cannot be listed"):
+            with asking("files", "The data bucket cannot be listed"):
                 found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
             if not found.get("KeyCount"):
                 problem = "must be what keys of the data bucket begin with, and none does: put the files there first"

@@ -67,7 +67,7 @@ class DatasetTasks:
         - "skipped", with the same: no data file;
         - "unfinished": to be called again at once;
         - "running": another worker has the file; to be called again after "wait" seconds.
-        Raises what FileService.score does, and FeatureStoreUnavailable.
+        Raises what FileService.score does, and StoreUnavailable.
         """
         item = event["item"]
         key: str = item["Key"]
@@ -94,7 +94,7 @@ class DatasetTasks:
 
         event: {"job_id", "type", "prefix", "map": the map's result, "execution": its ARN}.
         Writes results/{job_id}/files.csv, a line a file, and results/{job_id}/summary.json, which is given back.
-        Raises RuntimeError where files or rows are missing or doubled, and FeatureStoreUnavailable.
+        Raises RuntimeError where files or rows are missing or doubled, and StoreUnavailable.
         """
         job_id, bucket = event["job_id"], self._bucket
         keys = {"summary": f"results/{job_id}/summary.json", "files": f"results/{job_id}/files.csv"}
@@ -110,7 +110,7 @@ class DatasetTasks:
                     counts.update({name: answer[name] for name in COUNTS})
                     writer.writerow(answer)
             _check(files, counts, self._listed(event["execution"]))
-            with asking("The list of the dataset's files cannot be written to the data bucket"):
+            with asking("results", "The list of the dataset's files cannot be written to the data bucket"):
                 self._s3.upload_file(
                     str(path), bucket, keys["files"], ExtraArgs={"ContentType": "text/csv; charset=utf-8"}
                 )
@@ -124,7 +124,7 @@ class DatasetTasks:
             **counts,
             "files": keys,
         }
-        with asking("The dataset's summary cannot be written to the data bucket"):
+        with asking("results", "The dataset's summary cannot be written to the data bucket"):
             self._s3.put_object(
                 Bucket=bucket,
                 Key=keys["summary"],
@@ -153,7 +153,7 @@ class DatasetTasks:
 
     def _listed(self, execution_arn: str) -> int:
         """How many files the map was given."""
-        with asking("The dataset's map cannot be asked how many files it had"):
+        with asking("state_machine", "The dataset's map cannot be asked how many files it had"):
             runs = self._stepfunctions.list_map_runs(executionArn=execution_arn)["mapRuns"]
             described = [self._stepfunctions.describe_map_run(mapRunArn=run["mapRunArn"]) for run in runs]
         return sum(run["itemCounts"]["total"] for run in described)
@@ -168,7 +168,7 @@ class DatasetTasks:
                 yield answer or _not_scored("failed", "", None, WORKER_DIED, "Its workers failed; the log says why.")
             return
         place = result["ResultWriterDetails"]
-        with asking("The results of the dataset's map cannot be read from the data bucket"):
+        with asking("results", "The results of the dataset's map cannot be read from the data bucket"):
             manifest = orjson.loads(self._s3.get_object(Bucket=place["Bucket"], Key=place["Key"])["Body"].read())
             for files in manifest["ResultFiles"].values():
                 for file in files:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files.source import FileSource
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def content_blocks(
     start:    where in the content to begin, a multiple of BLOCK_BYTES. A gzip is expanded from its beginning even so.
 
     The threads that fetch end when this ends or is closed. Raises InvalidFile where the object is gone or replaced, or
-    is no whole gzip; FeatureStoreUnavailable where S3 does not do its part.
+    is no whole gzip; StoreUnavailable where S3 does not do its part.
     """
     if start % BLOCK_BYTES:
         raise ValueError(f"start is {start}, which is no multiple of {BLOCK_BYTES}.")
@@ -67,7 +67,7 @@ def content_blocks(
 def download(s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | None = None) -> None:
     """Writes the whole object to a file, which is there afterwards only where all of it is.
 
-    Raises as content_blocks does, and FeatureStoreUnavailable where the disk has no room.
+    Raises as content_blocks does, and StoreUnavailable where the disk has no room.
     """
     if source.size > shutil.disk_usage(path.parent).free:
         raise _no_room(source)
@@ -104,7 +104,7 @@ def _stored_blocks(
 def _read_block(s3: "S3Client", source: FileSource, start: int) -> bytes:
     wanted = range(start, min(start + BLOCK_BYTES, source.size))
     attempt = 0
-    with asking(f"The file {source.key} could not be read from the bucket {source.bucket}"):
+    with asking("files", f"The file {source.key} could not be read from the bucket {source.bucket}"):
         while True:
             attempt += 1
             body = _ask(s3, source, wanted)
@@ -212,8 +212,10 @@ def _gone(source: FileSource) -> InvalidFile:
     )
 
 
-def _no_room(source: FileSource) -> FeatureStoreUnavailable:
-    return FeatureStoreUnavailable(
+def _no_room(source: FileSource) -> StoreUnavailable:
+    return StoreUnavailable(
+        "disk",
         f"{_name(source)} needs {-(-source.size // 10**6):,} MB, which its disk has no room for: raise the function's "
-        "ephemeral storage (parameter FileStorage)."
+        "ephemeral storage (parameter FileStorage).",
+        retry=False,
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore, LeaseLost
 from loyalty_ml.telemetry import logger
 
@@ -57,5 +57,5 @@ class Heart:
                 self._on_beat(HIDDEN_SECONDS)
             except LeaseLost:
                 self._lost = True
-            except FeatureStoreUnavailable as error:
+            except StoreUnavailable as error:
                 logger.warning("The job's record does not know that its worker lives", problem=error.message)

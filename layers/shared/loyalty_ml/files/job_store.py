@@ -55,7 +55,7 @@ class Claim(NamedTuple):
 
 
 class FileJobStore:
-    """The file jobs of one table. Every method raises FeatureStoreUnavailable where DynamoDB does not do its part.
+    """The file jobs of one table. Every method raises StoreUnavailable where DynamoDB does not do its part.
 
     The client's own retries must be on: none are made here. A write that was done though its answer was lost, and that
     the client then sends again, counts as done. An owner is a text of its own for each attempt.
@@ -70,7 +70,7 @@ class FileJobStore:
     def announce(self, job_id: str, request: Mapping[str, Any]) -> Job:
         """Records the job of an upload that is to come; request: its `type`, `format` and `key`."""
         item = new_item(job_id, "file", "awaiting_upload", request, self._moment()) | {"key": {"S": request["key"]}}
-        with asking("The job cannot be recorded in the jobs table"):
+        with asking("jobs", "The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(TableName=self._table, Item=item)
         return job_of(item)
 
@@ -97,7 +97,7 @@ class FileJobStore:
             "error": {"S": error.message},
             "final": {"BOOL": True},
         }
-        with asking("The job cannot be recorded in the jobs table"):
+        with asking("jobs", "The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(TableName=self._table, Item=item)
         return job_id
 
@@ -193,7 +193,7 @@ class FileJobStore:
         """
         given = {name: attribute(value) for name, value in values.items()} | dict(attributes or {})
         given["updated"] = attribute(timestamp(self._moment()))
-        with asking("The job cannot be written to the jobs table"):
+        with asking("jobs", "The job cannot be written to the jobs table"):
             try:
                 answer = self._dynamodb.update_item(
                     TableName=self._table,

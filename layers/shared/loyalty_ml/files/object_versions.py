@@ -16,9 +16,9 @@ def find_version(s3: "S3Client", bucket: str, key: str, etag: str) -> FileSource
     """The newest version of the object that has this ETag: the bytes that are meant, whichever version holds them.
 
     None where there is none any more: it was deleted, or replaced where the bucket keeps no versions. Raises
-    FeatureStoreUnavailable.
+    StoreUnavailable.
     """
-    with asking("The versions of the file cannot be listed in the data bucket"):
+    with asking("files", "The versions of the file cannot be listed in the data bucket"):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
             for version in page.get("Versions", []):
                 if version["Key"] != key:

@@ -26,7 +26,7 @@ class PartsMissing(Exception):
 
 
 class ParquetParts:
-    """The parts of one job. Raises FeatureStoreUnavailable where S3 does not do its part."""
+    """The parts of one job. Raises StoreUnavailable where S3 does not do its part."""
 
     def __init__(self, s3: "S3Client", bucket: str, job_id: str, made_with: Mapping[str, Any], work: Path) -> None:
         """made_with: what the parts depend on besides the file, as JSON can hold it."""
@@ -40,13 +40,13 @@ class ParquetParts:
     def put(self, first_row: int, part: bytes) -> None:
         """Stores the part of the block that begins at this row: here, and for the worker after this one."""
         name = f"{first_row:012}.parquet"
-        with asking("A part of the results cannot be stored in the data bucket"):
+        with asking("results", "A part of the results cannot be stored in the data bucket"):
             self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=part)
         (self._folder / name).write_bytes(part)
 
     def merged(self, connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[bytes]:
         """One Parquet file of all parts in order, in pieces. rows: what they have in all. Raises PartsMissing."""
-        with asking("A part of the results cannot be read from the data bucket"):
+        with asking("results", "A part of the results cannot be read from the data bucket"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
             names = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", ())]
             for name in names:

@@ -264,7 +264,7 @@ AnyFile = CsvFile | JsonFile | ParquetFile
 def open_file(
     s3: "S3Client", source: FileSource, written: Format, connection: duckdb.DuckDBPyConnection, work: Path
 ) -> AnyFile:
-    """Raises InvalidFile where the content is not what its name says, and FeatureStoreUnavailable."""
+    """Raises InvalidFile where the content is not what its name says, and StoreUnavailable."""
     match written.kind:
         case "csv":
             return CsvFile(s3, source, work, gzipped=written.gzipped)

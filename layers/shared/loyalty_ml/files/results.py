@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 
 from loyalty_ml.aws.errors import asking, unavailable
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _Upload:
 class Results:
     """The results of one job, in the hands of one worker; made by open_results.
 
-    Every method raises FeatureStoreUnavailable where S3 does not do its part, or where another worker has gone on with
+    Every method raises StoreUnavailable where S3 does not do its part, or where another worker has gone on with
     the job meanwhile. After any error only close and abort are left: what was not saved is for the next to do again.
 
     position:    what the checkpoint was saved with that this goes on from; None: from the beginning.
@@ -171,7 +171,7 @@ class Results:
             self._settle(0)
             self._save(position, completing=True)
         for upload in self._uploads.values():
-            with asking(self._problem("completed in")):
+            with asking("results", self._problem("completed in")):
                 self._complete(upload)
         return self.sizes
 
@@ -182,13 +182,13 @@ class Results:
         take its first for the first of all, and put its results over these.
         """
         token = uuid.uuid4().hex
-        with asking(self._problem("tidied up in")):
+        with asking("results", self._problem("tidied up in")):
             self._checkpoint_etag = self._replace_checkpoint(_NOTHING_SAVED + token.encode(), token)
 
     def abort(self) -> None:
         """Gives up for good: no upload and no checkpoint of the job are left. Results that have appeared stay."""
         self.close()
-        with asking(self._problem("given up in")):
+        with asking("results", self._problem("given up in")):
             _abort(self._s3, self._bucket, _unfinished(self._s3, self._bucket, self._job_id))
             self._s3.delete_object(Bucket=self._bucket, Key=_checkpoint_key(self._job_id))
 
@@ -199,7 +199,7 @@ class Results:
                 f"{upload.key} grows beyond the {MOST_PARTS:,} parts that S3 takes: split the file into several."
             )
         if upload.upload_id is None:
-            with asking(self._problem("written to")):
+            with asking("results", self._problem("written to")):
                 answer = self._s3.create_multipart_upload(
                     Bucket=self._bucket,
                     Key=upload.key,
@@ -215,7 +215,7 @@ class Results:
         self._running.append((upload, self._pool.submit(self._upload_part, upload.key, upload.upload_id, number, body)))
 
     def _upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> _Part:
-        with asking(self._problem("written to")):
+        with asking("results", self._problem("written to")):
             answer = self._s3.upload_part(
                 Bucket=self._bucket,
                 Key=key,
@@ -253,7 +253,7 @@ class Results:
         body = b"".join(
             (saved.model_dump_json().encode(), b"\n", *(upload.pending for upload in self._uploads.values()))
         )
-        with asking(self._problem("saved in")):
+        with asking("results", self._problem("saved in")):
             self._checkpoint_etag = self._replace_checkpoint(body, saved.token)
         self.position, self.completing = saved.position, completing
 
@@ -269,8 +269,9 @@ class Results:
             # The client may have tried twice: the answer to what it stored at first was lost.
             there = _head(self._s3, self._bucket, key)
             if there is None or there["Metadata"].get(_TOKEN) != token:
-                raise FeatureStoreUnavailable(
-                    f"Another worker has gone on with the job {self._job_id}: leave the job to that one."
+                raise StoreUnavailable(
+                    "results",
+                    f"Another worker has gone on with the job {self._job_id}: leave the job to that one.",
                 ) from error
             etag: str = there["ETag"]
             return etag
@@ -293,11 +294,11 @@ class Results:
             if _code(error) == "InvalidPart":
                 # A worker that was given up for dead has written over it: nobody can complete this upload any more.
                 self.abort()
-                raise unavailable(self._problem("completed in"), "InvalidPart") from error
+                raise unavailable("results", self._problem("completed in"), "InvalidPart") from error
             if _code(error) != "NoSuchUpload":
                 raise
             if not _is_there(self._s3, self._bucket, upload.key, upload.token, upload.size):
-                raise unavailable(self._problem("completed in"), "NoSuchUpload") from error
+                raise unavailable("results", self._problem("completed in"), "NoSuchUpload") from error
 
     def _problem(self, done: str) -> str:
         return _problem(self._job_id, self._bucket, done)
@@ -312,9 +313,9 @@ def open_results(
     content_types:  by name.
 
     Uploads that earlier workers began, and no checkpoint knows, are aborted: only who holds the job may open it.
-    Raises FeatureStoreUnavailable.
+    Raises StoreUnavailable.
     """
-    with asking(_problem(job_id, bucket, "opened in")):
+    with asking("results", _problem(job_id, bucket, "opened in")):
         found = _read_checkpoint(s3, bucket, job_id)
         unfinished = _unfinished(s3, bucket, job_id)
         if found and found.saved and not _can_go_on(s3, bucket, found.saved, keys, unfinished):

@@ -27,7 +27,7 @@ from loyalty_ml.arrow import NO_EXTENSIONS
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidFile
+from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files.content import BLOCK_BYTES
 from loyalty_ml.files.heart import Heart
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore, LeaseLost
@@ -196,7 +196,7 @@ class FileService:
                 return Ran("running", job.job_id, LEASE_SECONDS)
             except Exception as error:
                 code, sentence = _described(error)
-                with suppress(LeaseLost, FeatureStoreUnavailable):  # or what went wrong first would not be told
+                with suppress(LeaseLost, StoreUnavailable):  # or what went wrong first would not be told
                     if is_last:
                         self._jobs.fail(job.job_id, owner, code, sentence, final=False)
                     else:
@@ -371,7 +371,7 @@ class FileService:
         summary: Mapping[str, Any] = position["summary"]
         with results:
             results.complete(position)
-        with asking("The summary cannot be stored in the data bucket"):
+        with asking("results", "The summary cannot be stored in the data bucket"):
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=summary["files"]["summary"],

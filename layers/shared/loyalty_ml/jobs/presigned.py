@@ -27,9 +27,9 @@ class Upload(NamedTuple):
 
 
 def upload(s3: "S3Client", bucket: str, key: str) -> Upload:
-    """For one object of 1 to MAX_UPLOAD_BYTES bytes. Raises FeatureStoreUnavailable where there are no credentials."""
+    """For one object of 1 to MAX_UPLOAD_BYTES bytes. Raises StoreUnavailable where there are no credentials."""
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=UPLOAD_SECONDS)
-    with asking("The upload's address cannot be signed"):
+    with asking("files", "The upload's address cannot be signed"):
         form = s3.generate_presigned_post(
             bucket, key, Conditions=[["content-length-range", 1, MAX_UPLOAD_BYTES]], ExpiresIn=UPLOAD_SECONDS
         )
@@ -38,7 +38,7 @@ def upload(s3: "S3Client", bucket: str, key: str) -> Upload:
 
 def download(s3: "S3Client", bucket: str, key: str, name: str) -> str:
     """For an object that a browser is to save as `name`. Raises as `upload` does."""
-    with asking("The result's address cannot be signed"):
+    with asking("results", "The result's address cannot be signed"):
         return s3.generate_presigned_url(
             "get_object",
             Params={"Bucket": bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{name}"'},

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest, JobNotFound
+from loyalty_ml.errors import InvalidRequest, JobNotFound, StoreUnavailable
 from loyalty_ml.jobs.record import JobKind, JobStatus
 from loyalty_ml.telemetry import logger
 
@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0
 
 
 class JobStore:
-    """The jobs of one table. Every method raises FeatureStoreUnavailable where AWS does not do its part.
+    """The jobs of one table. Every method raises StoreUnavailable where AWS does not do its part.
 
     The clients' own retries must be on: none are made here.
     """
@@ -69,11 +69,11 @@ class JobStore:
         job = self.record("segment", request)
         message = {"task": "job", "job_id": job.job_id}
         try:
-            with asking("The job cannot be put into the queue"):
+            with asking("queue", "The job cannot be put into the queue"):
                 self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=orjson.dumps(message).decode())
-        except FeatureStoreUnavailable as error:
+        except StoreUnavailable as error:
             # The record says so too, or it would wait for ever. Where not even that can be written, it expires.
-            with suppress(FeatureStoreUnavailable):
+            with suppress(StoreUnavailable):
                 self.fail(job.job_id, error.code, error.message)
             raise
         return job
@@ -83,7 +83,7 @@ class JobStore:
     ) -> Job:
         """Records a job, under an id of its own where none is given; whoever calls has it run."""
         item = new_item(job_id or uuid.uuid4().hex, kind, status, request, self._now())
-        with asking("The job cannot be recorded in the jobs table"):
+        with asking("jobs", "The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(TableName=self._table, Item=item)
         return job_of(item)
 
@@ -91,7 +91,7 @@ class JobStore:
         """The job as it stands. Raises JobNotFound."""
         if not _JOB_ID.fullmatch(job_id):
             raise JobNotFound
-        with asking("The job cannot be read from the jobs table"):
+        with asking("jobs", "The job cannot be read from the jobs table"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
         if "Item" not in answer:
             raise JobNotFound
@@ -123,7 +123,7 @@ class JobStore:
             query["ExclusiveStartKey"] = _key_of(token)
         items: list[Item] = []
         for _ in range(QUERIES_PER_PAGE):
-            with asking("The jobs cannot be read from the jobs table"):
+            with asking("jobs", "The jobs cannot be read from the jobs table"):
                 answer: Mapping[str, Any] = self._dynamodb.query(**query)
             items += answer["Items"]
             last: Item | None = answer.get("LastEvaluatedKey")
@@ -153,7 +153,7 @@ class JobStore:
 
     def succeed(self, job_id: str, answer: Any) -> None:
         """Stores the answer, and then that there is one."""
-        with asking("The job's answer cannot be stored in the data bucket"):
+        with asking("results", "The job's answer cannot be stored in the data bucket"):
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=answer_key(job_id),
@@ -172,14 +172,14 @@ class JobStore:
 
     def answer(self, job_id: str) -> Any:
         """The answer of a job that succeeded."""
-        with asking("The job's answer cannot be read from the data bucket"):
+        with asking("results", "The job's answer cannot be read from the data bucket"):
             text = self._s3.get_object(Bucket=self._bucket, Key=answer_key(job_id))["Body"].read()
         return orjson.loads(text)
 
     def _update(self, job_id: str, **values: str | float) -> None:
         values["updated"] = timestamp(self._now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
-        with asking("The job cannot be written to the jobs table"):
+        with asking("jobs", "The job cannot be written to the jobs table"):
             try:
                 self._dynamodb.update_item(
                     TableName=self._table,

@@ -34,8 +34,8 @@ def no_steps(_: str) -> Progress:
 class SegmentService:
     """Answers about the segments of one deployment.
 
-    Every method raises FeatureStoreUnavailable, ModelUnavailable, and what a step's progress raises; what names a
-    segment raises SegmentNotFound, and InvalidRequest where its rule does not fit the snapshot's columns.
+    Every method raises FeatureStoreUnavailable, StoreUnavailable, ModelUnavailable, and what a step's progress raises;
+    what names a segment raises SegmentNotFound, and InvalidRequest where its rule does not fit the snapshot's columns.
     """
 
     def __init__(

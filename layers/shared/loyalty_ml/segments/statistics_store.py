@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from loyalty_ml.aws import backoff
 from loyalty_ml.aws.errors import asking, unavailable
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.segments.history import Coordinates, Point, coordinates
 from loyalty_ml.telemetry import logger
 
@@ -31,7 +31,7 @@ DELETE_TRIES = 10
 
 
 class StatisticsStore:
-    """The points of one table. Every method raises FeatureStoreUnavailable where DynamoDB does not do its part.
+    """The points of one table. Every method raises StoreUnavailable where DynamoDB does not do its part.
 
     The client's own retries must be on: but for deletes that DynamoDB leaves undone, none are made here.
     """
@@ -44,7 +44,10 @@ class StatisticsStore:
     def put(self, point: Point) -> None:
         """Stores a point, unless there is one with its coordinates already: both were measured of the same."""
         item = {**_key(point.segment_id, point.key), "body": {"S": point.model_dump_json()}}
-        with asking(self._problem("written to")), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+        with (
+            asking("statistics", self._problem("written to")),
+            suppress(self._dynamodb.exceptions.ConditionalCheckFailedException),
+        ):
             self._dynamodb.put_item(
                 TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(segment_id)"
             )
@@ -57,7 +60,7 @@ class StatisticsStore:
     def get(self, segment_id: str | None, snapshot: str, models: Mapping[str, str], definition: int) -> Point | None:
         """The point that was measured at just this, where there is one."""
         key = _key(segment_id, coordinates(snapshot, models, definition))
-        with asking(self._problem("read from")):
+        with asking("statistics", self._problem("read from")):
             answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return self._read(answer["Item"]) if "Item" in answer else None
 
@@ -74,14 +77,14 @@ class StatisticsStore:
         for attempt, pause in enumerate(itertools.islice(backoff.pauses(), DELETE_TRIES)):
             if attempt:
                 self._sleep(pause)
-            with asking(self._problem("deleted from")):
+            with asking("statistics", self._problem("deleted from")):
                 left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
             if not left:
                 return
-        raise unavailable(self._problem("deleted from"), "UnprocessedItems")
+        raise unavailable("statistics", self._problem("deleted from"), "UnprocessedItems")
 
     def _query(self, segment_id: str | None, **request: Any) -> list[Mapping[str, Any]]:
-        with asking(self._problem("read from")):
+        with asking("statistics", self._problem("read from")):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
                 KeyConditionExpression="segment_id = :segment",
@@ -97,8 +100,10 @@ class StatisticsStore:
         except (KeyError, ValidationError) as error:
             place = f"{item['segment_id']['S']}, {item['point']['S']}"
             logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
-            raise FeatureStoreUnavailable(
-                f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item."
+            raise StoreUnavailable(
+                "statistics",
+                f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item.",
+                retry=False,
             ) from error
 
     def _problem(self, done: str) -> str:

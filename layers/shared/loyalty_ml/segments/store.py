@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import FeatureStoreUnavailable, InvalidRequest, PayloadTooLarge, SegmentNotFound, VersionConflict
+from loyalty_ml.errors import InvalidRequest, PayloadTooLarge, SegmentNotFound, StoreUnavailable, VersionConflict
 from loyalty_ml.segments.definition import (
     SEGMENT_ID_RULE,
     Segment,
@@ -44,7 +44,7 @@ def _now() -> datetime:
 
 
 class SegmentStore:
-    """The definitions of one table. Every method raises FeatureStoreUnavailable where DynamoDB does not do its part.
+    """The definitions of one table. Every method raises StoreUnavailable where DynamoDB does not do its part.
 
     The client's own retries must be on: none are made here.
     """
@@ -58,7 +58,7 @@ class SegmentStore:
         """The segment as it was last written. Raises SegmentNotFound."""
         if not is_segment_id(segment_id):
             raise SegmentNotFound
-        with asking("The segments table cannot be read"):
+        with asking("segments", "The segments table cannot be read"):
             answer = self._dynamodb.get_item(
                 TableName=self._table, Key={"segment_id": {"S": segment_id}}, ConsistentRead=True
             )
@@ -71,7 +71,7 @@ class SegmentStore:
         """All segments in order of id. One whose item is damaged is left out, and logged."""
         wanted = [name for name in _NAMES if name not in ("#definition", "#write")]
         summaries = []
-        with asking("The segments table cannot be read"):
+        with asking("segments", "The segments table cannot be read"):
             pages = self._dynamodb.get_paginator("scan").paginate(
                 TableName=self._table,
                 ProjectionExpression=", ".join(wanted),
@@ -167,7 +167,7 @@ class SegmentStore:
         It is not let where the client retries a write whose answer was lost: then the item has `write` of this one.
         """
         used = {placeholder: name for placeholder, name in _NAMES.items() if placeholder in f"{update} {condition}"}
-        with asking("The segments table cannot be written"):
+        with asking("segments", "The segments table cannot be written"):
             try:
                 answer = self._dynamodb.update_item(
                     TableName=self._table,
@@ -198,9 +198,11 @@ def _segment(segment_id: str, item: Item) -> Segment:
         )
     except (KeyError, ValueError, zlib.error) as error:  # pydantic's ValidationError is a ValueError
         logger.error("A segment's item is damaged", segment_id=segment_id, cause=type(error).__name__)
-        raise FeatureStoreUnavailable(
+        raise StoreUnavailable(
+            "segments",
             f"The item of segment {segment_id} in the segments table is damaged: delete the item there, "
-            "then PUT the segment again."
+            "then PUT the segment again.",
+            retry=False,
         ) from error
 
 
