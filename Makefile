@@ -40,14 +40,14 @@ bench: .venv/bench.stamp $(WAREHOUSE) $(if $(filter start memory peers,$(or $(ON
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
-	@exec .venv/bin/python -m training.train_models_from_dwh --warehouse duckdb://$(WAREHOUSE)
+	@exec .venv/bin/loyalty train --warehouse duckdb://$(WAREHOUSE)
 
 build: .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
 models: .venv/test.stamp ## train the placeholder models into models/
-	@exec .venv/bin/python -m training.create_ml_models
+	@exec .venv/bin/loyalty placeholders
 
 format: .venv/test.stamp ## put the code into its one format
 	.venv/bin/ruff check --fix
@@ -81,8 +81,8 @@ $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam
 .aws-sam/sources: FORCE
 	@echo "$(BUILD_SOURCES)" | cmp -s - $@ || echo "$(BUILD_SOURCES)" >$@
 
-$(WAREHOUSE): .venv/run.stamp training/demo_warehouse.py training/features.py training/warehouse.py training/warehouse.toml
-	@.venv/bin/python -m training.demo_warehouse --warehouse duckdb://$@
+$(WAREHOUSE): .venv/run.stamp $(addprefix training/warehouse/,demo.py features.py connection.py) training/warehouse.toml
+	@.venv/bin/python -m training.warehouse.demo --warehouse duckdb://$@
 
 # The first lock holds everything that the service and its tests need, and the others are parts of it, or grow it.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import duckdb
 
 from training.config import Columns, Config, EvaluationOptions, Gates, Tables, TransactionColumns, Windows
-from training.demo_warehouse import installed
+from training.warehouse.demo import installed
 
 TABLE = "customer_transaction_history"
 

@@ -34,7 +34,7 @@ from local.ports import free_port
 from loyalty_ml.models.card import Thresholds, card_key, model_key, new_version, parse_card
 from loyalty_ml.models.document import path_in
 from loyalty_ml.models.manifest import parse_manifest
-from training.model_set import TrainedModel, write_model_set
+from training.registry.model_set import TrainedModel, write_model_set
 
 SECONDS, MOST_SECONDS = 60.0, 3600
 LIMIT = 1.0
@@ -255,7 +255,8 @@ def publish_another_set(served: Service) -> None:
     """Publishes the models that are served, as another version and with other thresholds."""
     with tempfile.TemporaryDirectory() as folder:
         write_another_set(demo.models_folder(), Path(folder))
-        command = [sys.executable, "-m", "training.publish", "--bucket", served.model_bucket, "--models", folder]
+        publish = [sys.executable, "-m", "training.cli", "models", "publish"]
+        command = [*publish, "--bucket", served.model_bucket, "--models", folder]
         subprocess.run(command, env=served.environment, stdout=subprocess.DEVNULL, check=True)
 
 

@@ -21,8 +21,8 @@ import ibis
 
 from benchmarks.measure import Result, alternate
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from training.customers_table import CLIENT_CONFIG, ITEMS_PER_WRITE, CustomersTable, WriteRequest, put_requests
-from training.snapshot_parts import write_parts
+from training.snapshot.customers_table import CLIENT_CONFIG, ITEMS_PER_WRITE, CustomersTable, WriteRequest, put_requests
+from training.snapshot.parts import write_parts
 
 CUSTOMERS = 1_000_000
 WRITTEN = 20_000

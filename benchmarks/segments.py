@@ -35,7 +35,7 @@ from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.segments.statistics import Measured, measure_segment
-from training.snapshot_parts import file_sha256, write_parts
+from training.snapshot.parts import file_sha256, write_parts
 
 ROWS = 1_000_000
 MANY = 10_000_000
@@ -109,7 +109,7 @@ def rule() -> dict[str, Any]:
 
 
 def snapshot(rows: int) -> LocalSnapshot:
-    """A generated snapshot as training.materialize writes it, made once and kept."""
+    """A generated snapshot as `loyalty materialize` writes it, made once and kept."""
     folder = FOLDER / f"{rows}-{hashlib.sha256(CUSTOMERS.encode()).hexdigest()[:8]}"
     if not folder.exists():
         work = FOLDER / "work"
@@ -136,7 +136,7 @@ def snapshot(rows: int) -> LocalSnapshot:
 
 def networks() -> tuple[Any, ModelSet]:
     """A Keras network with the sample model set, in which it is the churn model."""
-    from training import networks  # noqa: PLC0415  it imports TensorFlow, which only this part wants
+    from training.learning import networks  # noqa: PLC0415  it imports TensorFlow, which only this part wants
 
     table = duckdb.read_parquet([str(path) for path in snapshot(ROWS).paths]).limit(10_000).fetchnumpy()
     networks.reproducible(1)

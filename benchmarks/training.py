@@ -16,11 +16,14 @@ import numpy as np
 
 from benchmarks import data_sets
 from benchmarks.measure import Result
-from training import config, datasets, train_models_from_dwh
+from training import config
+from training.cli import main as cli
 from training.config import Config, Gates
-from training.contenders import LABELS, NETWORK
-from training.evaluation import Evaluation, evaluate
-from training.warehouse import DEMO_URL, connect
+from training.defaults import DEMO_URL
+from training.learning.contenders import LABELS, NETWORK
+from training.learning.evaluation import Evaluation, evaluate
+from training.warehouse import queries
+from training.warehouse.connection import connect
 
 SPLITS = 5
 SECONDS = 180.0
@@ -73,7 +76,7 @@ def _time_on_cdnow(folder: Path) -> Result:
     )
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = train_models_from_dwh.main(["--warehouse", url, "--config", str(toml), "--out", str(folder / "models")])
+        code = cli.main(["train", "--warehouse", url, "--config", str(toml), "--out", str(folder / "models")])
     seconds = time.perf_counter() - started
     if code:
         raise SystemExit(f"Training on CDNOW failed:\n{printed.getvalue()}")
@@ -83,7 +86,7 @@ def _time_on_cdnow(folder: Path) -> Result:
 def _evaluated(url: str, settings: Config, splits: int = SPLITS, *, offers: bool = False) -> Evaluation:
     options = settings.evaluation.model_copy(update={"splits": splits})
     with connect(url, settings) as warehouse, contextlib.redirect_stdout(io.StringIO()):
-        examples = datasets.offer_examples(warehouse) if offers else datasets.churn_examples(warehouse)
+        examples = queries.offer_examples(warehouse) if offers else queries.churn_examples(warehouse)
         assert examples is not None
         return evaluate(examples, options, settings.seed)
 

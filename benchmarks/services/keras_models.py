@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.services.loyalty import DATA, customers, litert_network
 
-LARGEST = 1e30  # as in training/networks.py, which made the graph
+LARGEST = 1e30  # as in training/learning/networks.py, which made the graph
 ROUNDING = 5e-6  # of float32 sums in another order, for the worst of all customers
 
 
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def keras_model(tflite: str, activation: str) -> keras.Model:
-    """sign(x) ln(1 + |x|), scaled, and three dense layers: what training.networks builds, with the file's weights."""
+    """sign(x) ln(1 + |x|), scaled, and three dense layers: what training.learning builds, with the file's weights."""
     interpreter = Interpreter(tflite)
     interpreter.allocate_tensors()
     operations = interpreter._get_ops_details()

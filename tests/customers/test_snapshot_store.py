@@ -38,7 +38,7 @@ pytestmark = pytest.mark.moto
 
 BUCKET = "data"
 RANGE = 10_000
-AGAIN = r"write the snapshot again \(python -m training.materialize\)"
+AGAIN = r"write the snapshot again \(loyalty materialize\)"
 
 
 class Clock:

@@ -33,7 +33,8 @@ from loyalty_ml.wiring import file_runtime, runtime, segment_runtime
 from tests import sample_set
 from tests.segments.test_segments import Deployment, some_customers
 from tests.service import CONTEXT, GOOD, LAPSED, Service, forget_the_process
-from training import score_dataset
+from training import scoring as dataset_scoring
+from training.cli.main import main as loyalty
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -669,10 +670,10 @@ def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_h
 def test_the_command_follows_a_dataset_to_its_end_and_says_where_the_results_are(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(score_dataset, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a"), customer("", LAPSED)))
-    assert score_dataset.main(command(stack, prefix)) == 0
+    assert loyalty(command(stack, prefix)) == 0
     output = capsys.readouterr().out
     assert "1 files: 1 succeeded, 0 failed, 0 skipped." in output
     assert "2 rows: 1 predictions, 1 errors." in output
@@ -683,32 +684,32 @@ def test_the_command_follows_a_dataset_to_its_end_and_says_where_the_results_are
 def test_the_command_says_in_a_sentence_that_there_are_no_files(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert score_dataset.main(command(stack, "datasets/none/")) == 1
+    assert loyalty(command(stack, "datasets/none/")) == 1
     assert capsys.readouterr().err.count("none does: put the files there first") == 1
 
 
 def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_reason_is(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(score_dataset, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     stack.put(f"{prefix}two.csv", b"no header of ours\n")
-    assert score_dataset.main(command(stack, prefix)) == 1
+    assert loyalty(command(stack, prefix)) == 1
     output, error = capsys.readouterr()
     assert "2 files: 1 succeeded, 1 failed, 0 skipped." in output
-    assert error == "score_dataset: 1 of 2 files could not be scored: that list says why of each.\n"
+    assert error == "loyalty score: 1 of 2 files could not be scored: that list says why of each.\n"
 
 
 def test_the_command_says_in_a_sentence_what_aws_does_not_have(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = command(stack, "datasets/november/")
-    arguments[1] = "no-such-bucket"
-    assert score_dataset.main(arguments) == 1
+    arguments[2] = "no-such-bucket"
+    assert loyalty(arguments) == 1
     assert capsys.readouterr().err == (
-        "score_dataset: AWS answered NoSuchBucket to ListObjectsV2 for no-such-bucket, "
-        f"{arguments[3]} or the state machine: check the name and your permissions.\n"
+        "loyalty score: AWS answered NoSuchBucket to ListObjectsV2 for no-such-bucket, "
+        f"{arguments[4]} or the state machine: check the name and your permissions.\n"
     )
 
 
@@ -728,8 +729,8 @@ def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     with monkeypatch.context() as patched:
-        patched.setattr(score_dataset, "sleep", interrupt)
-        assert score_dataset.main(command(stack, prefix)) == 130
+        patched.setattr(dataset_scoring, "sleep", interrupt)
+        assert loyalty(command(stack, prefix)) == 130
     assert "what has been started goes on" in capsys.readouterr().err
     interrupted.set()
     ((job, *_), _) = runtime.job_store().list(1)
@@ -739,6 +740,7 @@ def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
 def command(stack: Stack, prefix: str) -> list[str]:
     ids = stack.service.ids
     return [
+        "score",
         *("--bucket", ids["DataBucket"]),
         *("--jobs-table", ids["JobsTable"]),
         *("--state-machine", stack.machine),

@@ -29,10 +29,10 @@ from loyalty_ml.segments.statistics import Measured, measure_segment
 from loyalty_ml.wiring import runtime, segment_runtime
 from tests import sample_set
 from tests.service import BASE, CONTEXT, Answer, Service
-from training import snapshot_parts
-from training.materialize import materialize
-from training.model_set import TrainedModel, write_model_set
 from training.registry import publish
+from training.registry.model_set import TrainedModel, write_model_set
+from training.snapshot import parts as snapshot_parts
+from training.snapshot.materialize import materialize
 
 pytestmark = pytest.mark.moto
 

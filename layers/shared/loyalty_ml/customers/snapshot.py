@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CURRENT_KEY = "snapshots/current.json"
 
-WRITE_IT_AGAIN = "write the snapshot again (python -m training.materialize)"
+WRITE_IT_AGAIN = "write the snapshot again (loyalty materialize)"
 """What mends a snapshot that is not valid or not whole."""
 
 
