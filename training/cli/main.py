@@ -20,6 +20,18 @@ WIDTH = 100
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the subcommand that the arguments name and returns the exit code. Raises SystemExit as argparse does."""
+    return _run(build_parser().parse_args(arguments))
+
+
+def run_as(command: Command, prog: str, arguments: Sequence[str] | None = None) -> int:
+    """The same for one subcommand that is a program of its own, by its other name."""
+    parser = ArgumentParser(prog=prog)
+    _describe(command, parser)
+    return _run(parser.parse_args(arguments))
+
+
+def build_parser() -> ArgumentParser:
+    """What it parses has the Command as `command`, and the parser of that as `parser`."""
     parser = ArgumentParser(prog="loyalty")
     _explain(
         parser,
@@ -40,14 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of_models = models.add_subparsers(required=True, metavar="COMMAND", title="subcommands")
     for command in MODELS:
         _describe(command, of_models.add_parser(command.name, help=command.summary))
-    return _run(parser.parse_args(arguments))
-
-
-def run_as(command: Command, prog: str, arguments: Sequence[str] | None = None) -> int:
-    """The same for one subcommand that is a program of its own, by its other name."""
-    parser = ArgumentParser(prog=prog)
-    _describe(command, parser)
-    return _run(parser.parse_args(arguments))
+    return parser
 
 
 def _describe(command: Command, parser: ArgumentParser) -> None:

@@ -34,14 +34,16 @@ def _mistake(chosen: Namespace) -> str:
 
 
 def _train(chosen: Namespace) -> None:
+    from training.learning.baselines import check_lightgbm
+
+    check_lightgbm()
+
     import boto3
 
     from training import config
-    from training.learning.baselines import check_lightgbm
     from training.learning.from_warehouse import train_from_warehouse
     from training.registry.bucket import ModelBucket
 
-    check_lightgbm()
     train_from_warehouse(
         chosen.warehouse,
         config.load(chosen.config),

@@ -475,10 +475,10 @@ def test_a_bucket_without_permission_is_one_sentence_and_the_table_stays(stores:
 
 
 def test_a_table_or_bucket_that_is_not_there_is_one_sentence(stores: Stores) -> None:
-    with pytest.raises(Problem, match="ResourceNotFoundException to Scan for the table no-such-table: check its name"):
+    with pytest.raises(Problem, match="ResourceNotFoundException to Scan for the table no-such-table: check the name"):
         stores.materialize(in_warehouse(numbered(3)), table="no-such-table")
     with pytest.raises(
-        Problem, match="NoSuchBucket to GetObject for the bucket no-such-bucket-anywhere: check its name"
+        Problem, match="NoSuchBucket to GetObject for the bucket no-such-bucket-anywhere: check the name"
     ):
         stores.materialize(in_warehouse(numbered(3)), bucket="no-such-bucket-anywhere")
     assert stores.objects() == set()
