@@ -8,6 +8,8 @@ from pathlib import Path
 # Powertools reads these when it is first imported.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
+# The parsers take a default from it, which is no business of a page.
+os.environ.pop("WAREHOUSE_URL", None)
 
 from docs.generate import api, commands, configuration, errors, metrics, parameters, warehouse
 from docs.generate.problem import Undocumented

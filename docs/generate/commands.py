@@ -8,10 +8,11 @@ from pathlib import Path
 from docs.generate import markdown
 from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
+from training.cli.main import build_parser
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
-PARSERS: tuple[Callable[[], argparse.ArgumentParser], ...] = ()
+PARSERS: tuple[Callable[[], argparse.ArgumentParser], ...] = (build_parser,)
 """What makes the parser of each command: a new command is one more entry."""
 
 
@@ -23,7 +24,8 @@ def page() -> str:
         "Commands",
         "the Makefile and the commands' own parsers",
         "Every command has `--help`, shows progress on long work, ends with exit code 0 only if it succeeded, and "
-        "says what went wrong in one sentence on standard error.",
+        "says what went wrong in one sentence on standard error. `make` installs the command `loyalty` as "
+        "`.venv/bin/loyalty`.",
         "## make",
         markdown.table(["target", "what it does"], [[code(f"make {name}"), text] for name, text in targets().items()]),
         "A variable follows the target, as in `make run PORT=8001`:",
@@ -31,6 +33,12 @@ def page() -> str:
             ["variable", "default"], [[code(name), code(value) if value else "empty"] for name, value in _variables()]
         ),
         *blocks,
+        "## Programs by their older names",
+        "`python -m training.train_models_from_dwh` is `loyalty train`. `python -m training.create_ml_models` is "
+        "`loyalty placeholders`. Both take the same arguments.",
+        "## Benchmarks",
+        "`make bench` runs what guards against a regression. `.venv/bin/python -m benchmarks.studies --help` lists "
+        "what is measured by name, for [costs](../costs.md) and [performance](../performance.md).",
     )
 
 
@@ -82,7 +90,7 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     if rows:
         yield markdown.table(["argument", "meaning", "default", "choices"], rows)
     if parser.epilog:
-        yield sentence(parser.epilog)
+        yield f"```bash\n{' '.join(parser.epilog.removeprefix('Example:').split())}\n```"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -103,13 +111,21 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str]:
     shown = name
     if action.option_strings and action.nargs != 0:
         shown = f"{name} {action.metavar or action.dest.upper()}"
-    text = action.help % facts
-    return [code(shown), sentence(text[0].upper() + text[1:]), _default(action), codes(values)]
+    # The default has a column of its own.
+    text = re.sub(r"\s*\(?default: %\(default\)s\)?$", "", action.help) % facts
+    return [code(shown), sentence(_capital(text)), _default(action), codes(values)]
+
+
+def _capital(text: str) -> str:
+    """A sentence's first letter, unless the first word is an address."""
+    return text if "://" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
 def _default(action: argparse.Action) -> str:
     if action.required and action.option_strings:
         return "required"
-    if action.default is None or action.default is argparse.SUPPRESS or action.nargs == 0:
+    if action.default in (None, [], argparse.SUPPRESS) or action.nargs == 0:
         return ""
+    if isinstance(action.default, Path) and action.default.is_absolute():
+        return code(action.default.relative_to(MAKEFILE.parent))
     return code(action.default)

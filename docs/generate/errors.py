@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 from docs.generate import markdown
-from docs.generate.markdown import code
+from docs.generate.markdown import code, codes
 from docs.generate.problem import Undocumented
 from loyalty_ml import errors
 from loyalty_ml.api.http import status_of
@@ -35,7 +36,7 @@ def page() -> str:
     for kind in kinds():
         when, remedy = _told(kind)
         status = "" if kind.code in NO_REQUEST else str(status_of(kind))
-        can_help = isinstance(kind, type) and issubclass(kind, errors.Unavailable)
+        can_help = issubclass(kind, errors.Unavailable)
         rows.append((status, kind.code, when, remedy, "yes" if can_help else "no"))
     rows.append(("500", "INTERNAL", *A_BUG, "no"))
     rows.sort(key=lambda row: (row[0] or "999", row[1]))
@@ -52,6 +53,7 @@ def page() -> str:
             ["status", "code", "when", "what to do", "retry"],
             [[status, code(name), when, remedy, retry] for status, name, when, remedy, retry in rows],
         ),
+        f"`details.store` of `STORE_UNAVAILABLE` is one of {codes(get_args(errors.Store))}.",
         "A code without a status is a job's, a customer's or a line's: the job, the entry of `errors` or the row of "
         "`errors.csv` has it.",
         "## Customers in a batch, a segment or a file",

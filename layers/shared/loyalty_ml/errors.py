@@ -193,6 +193,10 @@ class FeatureStoreUnavailable(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
+    """A store other than the customers' did not do its part: `details.store` names it. Try again; if it stays, look for
+    that store in the sentence and in the log.
+    """
+
     code = "STORE_UNAVAILABLE"
 
     def __init__(self, store: Store, message: str, *, retry: bool = True) -> None:
