@@ -9,7 +9,7 @@ PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
 PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run build test check bench train models format openapi docs lock deploy sam-local
+.PHONY: FORCE help run build test test-fast test-long check bench train models format openapi docs lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -26,6 +26,11 @@ run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (P
 
 test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
 	@exec .venv/bin/pytest
+
+test-fast: .venv/test.stamp ## the unit tests, while you work
+	@exec .venv/bin/pytest -m unit
+
+test-long: test ## every test, however long
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
 	.venv/bin/ruff format --check

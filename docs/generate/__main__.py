@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 # Powertools reads these when it is first imported.
@@ -40,29 +41,50 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    check: bool = parser().parse_args(arguments).check
+    only_check: bool = parser().parse_args(arguments).check
     try:
         written = pages()
     except Undocumented as problem:
         print(f"docs: {problem}", file=sys.stderr)
         return 1
-    left = set(REFERENCE.rglob("*.md")) - written.keys()
-    drifted = [path for path, text in written.items() if not path.exists() or path.read_text() != text]
-    names = ", ".join(sorted(str(path.relative_to(REPOSITORY)) for path in (*drifted, *left)))
-    if check:
-        if names:
-            print(
-                f"docs: the code says otherwise than {names}: run 'make docs' and commit what it writes.",
-                file=sys.stderr,
-            )
-        return 1 if names else 0
+    if only_check:
+        return check(written, REFERENCE)
+    names = write(written, REFERENCE)
+    print(f"Wrote {names}." if names else "Every page is what the code says.")
+    return 0
+
+
+def check(written: Mapping[Path, str], folder: Path) -> int:
+    """The exit code: 1, and a sentence on standard error, if a page is not what the code says."""
+    drifted, left = _differing(written, folder)
+    if not (drifted or left):
+        return 0
+    print(
+        f"docs: the code says otherwise than {_names(drifted, left)}: run 'make docs' and commit what it writes.",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def write(written: Mapping[Path, str], folder: Path) -> str:
+    """Writes what has drifted and removes pages of what is gone. Returns their names."""
+    drifted, left = _differing(written, folder)
     for path in left:
         path.unlink()
     for path in drifted:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(written[path])
-    print(f"Wrote {names}" if names else "Every page is what the code says.")
-    return 0
+    return _names(drifted, left)
+
+
+def _differing(written: Mapping[Path, str], folder: Path) -> tuple[list[Path], list[Path]]:
+    """Pages whose text differs, and pages in the folder that nothing writes."""
+    drifted = [path for path, text in written.items() if not path.exists() or path.read_text() != text]
+    return drifted, [path for path in folder.rglob("*.md") if path not in written]
+
+
+def _names(*paths: list[Path]) -> str:
+    return ", ".join(sorted(os.path.relpath(path, REPOSITORY) for each in paths for path in each))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def kinds(parent: type[errors.LoyaltyError] = errors.LoyaltyError) -> Iterator[t
 def page() -> str:
     rows = []
     for kind in kinds():
-        when, remedy = _told(kind)
+        when, remedy = explanation(kind)
         status = "" if kind.code in NO_REQUEST else str(status_of(kind))
         can_help = issubclass(kind, errors.Unavailable)
         rows.append((status, kind.code, when, remedy, "yes" if can_help else "no"))
@@ -67,7 +67,8 @@ def page() -> str:
     )
 
 
-def _told(kind: type[errors.LoyaltyError]) -> tuple[str, str]:
+def explanation(kind: type[errors.LoyaltyError]) -> tuple[str, str]:
+    """When the error is raised, and what to do. Raises Undocumented if its docstring does not say both."""
     text = " ".join((vars(kind).get("__doc__") or "").split())
     when, stop, remedy = text.partition(". ")
     if not stop or not remedy.endswith("."):
