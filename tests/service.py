@@ -12,13 +12,22 @@ import pytest
 from moto import mock_aws
 
 from functions.batch import app as batch_function
+from functions.files import app as files_function
 from functions.predict import app as predict_function
 from functions.segment import app as segment_function
+from functions.segment_worker import app as segment_worker
 from local import stores, template
 from local.gateway import LambdaContext
+from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.wiring import file_runtime, runtime, segment_runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.batch import BatchParts
+from loyalty_ml.wiring.files import FilesParts
+from loyalty_ml.wiring.predict import ModelParts, PredictParts
+from loyalty_ml.wiring.segment import SegmentParts
+from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
+from loyalty_ml.wiring.settings import BatchSettings, PredictSettings, SegmentSettings
 from tests import sample_set
 
 if TYPE_CHECKING:
@@ -93,36 +102,63 @@ class Service:
 
 def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     if path.startswith(BASE + "/segments"):
-        return segment_function.handler
-    return batch_function.handler if "/batch" in path or "/ml/jobs" in path else predict_function.handler
+        return process().handlers["segment"]
+    return process().handlers["batch" if "/batch" in path or "/ml/jobs" in path else "predict"]
 
 
-_KEPT_BY_THE_PROCESS = (
-    runtime.settings,
-    runtime.s3,
-    runtime.sqs,
-    runtime.model_store,
-    runtime.feature_store,
-    runtime._jobs_dynamodb,
-    runtime.signing_s3,
-    runtime.job_store,
-    runtime.file_job_store,
-    runtime.stepfunctions,
-    runtime.dataset_jobs,
-    segment_runtime.segment_store,
-    segment_runtime.snapshot_store,
-    segment_runtime.statistics_store,
-    segment_runtime.service,
-    file_runtime.s3,
-    file_runtime.file_service,
-    file_runtime.dataset_tasks,
-)
+class Process:
+    """One process's parts of all functions, made when they are first used, and the handlers over them."""
+
+    def __init__(self) -> None:
+        self._predict = start.once(PredictParts, PredictSettings)
+        self._batch = start.once(BatchParts, BatchSettings)
+        self._segment = start.once(SegmentParts, SegmentSettings)
+        for module in (files_function, segment_worker):
+            module._parts.cache_clear()
+        self.handlers = {
+            "predict": entrypoint(predict_function.make_app(self._predict)),
+            "batch": entrypoint(batch_function.make_app(self._batch)),
+            "segment": entrypoint(segment_function.make_app(self._segment)),
+        }
+
+    @property
+    def predict(self) -> PredictParts:
+        return self._predict()
+
+    @property
+    def batch(self) -> BatchParts:
+        return self._batch()
+
+    @property
+    def segment(self) -> SegmentParts:
+        return self._segment()
+
+    @property
+    def files(self) -> FilesParts:
+        return files_function._parts()
+
+    @property
+    def worker(self) -> SegmentWorkerParts:
+        return segment_worker._parts()
 
 
-def forget_the_process() -> None:
-    """Forgets what a new Lambda instance would not have."""
-    for cached in _KEPT_BY_THE_PROCESS:
-        cached.cache_clear()
+def put_in_place(parts: ModelParts, **others: Any) -> None:
+    """Puts others in the place of these parts, before they are made or after."""
+    vars(parts).update(others)
+
+
+_process: list[Process] = []
+
+
+def process() -> Process:
+    """The process that the test at hand has now; a part may be replaced by assigning another to it."""
+    return _process[-1]
+
+
+def new_process() -> Process:
+    """Another process in place of that one: it has kept nothing."""
+    _process[:] = [Process()]
+    return process()
 
 
 @contextmanager
@@ -137,7 +173,6 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
-    forget_the_process()
     with mock_aws():
 
         def make() -> Service:
@@ -145,7 +180,8 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
             ids = stores.create(template.stores(described))
             for name, value in template.environment(described, ids).items():
                 monkeypatch.setenv(name, value)
+            new_process()
             return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
 
         yield make
-    forget_the_process()
+    _process.clear()

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.errors import LoyaltyError, StoreUnavailable
 from loyalty_ml.jobs.store import JobStore
-from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import FileType
 from training.errors import Problem
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Deployment:
     state_machine: str
 
 
-def score_dataset(deployment: Deployment, prefix: str, file_type: str) -> None:
+def score_dataset(deployment: Deployment, prefix: str, file_type: FileType) -> None:
     """Starts the scoring, follows it to its end and says where the results are.
 
     Raises Problem if there is nothing to score or a file could not be scored, and botocore's errors.
@@ -43,7 +43,7 @@ def score_dataset(deployment: Deployment, prefix: str, file_type: str) -> None:
     datasets = _dataset_jobs(deployment, stepfunctions)
     try:
         with _functions_log_silent():
-            job_id = datasets.start({"type": file_type, "prefix": prefix}).job_id
+            job_id = datasets.start(file_type, prefix).job_id
     except StoreUnavailable as error:
         raise error.__cause__ or error from None  # as every command here says it, and not as a function does
     except LoyaltyError as error:
@@ -66,17 +66,13 @@ def score_dataset(deployment: Deployment, prefix: str, file_type: str) -> None:
 
 
 def _dataset_jobs(deployment: Deployment, stepfunctions: "SFNClient") -> DatasetJobs:
-    s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
+    s3 = boto3.client("s3")
     return DatasetJobs(
-        # Neither queue nor table of segments is used: what is started here are files that are there.
-        JobStore(dynamodb, s3, sqs, table=deployment.jobs_table, bucket=deployment.bucket, queue_url=""),
-        SegmentStore(dynamodb, ""),
+        JobStore(boto3.client("dynamodb"), s3, table=deployment.jobs_table, bucket=deployment.bucket),
         s3,
-        sqs,
         stepfunctions,
         bucket=deployment.bucket,
         state_machine_arn=deployment.state_machine,
-        segment_queue_url="",
     )
 
 

@@ -37,8 +37,8 @@ def page() -> str:
         "`python -m training.train_models_from_dwh` is `loyalty train`. `python -m training.create_ml_models` is "
         "`loyalty placeholders`. Both take the same arguments.",
         "## Benchmarks",
-        "`make bench` runs what guards against a regression. `.venv/bin/python -m benchmarks.studies --help` lists "
-        "what is measured by name, for [costs](../costs.md) and [performance](../performance.md).",
+        "`make bench` runs what guards against a regression. `make study NAME=cost` measures for the documents: cost, "
+        "memory, peers, held or training, for [costs](../costs.md) and [performance](../performance.md).",
     )
 
 

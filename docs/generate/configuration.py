@@ -4,15 +4,22 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from docs.generate import markdown
 from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
 from local import template
-from loyalty_ml.wiring import runtime
+from loyalty_ml.wiring import settings
 
-SETTINGS: Mapping[str, type[BaseModel]] = {"every function": runtime.Settings}
-"""Each settings model, and who reads it: a new model is one more entry."""
+SETTINGS: Mapping[str, type[BaseModel]] = {
+    "predict": settings.PredictSettings,
+    "batch": settings.BatchSettings,
+    "segment": settings.SegmentSettings,
+    "segment_worker": settings.SegmentWorkerSettings,
+    "files": settings.FilesSettings,
+}
+"""Each function's settings model: a new function is one more entry."""
 
 OF_LIBRARIES = {
     "POWERTOOLS_SERVICE_NAME": "The name of the service in logs, metrics and traces.",
@@ -24,35 +31,38 @@ OF_LIBRARIES = {
 
 def page() -> str:
     variables = _variables(template.load())
-    rows: dict[str, list[str]] = {}
-    for reader, model in SETTINGS.items():
+    readers: dict[str, list[str]] = {}
+    fields: dict[str, FieldInfo] = {}
+    for function, model in SETTINGS.items():
         for name, field in model.model_fields.items():
-            variable = field.alias or name
             if not field.description:
                 raise Undocumented(f"{model.__name__}.{name} needs a description: give its Field one.")
-            if variable in rows:
-                rows[variable][1] += f", {reader}"
-                continue
-            default = "required" if field.is_required() else code(field.default)
-            choices = f" One of {codes(get_args(field.annotation))}." if get_args(field.annotation) else ""
-            rows[variable] = [
+            variable = field.alias or name
+            readers.setdefault(variable, []).append(function)
+            fields[variable] = field
+    rows = []
+    for variable, field in fields.items():
+        choices = f" One of {codes(get_args(field.annotation))}." if get_args(field.annotation) else ""
+        rows.append(
+            [
                 code(variable),
-                reader,
-                sentence(field.description) + choices,
-                default,
+                "every function" if len(readers[variable]) == len(SETTINGS) else ", ".join(readers[variable]),
+                sentence(field.description or "") + choices,
+                "required" if field.is_required() else code(field.default),
                 variables.pop(variable, "not set"),
             ]
+        )
     for variable, meaning in OF_LIBRARIES.items():
-        rows[variable] = [code(variable), "Powertools", meaning, "required", variables.pop(variable, "not set")]
+        rows.append([code(variable), "Powertools", meaning, "required", variables.pop(variable, "not set")])
     if variables:
         raise Undocumented(f"template.yaml sets {', '.join(sorted(variables))}, which no settings model reads.")
     return markdown.page(
         "Configuration",
         "the settings models in loyalty_ml/wiring and template.yaml",
-        "The functions read these environment variables once, when they start. template.yaml sets them, so a "
+        "The functions read these environment variables once, when they start, each its own. template.yaml sets them, so a "
         "deployment needs none by hand: choose values by [template parameters](parameters.md). `make run` sets the "
         "same ones.",
-        markdown.table(["variable", "read by", "meaning", "default", "template.yaml sets it to"], list(rows.values())),
+        markdown.table(["variable", "read by", "meaning", "default", "template.yaml sets it to"], rows),
         "A function that lacks a required variable answers each request with 500 `INTERNAL`; its log names the "
         "variable.",
     )

@@ -27,7 +27,9 @@ from loyalty_ml.files import object_versions
 from loyalty_ml.files.heart import HIDDEN_SECONDS
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.telemetry import logger
-from loyalty_ml.wiring import file_runtime, runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.files import FilesParts
+from loyalty_ml.wiring.settings import FilesSettings
 
 MAX_RECEIVES = 5
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
@@ -37,6 +39,8 @@ SECONDS_AFTER_LEASE = 5
 
 Beat = Callable[[float], object]
 Remaining = Callable[[], float]
+
+_parts = start.once(FilesParts, FilesSettings)
 
 
 @telemetry.traced
@@ -52,13 +56,13 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
     match event:
         case {"task": "dataset_file"}:
             with _task("dataset_file", context.aws_request_id):
-                return file_runtime.dataset_tasks().score_item(event, remaining)
+                return _parts().dataset_tasks.score_item(event, remaining)
         case {"task": "dataset_summary"}:
             with _task("dataset_summary", context.aws_request_id):
-                return file_runtime.dataset_tasks().summarise(event)
+                return _parts().dataset_tasks.summarise(event)
         case {"detail-type": "Step Functions Execution Status Change"}:
             with _task("dataset_stopped", context.aws_request_id):
-                file_runtime.dataset_tasks().stopped(event)
+                _parts().dataset_tasks.stopped(event)
             return None
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
             with _task("file", context.aws_request_id):
@@ -110,9 +114,9 @@ def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], N
         format_of(source.key)
     except InvalidFile as error:
         telemetry.count_failure(error.code)
-        file_runtime.refuse(source, error)
+        _parts().file_jobs.refuse(source, error)
         return
-    score(FileJobRequest(source, kind, runtime.file_job_store().job_id_for(source)))
+    score(FileJobRequest(source, kind, _parts().file_jobs.job_id_for(source)))
 
 
 def _source_of(record: Mapping[str, Any]) -> FileSource | None:
@@ -129,7 +133,7 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
     version_id = described.get("versionId", object_versions.NO_VERSION)
     if version_id != object_versions.NO_VERSION:
         return FileSource(bucket, key, version_id, described["eTag"], described["size"])
-    source = object_versions.find_version(file_runtime.s3(), bucket, key, described["eTag"])
+    source = object_versions.find_version(_parts().data_s3, bucket, key, described["eTag"])
     if source is None:
         # So says the made-up ETag of an event that was not S3's too.
         logger.warning(
@@ -144,7 +148,7 @@ def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, receives
     """receives: how often the queue has brought the job by this message, or by the one that it stands for."""
     if receives > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
-    ran = file_runtime.score(job, remaining=remaining, on_beat=on_beat, is_last=receives >= MAX_RECEIVES)
+    ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=receives >= MAX_RECEIVES)
     match ran.outcome:
         case "finished":
             logger.info("The job is finished", job_id=job.job_id)
@@ -169,8 +173,8 @@ def _send(job: FileJobRequest, *, attempts: int, delay_seconds: int = 0) -> None
         "job_id": job.job_id,
         "attempts": attempts,
     }
-    runtime.sqs().send_message(
-        QueueUrl=runtime.settings().file_queue_url,
+    _parts().sqs.send_message(
+        QueueUrl=_parts().settings.file_queue_url,
         MessageBody=orjson.dumps(message).decode(),
         DelaySeconds=delay_seconds,
     )
@@ -178,8 +182,8 @@ def _send(job: FileJobRequest, *, attempts: int, delay_seconds: int = 0) -> None
 
 def _hide(receipt_handle: str, seconds: float) -> None:
     try:
-        runtime.sqs().change_message_visibility(
-            QueueUrl=runtime.settings().file_queue_url,
+        _parts().sqs.change_message_visibility(
+            QueueUrl=_parts().settings.file_queue_url,
             ReceiptHandle=receipt_handle,
             VisibilityTimeout=math.ceil(seconds),
         )
@@ -209,4 +213,4 @@ def _task(task: str, correlation_id: str) -> Iterator[None]:
         telemetry.write_task(task, outcome, 1000 * (time.perf_counter() - started), correlation_id)
 
 
-runtime.initialize(file_runtime.file_service)
+start.initialize(_parts, lambda parts: (parts.files,))

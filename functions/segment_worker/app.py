@@ -26,8 +26,11 @@ from loyalty_ml.jobs.record import Job
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
+from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
 from loyalty_ml.telemetry import logger
-from loyalty_ml.wiring import runtime, segment_runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
+from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
 MAX_RECEIVES = 3
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
@@ -44,6 +47,8 @@ SEND_BATCH = 10
 """What SQS takes at once."""
 
 Message = Mapping[str, Any]
+
+_parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 
 
 @telemetry.traced
@@ -86,11 +91,11 @@ def _task(message: Any) -> str:
 
 
 def _plan(message: Message, receives: int) -> None:
-    segment_ids = [None, *(summary.segment_id for summary in segment_runtime.segment_store().list())]
+    segment_ids = [None, *(summary.segment_id for summary in _parts().segments.list())]
     tasks = [orjson.dumps({"task": "statistics", "segment_id": segment_id}).decode() for segment_id in segment_ids]
     for first in range(0, len(tasks), SEND_BATCH):
-        answer = runtime.sqs().send_message_batch(
-            QueueUrl=runtime.settings().segment_queue_url,
+        answer = _parts().sqs.send_message_batch(
+            QueueUrl=_parts().settings.segment_queue_url,
             Entries=[
                 {"Id": str(place), "MessageBody": body, "DelaySeconds": PLAN_DELAY_SECONDS}
                 for place, body in enumerate(tasks[first : first + SEND_BATCH])
@@ -102,32 +107,37 @@ def _plan(message: Message, receives: int) -> None:
 
 def _refresh(message: Message, receives: int) -> None:
     try:
-        segment_runtime.refresh(message["segment_id"])
+        point = _parts().service.refresh(message["segment_id"])
     except (RequestError, NotFound) as error:
         # Deleted meanwhile, or its rule names what the new snapshot lacks: it says so to whoever asks about it.
         logger.warning("No statistics of a segment", segment_id=message["segment_id"], reason=error.message)
         telemetry.count_failure(error.code)
+        return
+    for name, found in point.drift.items():
+        inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
+        segment = message["segment_id"] or ALL_CUSTOMERS
+        telemetry.write_drift(segment, name, {**inputs, "score": found["score"]["psi"]})
 
 
 def _run_job(message: Message, receives: int) -> None:
     def work(jobs: JobStore, job: Job) -> None:
-        jobs.succeed(job.job_id, segment_runtime.answer(job.request, functools.partial(jobs.progress, job.job_id)))
+        jobs.succeed(job.job_id, _parts().service.answer(job.request, functools.partial(jobs.progress, job.job_id)))
 
     _attempt(message["job_id"], receives, work)
 
 
 def _start_dataset(message: Message, receives: int) -> None:
     def work(jobs: JobStore, job: Job) -> None:
-        segment_runtime.start_dataset(job.job_id, job.request, functools.partial(jobs.progress, job.job_id))
+        _parts().segment_datasets.execute(job.job_id, job.request, functools.partial(jobs.progress, job.job_id))
 
-    if runtime.dataset_jobs().is_started(message["job_id"]):
+    if _parts().datasets.is_started(message["job_id"]):
         return  # its record is the state machine's by now
     _attempt(message["job_id"], receives, work)
 
 
 def _attempt(job_id: str, receives: int, work: Callable[[JobStore, Job], None]) -> None:
     """Does a job's work, and records where it fails: for good, or until the queue brings it again."""
-    jobs = runtime.job_store()
+    jobs = _parts().jobs
     try:
         job = jobs.get(job_id)
     except JobNotFound:
@@ -165,8 +175,8 @@ _TASKS: Mapping[str, Callable[[Message, int], None]] = {
 
 def _retry_soon(receipt_handle: str) -> None:
     try:
-        runtime.sqs().change_message_visibility(
-            QueueUrl=runtime.settings().segment_queue_url,
+        _parts().sqs.change_message_visibility(
+            QueueUrl=_parts().settings.segment_queue_url,
             ReceiptHandle=receipt_handle,
             VisibilityTimeout=RETRY_SECONDS,
         )
@@ -174,4 +184,4 @@ def _retry_soon(receipt_handle: str) -> None:
         logger.warning("The message comes again only after the queue's own timeout", cause=type(error).__name__)
 
 
-runtime.initialize(segment_runtime.service)
+start.initialize(_parts, lambda parts: (parts.service,))

@@ -38,10 +38,9 @@ from loyalty_ml.files.text.lines import MAX_LINE_BYTES
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.vocabulary import PredictionType, rfc3339
-from loyalty_ml.wiring import file_runtime, runtime
 from tests import sample_set
 from tests.segments.test_segments import MOMENT, Deployment, Row, some_customers
-from tests.service import GOOD, Service, forget_the_process
+from tests.service import GOOD, Service, new_process, process
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -85,7 +84,7 @@ class Files:
 
     def run(self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False) -> Ran:
         job = FileJobRequest(source, type_of(source.key), job_id_of(source))
-        return file_runtime.score(job, remaining=lambda: remaining, on_beat=lambda _: None, is_last=is_last)
+        return process().files.files.score(job, remaining=lambda: remaining, on_beat=lambda _: None, is_last=is_last)
 
     def read(self, key: str) -> bytes:
         return self.service.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -174,13 +173,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
         ids = stores.create(template.stores(described))
         for name, value in template.environment(described, ids).items():
             patch.setenv(name, value)
-        forget_the_process()
+        new_process()
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
         deployed = Deployment(service, folder / "work")
         deployed.write_customers(some_customers(customers=CUSTOMERS))
         yield Files(service, deployed.customers)
-    forget_the_process()
+    new_process()
 
 
 @pytest.fixture
@@ -816,7 +815,7 @@ def test_without_a_model_the_answers_are_mock_and_say_so_in_each_row(
     )
     monkeypatch.setenv("MODEL_BUCKET", f"no-models-{extension}")
     monkeypatch.setenv("MODEL_CACHE", str(tmp_path))
-    forget_the_process()
+    new_process()
     rows = [["c-1"], ["nobody"]]
     table = pa.table({"customer_id": ["c-1", "nobody"]})
     content = {"csv": as_csv(rows, ["customer_id"]), "jsonl": as_json(rows, ["customer_id"])}.get(
@@ -824,7 +823,7 @@ def test_without_a_model_the_answers_are_mock_and_say_so_in_each_row(
     )
     ran = files.score(files.key(extension, "all"), content)
     over_http = {name: files.service.predict("c-1", name).body for name in TYPES["all"]}
-    forget_the_process()
+    new_process()
     (found,), (error,) = files.results(ran)
     assert ran.summary is not None
     assert ran.summary["mock"] is True
@@ -944,7 +943,7 @@ def test_a_file_that_cannot_be_scored_says_why_in_a_sentence_and_the_next_one_is
     found = files.failure(files.score(files.key(extension), content))
     assert sentence in found
     assert found.endswith(".")
-    assert str(runtime.settings().file_work) not in found, "a path of the function's"
+    assert str(process().files.settings.file_work) not in found, "a path of the function's"
     predictions, _ = files.results(files.score(files.key("csv"), CSV))
     assert [row["customer_id"] for row in predictions] == ["a"]
 
@@ -1084,7 +1083,7 @@ def notify(files: Files, key: str, content: bytes) -> Job:
     event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": named}]}
     context: Any = LambdaContext("FilesFunction", 900)
     files_function.handler(event, context)
-    return next(job for job in runtime.job_store().list(20)[0] if job.request["key"] == key)
+    return next(job for job in process().batch.jobs.list(20)[0] if job.request["key"] == key)
 
 
 @pytest.mark.parametrize(

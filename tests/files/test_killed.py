@@ -26,8 +26,8 @@ from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files import content, reading, service
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
 from loyalty_ml.files.results import PART_BYTES, Results, open_results
-from loyalty_ml.wiring import file_runtime, runtime
 from tests import sample_set
+from tests.service import new_process, process, put_in_place
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -55,9 +55,11 @@ def work(environment: Mapping[str, str], message: dict[str, Any], clock_ahead: f
     for module in (content, reading, service):
         patch.setattr(module, "BLOCK_BYTES", BLOCK_BYTES)
     patch.setattr(service, "CHECKPOINT_SECONDS", 0)
-    jobs = FileJobStore(runtime._jobs_dynamodb(), runtime.settings().jobs_table, lambda: time.time() + clock_ahead)
-    for module in (runtime, file_runtime):
-        patch.setattr(module, "file_job_store", lambda: jobs)
+    new_process()
+    jobs = FileJobStore(
+        process().files.dynamodb, process().files.settings.jobs_table, lambda: time.time() + clock_ahead
+    )
+    put_in_place(process().files, file_jobs=jobs)
 
     def tell(*arguments: Any) -> Results:
         results = open_results(*arguments)

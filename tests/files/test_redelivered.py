@@ -25,14 +25,13 @@ from loyalty_ml.files import heart, service
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
 from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileSource, job_id_of
-from loyalty_ml.wiring import file_runtime, runtime
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, as_csv, rows_of
 from tests.files.test_killed import served_stores
 from tests.files.test_reliability import FILES, Jobs, ids_only, rows_with_features, small  # noqa: F401
 from tests.functions.test_files import NOTHING, Queue, queue  # noqa: F401  a fixture
 from tests.segments.test_segments import Deployment, some_customers
-from tests.service import Service, forget_the_process
+from tests.service import Service, new_process, process, put_in_place
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -82,7 +81,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ML_MOCK_MODE", "false")
-    forget_the_process()
+    new_process()
     deployed = Deployment(queue.service, tmp_path / "warehouse")
 
     def publish_models() -> None:
@@ -105,7 +104,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
     assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
 
     missing()
-    forget_the_process()
+    new_process()
     queue.redrive()
     assert queue.deliver_all() == 1
     succeeded = queue.service.call("GET", f"/ml/jobs/{job_id}").body
@@ -165,9 +164,9 @@ def served_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Job
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
         Deployment(service, tmp_path / "warehouse").write_customers(some_customers(customers=CUSTOMERS))
-        forget_the_process()
+        new_process()
         yield Jobs(service, tmp_path)
-        forget_the_process()
+        new_process()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
@@ -187,16 +186,16 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
 
     def deliver(number: int) -> Ran:
         """To a new instance, when the lease is over that the one before may not have been able to give back."""
-        forget_the_process()
-        for client in (file_runtime.s3(), runtime.s3(), runtime._jobs_dynamodb()):
+        new_process()
+        for client in (process().files.data_s3, process().predict.s3, process().files.dynamodb):
             faults.afflict(client)
         store = FileJobStore(
-            runtime._jobs_dynamodb(),
-            runtime.settings().jobs_table,
+            process().files.dynamodb,
+            process().files.settings.jobs_table,
             lambda: time.time() + number * (LEASE_SECONDS + 1),
         )
-        monkeypatch.setattr(file_runtime, "file_job_store", lambda: store)
-        return file_runtime.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=False)
+        put_in_place(process().files, file_jobs=store)
+        return process().files.files.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=False)
 
     for number in range(MOST_DELIVERIES):
         with suppress(LoyaltyError):

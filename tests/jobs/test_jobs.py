@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,8 +16,7 @@ from loyalty_ml import errors
 from loyalty_ml.jobs.record import answer_key
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
-from loyalty_ml.wiring import runtime, segment_runtime
-from tests.service import CONTEXT, Answer, Service
+from tests.service import CONTEXT, Answer, Service, process, put_in_place
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -85,22 +85,32 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
                 raise outcome
             return outcome(on_progress) if callable(outcome) else outcome
 
-        monkeypatch.setattr(segment_runtime, "answer", answer)
+        put_in_place(process().worker, service=SimpleNamespace(answer=answer))
         return calls
 
     return put
 
 
 @pytest.fixture
-def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def refreshed(empty_service: Service) -> list[str | None]:
     """The segments whose statistics were asked for."""
     calls: list[str | None] = []
-    monkeypatch.setattr(segment_runtime, "refresh", calls.append)
+    refreshing(calls.append)
     return calls
 
 
+def refreshing(refresh: Callable[[str | None], None]) -> None:
+    """Puts this in the place of what measures a segment, which finds no drift."""
+
+    def measure(segment_id: str | None) -> Any:
+        refresh(segment_id)
+        return SimpleNamespace(drift={})
+
+    put_in_place(process().worker, service=SimpleNamespace(refresh=measure))
+
+
 def start() -> str:
-    return runtime.job_store().start(REQUEST).job_id
+    return process().segment.queued_jobs.start("segment", "job", REQUEST).job_id
 
 
 def status(service: Service, job_id: str) -> Answer:
@@ -310,14 +320,16 @@ def test_an_answer_that_s3_does_not_take_is_made_again(
 ) -> None:
     answers(ANSWER)
     job_id = start()
-    with monkeypatch.context() as patched:
-        patched.setenv("DATA_BUCKET", "no-such-bucket")
-        runtime.settings.cache_clear()
-        runtime.job_store.cache_clear()
-        assert queue.deliver()
-        assert status(empty_service, job_id).body["status"] == "queued"
-    runtime.settings.cache_clear()
-    runtime.job_store.cache_clear()
+    own = process().worker.jobs
+    put_in_place(
+        process().worker,
+        jobs=JobStore(
+            empty_service.dynamodb, empty_service.s3, table=empty_service.ids["JobsTable"], bucket="no-such-bucket"
+        ),
+    )
+    assert queue.deliver()
+    assert status(empty_service, job_id).body["status"] == "queued"
+    put_in_place(process().worker, jobs=own)
     assert queue.deliver()
     assert status(empty_service, job_id).body["answer"] == ANSWER
     kept = empty_service.s3.get_object(Bucket=empty_service.ids["DataBucket"], Key=answer_key(job_id))
@@ -329,13 +341,11 @@ def test_progress_is_written_once_a_second_and_at_the_end(empty_service: Service
     jobs = JobStore(
         empty_service.dynamodb,
         empty_service.s3,
-        queue.sqs,
         table=empty_service.ids["JobsTable"],
         bucket=empty_service.ids["DataBucket"],
-        queue_url=queue.url,
         clock=lambda: now,
     )
-    job_id = jobs.start(REQUEST).job_id
+    job_id = jobs.record("segment", REQUEST).job_id
     jobs.running(job_id)
     shown = []
     for now, processed in [(100.0, 1), (100.9, 2), (101.0, 3), (101.5, 4), (101.6, 1000)]:  # noqa: B007 (read by the clock)
@@ -400,10 +410,9 @@ def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue, monkeypa
         def send_message_batch(self, **_: Any) -> Any:
             return {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
 
-    with monkeypatch.context() as patched:
-        patched.setattr(runtime, "sqs", RefusesOne)
-        with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
-            refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
+    put_in_place(process().worker, sqs=RefusesOne())
+    with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
+        refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +428,7 @@ def test_a_segment_without_statistics_stops_no_other(
         if segment_id == "deleted":
             raise error
 
-    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    refreshing(refresh_segment)
     for segment_id in ("deleted", "vip"):
         queue.send(json.dumps({"task": "statistics", "segment_id": segment_id}))
     assert queue.deliver_all() == 2
@@ -433,7 +442,7 @@ def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeyp
         if error := next(outcomes):
             raise error
 
-    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    refreshing(refresh_segment)
     queue.send(json.dumps({"task": "statistics", "segment_id": None}))
     assert queue.deliver_all() == 2
     assert (next(outcomes, "none left"), queue.dead_letters()) == ("none left", [])
@@ -497,4 +506,4 @@ def test_the_worker_and_the_template_agree() -> None:
 
 def put_segments(segment_ids: list[str]) -> None:
     for segment_id in segment_ids:
-        segment_runtime.segment_store().put(segment_id, SegmentDefinition(segment_name=segment_id, rule={}))
+        process().segment.segments.put(segment_id, SegmentDefinition(segment_name=segment_id, rule={}))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.data_sets import DataSet, cdnow, ta_feng
+from benchmarks.studies.data_sets import DataSet, cdnow, ta_feng
 from loyalty_ml.customers.population import Block, Population
 from loyalty_ml.customers.snapshot import Snapshot, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot

@@ -21,10 +21,9 @@ from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
-from loyalty_ml.wiring import runtime
 from tests import sample_set
 from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
-from tests.service import Service, forget_the_process
+from tests.service import Service, new_process, process, put_in_place
 from training import registry
 from training.cli.main import main as loyalty
 from training.errors import Problem
@@ -559,7 +558,7 @@ def test_killed_at_any_call_of_s3_a_whole_set_serves_and_the_next_attempt_succee
 
 def assert_it_serves(service: Service, versions: dict[str, str]) -> None:
     """On a new instance of the functions."""
-    forget_the_process()
+    new_process()
     for name, version in versions.items():
         answer = service.predict("good", name)
         assert (answer.status, answer.body["model"]["version"]) == (200, version)
@@ -614,8 +613,9 @@ def test_no_request_fails_while_sets_are_published_refused_promoted_and_rolled_b
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3, bucket = service.s3, service.model_bucket
-    looks_always = ModelStore(runtime.s3(), bucket, runtime.settings().model_cache, refresh_seconds=0)
-    monkeypatch.setattr(runtime, "model_store", lambda: looks_always)
+    looks_always = ModelStore(process().predict.s3, bucket, process().predict.settings.model_cache, refresh_seconds=0)
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, models=looks_always)
     second = folder_of(tmp_path / "second", "v2", thresholds={"medium": 1e-30, "high": 1e-30})
     bad = folder_of(tmp_path / "bad", "v3", golden=CHURN["golden"] | {"inputs": [[5.0] * 10] * 8})
     path_in(bad, model_key("nbo", "v3")).write_bytes(b"cut")

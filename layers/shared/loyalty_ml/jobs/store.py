@@ -3,14 +3,14 @@
 A job is a record in the jobs table, of one of three kinds: a segment's answer, a file, or a dataset of many files. A
 segment's has a message in the queue that has it run, and in the end its answer in S3. A queue delivers at least once,
 so a job may be run twice: a success is final, and what comes after it changes nothing. What files need besides is in
-file_job_store.py.
+files/job_store.py.
 """
 
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,14 +18,24 @@ import orjson
 
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, JobNotFound, StoreUnavailable
-from loyalty_ml.jobs.record import JobKind, JobStatus
+from loyalty_ml.jobs.record import (
+    LISTED,
+    Item,
+    Job,
+    JobKind,
+    JobStatus,
+    answer_key,
+    attribute,
+    job_of,
+    new_item,
+    outcome_of,
+    timestamp,
+)
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-from loyalty_ml.jobs.record import LISTED, Item, Job, answer_key, attribute, job_of, new_item, outcome_of, timestamp
 
 SECONDS_BETWEEN_PROGRESS = 1.0
 INDEX = "by-created"
@@ -46,11 +56,9 @@ class JobStore:
         self,
         dynamodb: "DynamoDBClient",
         s3: "S3Client",
-        sqs: "SQSClient",
         *,
         table: str,
         bucket: str,
-        queue_url: str,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -58,25 +66,19 @@ class JobStore:
         self._table = table
         self._s3 = s3
         self._bucket = bucket
-        self._sqs = sqs
-        self._queue_url = queue_url
         self._clock = clock
         self._now = now
         self._next_progress = 0.0
 
-    def start(self, request: Mapping[str, Any]) -> Job:
-        """Records a segment's job and has it run. `request` is what its worker needs to know, as JSON can hold it."""
-        job = self.record("segment", request)
-        message = {"task": "job", "job_id": job.job_id}
+    @contextmanager
+    def failing(self, job_id: str) -> Iterator[None]:
+        """For what has a recorded job run: where it raises StoreUnavailable, the record says so too."""
         try:
-            with asking("queue", "The job cannot be put into the queue"):
-                self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=orjson.dumps(message).decode())
+            yield
         except StoreUnavailable as error:
-            # The record says so too, or it would wait for ever. Where not even that can be written, it expires.
-            with suppress(StoreUnavailable):
-                self.fail(job.job_id, error.code, error.message)
+            with suppress(StoreUnavailable):  # where not even that can be written, it expires
+                self.fail(job_id, error.code, error.message)
             raise
-        return job
 
     def record(
         self, kind: JobKind, request: Mapping[str, Any], job_id: str | None = None, status: JobStatus = "queued"

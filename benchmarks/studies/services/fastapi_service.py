@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
-from benchmarks.services.loyalty import Loyalty, Network, keras_call_network, keras_network, litert_network
+from benchmarks.studies.services.loyalty import Loyalty, Network, keras_call_network, keras_network, litert_network
 
 Type = Literal["churn", "nbo"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import bentoml
 
-from benchmarks.services.loyalty import Loyalty, litert_network
+from benchmarks.studies.services.loyalty import Loyalty, litert_network
 
 Type = Literal["churn", "nbo"]
 

@@ -1,10 +1,10 @@
-"""A built function over memory_stores: `benchmarks.peers` puts it in the place of app.py, now function_app.py."""
+"""A built function over memory_stores: the study of peers puts it in the place of app.py, now function_app.py."""
 
 import importlib
 import os
 from typing import Any
 
-from benchmarks.services import memory_stores
+from benchmarks.studies.services import memory_stores
 
 # Lambda names a trace with each event, most of which are not sampled. The emulator names none, and the tracer would
 # write a warning about it each time.

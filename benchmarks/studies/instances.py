@@ -5,6 +5,7 @@ a quota of Linux's scheduler. The stores beside it (quick_stores.py) are not lim
 so that what is measured is the function's own time; `waits_ms` is what it would wait for AWS besides.
 """
 
+import argparse
 import contextlib
 import functools
 import os
@@ -12,20 +13,21 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from benchmarks import bills, files, quick_stores, segments
-from benchmarks.predict import post
+from benchmarks import files, quick_stores, segments
+from benchmarks.invocations import post
 from benchmarks.processes import peak_kb
+from benchmarks.studies import bills, options
 from local import template
 from local.built.emulator import Emulator, FunctionError, emulated
 
-ROWS = segments.ROWS
+CUSTOMERS = segments.ROWS
 CUSTOMERS_OF_A_BATCH = 100
 
 PERIOD_MICROSECONDS = 20_000
@@ -43,7 +45,7 @@ _CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 class Work:
     """What a function is asked for.
 
-    predictions: how many it makes, 0 where that is not what it is for; repeats: how often it is measured, warm.
+    predictions: how many it makes, 0 if it makes none; repeats: how often it is measured, warm.
     memory, storage: the template's parameters of the function's memory and /tmp, the latter empty for Lambda's 512 MB.
     """
 
@@ -112,50 +114,53 @@ def _refresh() -> Mapping[str, Any]:
     return {"Records": [record]}
 
 
-WORKS = (
-    Work("single", "one customer", "PredictFunction", _predict, 1, 200, "MemorySize"),
-    Work("batch", "a batch of 100", "BatchFunction", _batch, CUSTOMERS_OF_A_BATCH, 100, "MemorySize"),
-    Work(
-        "segment",
-        "a segment of 900,000 of 1,000,000",
-        "SegmentFunction",
-        _segment,
-        900_000,
-        7,
-        "SegmentMemorySize",
-        "SegmentStorage",
-    ),
-    Work(
-        "statistics",
-        "statistics of that segment",
-        "RefreshFunction",
-        _refresh,
-        0,
-        5,
-        "SegmentMemorySize",
-        "SegmentStorage",
-    ),
-    Work(
-        "file",
-        "a CSV file of 1,000,000 customers",
-        "FilesFunction",
-        lambda: quick_stores.file_event(ROWS, files.HEADER),
-        ROWS,
-        3,
-        "FileMemorySize",
-        "FileStorage",
-    ),
-    Work(
-        "file.ids",
-        "a CSV file of 1,000,000 ids",
-        "FilesFunction",
-        lambda: quick_stores.file_event(ROWS, files.HEADER[:1]),
-        ROWS,
-        3,
-        "FileMemorySize",
-        "FileStorage",
-    ),
-)
+def works(customers: int = CUSTOMERS, repeats: int | None = None) -> tuple[Work, ...]:
+    """All that is measured. customers: of the snapshot and of a file; repeats: of each, instead of its own."""
+    members = customers * 9 // 10
+    segment, file = ("SegmentMemorySize", "SegmentStorage"), ("FileMemorySize", "FileStorage")
+    measured = (
+        Work("single", "one customer", "PredictFunction", _predict, 1, 200, "MemorySize"),
+        Work("batch", "a batch of 100", "BatchFunction", _batch, CUSTOMERS_OF_A_BATCH, 100, "MemorySize"),
+        Work(
+            *("segment", f"a segment of {members:,} of {customers:,}", "SegmentFunction"),
+            *(_segment, members, 7),
+            *segment,
+        ),
+        Work("statistics", "statistics of that segment", "RefreshFunction", _refresh, 0, 5, *segment),
+        Work(
+            *("file", f"a CSV file of {customers:,} customers", "FilesFunction"),
+            *(lambda: quick_stores.file_event(customers, files.HEADER), customers, 3),
+            *file,
+        ),
+        Work(
+            *("file.ids", f"a CSV file of {customers:,} ids", "FilesFunction"),
+            *(lambda: quick_stores.file_event(customers, files.HEADER[:1]), customers, 3),
+            *file,
+        ),
+    )
+    return measured if repeats is None else tuple(replace(work, repeats=repeats) for work in measured)
+
+
+NAMES = tuple(work.name for work in works())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of every study that measures instances."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=NAMES,
+        default=NAMES,
+        metavar="WORK",
+        help=f"some of {', '.join(NAMES)}; default: all",
+    )
+    parser.add_argument(
+        "--customers",
+        type=options.positive,
+        default=CUSTOMERS,
+        help="in the snapshot and in a file (default: %(default)s)",
+    )
+    parser.add_argument("--repeats", type=options.positive, help="warm events of each work; default: its own number")
 
 
 def vcpus(memory_mb: float) -> float:

@@ -1,21 +1,20 @@
-"""`python -m benchmarks.cost`: what predictions cost on AWS, by mode; and a month of them, beside what else there is.
+"""What predictions cost on AWS: a million of them by mode, and a month of them beside other ways to serve.
 
-The functions are measured here, as built (`make build`); AWS's public prices are in prices.json, with what cannot be
-measured on this machine. Both tables are Markdown.
+The functions are measured here, as built (`make build`). AWS's public prices are in prices.json, with the assumptions
+about what this machine cannot measure.
 """
 
 import argparse
 import functools
 import math
 import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from benchmarks import bills, quick_stores
-from benchmarks.bills import Prices, Usage
-from benchmarks.instances import ROWS, WORKS, Measured, Work, default, described, measure, waits_ms
-from benchmarks.measure import command
+from benchmarks import quick_stores
+from benchmarks.studies import bills, instances, options
+from benchmarks.studies.bills import Prices, Usage
+from benchmarks.studies.instances import Measured, Work, default, described, measure, waits_ms
 from local import template
 
 RATES = (1, 100, 10_000)
@@ -68,7 +67,7 @@ class Event(NamedTuple):
     cold_ms: float
 
 
-class Option(NamedTuple):
+class Way(NamedTuple):
     """A way to serve, and its dollars a month at so many requests a minute."""
 
     name: str
@@ -160,7 +159,7 @@ def million(event: Event, prices: Prices, *, cold_share: float) -> dict[str, flo
     }
 
 
-def options(single: Event, prices: Prices, fixed: float) -> list[Option]:
+def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
     """The ways to serve single predictions, this service's first; fixed: dollars a month that it costs anyway."""
     dollars, assumed = prices.dollars, prices.assumptions
     measured = single.measured
@@ -234,33 +233,33 @@ def options(single: Event, prices: Prices, fixed: float) -> list[Option]:
     }
     baseline = assumed["baseline_vcpus"]
     return [
-        Option("this service", on_demand),
-        Option("... without X-Ray's traces", functools.partial(on_demand, traced=False)),
-        Option("... without SnapStart", functools.partial(on_demand, snapshots=False)),
-        Option("... without either", functools.partial(on_demand, traced=False, snapshots=False)),
-        Option(f"... with a start in {1 / SELDOM:,.0f} events", functools.partial(on_demand, cold_share=SELDOM)),
-        Option("... with provisioned concurrency", provisioned),
-        Option("SageMaker Serverless, no API", functools.partial(sagemaker_serverless, with_api=False)),
-        Option("SageMaker Serverless behind an HTTP API", functools.partial(sagemaker_serverless, with_api=True)),
-        Option(
+        Way("this service", on_demand),
+        Way("... without X-Ray's traces", functools.partial(on_demand, traced=False)),
+        Way("... without SnapStart", functools.partial(on_demand, snapshots=False)),
+        Way("... without either", functools.partial(on_demand, traced=False, snapshots=False)),
+        Way(f"... with a start in {1 / SELDOM:,.0f} events", functools.partial(on_demand, cold_share=SELDOM)),
+        Way("... with provisioned concurrency", provisioned),
+        Way("SageMaker Serverless, no API", functools.partial(sagemaker_serverless, with_api=False)),
+        Way("SageMaker Serverless behind an HTTP API", functools.partial(sagemaker_serverless, with_api=True)),
+        Way(
             "SageMaker endpoint, 1 ml.t2.medium or more, no API",
             functools.partial(
                 always_on, least=1, hourly={"sagemaker.ml.t2.medium_hour": 1.0}, vcpus=baseline, balanced=False
             ),
         ),
-        Option(
+        Way(
             "SageMaker endpoint, 2 ml.c5.large or more, no API",
             functools.partial(always_on, least=2, hourly={"sagemaker.ml.c5.large_hour": 1.0}, vcpus=2, balanced=False),
         ),
-        Option(
+        Way(
             "1 t4g.small or more, nothing before it",
             functools.partial(always_on, least=1, hourly=instance, vcpus=baseline, balanced=False),
         ),
-        Option(
+        Way(
             "2 t4g.small or more, balanced",
             functools.partial(always_on, least=2, hourly=instance, vcpus=baseline, balanced=True),
         ),
-        Option(
+        Way(
             "2 Fargate tasks or more, balanced",
             functools.partial(always_on, least=2, hourly=task, vcpus=FARGATE_VCPUS, balanced=True),
         ),
@@ -290,8 +289,6 @@ def print_millions(events: list[Event], prices: Prices) -> None:
     print("| | MB | own ms | CPU ms | with waiting | start ms |", " | ".join(PARTS), "| together |")
     print("| --- |" + " ---: |" * (6 + len(PARTS)))
     for event in events:
-        if not event.work.predictions:
-            continue
         parts = million(event, prices, cold_share=cold_share)
         measured = event.measured
         print(
@@ -302,7 +299,7 @@ def print_millions(events: list[Event], prices: Prices) -> None:
         )
 
 
-def print_months(ways: list[Option]) -> None:
+def print_months(ways: list[Way]) -> None:
     ours = ways[0].month
     print("\nDollars a month, single predictions at so many requests a minute; the least of each in bold\n")
     print("|", *(f"| {rate:,}" for rate in RATES), "| cheaper than this service from |")
@@ -356,39 +353,34 @@ def _money(dollars: float) -> str:
     return f"{dollars:.{places}f}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    instances.add_arguments(parser)
     parser.add_argument(
-        "--store-ms", type=float, help="milliseconds of a request to DynamoDB, instead of prices.json's"
+        "--store-ms",
+        type=options.milliseconds,
+        help="milliseconds of a request to DynamoDB; default: the assumption of prices.json",
     )
     parser.add_argument(
-        "--cold-share", type=float, help="share of events that start an instance, instead of prices.json's"
+        "--cold-share",
+        type=options.share,
+        help="share of events that start an instance; default: the assumption of prices.json",
     )
-    given = parser.parse_args()
-    if given.store_ms is not None and not 0 <= given.store_ms < math.inf:
-        parser.error("--store-ms is milliseconds: 0 or more.")
-    if given.cold_share is not None and not 0 < given.cold_share <= 1:
-        parser.error("--cold-share is a share: more than 0, and at most 1.")
-    return command(lambda: tell(given.store_ms, given.cold_share))
 
 
-def tell(store_ms: float | None, cold_share: float | None) -> int:
+def run(chosen: argparse.Namespace) -> int:
+    """Single predictions are measured in any case: the months are of them."""
     prices = bills.read_prices()
-    chosen = {"dynamodb_ms": store_ms, "cold_share": cold_share}
-    assumptions = {**prices.assumptions, **{name: value for name, value in chosen.items() if value is not None}}
+    given = {"dynamodb_ms": chosen.store_ms, "cold_share": chosen.cold_share}
+    assumptions = {**prices.assumptions, **{name: value for name, value in given.items() if value is not None}}
     prices = prices._replace(assumptions=assumptions)
-    with quick_stores.serving(ROWS) as stores:
+    with quick_stores.serving(chosen.customers) as stores:
         events = [
             event_of(work, measure(work, default(work.memory), stores, limit=False), assumptions)
-            for work in WORKS
-            if work.predictions
+            for work in instances.works(chosen.customers, chosen.repeats)
+            if work.name == "single" or (work.predictions and work.name in chosen.only)
         ]
     fixed = bills.total(fixed_month(events[0], prices), prices.dollars)
     print_millions(events, prices)
-    print_months(options(events[0], prices, fixed))
+    print_months(ways_to_serve(events[0], prices, fixed))
     print_foot(prices, fixed)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

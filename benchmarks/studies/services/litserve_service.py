@@ -8,7 +8,7 @@ from typing import Any
 
 import litserve as ls
 
-from benchmarks.services.loyalty import Loyalty, litert_network
+from benchmarks.studies.services.loyalty import Loyalty, litert_network
 
 
 class LoyaltyAPI(ls.LitAPI):

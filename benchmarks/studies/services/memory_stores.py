@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import wiring
 from benchmarks.sample_models import FolderBucket
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.models.store import ModelStore
-from loyalty_ml.wiring import runtime
 
 FEATURES_AS_OF = "2018-01-02T00:00:00Z"
 
 
 class MemoryFeatures:
-    """In the place of loyalty_ml.feature_store.FeatureStore."""
+    """In the place of loyalty_ml.customers.online_store.FeatureStore."""
 
     def __init__(self, file: Path) -> None:
         """file: customers.npy, float64 (n, features) in the default order, whose first row is customer "0"."""
@@ -38,4 +38,4 @@ def install() -> None:
     bucket = FolderBucket(Path(os.environ["BENCH_MODELS"]))
     models = ModelStore(bucket, "bench", Path(os.environ["MODEL_CACHE"]))  # type: ignore[arg-type]
     features = MemoryFeatures(Path(os.environ["BENCH_DATA"]) / "customers.npy")
-    runtime.model_store, runtime.feature_store = lambda: models, lambda: features  # type: ignore[assignment]
+    wiring.serve_from(models, features)

@@ -1,6 +1,6 @@
 """MLServer: a custom runtime, loaded once for each model; its own codecs and protocol (V2), answers as columns.
 
-`mlserver start FOLDER` reads settings.json, and a model-settings.json a model, which `benchmarks.peers` writes.
+`mlserver start FOLDER` reads settings.json, and a model-settings.json a model, which `benchmarks.studies.peers` writes.
 https://docs.seldon.ai/mlserver/user-guide/custom
 """
 
@@ -11,7 +11,7 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from benchmarks.services.loyalty import Model, customers, litert_network
+from benchmarks.studies.services.loyalty import Model, customers, litert_network
 
 
 class LoyaltyModel(MLModel):

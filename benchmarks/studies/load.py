@@ -1,14 +1,10 @@
 """One load generator for every server that is measured: HTTP/1.1 on sockets kept open, from a process of its own.
-
-    python -m benchmarks.load http://127.0.0.1:8000/api/loyalty/v1/health --connections 8 --seconds 5
-
 A closed loop sends a connection's next request when the last is answered: it measures throughput, and the latency of a
 server that is as busy as its callers let it be. An open loop sends at a rate, whatever the server does, and counts each
 latency from the moment when the request was due: what waits behind a stalled server is in the figures, where a closed
 loop would have sent less and looked well.
 """
 
-import argparse
 import contextlib
 import heapq
 import json
@@ -19,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +25,7 @@ TIMEOUT = 10.0
 PAUSE_AFTER_ERROR = 0.05  # of a closed loop: a server that refuses is not asked a hundred thousand times
 READ_SIZE = 1 << 18
 SHOWN = 300
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Request(NamedTuple):
@@ -83,10 +79,6 @@ class Load:
         return self.latency.p99
 
     @property
-    def max(self) -> float:
-        return self.latency.max
-
-    @property
     def rate(self) -> float:
         """Answers a second, of any status."""
         return sum(self.statuses.values()) / self.seconds if self.seconds else 0.0
@@ -103,17 +95,15 @@ def request(
     *,
     kind: str = "",
     expected: bytes = b"",
-    method: str = "",
-    headers: Mapping[str, str] | None = None,
 ) -> Request:
-    """A POST of `body` as JSON, or a GET without one. body: bytes are sent as they are."""
+    """A POST of `body` as JSON, or a GET without one."""
     parts = urlsplit(url)
-    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    fields = {"Host": parts.netloc, "Accept": "*/*", **(headers or {})}
+    content = b"" if body is None else json.dumps(body).encode()
+    fields = {"Host": parts.netloc, "Accept": "*/*"}
     if body is not None:
         fields = {"Content-Type": "application/json", "Content-Length": str(len(content)), **fields}
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"{method or ('GET' if body is None else 'POST')} {target} HTTP/1.1"]
+    lines = [f"{'GET' if body is None else 'POST'} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items()]
     return Request("\r\n".join([*lines, "", ""]).encode() + content, kind, expected)
 
@@ -179,7 +169,7 @@ def in_own_process(
         "cpus": None if cpus is None else sorted(cpus),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", "--task"],
+        [sys.executable, "-m", "benchmarks.studies.load"],
         input=json.dumps(task),
         cwd=ROOT,
         capture_output=True,
@@ -471,31 +461,16 @@ def chunks_in(received: bytes | bytearray, begin: int) -> tuple[bytes, int] | No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description="One load, its figures as JSON.")
-    parser.add_argument("url", nargs="?", help="where to; GET, or POST of --body")
-    parser.add_argument("--body", help="JSON")
-    parser.add_argument("--rate", type=float, help="requests a second; without it, as many as are answered")
-    parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--task", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.task:
-        task = json.load(sys.stdin)
-        cpus = task.pop("cpus")
-        if cpus is not None:
-            os.sched_setaffinity(0, cpus)
-        requests = [
-            Request(content.encode("latin-1"), kind, expected.encode("latin-1"))
-            for content, kind, expected in task.pop("requests")
-        ]
-        load = Generator(task.pop("url"), requests, **task).run()
-    elif asked.url is None:
-        parser.error("Name the address to send to.")
-    else:
-        requests = [request(asked.url, None if asked.body is None else asked.body.encode())]
-        load = Generator(
-            asked.url, requests, connections=asked.connections, seconds=asked.seconds, rate=asked.rate
-        ).run()
+    """Does the load that `in_own_process` writes to standard input, and prints its figures as JSON."""
+    task = json.load(sys.stdin)
+    cpus = task.pop("cpus")
+    if cpus is not None:
+        os.sched_setaffinity(0, cpus)
+    requests = [
+        Request(content.encode("latin-1"), kind, expected.encode("latin-1"))
+        for content, kind, expected in task.pop("requests")
+    ]
+    load = Generator(task.pop("url"), requests, **task).run()
     print(json.dumps(asdict(load)))
 
 

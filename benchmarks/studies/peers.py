@@ -1,4 +1,4 @@
-"""The service beside what one would write instead: FastAPI with LiteRT or Keras, BentoML, LitServe and MLServer.
+"""Latency, throughput, memory and disk beside other servers: FastAPI with LiteRT or Keras, BentoML, LitServe, MLServer.
 
 Each serves the same two models over the same table of customers in memory (of DynamoDB and S3 nothing is in the times),
 with one worker, on one CPU of its own, the load on another. A round starts each in turn, asks it for single customers
@@ -12,6 +12,7 @@ medians of the rounds. Latencies are of one connection, throughput of eight. Our
     gateway   the handler behind the HTTP server of `make run`: one process that speaks HTTP, as the peers are.
 """
 
+import argparse
 import contextlib
 import json
 import math
@@ -29,29 +30,31 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks import sample_models
-from benchmarks.load import Load, Request, closed_loop, request
-from benchmarks.measure import Result
-from benchmarks.predict import post
+from benchmarks.invocations import post, variables
 from benchmarks.processes import tree
+from benchmarks.studies import options
+from benchmarks.studies.load import Load, Request, closed_loop, request
 from local.built.emulator import INVOCATIONS, build_folder, built_function, emulated
 from local.ports import free_port
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.document import to_json
-from loyalty_ml.wiring import runtime
 
-ROOT = Path(__file__).parent.parent
-SERVICES = Path(__file__).parent / "services"
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+SERVICES = BENCHMARKS / "studies" / "services"
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 MLSERVER_PYTHON = ROOT / ".venv-mlserver" / "bin" / "python"
 RUNTIMES_PYTHON = ROOT / ".venv-runtime" / "bin" / "python"
 
 ROUNDS = 3
-WARM_UP_SECONDS, LATENCY_SECONDS, BUSY_SECONDS = 0.3, 1.0, 1.5
+SECONDS = 1.0
+WARM_UP_SHARE, BUSY_SHARE = 0.3, 1.5
+"""Of the seconds on one connection: how long it is asked before that, and how long on several connections after it."""
 CONNECTIONS = 8
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -59,7 +62,7 @@ STOP_SECONDS = 5.0
 CUSTOMERS = 10_000
 BATCH = 100
 TYPES = ("churn", "nbo")
-ROUNDING = 5e-6  # as in benchmarks.services.keras_models
+ROUNDING = 5e-6  # as in benchmarks.studies.services.keras_models
 EXPECTED = {"churn": b"churn_probability", "nbo": b"offer_scores"}
 FUNCTIONS = {"single": "PredictFunction", "batch": "BatchFunction"}
 
@@ -69,40 +72,66 @@ MICROSECONDS = 1e6
 Figures = dict[str, float]
 
 
-def run() -> Iterator[Result]:
-    """Prints a table of all, and compares ours with each peer."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=NAMES,
+        default=NAMES,
+        metavar="SERVER",
+        help=f"some of {', '.join(NAMES)}; default: all",
+    )
+    parser.add_argument("--rounds", type=options.positive, default=ROUNDS, help="default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=options.seconds, default=SECONDS, help="on one connection, a round (default: %(default)g)"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="peers-") as temporary:
         folder = Path(temporary)
-        prepare(folder)
-        servers = [*ours(folder), *peers()]
+        prepare(folder, with_keras=any("keras" in name for name in chosen.only))
+        servers = [*ours(folder, chosen.only), *peers(chosen.only)]
         rounds: dict[str, list[Figures]] = {server.name: [] for server in servers}
         reference: dict[str, Any] = {}
-        for _ in range(ROUNDS):
+        for number in range(chosen.rounds):
             for server in servers:
-                rounds[server.name].append(server.measure(folder, reference))
-    figures = {
-        server.name: {
-            **{name: statistics.median(each[name] for each in rounds[server.name]) for name in rounds[server.name][0]},
-            "disk": server.disk() / MEGABYTE,
+                print(f"Round {number + 1} of {chosen.rounds}: {server.title} ...", file=sys.stderr, flush=True)
+                rounds[server.name].append(server.measure(Work(folder, reference, chosen.seconds)))
+    print_table(
+        {
+            server.title: {
+                "disk": server.disk() / MEGABYTE,
+                **{name: statistics.median(each[name] for each in figures) for name in figures[0]},
+            }
+            for server, figures in zip(servers, rounds.values(), strict=True)
         }
-        for server in servers
-    }
-    print_table(servers, figures)
-    yield from compared(servers, figures)
+    )
+    return 0
+
+
+class Work(NamedTuple):
+    """One round. folder: to work in; reference: the answers to compare with, which the first server fills in.
+
+    seconds: on one connection.
+    """
+
+    folder: Path
+    reference: dict[str, Any]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """Something that is measured.
 
-    disk: bytes of what has to be installed for it beside Python; NaN where that is not asked. measure: one round; a
-    folder to work in, and the answers to compare with, which the first server to be measured fills in.
+    disk: bytes of what has to be installed for it beside Python; NaN if that is not asked. measure: one round.
     """
 
     name: str
     title: str
     disk: Callable[[], float]
-    measure: Callable[[Path, dict[str, Any]], Figures]
+    measure: Callable[[Work], Figures]
 
 
 def contract_body(form: str, prediction_type: str, ids: list[str]) -> dict[str, Any]:
@@ -123,137 +152,171 @@ class Service:
 # What is measured.
 
 
-def peers() -> list[Server]:
-    """Those whose venvs are there. Raises FileNotFoundError where none is."""
-    if not PEERS_PYTHON.exists():
-        raise FileNotFoundError("There is no .venv-peers, where the peers are installed: run `make .venv-peers/stamp`.")
-    uvicorn = (
-        PEERS_PYTHON,
-        "-m",
-        "uvicorn",
-        "--factory",
-        "--host",
-        "127.0.0.1",
-        "--log-level",
-        "warning",
-        "--no-access-log",
-    )
-    fastapi = "benchmarks.services.fastapi_service"
-    found = [
-        peer(
-            Service("fastapi_litert", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_litert"]),
-            PEERS_PYTHON,
-            ("fastapi", "uvicorn[standard]", "ai-edge-litert", "numpy"),
-        ),
-        peer(
-            Service("fastapi_keras", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_keras"]),
-            PEERS_PYTHON,
-            ("fastapi", "uvicorn[standard]", "tensorflow-cpu", "numpy"),
-            by="predict",
-        ),
-        peer(
-            Service(
-                "fastapi_keras_call", lambda port, _: [*uvicorn, "--port", str(port), f"{fastapi}:with_keras_call"]
-            ),
-            PEERS_PYTHON,
-            ("fastapi", "uvicorn[standard]", "tensorflow-cpu", "numpy"),
-            by="model()",
-        ),
-        peer(
-            Service(
-                "bentoml",
-                lambda port, _: [
-                    *(PEERS_PYTHON, "-m", "bentoml", "serve", "benchmarks.services.bentoml_service:LoyaltyService"),
-                    *("--host", "127.0.0.1", "--port", str(port)),
-                ],
-            ),
-            PEERS_PYTHON,
-            ("bentoml", "ai-edge-litert", "numpy"),
-        ),
-        peer(
-            Service(
-                "litserve",
-                lambda port, _: [PEERS_PYTHON, "-m", "benchmarks.services.litserve_service", str(port)],
-                path=lambda *_: "/ml/predict",
-            ),
-            PEERS_PYTHON,
-            ("litserve", "ai-edge-litert", "numpy"),
-        ),
-    ]
-    if MLSERVER_PYTHON.exists():
-        found.append(
-            peer(
-                Service(
-                    "mlserver",
-                    mlserver_command,
-                    path=lambda _, prediction_type: f"/v2/models/{prediction_type}/infer",
-                    body=lambda _, __, ids: {
-                        "inputs": [{"name": "customer_id", "shape": [len(ids)], "datatype": "BYTES", "data": ids}]
-                    },
-                    read=mlserver_answer,
-                ),
-                MLSERVER_PYTHON,
-                ("mlserver", "ai-edge-litert", "numpy"),
-            )
+class Peer(NamedTuple):
+    """A peer that has not been looked for yet. by: what of the last package answers, if there is a choice."""
+
+    service: Service
+    python: Path
+    requirements: tuple[str, ...]
+    by: str = ""
+
+    def server(self) -> Server:
+        """Raises FileNotFoundError if it is not installed."""
+        check_installed(self.service.name, self.python)
+        command: list[str | Path] = [self.python, SERVICES / "installed.py", *self.requirements]
+        installed = json.loads(subprocess.check_output(command, text=True))
+        names = [re.sub(r"\[.*", "", each) for each in self.requirements if each != "numpy"]
+        title = " + ".join(f"{name} {installed['versions'][name]}" for name in names)
+        return Server(
+            self.service.name,
+            f"{title}, {self.by}" if self.by else title,
+            lambda: int(installed["bytes"]),
+            lambda work: measure_service(self.service, work),
         )
-    else:
-        print("MLServer is NOT measured: it needs Python 3.12 or 3.11; install one, and `make bench` again.")
+
+
+def check_installed(name: str, python: Path) -> None:
+    if not python.exists():
+        venv = python.parents[1].name
+        raise FileNotFoundError(
+            f"{name} is not installed: there is no {venv}. Run `make {venv}/stamp`, or name the others with --only."
+        )
+
+
+def fastapi(name: str, factory: str, backend: str, by: str = "") -> Peer:
+    def command(port: int, _: Path) -> list[str | Path]:
+        return [
+            *(PEERS_PYTHON, "-m", "uvicorn", "--factory", f"benchmarks.studies.services.fastapi_service:{factory}"),
+            *("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"),
+        ]
+
+    return Peer(Service(name, command), PEERS_PYTHON, ("fastapi", "uvicorn[standard]", backend, "numpy"), by)
+
+
+def bentoml_command(port: int, _: Path) -> list[str | Path]:
+    return [
+        *(PEERS_PYTHON, "-m", "bentoml", "serve", "benchmarks.studies.services.bentoml_service:LoyaltyService"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+    ]
+
+
+def mlserver_command(port: int, folder: Path) -> list[str | Path]:
+    """One process, without the second server for metrics; `debug` would log each request."""
+    models = folder / "mlserver"
+    settings = {
+        "host": "127.0.0.1",
+        "http_port": port,
+        "grpc_port": free_port(),
+        "metrics_endpoint": None,
+        "parallel_workers": 0,
+        "debug": False,
+    }
+    for name in TYPES:
+        (models / name).mkdir(parents=True, exist_ok=True)
+        model = {"name": name, "implementation": "benchmarks.studies.services.mlserver_runtime.LoyaltyModel"}
+        (models / name / "model-settings.json").write_text(json.dumps(model))
+    (models / "settings.json").write_text(json.dumps(settings))
+    return [MLSERVER_PYTHON.with_name("mlserver"), "start", models]
+
+
+def mlserver_body(_: str, __: str, ids: list[str]) -> dict[str, Any]:
+    return {"inputs": [{"name": "customer_id", "shape": [len(ids)], "datatype": "BYTES", "data": ids}]}
+
+
+def mlserver_answer(answer: Any) -> Any:
+    """V2's columns as the contract's results."""
+    columns = {output["name"]: output for output in answer["outputs"]}
+    results = [{"customer_id": customer_id} for customer_id in columns["customer_id"]["data"]]
+    for name in ("churn_probability", "offer_scores"):
+        if name in columns:
+            for result, values in zip(results, np.reshape(columns[name]["data"], (len(results), -1)), strict=True):
+                result[name] = values.tolist()
+    single = results[0] if len(results) == 1 else None
+    return {"result": single, "results": [{"result": result} for result in results]}
+
+
+PEERS = (
+    fastapi("fastapi_litert", "with_litert", "ai-edge-litert"),
+    fastapi("fastapi_keras", "with_keras", "tensorflow-cpu", by="predict"),
+    fastapi("fastapi_keras_call", "with_keras_call", "tensorflow-cpu", by="model()"),
+    Peer(Service("bentoml", bentoml_command), PEERS_PYTHON, ("bentoml", "ai-edge-litert", "numpy")),
+    Peer(
+        Service(
+            "litserve",
+            lambda port, _: [PEERS_PYTHON, "-m", "benchmarks.studies.services.litserve_service", str(port)],
+            path=lambda *_: "/ml/predict",
+        ),
+        PEERS_PYTHON,
+        ("litserve", "ai-edge-litert", "numpy"),
+    ),
+    Peer(
+        Service(
+            "mlserver",
+            mlserver_command,
+            path=lambda _, prediction_type: f"/v2/models/{prediction_type}/infer",
+            body=mlserver_body,
+            read=mlserver_answer,
+        ),
+        MLSERVER_PYTHON,
+        ("mlserver", "ai-edge-litert", "numpy"),
+    ),
+)
+OURS = ("handler", "fastapi_in_process", "emulator", "emulator_alone", "gateway")
+NAMES = (*OURS, *(peer.service.name for peer in PEERS))
+
+
+def peers(names: Sequence[str]) -> list[Server]:
+    """Raises FileNotFoundError if one is not installed; MLServer is left out if all were asked for."""
+    found = []
+    for peer in PEERS:
+        name = peer.service.name
+        if name == "mlserver" and not MLSERVER_PYTHON.exists() and set(names) == set(NAMES):
+            print("MLServer is NOT measured: it needs Python 3.12 or 3.11. Install one and try again.", file=sys.stderr)
+        elif name in names:
+            found.append(peer.server())
     return found
 
 
-def peer(service: Service, python: Path, requirements: tuple[str, ...], by: str = "") -> Server:
-    """by: what of the last package answers, where there is a choice."""
-    found = json.loads(subprocess.check_output([python, SERVICES / "installed.py", *requirements], text=True))
-    names = [re.sub(r"\[.*", "", each) for each in requirements if each != "numpy"]
-    title = " + ".join(f"{name} {found['versions'][name]}" for name in names) + (f", {by}" if by else "")
-    return Server(
-        service.name,
-        title,
-        lambda: int(found["bytes"]),
-        lambda folder, reference: measure_service(service, folder, reference),
-    )
-
-
-def ours(folder: Path) -> list[Server]:
+def ours(folder: Path, names: Sequence[str]) -> list[Server]:
     build = build_folder()
     functions = memory_build(build, folder / "build", "lambda_app.py")
     constant = memory_build(build, folder / "constant-build", "constant_app.py")
     service = Service(
         "gateway",
-        lambda port, _: [sys.executable, "-m", "benchmarks.services.local_gateway", str(port)],
+        lambda port, _: [sys.executable, "-m", "benchmarks.studies.services.local_gateway", str(port)],
         path=lambda form, _: "/api/loyalty/v1/ml/predict" + ("" if form == "single" else "/batch"),
     )
 
     def disk() -> int:
         return sum(size_of(build / name) for name in ("SharedLayer", "PredictFunction", "BatchFunction"))
 
-    return [
-        Server("handler", "ours, in process", disk, lambda work, known: measure_handler(functions, work, known)),
-        Server(
-            IN_PROCESS,
-            "FastAPI + LiteRT, in process",
-            lambda: math.nan,
-            measure_fastapi_in_process,
-        ),
-        Server(
-            "emulator", "ours, Lambda's emulator", disk, lambda work, known: measure_emulator(functions, work, known)
-        ),
+    if "fastapi_in_process" in names:
+        check_installed("fastapi_in_process", PEERS_PYTHON)
+
+    def not_asked() -> float:
+        return math.nan
+
+    servers = (
+        Server("handler", "ours, in process", disk, lambda work: measure_handler(functions, work)),
+        Server("fastapi_in_process", "FastAPI + LiteRT, in process", not_asked, measure_fastapi_in_process),
+        Server("emulator", "ours, Lambda's emulator", disk, lambda work: measure_emulator(functions, work, check)),
         Server(
             "emulator_alone",
             "the emulator alone",
-            lambda: math.nan,
-            lambda work, _: measure_emulator(constant, work, None),
+            not_asked,
+            lambda work: measure_emulator(constant, work, lambda *_: None),
         ),
-        Server("gateway", "ours, waitress", disk, lambda work, known: measure_service(service, work, known)),
-    ]
+        Server("gateway", "ours, waitress", disk, lambda work: measure_service(service, work)),
+    )
+    return [server for server in servers if server.name in names]
 
 
 # One round of each kind.
 
 
-def measure_service(service: Service, folder: Path, reference: dict[str, Any]) -> Figures:
+def measure_service(service: Service, work: Work) -> Figures:
     began = time.perf_counter()
-    with started(service, folder) as (url, process):
+    with started(service, work.folder) as (url, process):
         figures = {"start": time.perf_counter() - began}
         for form in FUNCTIONS:
             requests = [
@@ -264,38 +327,37 @@ def measure_service(service: Service, folder: Path, reference: dict[str, Any]) -
             ]
             for prediction_type, ids in zip(TYPES, [groups(form)[0]] * 2, strict=True):
                 answer = ask(url + service.path(form, prediction_type), service.body(form, prediction_type, ids))
-                check(service.name, form, prediction_type, service.read(answer), reference)
-            figures |= loaded(service.name, url, form, requests, CONNECTIONS)
+                check(service.name, form, prediction_type, service.read(answer), work.reference)
+            figures |= loaded(service.name, url, form, requests, connections=CONNECTIONS, seconds=work.seconds)
         figures["memory"] = sum(map(pss, tree(process.pid))) / MEGABYTE
     return figures
 
 
-def measure_emulator(build: Path, folder: Path, reference: dict[str, Any] | None) -> Figures:
-    """reference: None for the function that does nothing."""
+def measure_emulator(build: Path, work: Work, check_answer: Callable[..., None]) -> Figures:
+    """check_answer: `check`, but for the function that does nothing."""
     figures: Figures = {"memory": 0.0}
     for form, function in FUNCTIONS.items():
         events = {name: event(form, name, groups(form)[0]) for name in TYPES}
         began = time.perf_counter()
         with contextlib.ExitStack() as stack:
             with on_server_cpu():
-                emulator = stack.enter_context(emulated(function, function_variables(folder), build=build))
+                emulator = stack.enter_context(emulated(function, function_variables(work.folder), build=build))
             answers = {name: emulator.invoke(each) for name, each in events.items()}
             figures.setdefault("start", time.perf_counter() - began)
-            if reference is not None:
-                for name, answer in answers.items():
-                    check("emulator", form, name, json.loads(answer["body"]), reference)
+            for name, answer in answers.items():
+                check_answer("emulator", form, name, json.loads(answer["body"]), work.reference)
             url = "http://{}:{}".format(*emulator.address) + INVOCATIONS
             requests = [
                 request(url, event(form, kind, ids), kind=kind, expected=EXPECTED[kind])
                 for ids, kind in asked_for(form)
             ]
             # An instance has one event at a time, and the emulator does not survive a second one.
-            figures |= loaded(function, url, form, requests, 1)
+            figures |= loaded(function, url, form, requests, connections=1, seconds=work.seconds)
             figures["memory"] = max(figures["memory"], pss(emulator.pid) / MEGABYTE)
     return figures
 
 
-def measure_handler(build: Path, folder: Path, reference: dict[str, Any]) -> Figures:
+def measure_handler(build: Path, work: Work) -> Figures:
     """The built functions' handlers, in a process each."""
 
     def program(form: str) -> tuple[list[str | Path], dict[str, str]]:
@@ -303,22 +365,22 @@ def measure_handler(build: Path, folder: Path, reference: dict[str, Any]) -> Fig
         paths = [function.code, *(layer / "python" for layer in function.layers)]
         return [RUNTIMES_PYTHON, SERVICES / "lambda_in_process.py"], {
             **function.variables,
-            **function_variables(folder),
-            "MODEL_CACHE": str(folder / "models"),
+            **function_variables(work.folder),
+            "MODEL_CACHE": str(work.folder / "models"),
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "LAMBDA_TASK_ROOT": str(function.code),  # by which the tracer knows that it is there
         }
 
-    return measure_in_process("handler", program, reference)
+    return measure_in_process("handler", program, work)
 
 
-def measure_fastapi_in_process(folder: Path, reference: dict[str, Any]) -> Figures:
-    command: list[str | Path] = [PEERS_PYTHON, "-m", "benchmarks.services.fastapi_in_process"]
-    return measure_in_process("fastapi_in_process", lambda _: (command, environment(folder)), reference)
+def measure_fastapi_in_process(work: Work) -> Figures:
+    command: list[str | Path] = [PEERS_PYTHON, "-m", "benchmarks.studies.services.fastapi_in_process"]
+    return measure_in_process("fastapi_in_process", lambda _: (command, environment(work.folder)), work)
 
 
 def measure_in_process(
-    name: str, program: Callable[[str], tuple[list[str | Path], dict[str, str]]], reference: dict[str, Any]
+    name: str, program: Callable[[str], tuple[list[str | Path], dict[str, str]]], work: Work
 ) -> Figures:
     """program: by form, a command like lambda_in_process.py, and its variables beside this process's own."""
     figures: Figures = {"memory": 0.0}
@@ -327,7 +389,7 @@ def measure_in_process(
         began = time.perf_counter()
         with on_server_cpu():
             process = subprocess.Popen(
-                [*command, str(LATENCY_SECONDS)],
+                [*command, str(work.seconds)],
                 cwd=ROOT,
                 env={**os.environ, **variables},
                 stdin=subprocess.PIPE,
@@ -348,7 +410,7 @@ def measure_in_process(
             process.kill()
             process.wait()
         for kind, answer in json.loads(first).items():
-            check(name, form, kind, json.loads(answer["body"]), reference)
+            check(name, form, kind, json.loads(answer["body"]), work.reference)
         found = json.loads(measured)
         for kind, (p50, p99) in found["latency"].items():
             figures[f"{form}.{kind}.p50"] = p50 * MICROSECONDS
@@ -358,18 +420,18 @@ def measure_in_process(
     return figures
 
 
-def loaded(name: str, url: str, form: str, requests: Sequence[Request], connections: int) -> Figures:
+def loaded(name: str, url: str, form: str, requests: Sequence[Request], *, connections: int, seconds: float) -> Figures:
     """Latencies in us on one connection, and us a request on `connections`, which is one over the throughput."""
 
-    def load(seconds: float, connections: int) -> Load:
-        found = closed_loop(url, requests, connections=connections, seconds=seconds, cpus=GENERATOR_CPU)
+    def load(share: float, connections: int) -> Load:
+        found = closed_loop(url, requests, connections=connections, seconds=share * seconds, cpus=GENERATOR_CPU)
         if not found.clean:
             raise RuntimeError(f"{name} did not answer every request: {found.errors} {found.first_refusal}")
         return found
 
-    load(WARM_UP_SECONDS, connections)
-    alone = load(LATENCY_SECONDS, 1)
-    busy = load(BUSY_SECONDS, connections) if connections > 1 else alone
+    load(WARM_UP_SHARE, connections)
+    alone = load(1.0, 1)
+    busy = load(BUSY_SHARE, connections) if connections > 1 else alone
     figures = {f"{form}.busy": MICROSECONDS / busy.rate}
     for kind, latency in alone.kinds.items():
         figures[f"{form}.{kind}.p50"] = latency.p50 * MICROSECONDS
@@ -414,31 +476,21 @@ def check(name: str, form: str, prediction_type: str, answer: Any, reference: di
         raise RuntimeError(f"{name} answers {form} {prediction_type} otherwise than the first server: {results[0]}")
 
 
-def mlserver_answer(answer: Any) -> Any:
-    """V2's columns as the contract's results."""
-    columns = {output["name"]: output for output in answer["outputs"]}
-    results = [{"customer_id": customer_id} for customer_id in columns["customer_id"]["data"]]
-    for name in ("churn_probability", "offer_scores"):
-        if name in columns:
-            for result, values in zip(results, np.reshape(columns[name]["data"], (len(results), -1)), strict=True):
-                result[name] = values.tolist()
-    single = results[0] if len(results) == 1 else None
-    return {"result": single, "results": [{"result": result} for result in results]}
-
-
 # What they need.
 
 
-def prepare(folder: Path) -> None:
-    """Customers, models and cards in `folder`, as `benchmarks.services` reads them."""
+def prepare(folder: Path, *, with_keras: bool) -> None:
+    """Customers, models and cards in `folder`, as `benchmarks.studies.services` reads them."""
     generator = np.random.default_rng(5)
     np.save(folder / "customers.npy", np.exp(generator.normal(3, 2, (CUSTOMERS, len(DEFAULT_FEATURES)))))
     models = sample_models.model_store().current().loaded
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(sample_models.model_bytes(model))
         (folder / f"{name}.json").write_bytes(to_json(model.card))
+    if not with_keras:
+        return
     made = subprocess.run(
-        [PEERS_PYTHON, "-m", "benchmarks.services.keras_models"],
+        [PEERS_PYTHON, "-m", "benchmarks.studies.services.keras_models"],
         env=environment(folder),
         cwd=ROOT,
         capture_output=True,
@@ -457,10 +509,9 @@ def memory_build(build: Path, copy: Path, app: str) -> Path:
             shutil.copytree(each, copy / each.name)
             (copy / each.name / "app.py").rename(copy / each.name / "function_app.py")
             shutil.copy(SERVICES / app, copy / each.name / "app.py")
-            package = copy / each.name / "benchmarks" / "services"
-            package.mkdir(parents=True)
-            shutil.copy(SERVICES / "memory_stores.py", package)
-            shutil.copy(SERVICES.parent / "sample_models.py", package.parent)
+            for module in ("studies/services/memory_stores.py", "sample_models.py", "wiring.py"):
+                (copy / each.name / "benchmarks" / module).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(BENCHMARKS / module, copy / each.name / "benchmarks" / module)
         else:
             (copy / each.name).symlink_to(each)
     return copy
@@ -468,9 +519,8 @@ def memory_build(build: Path, copy: Path, app: str) -> Path:
 
 def function_variables(folder: Path) -> dict[str, str]:
     """What leads the functions to the data in `folder`, and every other setting that they need."""
-    needed = [str(setting.alias) for setting in runtime.Settings.model_fields.values() if setting.is_required()]
     return {
-        **dict.fromkeys(needed, "bench"),
+        **variables(),
         "BENCH_DATA": str(folder),
         "BENCH_MODELS": str(ROOT / sample_models.FOLDER),
     }
@@ -490,25 +540,6 @@ def environment(folder: Path) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "LoyaltyML",
         "POWERTOOLS_LOG_LEVEL": "WARNING",
     }
-
-
-def mlserver_command(port: int, folder: Path) -> list[str | Path]:
-    """One process, without the second server for metrics; `debug` would log each request."""
-    models = folder / "mlserver"
-    settings = {
-        "host": "127.0.0.1",
-        "http_port": port,
-        "grpc_port": free_port(),
-        "metrics_endpoint": None,
-        "parallel_workers": 0,
-        "debug": False,
-    }
-    for name in TYPES:
-        (models / name).mkdir(parents=True, exist_ok=True)
-        model = {"name": name, "implementation": "benchmarks.services.mlserver_runtime.LoyaltyModel"}
-        (models / name / "model-settings.json").write_text(json.dumps(model))
-    (models / "settings.json").write_text(json.dumps(settings))
-    return [MLSERVER_PYTHON.with_name("mlserver"), "start", models]
 
 
 # Processes.
@@ -578,77 +609,41 @@ def pss(pid: int) -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files below, without bytecode, as benchmarks.services.installed counts."""
+    """Bytes of the files below, without bytecode, as benchmarks.studies.services.installed counts."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 
 
 # What is told.
 
 COLUMNS = {
-    "start": "start s",
-    "memory": "MB held",
-    "disk": "MB on disk",
     "single.churn.p50": "churn p50",
     "single.churn.p99": "p99",
     "single.nbo.p50": "nbo p50",
     "single.nbo.p99": "p99",
-    "single.busy": "1/rate",
-    "batch.churn.p50": "churn p50",
+    "single.busy": "busy",
+    "batch.churn.p50": f"{BATCH}: churn p50",
     "batch.churn.p99": "p99",
-    "batch.nbo.p50": "nbo p50",
+    "batch.nbo.p50": f"{BATCH}: nbo p50",
     "batch.nbo.p99": "p99",
-    "batch.busy": "1/rate",
+    "batch.busy": f"{BATCH}: busy",
+    "start": "start, s",
+    "memory": "MB held",
+    "disk": "MB on disk",
 }
 
 
-def print_table(servers: Sequence[Server], figures: Mapping[str, Figures]) -> None:
-    one, many = "us, one customer", f"us, batch of {BATCH}"
-    print(f"{'':<70}{'':>33}{one:>48}{many:>55}")
-    print(f"{'':<70}" + "".join(f"{title:>11}" for title in COLUMNS.values()))
-    for server in servers:
-        cells = "".join(f"{figures[server.name][name]:>11.4g}" for name in COLUMNS)
-        print(f"{server.title:<70}{cells}", flush=True)
+def print_table(figures: Mapping[str, Figures]) -> None:
+    """figures: by title."""
+    print(
+        f"us a request of one customer, and of a batch of {BATCH}; busy: of {CONNECTIONS} connections, one a function\n"
+    )
+    print("| |", " | ".join(COLUMNS.values()), "|")
+    print("| --- |" + " ---: |" * len(COLUMNS))
+    for title, own in figures.items():
+        print(f"| {title} |", " | ".join(_cell(own[name]) for name in COLUMNS), "|")
 
 
-COMPARED = {
-    "handler": ("single.churn.p50", "single.nbo.p50", "batch.churn.p50", "batch.nbo.p50"),
-    "emulator": (
-        *("start", "memory", "disk"),
-        *("single.churn.p50", "single.churn.p99", "single.busy"),
-        *("batch.churn.p50", "batch.churn.p99", "batch.busy"),
-    ),
-    "gateway": ("single.churn.p50", "batch.churn.p50"),
-}
-"""What is compared with each peer: the handler with an application that has no server either; the gateway, which nobody
-deploys, with the fastest server alone."""
-IN_PROCESS = "fastapi_in_process"
-
-# The most that ours may take where a peer is ahead or close; else 1. An instance under the emulator is behind those
-# that answer on the connection itself: Lambda's runtime fetches each event and posts each answer over HTTP of its
-# own, behind the emulator's, and that is most of the time (see the emulator alone). It also has one event at a time.
-BARS = {
-    ("emulator", "fastapi_litert"): 8.0,
-    ("emulator", "fastapi_keras_call"): 2.0,
-    ("emulator", "mlserver"): 5.0,
-    ("emulator", "bentoml"): 3.0,
-    ("emulator", "litserve"): 3.0,
-    ("gateway", "fastapi_litert"): 5.0,  # a WSGI server with threads, which makes API Gateway's events besides
-    ("handler", IN_PROCESS): 1.5,  # a log line with metrics and a look at the trace are in ours
-}
-BARS_OF_ITS_PROCESS = {"start": 1.5, "memory": 1.5, "disk": 1.0}
-"""Of any peer: boto3 and Powertools, which the peers do without, are imported and held as well."""
-
-UNITS = {"start": "s to the first answer", "memory": "MB held (PSS)", "disk": "MB on disk"}
-
-
-def compared(servers: Sequence[Server], figures: Mapping[str, Figures]) -> Iterator[Result]:
-    by_name = {server.name: server for server in servers}
-    with_peers = [server for server in servers if server.name not in {*COMPARED, IN_PROCESS, "emulator_alone"}]
-    others = {"handler": [by_name[IN_PROCESS]], "emulator": with_peers, "gateway": with_peers[:1]}
-    for own, metrics in COMPARED.items():
-        for other in others[own]:
-            for metric in metrics:
-                bar = BARS_OF_ITS_PROCESS.get(metric, BARS.get((own, other.name), 1.0))
-                unit = UNITS.get(metric, "us a request, busy" if metric.endswith("busy") else "us")
-                mine, theirs = figures[own][metric], figures[other.name][metric]
-                yield Result(f"peers.{own}.{metric}.{other.name}", mine, unit, other.title, theirs, bar)
+def _cell(figure: float) -> str:
+    if math.isnan(figure):
+        return ""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.2g}"

@@ -21,7 +21,6 @@ MONTH_MINUTES = MONTH_HOURS * 60
 
 FREE_STORAGE_MB = 512
 API_REQUEST_BYTES = 512 * 1024
-READ_BYTES, WRITE_BYTES = 4096, 1024
 GB = 1024**3
 CONNECTIONS_A_SECOND = 25
 """New ones that a load balancer's capacity unit takes."""
@@ -124,15 +123,6 @@ def api_request(sent: int, received: int) -> Usage:
         "http_api.request": float(max(1, math.ceil((sent + received) / API_REQUEST_BYTES))),
         "data_out.gb": received / GB,
     }
-
-
-def read_units(item_bytes: int, *, consistent: bool = False) -> float:
-    """DynamoDB's read request units for one item."""
-    return max(1, math.ceil(item_bytes / READ_BYTES)) * (1.0 if consistent else 0.5)
-
-
-def write_units(item_bytes: int) -> float:
-    return float(max(1, math.ceil(item_bytes / WRITE_BYTES)))
 
 
 def share_traced(requests_a_second: float, traced_a_second: float, traced_share: float) -> float:

@@ -1,4 +1,4 @@
-"""python -m benchmarks.services.local_gateway PORT: the functions behind the HTTP server of `make run`, over memory."""
+"""python -m ...local_gateway PORT: the functions behind the HTTP server of `make run`, over memory."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ import threading
 
 import waitress
 
-from benchmarks.services import memory_stores
+from benchmarks.studies.services import memory_stores
 from functions.batch import app as batch_function
 from functions.predict import app as predict_function
 from local.gateway import Gateway

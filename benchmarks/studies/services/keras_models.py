@@ -1,4 +1,4 @@
-"""python -m benchmarks.services.keras_models: the .tflite models' weights in Keras models, saved beside them."""
+"""python -m ...keras_models: the .tflite models' weights in Keras models, saved beside them."""
 
 import os
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.services.loyalty import DATA, customers, litert_network
+from benchmarks.studies.services.loyalty import DATA, customers, litert_network
 
 LARGEST = 1e30  # as in training/learning/networks.py, which made the graph
 ROUNDING = 5e-6  # of float32 sums in another order, for the worst of all customers

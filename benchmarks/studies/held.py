@@ -1,10 +1,8 @@
-"""`make run`'s service, held for a minute at the highest rate that it can; and again while a model set is published.
-
-    python -m benchmarks.held --seconds 60
+"""The service of `make run`, held for a minute at the highest rate that it can; again while a model set is published.
 
 The service has one process for what HTTP asks, and it answers one event at a time, from moto, which is slower than
-DynamoDB. So the rate says what this command holds, and little of AWS; what counts is that nothing fails, and that each
-answer that is read, four batches a second beside the load, is of exactly one model set.
+DynamoDB. So the rate says what this command holds, and little about AWS. What counts is that nothing fails, and that
+each answer that is read, four batches a second beside the load, is of exactly one model set. Exit code 1 if not.
 """
 
 import argparse
@@ -26,9 +24,8 @@ from typing import IO, NamedTuple
 
 import requests
 
-from benchmarks import load
-from benchmarks.measure import Result, command
 from benchmarks.processes import tree
+from benchmarks.studies import load, options
 from local import demo
 from local.ports import free_port
 from loyalty_ml.models.card import Thresholds, card_key, model_key, new_version, parse_card
@@ -36,13 +33,10 @@ from loyalty_ml.models.document import path_in
 from loyalty_ml.models.manifest import parse_manifest
 from training.registry.model_set import TrainedModel, write_model_set
 
-SECONDS, MOST_SECONDS = 60.0, 3600
-LIMIT = 1.0
-"""Seconds within which 99 of 100 requests are to be answered, counted from when each was due: moto alone takes a fifth
-of one for a batch of 100, and what is due meanwhile waits for it."""
-
-STEP_LIMIT = LIMIT / 2
-"""The same in the steps that look for the highest rate: a queue that grows for a minute has only begun to in one."""
+SECONDS = 60.0
+STEP_LIMIT = 0.5
+"""Seconds within which 99 of 100 requests of a step are to be answered, counted from when each was due: moto alone
+takes a fifth of one for a batch of 100, and what is due meanwhile waits for it."""
 
 SHARE = 0.9
 """Of the highest rate that a few seconds hold: what is held for a minute."""
@@ -85,34 +79,53 @@ class Service(NamedTuple):
     model_bucket: str
 
 
-def run(seconds: float = SECONDS) -> Iterator[Result]:
-    """held.*: requests sent for each answered as it should be, and the 99th percentile; then with a new model set."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seconds", type=options.seconds, default=SECONDS, help="of each of the two loads (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=options.rate,
+        help=f"requests a second; default: {SHARE:g} of the highest rate, found first",
+    )
+    parser.add_argument(
+        "--publish", action=argparse.BooleanOptionalAction, default=True, help="whether to do the second load"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """The exit code."""
     with service() as served:
         ids = known_ids(served.base)
         mix = mixed_requests(served.base, ids)
-        highest = highest_rate(served.base, mix)
-        rate = SHARE * highest
-        what = f"at {rate:.3g}/s, {100 * SHARE:.0f} % of the highest rate of {STEP_SECONDS:g} s, for {seconds:g} s"
-        note(f"Held {what}.")
+        # What each route does once is done before anything is measured.
+        load.closed_loop(served.base, mix, connections=1, seconds=min(WARM_SECONDS, chosen.seconds))
+        rate = chosen.rate or SHARE * highest_rate(served.base, mix)
+        note(f"Held at {rate:.3g} requests a second for {chosen.seconds:g} s.")
+        print("| | requests | answered with 2xx | a second | p50, ms | p99, ms | new set seen after |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         stores, functions = cpu_seconds(served.process.pid)
-        held = hold(served.base, mix, rate, seconds)
+        held = hold(served.base, mix, rate, chosen.seconds)
         stores_after, functions_after = cpu_seconds(served.process.pid)
         stores, functions = stores_after - stores, functions_after - functions
-        note(f"Of the service's CPU time {100 * stores / (stores + functions):.0f} % was the stores', that is moto's.")
-        yield from results("held", held, what)
-        held, seen = hold_while_publishing(served, mix, rate, seconds, ids[:5])
-        yield from results("held.publish", held, f"{what}, a model set published half-way")
-        unit = "s from a model set's publishing until an answer is its"
-        yield Result("held.publish.seen", seen, unit, "the bar of 60 s", SEEN_SECONDS, 1.0)
+        clean = tell("mixed requests", held, rate)
+        if chosen.publish:
+            held, seen = hold_while_publishing(served, mix, rate, chosen.seconds, ids[:5])
+            clean &= tell("the same, a model set published half-way", held, rate, f"{seen:.1f} s")
+        share = stores / (stores + functions)
+        print(f"\nOf the service's CPU time {share:.0%} is the stores', that is moto's.")
+    return 0 if clean else 1
 
 
-def results(name: str, held: load.Load, what: str) -> Iterator[Result]:
+def tell(what: str, held: load.Load, rate: float, seen: str = "") -> bool:
+    """A row of the table; whether every request was answered as it should be."""
     sent = sum(held.statuses.values()) + sum(held.errors.values())
     right = sum(count for status, count in held.statuses.items() if 200 <= status < 300)
+    figures = f"{sent:,} | {right:,} | {rate:.3g} | {1e3 * held.p50:.0f} | {1e3 * held.p99:.0f}"
+    print(f"| {what} | {figures} | {seen} |", flush=True)
     if not held.clean:
-        note(f"Not as it should be: {held.errors}, {held.statuses}, {held.first_refusal}")
-    yield Result(f"{name}.requests", sent, f"requests {what}", "those of them answered with 2xx", max(right, 0.5), 1.0)
-    yield Result(f"{name}.p99", 1e3 * held.p99, f"ms {what}", f"the bar of {1e3 * LIMIT:g} ms", 1e3 * LIMIT, 1.0)
+        note(f"Not every request was answered as it should be: {held.errors}, {held.statuses}, {held.first_refusal}")
+    return held.clean
 
 
 def known_ids(base: str) -> list[str]:
@@ -157,7 +170,6 @@ def highest_rate(base: str, mix: list[load.Request]) -> float:
         )
         return good
 
-    load.closed_loop(base, mix, connections=1, seconds=WARM_SECONDS)  # what each route does once is done
     lower = FIRST_RATE
     if not holds(lower):
         raise RuntimeError(
@@ -326,28 +338,5 @@ def _cpu_seconds_of(pid: int) -> float:
 
 
 def note(sentence: str) -> None:
-    """Progress, beside the table of results."""
+    """Progress, beside the table."""
     print(f"  {sentence}", file=sys.stderr, flush=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.held", description=__doc__)
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="of each of the two loads (default: %(default)g)"
-    )
-    seconds = parser.parse_args().seconds
-    if not 1 <= seconds <= MOST_SECONDS:
-        parser.error(f"--seconds is from 1 to {MOST_SECONDS:,}.")
-    return command(lambda: tell(seconds))
-
-
-def tell(seconds: float) -> int:
-    missed = False
-    for result in run(seconds):
-        print(f"{result.name}: {result.ours:.4g} {result.unit}; {result.peer}: {result.verdict}")
-        missed |= not result.ok
-    return int(missed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

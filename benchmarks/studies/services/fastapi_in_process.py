@@ -1,4 +1,4 @@
-"""python -m benchmarks.services.fastapi_in_process SECONDS: FastAPI's application called in a loop, with no server.
+"""python -m ...fastapi_in_process SECONDS: FastAPI's application called in a loop, with no server.
 
 As lambda_in_process.py calls a function's handler, with the same lines in and out; an event's path and body are made an
 ASGI request. Nothing in the application waits, so that a call is done when it is driven once.
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from benchmarks.services.fastapi_service import with_litert
-from benchmarks.services.lambda_in_process import measured
+from benchmarks.studies.services.fastapi_service import with_litert
+from benchmarks.studies.services.lambda_in_process import measured
 
 
 def main() -> None:

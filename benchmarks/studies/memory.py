@@ -1,49 +1,29 @@
-"""`python -m benchmarks.memory`: what memory size each function is best given: its start, time and cost at each.
+"""What memory size each function is best given: its start, time, cost and memory at each. Wants root.
 
-The idea is AWS Lambda Power Tuning's, on this machine: each built function runs with the CPU that Lambda gives to a
-memory size. Beyond the cores that there are here, nothing can be shown. As root, after `make build`.
+The idea is AWS Lambda Power Tuning's, on this machine: each built function (`make build`) runs with the CPU that Lambda
+gives to a memory size. Nothing can be shown beyond the cores of this machine.
 """
 
 import argparse
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from benchmarks import bills, quick_stores
-from benchmarks.instances import (
-    ROWS,
-    WORKS,
-    Measured,
-    Work,
-    default,
-    measurable,
-    measure,
-    waits_ms,
-)
-from benchmarks.measure import Result, command
+from benchmarks import quick_stores
+from benchmarks.studies import bills, instances, options
+from benchmarks.studies.instances import Measured, Work, default, measurable, measure, waits_ms
 
 SIZES = (256, 512, 1024, 1769, 3538, 5307, 7076)
 MOST_SHARE = 0.75
 """Of its memory size that a function may hold: the runtime's other processes, and larger inputs, need some too."""
 
 
-def run() -> Iterator[Result]:
-    """memory.*: what each function held at most, beside the memory that the template gives it."""
-    with quick_stores.serving(ROWS) as stores:
-        for work in WORKS:
-            size = default(work.memory)
-            measured = measure(work, size, stores, limit=False)
-            unit = "MB at most, its process"
-            yield Result(f"memory.{work.name}", measured.peak_mb, unit, work.memory, float(size), MOST_SHARE)
-
-
-def table(work: Work, prices: bills.Prices, stores: quick_stores.Stores) -> Iterator[str]:
+def table(work: Work, sizes: Sequence[int], prices: bills.Prices, stores: quick_stores.Stores) -> Iterator[str]:
     """Lines of Markdown, each as soon as it is measured."""
     yield f"**{work.title}** ({work.function}, {work.memory} is {default(work.memory)})\n"
     yield "| MB | vCPU | INIT ms | first event ms | later p50 ms | mean ms | CPU ms | dollars | peak MB |"
     yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     peak = 0.0
     # The largest first, which is sure to have memory enough, and says who else has.
-    for size in sorted(SIZES, reverse=True):
+    for size in sorted(sizes, reverse=True):
         if not measurable(size):
             yield f"| {size} | {size / bills.VCPU_MB:.2f} | more cores than there are here | | | | | | |"
         elif peak > MOST_SHARE * size:
@@ -69,19 +49,20 @@ def dollars(work: Work, found: Measured, prices: bills.Prices) -> float:
     return 1e6 * (bills.total(warm, prices.dollars) + prices.assumptions["cold_share"] * cold)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
-    parser.add_argument("--only", choices=[work.name for work in WORKS], help="one of them")
-    only = parser.parse_args().only
-    return command(lambda: tell(only))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    instances.add_arguments(parser)
+    sizes = " ".join(map(str, SIZES))
+    parser.add_argument(
+        "--sizes", nargs="+", type=options.positive, default=SIZES, metavar="MB", help=f"default: {sizes}"
+    )
 
 
-def tell(only: str | None) -> int:
+def run(chosen: argparse.Namespace) -> int:
     prices = bills.read_prices()
-    with quick_stores.serving(ROWS) as stores:
-        for work in WORKS:
-            if only in (None, work.name):
-                for line in table(work, prices, stores):
+    with quick_stores.serving(chosen.customers) as stores:
+        for work in instances.works(chosen.customers, chosen.repeats):
+            if work.name in chosen.only:
+                for line in table(work, chosen.sizes, prices, stores):
                     print(line, flush=True)
     assumed = prices.assumptions
     print(
@@ -94,7 +75,3 @@ def tell(only: str | None) -> int:
         f"{1 / assumed['cold_share']:.0f} of them; prices of {prices.region}, gathered on {prices.date}."
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
