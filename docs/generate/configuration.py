@@ -59,9 +59,9 @@ def page() -> str:
     return markdown.page(
         "Configuration",
         "the settings models in loyalty_ml/wiring and template.yaml",
-        "The functions read these environment variables once, when they start, each its own. template.yaml sets them, so a "
-        "deployment needs none by hand: choose values by [template parameters](parameters.md). `make run` sets the "
-        "same ones.",
+        "The functions read these environment variables once, when they start, each its own. template.yaml sets them, "
+        "so a deployment needs none by hand: choose values by [template parameters](parameters.md). `make run` sets "
+        "the same ones.",
         markdown.table(["variable", "read by", "meaning", "default", "template.yaml sets it to"], rows),
         "A function that lacks a required variable answers each request with 500 `INTERNAL`; its log names the "
         "variable.",

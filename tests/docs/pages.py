@@ -35,7 +35,7 @@ class Command:
     @property
     def only_reads(self) -> bool:
         """Whether it can be run again and again, until its answer is as shown."""
-        return not re.search(r" (-d|-X|-F|-T|-fsST) |> ", self.text)
+        return not re.search(r" (-d|-X|-F|-T|-fsST|materialize|publish|promote|rollback|score|train) |> ", self.text)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
