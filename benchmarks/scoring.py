@@ -27,7 +27,7 @@ def run() -> Iterator[Result]:
     for name, score in scorers().items():
         card = models[name].card
         model = sample_models.model_bytes(models[name])
-        raws = {size: raw_interpreter(model, size, matrix, card.outputs) for size in CHUNK_SIZES}
+        raws = {size: raw_interpreter(model, size, matrix, card.width) for size in CHUNK_SIZES}
         times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
         best = min(times, key=lambda size: times[size])
         ours, theirs = alternate(partial(score, matrix), raws[best], repeats=3, rounds=7, quickest=True)

@@ -29,5 +29,5 @@ def model_set() -> ModelSet:
             file_of(card_key(name, active.version)).read_bytes(), name, active.version, active.card_sha256
         )
         model = file_of(model_key(name, active.version)).read_bytes()
-        loaded[name] = LoadedModel(card, Network(model, len(card.features), card.outputs))
+        loaded[name] = LoadedModel(card, Network(model, len(card.features), card.width))
     return ModelSet(manifest(), loaded)

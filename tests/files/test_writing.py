@@ -22,6 +22,7 @@ from loyalty_ml.files.scoring import Failure, Question, Scored, question
 from loyalty_ml.files.source import format_of
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows, safe_text
 from loyalty_ml.models.card import Offer
+from loyalty_ml.scoring.answers import OfferAnswers
 from loyalty_ml.scoring.rfm import RfmScores
 from loyalty_ml.scoring.scorers import Scores
 from loyalty_ml.scoring.scores import ChurnScores, OfferScores
@@ -123,7 +124,8 @@ def test_an_offer_is_written_with_its_name_and_all_probabilities(
 def test_names_of_offers_are_texts_whatever_is_in_them(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     one = asked("nbo")
     names = ["it's", 'say "hi"', "a,b", "x'; DROP TABLE answers; --", "$1", "ü\\", "{}", "%s"]
-    one.scorers[0].offers = [Offer(offer_id=n, offer_name=name, category="c") for n, name in enumerate(names)]
+    offers = [Offer(offer_id=n, offer_name=name, category="c") for n, name in enumerate(names)]
+    one.scorers[0].answers = OfferAnswers(offers)
     scores = OfferScores(np.eye(8, dtype=np.float32), np.arange(8, dtype=np.int8))
     to = Writer(format_of("a.csv"), ",", one, tmp_path)
     content, _ = to.rows(connection, Scored(texts_of(["a"] * 8), [scores], []))

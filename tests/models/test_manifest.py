@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from loyalty_ml.models.card import Card, card_key, new_version, parse_card
 from loyalty_ml.models.document import Refused, check_content, to_json
@@ -85,7 +86,28 @@ def test_a_card_of_before_there_were_distributions_is_read_and_written_as_it_was
     del before["distribution"]
     card = Card.model_validate(before)
     assert card.distribution is None
-    assert json.loads(to_json(card)) == before
+    written = json.loads(to_json(card))
+    del written["outputs"]
+    assert written == before
+
+
+@pytest.mark.parametrize(("name", "width"), [("churn", 1), ("nbo", 8)])
+def test_a_card_of_before_outputs_were_described_is_filled_in(name: str, width: int) -> None:
+    before = sample_card(name)
+    assert "outputs" not in before
+    card = Card.model_validate(before)
+    (output,) = card.outputs
+    assert (output.name, output.width, card.width, output.range) == (before["output"], width, width, (0, 1))
+    assert list(output.classes) == [offer["offer_name"] for offer in before["offers"]]
+    assert Card.model_validate_json(to_json(card)) == card
+
+
+def test_a_card_of_another_kind_says_what_it_gives() -> None:
+    spend = {"name": "spend", "kind": "number", "unit": "EUR", "range": [0, 1e6]}
+    card = Card.model_validate(sample_card() | {"output": "spend", "outputs": [spend]})
+    assert (card.width, card.outputs[0].unit) == (1, "EUR")
+    with pytest.raises(ValidationError, match="its outputs are not described"):
+        Card.model_validate(sample_card() | {"output": "spend"})
 
 
 @pytest.mark.parametrize("name", ["churn", "nbo"])

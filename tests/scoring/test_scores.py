@@ -16,7 +16,7 @@ from loyalty_ml.models.card import DEFAULT_OFFERS, Thresholds
 from loyalty_ml.models.interpreter import BATCH_SHAPES
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.scoring import mock, rfm
-from loyalty_ml.scoring.answers import results
+from loyalty_ml.scoring.answers import OfferAnswers
 from loyalty_ml.scoring.predictions import Predictions, predict
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.scoring.scores import RISKS, OfferScores, risk_band, score_churn, score_offers
@@ -91,7 +91,7 @@ def test_every_batch_shape_and_its_edges_give_the_same_bits(rows: int) -> None:
         together = model.network(matrix)
         one_by_one = np.concatenate([model.network(matrix[row : row + 1]) for row in range(rows)])
         assert together.tobytes() == one_by_one.tobytes()
-        assert together.shape == (rows, model.card.outputs)
+        assert together.shape == (rows, model.card.width)
 
 
 def test_an_answer_is_not_overwritten_by_the_next() -> None:
@@ -128,8 +128,8 @@ def test_offers_are_ranked_best_first_and_ties_by_id(probabilities: NDArray[np.f
     assert scores.best.tolist() == probabilities.argmax(axis=1).tolist()
     shown = [str(row) for row in range(min(len(probabilities), 5))]
     part = OfferScores(probabilities[: len(shown)], scores.best[: len(shown)])
-    for row, result in enumerate(results(shown, part, DEFAULT_OFFERS)):
-        ranked = [offer["offer_id"] for offer in result["offers"]]  # type: ignore[typeddict-item]
+    for row, result in enumerate(OfferAnswers(DEFAULT_OFFERS).results(shown, part)):
+        ranked = [offer["offer_id"] for offer in result["offers"]]
         assert ranked == sorted(range(8), key=lambda offer: (-probabilities[row, offer], offer))
         assert ranked[0] == scores.best[row]
 

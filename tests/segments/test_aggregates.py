@@ -12,22 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
+from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_name
 from loyalty_ml.scoring.scorers import Scores
 from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, risk_band
-from loyalty_ml.segments.aggregates import (
-    Tally,
-    churn_aggregate,
-    churn_statistics,
-    nbo_statistics,
-    offers_by_name,
-    rfm_statistics,
-    segments_by_name,
-    tally,
-)
+from loyalty_ml.segments.aggregates import Tally, aggregate, by_group, statistics, tally
 
 pytestmark = pytest.mark.unit
 
+CHURN = ChurnAnswers()
 NOBODY = Tally(np.zeros(3, np.int64), 0, 0.0)
 
 rows = st.integers(0, 60)
@@ -58,12 +51,22 @@ def groups(scores: Scores) -> list[int]:
     """Customer by customer: the place at which each is counted."""
     match scores:
         case ChurnScores(probability, _):
-            return [(chance >= 0.4) + (chance >= 0.7) for chance in probability.tolist()]
+            return [2 - (chance >= 0.4) - (chance >= 0.7) for chance in probability.tolist()]
         case OfferScores(table, _):
             return [row.index(max(row)) for row in table.tolist()]
         case RfmScores():
             names = map(segment_name, scores.r_score.tolist(), scores.f_score.tolist())
             return [SEGMENT_NAMES.index(name) for name in names]
+    raise AssertionError("No other scores are drawn")
+
+
+def answers_of(scores: Scores) -> Answers[Any]:
+    match scores:
+        case OfferScores(table, _):
+            return OfferAnswers(catalogue(*map(str, range(table.shape[1]))))
+        case RfmScores():
+            return RfmAnswers()
+    return ChurnAnswers()
 
 
 def part_of(scores: Scores, rows: slice) -> Any:
@@ -73,7 +76,7 @@ def part_of(scores: Scores, rows: slice) -> Any:
 
 @given(churn_scores() | offer_scores() | rfm_scores(), st.integers(0, 9))
 def test_everybody_is_counted_in_the_group_that_is_theirs(scores: Scores, failed: int) -> None:
-    counted = tally(scores, failed)
+    counted = tally(answers_of(scores), scores, failed)
     expected = Counter(groups(scores))
     assert counted.counts.dtype == np.int64
     assert counted.counts.tolist() == [expected[group] for group in range(len(counted.counts))]
@@ -87,48 +90,52 @@ def test_tallies_of_parts_add_up_to_that_of_the_whole(scores: Scores, cuts: list
     places = [0, *sorted(min(place, len(scores[0])) for place, _ in cuts), len(scores[0])]
     parts = [slice(*ends) for ends in pairwise(places)]
     failures = [*(failed for _, failed in cuts), 0]
-    total = tally(part_of(scores, slice(0)), 0)
+    answers = answers_of(scores)
+    total = tally(answers, part_of(scores, slice(0)), 0)
     for part, failed in zip(parts, failures, strict=True):
-        total += tally(part_of(scores, part), failed)
-    whole = tally(scores, sum(failures))
+        total += tally(answers, part_of(scores, part), failed)
+    whole = tally(answers, scores, sum(failures))
     assert total.counts.tolist() == whole.counts.tolist()
     assert (total.answered, total.failed) == (whole.answered, whole.failed)
-    assert total.probability_sum == pytest.approx(whole.probability_sum, rel=1e-12)
+    assert total.value_sum == pytest.approx(whole.value_sum, rel=1e-12)
 
 
 @given(churn_scores(), st.integers(0, 9))
 def test_churn_statistics_are_those_of_the_customers_one_by_one(scores: ChurnScores, failed: int) -> None:
-    statistics: Any = churn_statistics(tally(scores, failed))
+    counted = tally(CHURN, scores, failed)
+    found = statistics(CHURN, counted)
     chances = scores.probability.tolist()
-    risks = Counter(RISKS[group] for group in groups(scores))
+    risks = Counter(CHURN.groups[group] for group in groups(scores))
     count = len(chances)
-    assert (statistics["count"], statistics["failed"]) == (count, failed)
-    assert statistics["avg_probability"] == pytest.approx(sum(chances) / count if count else 0, rel=1e-12)
+    assert (found["count"], found["failed"]) == (count, failed)
+    assert found["avg_probability"] == pytest.approx(sum(chances) / count if count else 0, rel=1e-12)
     for risk in RISKS:
-        assert statistics[risk] == risks[risk]
-        assert statistics[f"{risk}_percentage"] == (100 * risks[risk] / count if count else 0)
-    aggregate = churn_aggregate(tally(scores, failed))
-    assert aggregate == {name: statistics[name] for name in ("high", "medium", "low", "avg_probability")}
+        assert found[risk] == risks[risk]
+        assert found[f"{risk}_percentage"] == (100 * risks[risk] / count if count else 0)
+    shown = ("high", "medium", "low", "avg_probability")
+    assert aggregate(CHURN, counted) == {name: found[name] for name in shown}
+    assert tuple(aggregate(CHURN, counted)) == shown
 
 
 @pytest.mark.parametrize("count", [1, 3, 11, 22, 49, 1_000_003])
 def test_all_are_a_hundred_percent(count: int) -> None:
-    statistics = churn_statistics(Tally(np.array([0, 0, count]), 0, 0.9 * count))
-    assert (statistics["high_percentage"], statistics["medium_percentage"]) == (100, 0)
+    found = statistics(CHURN, Tally(np.array([count, 0, 0]), 0, 0.9 * count))
+    assert (found["high_percentage"], found["medium_percentage"]) == (100, 0)
 
 
 def test_the_mean_of_a_million_is_not_rounded_like_a_float32() -> None:
     probability = np.full(1_000_000, 0.1, np.float32)
     scores = ChurnScores(probability, np.zeros(len(probability), np.int8))
-    assert churn_aggregate(tally(scores, 0))["avg_probability"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+    found = aggregate(CHURN, tally(CHURN, scores, 0))
+    assert found["avg_probability"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
 
 
 def test_nobody_is_zeros() -> None:
-    assert set(churn_statistics(NOBODY).values()) == {0}
-    offers = nbo_statistics(Tally(np.zeros(8, np.int64), 4, 0.0), DEFAULT_OFFERS)
+    assert set(statistics(CHURN, NOBODY).values()) == {0}
+    offers = statistics(OfferAnswers(DEFAULT_OFFERS), Tally(np.zeros(8, np.int64), 4, 0.0))
     assert (offers["count"], offers["failed"], offers["top_offers"]) == (0, 4, [])
     assert offers["distribution"] == dict.fromkeys((offer.offer_name for offer in DEFAULT_OFFERS), 0)
-    segments = rfm_statistics(Tally(np.zeros(len(SEGMENT_NAMES), np.int64), 4, 0.0))
+    segments = statistics(RfmAnswers(), Tally(np.zeros(len(SEGMENT_NAMES), np.int64), 4, 0.0))
     assert (segments["count"], segments["failed"], segments["top_segments"]) == (0, 4, [])
     assert segments["distribution"] == dict.fromkeys(SEGMENT_NAMES, 0)
 
@@ -139,9 +146,9 @@ def catalogue(*names: str) -> Sequence[Offer]:
 
 def test_offers_of_one_name_are_counted_together() -> None:
     counted = Tally(np.array([5, 4, 3, 2]), 1, 0.0)
-    offers = catalogue("Voucher", "Sale", "Voucher", "Gift")
-    assert offers_by_name(counted, offers) == {"Voucher": 8, "Sale": 4, "Gift": 2}
-    assert nbo_statistics(counted, offers)["top_offers"] == [("Voucher", 8), ("Sale", 4), ("Gift", 2)]
+    offers = OfferAnswers(catalogue("Voucher", "Sale", "Voucher", "Gift"))
+    assert by_group(offers, counted) == {"Voucher": 8, "Sale": 4, "Gift": 2}
+    assert statistics(offers, counted)["top_offers"] == [("Voucher", 8), ("Sale", 4), ("Gift", 2)]
 
 
 @pytest.mark.parametrize(
@@ -156,14 +163,13 @@ def test_offers_of_one_name_are_counted_together() -> None:
 def test_of_equal_groups_the_first_is_named_first_and_empty_ones_are_not(
     counts: list[int], top: list[tuple[str, int]]
 ) -> None:
-    found = nbo_statistics(Tally(np.array(counts), 0, 0.0), catalogue("a", "b", "c", "d"))
+    found = statistics(OfferAnswers(catalogue("a", "b", "c", "d")), Tally(np.array(counts), 0, 0.0))
     assert found["top_offers"] == top
 
 
 def test_rfm_segments_are_named_in_their_order() -> None:
     counts = np.arange(len(SEGMENT_NAMES))
-    found = rfm_statistics(Tally(counts, 2, 0.0))
-    assert found["distribution"] == segments_by_name(Tally(counts, 2, 0.0))
+    found = statistics(RfmAnswers(), Tally(counts, 2, 0.0))
     assert list(found["distribution"].items()) == list(zip(SEGMENT_NAMES, counts.tolist(), strict=True))
     assert [name for name, _ in found["top_segments"]] == list(SEGMENT_NAMES[:-4:-1])
     assert (found["count"], found["failed"]) == (int(counts.sum()), 2)

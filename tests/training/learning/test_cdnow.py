@@ -20,7 +20,7 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring import rfm
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import scoring
+from loyalty_ml.segments.membership import answering
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.segments.statistics import measure_segment
 from tests import sample_set
@@ -168,7 +168,7 @@ def by_the_rule(base: Base) -> dict[str, dict[str, Any]]:
 
 
 def test_every_customers_rfm_scores_are_the_contracts(base: Base, by_the_rule: dict[str, dict[str, Any]]) -> None:
-    score = scoring(scorer_for("rfm", base.models, "false"), base.population)
+    score = answering(scorer_for("rfm", base.models, "false"), base.population)
 
     def measure(block: Block) -> list[tuple[int, ...]]:
         customers, scores, failed = score(block)

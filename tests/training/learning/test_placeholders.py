@@ -54,7 +54,7 @@ def read(directory: Path) -> ModelSet:
         card = parse_card(text, name, active.version, active.card_sha256)
         model = content(model_key(name, active.version))
         check_content(model, model_key(name, active.version), card.file.sha256, card.file.size)
-        return Served(card, Network(model, len(card.features), card.outputs))
+        return Served(card, Network(model, len(card.features), card.width))
 
     manifest = parse_manifest(content(MANIFEST_KEY))
     files = (path for path in directory.rglob("*") if path.is_file())

@@ -5,18 +5,19 @@ By the scorers of every other mode, so that a row says what a single prediction 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.arrow import Texts
 from loyalty_ml.customers.population import Population
-from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable, taking
-from loyalty_ml.errors import InvalidFeatures, LoyaltyError
+from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable
 from loyalty_ml.files.table import Rows
+from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
-from loyalty_ml.scoring.scorers import ModelInfo, Scorer, Scores, scorer_for
+from loyalty_ml.scoring.scored import scoring
+from loyalty_ml.scoring.scorers import Scorer, Scores, scorer_for
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, FileType, MockMode, PredictionType
 
 INVALID_CUSTOMER_ID = "INVALID_CUSTOMER_ID"
@@ -80,29 +81,25 @@ def answering(asked: Question, features: Sequence[str], population: Population |
     population:  the customers that rows without features are looked up among; None where rows have their own.
     """
     names = features if population is None else population.features
-    columns = [taking(scorer.features, names) for scorer in asked.scorers]
+    score = scoring(asked.scorers, names)
 
-    def score(rows: Rows) -> Scored:
+    def answer(rows: Rows) -> Scored:
         named = _has_usable_id(rows.ids)
-        table = _table(rows, names, population)
-        good = named if table.found is None else named & table.found
-        matrices = [scorer.matrix(wanted(table.values)) for scorer, wanted in zip(asked.scorers, columns, strict=True)]
-        for matrix in matrices:
-            finite = np.isfinite(matrix)
-            if not finite.all():
-                good = good & finite.all(axis=1)
-        failures: list[Failure] = []
-        ids, lines = rows.ids, rows.lines
-        if not good.all():
-            views = [_seen_by(scorer, wanted, table) for scorer, wanted in zip(asked.scorers, columns, strict=True)]
-            failures = _failures(rows, np.flatnonzero(~good).tolist(), named, views)
-            ids, lines = ids.where(good), lines[good]
-            matrices = [matrix[good] for matrix in matrices]
-        texts = ids.to_list() if asked.is_mock else ()
-        scores = [scorer.score(texts, matrix) for scorer, matrix in zip(asked.scorers, matrices, strict=True)]
-        return _only_finite(ids, lines, scores, failures, asked)
+        failures = []
+        if not named.all():
+            failures = _unnamed(rows, np.flatnonzero(~named).tolist())
+            rows = _those(rows, named)
+        scored = score(_table(rows, names, population), lambda places: rows.ids.to_list(places.tolist()))
+        ids = rows.ids
+        if scored.answered is not None:
+            places = np.flatnonzero(~scored.answered).tolist()
+            for place, customer_id in zip(places, ids.to_list(places), strict=True):
+                problem = scored.problem(place)
+                failures.append(Failure(int(rows.lines[place]), customer_id, problem.code, problem.message))
+            ids = ids.where(scored.answered)
+        return Scored(ids, scored.scores, sorted(failures))
 
-    return score
+    return answer
 
 
 def _has_usable_id(ids: Texts) -> NDArray[np.bool_]:
@@ -111,6 +108,11 @@ def _has_usable_id(ids: Texts) -> NDArray[np.bool_]:
     long = np.flatnonzero(sizes > MAX_ID_CHARACTERS).tolist()  # bytes: each may still be of few characters
     usable[long] = [len(customer_id) <= MAX_ID_CHARACTERS for customer_id in ids.to_list(long)]
     return usable
+
+
+def _those(rows: Rows, wanted: NDArray[np.bool_]) -> Rows:
+    absent = None if rows.absent is None else rows.absent[wanted]
+    return Rows(rows.lines[wanted], rows.ids.where(wanted), rows.values[wanted], absent)
 
 
 def _table(rows: Rows, names: Sequence[str], population: Population | None) -> FeatureTable:
@@ -123,69 +125,13 @@ def _table(rows: Rows, names: Sequence[str], population: Population | None) -> F
     return FeatureTable((), tuple(names), values, absent, found, None)
 
 
-class _View(NamedTuple):
-    """The table as a scorer sees it, to whom what it does not read may be missing; dtype: what it reads numbers as."""
-
-    table: FeatureTable
-    dtype: Any
-
-
-def _seen_by(scorer: Scorer, wanted: Callable[[NDArray[Any]], NDArray[Any]], table: FeatureTable) -> _View:
-    absent = None if table.absent is None else wanted(table.absent)
-    seen = FeatureTable((), tuple(scorer.features), wanted(table.values), absent, table.found, None)
-    return _View(seen, scorer.matrix(np.empty((0, len(scorer.features)))).dtype)
-
-
-def _failures(rows: Rows, places: Sequence[int], named: NDArray[np.bool_], views: Sequence[_View]) -> list[Failure]:
-    """Why the rows at these places have no answer: of several reasons the first."""
+def _unnamed(rows: Rows, places: Sequence[int]) -> list[Failure]:
+    """The rows at these places, whose ids cannot be used."""
     failures = []
     for place, customer_id in zip(places, rows.ids.to_list(places), strict=True):
         line = int(rows.lines[place])
-        if named[place]:
-            problem = _problem(place, views)
-            failures.append(Failure(line, customer_id, problem.code, problem.message))
-        else:
-            failures.append(_unnamed(line, customer_id))
+        problem = f"The customer_id has more than {MAX_ID_CHARACTERS} characters."
+        if not customer_id:
+            problem = "The row has no customer_id."
+        failures.append(Failure(line, customer_id[:MAX_ID_CHARACTERS], INVALID_CUSTOMER_ID, problem))
     return failures
-
-
-def _problem(place: int, views: Sequence[_View]) -> LoyaltyError:
-    for table, dtype in views:
-        with np.errstate(over="ignore"):
-            is_finite = np.isfinite(table.values[place].astype(dtype)).all()
-        if (table.found is not None and not table.found[place]) or not is_finite:
-            return table.problem(place, dtype)
-    raise AssertionError("The row can be scored")
-
-
-def _unnamed(line: int, customer_id: str) -> Failure:
-    if not customer_id:
-        return Failure(line, "", INVALID_CUSTOMER_ID, "The row has no customer_id.")
-    problem = f"The customer_id has more than {MAX_ID_CHARACTERS} characters."
-    return Failure(line, customer_id[:MAX_ID_CHARACTERS], INVALID_CUSTOMER_ID, problem)
-
-
-def _only_finite(
-    ids: Texts, lines: NDArray[np.int64], scores: list[Scores], failures: list[Failure], asked: Question
-) -> Scored:
-    answered = np.ones(len(lines), np.bool_)
-    for scorer, columns in zip(asked.scorers, scores, strict=True):
-        finite = np.isfinite(columns[0])
-        if finite.all():  # as of no rows
-            continue
-        places = np.flatnonzero(answered & ~finite.reshape(len(lines), -1).all(axis=1)).tolist()
-        problem = InvalidFeatures(scorer.features, "The model gives no finite answer for")
-        failures += [
-            Failure(int(lines[place]), customer_id, problem.code, problem.message)
-            for place, customer_id in zip(places, ids.to_list(places), strict=True)
-        ]
-        answered[places] = False
-    if answered.all():
-        return Scored(ids, scores, failures)
-    return Scored(ids.where(answered), [_those(columns, answered) for columns in scores], sorted(failures))
-
-
-def _those(columns: Scores, wanted: NDArray[np.bool_]) -> Scores:
-    columns_of: Any = type(columns)
-    kept: Scores = columns_of(*(column[wanted] for column in columns))
-    return kept

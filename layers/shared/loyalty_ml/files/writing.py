@@ -9,7 +9,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -21,9 +20,8 @@ from loyalty_ml.files.scoring import Failure, Question, Scored
 from loyalty_ml.files.source import Format
 from loyalty_ml.files.table import ID
 from loyalty_ml.files.text import columns
-from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes
-from loyalty_ml.scoring.scorers import Scorer, Scores, no_scores
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.scoring.answers import Column
+from loyalty_ml.scoring.scorers import Scores
 
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """What a spreadsheet may take for the beginning of a formula."""
@@ -40,18 +38,6 @@ _TO_QUOTE = re.compile(f"[{_QUOTED.decode()}]")
 GZIP_LEVEL = 6
 
 _INTEGERS = [str(number) for number in range(128)]
-_RFM_SEGMENTS = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6)]
-
-
-class ResultColumn(NamedTuple):
-    """A column of a results file.
-
-    values:  n numbers, float64; or int8 (n,), which `texts` are the texts of, where they are given.
-    """
-
-    name: str
-    values: NDArray[Any]
-    texts: Sequence[str] | None = None
 
 
 class Writer:
@@ -67,7 +53,7 @@ class Writer:
         """What comes before all rows."""
         if self._format.kind != "csv":
             return b""
-        names = [column.name for column in self._columns([no_scores(scorer) for scorer in self._asked.scorers])]
+        names = [column.name for column in self._columns([scorer.answers.nobody() for scorer in self._asked.scorers])]
         flags = ["mock"] if self._asked.is_mock else []
         return self._packed((self._delimiter.join([ID, *names, *flags]) + "\n").encode())
 
@@ -80,12 +66,12 @@ class Writer:
         content, rows = self._copied(connection, scored.ids, found)
         return self._packed(content), rows
 
-    def _columns(self, scores: Sequence[Scores]) -> list[ResultColumn]:
+    def _columns(self, scores: Sequence[Scores]) -> list[Column]:
         """The columns after customer_id, by type and in the order of the types."""
         pairs = zip(self._asked.scorers, scores, strict=True)
-        return [column for scorer, columns_of in pairs for column in _result_columns(scorer, columns_of)]
+        return [column for scorer, columns_of in pairs for column in scorer.answers.columns(columns_of)]
 
-    def _csv(self, ids: Texts, found: Sequence[ResultColumn]) -> bytes:
+    def _csv(self, ids: Texts, found: Sequence[Column]) -> bytes:
         written = [columns.of_texts(_csv_texts(ids))]
         for column in found:
             if column.values.dtype.kind == "f":
@@ -97,9 +83,7 @@ class Writer:
             written.append(columns.of_choices(np.zeros(len(ids.offsets) - 1, np.int8), ["true"]))
         return columns.delimited(written, self._delimiter)
 
-    def _copied(
-        self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[ResultColumn]
-    ) -> tuple[bytes, int]:
+    def _copied(self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[Column]) -> tuple[bytes, int]:
         names = [f"c{place}" for place in range(len(found))]
         answers = arrow.table([ID, *names], [ids, *(column.values for column in found)])  # noqa: F841  DuckDB reads it
         selected = [
@@ -154,35 +138,6 @@ def _has_any(data: NDArray[np.uint8], wanted: bytes) -> bool:
 def _csv_text(text: str) -> str:
     safe = safe_text(text)
     return '"' + safe.replace('"', '""') + '"' if _TO_QUOTE.search(safe) else safe
-
-
-def _result_columns(scorer: Scorer, scores: Scores) -> list[ResultColumn]:
-    match scores:
-        case ChurnScores(probability, risk):
-            return [
-                ResultColumn("churn_probability", probability.astype(np.float64)),
-                ResultColumn("churn_risk", risk, RISKS),
-            ]
-        case OfferScores(probabilities, best):
-            by_offer = probabilities.T.astype(np.float64)
-            return [
-                ResultColumn("recommended_offer", best),
-                ResultColumn("offer_name", best, [offer.offer_name for offer in scorer.offers]),
-                ResultColumn("category", best, [offer.category for offer in scorer.offers]),
-                ResultColumn("confidence", by_offer.max(axis=0, initial=0.0)),
-                *(ResultColumn(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
-            ]
-        case RfmScores(recency, frequency, monetary, r_score, f_score, m_score):
-            return [
-                ResultColumn("recency", recency),
-                ResultColumn("frequency", frequency),
-                ResultColumn("monetary", monetary),
-                ResultColumn("r_score", r_score),
-                ResultColumn("f_score", f_score),
-                ResultColumn("m_score", m_score),
-                ResultColumn("rfm_segment", 25 * (r_score - 1) + 5 * (f_score - 1) + (m_score - 1), _RFM_SEGMENTS),
-                ResultColumn("segment", segment_codes(scores), SEGMENT_NAMES),
-            ]
 
 
 def _chosen(name: str, texts: Sequence[str]) -> str:

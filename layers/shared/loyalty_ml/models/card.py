@@ -8,9 +8,10 @@ import hashlib
 import itertools
 import math
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, JsonValue, model_validator
+from typing_extensions import TypedDict
 
 from loyalty_ml.models.document import (
     PUBLISH_AGAIN,
@@ -132,9 +133,33 @@ class ModelFile(Document):
     sha256: Sha256
 
 
+class Output(Document):
+    """What a graph gives for a customer: one number, or one for each class.
+
+    kind:           `probabilities` is one number for each of `classes`; the others are one number.
+    unit:           such as "EUR"; None for a number without one.
+    range:          the least and the most that it can be.
+    compared_with:  what a reader holds it against.
+    """
+
+    name: Name
+    kind: Literal["probability", "probabilities", "number"]
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+    classes: tuple[str, ...] = ()
+    compared_with: str | None = None
+
+    @property
+    def width(self) -> int:
+        """How many numbers it is."""
+        return len(self.classes) if self.kind == "probabilities" else 1
+
+
 class Card(Document):
     """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph.
 
+    output:        names the scorer that makes answers of the outputs.
+    outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
     evaluation:    all that was measured, for whoever asks how good the model is.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
@@ -147,7 +172,8 @@ class Card(Document):
     created: AwareDatetime
     placeholder: bool
     features: tuple[str, ...] = Field(min_length=1, max_length=1000)
-    output: Literal["churn_probability", "offer_probabilities"]
+    output: Name
+    outputs: tuple[Output, ...] = ()
     thresholds: Thresholds = Thresholds()
     offers: tuple[Offer, ...] = ()
     training: Training
@@ -160,15 +186,31 @@ class Card(Document):
     op_versions: dict[str, int]
 
     @property
-    def outputs(self) -> int:
+    def width(self) -> int:
         """How many numbers the model gives for a customer."""
-        return len(self.offers) if self.output == "offer_probabilities" else 1
+        return sum(output.width for output in self.outputs)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _describe_outputs(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or "outputs" in fields:
+            return fields
+        if fields.get("output") == "churn_probability":
+            output = {"kind": "probability", "range": (0, 1), "compared_with": "the thresholds"}
+        elif fields.get("output") == "offer_probabilities":
+            names = [_offer_name(offer) for offer in fields.get("offers", ())]
+            output = {"kind": "probabilities", "range": (0, 1), "classes": names, "compared_with": "the other offers"}
+        else:
+            return fields
+        return {**fields, "outputs": [{"name": fields["output"], **output}]}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.features)) != len(self.features):
             raise ValueError("a feature is named twice")
-        if self.output == "offer_probabilities" and not self.offers:
+        if not self.outputs:
+            raise ValueError("its outputs are not described")
+        if any(output.kind == "probabilities" and not output.classes for output in self.outputs):
             raise ValueError("an offer model needs its catalogue of offers")
         if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
             raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
@@ -176,7 +218,7 @@ class Card(Document):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):
             raise ValueError("a golden input has not one value a feature")
-        if any(len(row) != self.outputs for row in self.golden.outputs):
+        if any(len(row) != self.width for row in self.golden.outputs):
             raise ValueError("a golden output has not one value an output")
         if self.distribution:
             self._check_distribution(self.distribution)
@@ -185,11 +227,23 @@ class Card(Document):
     def _check_distribution(self, distribution: Distribution) -> None:
         if distribution.features.keys() != set(self.features):
             raise ValueError("the distribution is not of the card's features")
-        score = distribution.score
-        if self.output == "churn_probability" and not isinstance(score, Histogram):
-            raise ValueError("the distribution of a churn model's score is not a histogram")
-        if self.output == "offer_probabilities" and (isinstance(score, Histogram) or len(score) != len(self.offers)):
+        score, output = distribution.score, self.outputs[0]
+        if output.kind != "probabilities" and not isinstance(score, Histogram):
+            raise ValueError(f"the distribution of a {self.name} model's score is not a histogram")
+        if output.kind == "probabilities" and (isinstance(score, Histogram) or len(score) != output.width):
             raise ValueError("the distribution of an offer model's score has not one share an offer")
+
+
+def _offer_name(offer: Any) -> Any:
+    return offer.get("offer_name") if isinstance(offer, dict) else getattr(offer, "offer_name", None)
+
+
+class ModelInfo(TypedDict):
+    """What an answer says of the model that made it."""
+
+    name: str
+    version: Annotated[str, Field(description="`mock` where no model was asked; for RFM, whose cut points applied")]
+    placeholder: Annotated[bool, Field(description="True for a model trained on generated data")]
 
 
 def card_key(name: str, version: str) -> str:

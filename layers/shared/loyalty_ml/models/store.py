@@ -189,7 +189,7 @@ def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]
     model = read(key, card.file.sha256)
     check_content(model, key, card.file.sha256, card.file.size)
     try:
-        network = Network(model, len(card.features), card.outputs)
+        network = Network(model, len(card.features), card.width)
         check_golden(card, network)
     except Refused as error:
         raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error

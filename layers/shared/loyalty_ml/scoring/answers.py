@@ -1,81 +1,229 @@
-"""Columns to JSON: the rows that are shown, built only at the edge and for at most a hundred customers."""
+"""What each prediction type answers, and how its answers are shown: as JSON, as a file's columns, as counts of groups.
+
+A mode (single, batch, segment, file) knows no type. It asks these, so a new type needs an entry here and a scorer.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
-from loyalty_ml.scoring.rfm import RfmScores, segment_name
+from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
 from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
 
-
-def results(
-    customer_ids: Sequence[str], scores: ChurnScores | OfferScores | RfmScores, catalogue: Sequence[Offer]
-) -> Sequence[Result]:
-    """A result for each of n customers, from columns of n; `catalogue` names the offers, where there are any."""
-    match scores:
-        case ChurnScores():
-            return _churn_results(customer_ids, scores)
-        case OfferScores():
-            return _nbo_results(customer_ids, scores, catalogue)
-        case RfmScores():
-            return _rfm_results(customer_ids, scores)
+ScoresT = TypeVar("ScoresT")
 
 
-def _churn_results(customer_ids: Sequence[str], scores: ChurnScores) -> list[ChurnResult]:
-    # float32 to Python float is exact, so the JSON number reads back as the same float32.
-    return [
-        {"customer_id": customer_id, "churn_probability": probability, "churn_risk": RISKS[risk]}
-        for customer_id, probability, risk in zip(
-            customer_ids, scores.probability.tolist(), scores.risk.tolist(), strict=True
-        )
-    ]
+class Column(NamedTuple):
+    """A column of a results file.
+
+    values:  n numbers, float64; or int8 (n,), which `texts` are the texts of, where they are given.
+    """
+
+    name: str
+    values: NDArray[Any]
+    texts: Sequence[str] | None = None
 
 
-def _nbo_results(customer_ids: Sequence[str], scores: OfferScores, catalogue: Sequence[Offer]) -> list[NboResult]:
-    described: list[Any] = [offer.model_dump() for offer in catalogue]
-    best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
-    results: list[NboResult] = []
-    for customer_id, probabilities, best, order in zip(
-        customer_ids, scores.probabilities.tolist(), scores.best.tolist(), best_first.tolist(), strict=True
-    ):
-        offers: list[OfferProbability] = []
-        for offer_id in order:
-            offer = described[offer_id].copy()  # half the time of a new dictionary, eight times a customer
-            offer["probability"] = probabilities[offer_id]
-            offers.append(offer)
-        results.append(
+class Answers(Protocol[ScoresT]):
+    """How the scores of one prediction type are shown. Scores are columns of n customers.
+
+    groups:      the names of the groups that customers are counted in, in the order to show them.
+    value_name:  what the number of `value` is called; None if there is no such number.
+    summary:     the names of a summary's two parts: the largest groups and all of them; None if each group is a part.
+    choices:     how many classes a ranking chooses from; 0 if it is by `value`.
+    is_ranked:   whether some customers come before others.
+    """
+
+    @property
+    def groups(self) -> Sequence[str]: ...
+    @property
+    def value_name(self) -> str | None: ...
+    @property
+    def summary(self) -> tuple[str, str] | None: ...
+    @property
+    def choices(self) -> int: ...
+    @property
+    def is_ranked(self) -> bool: ...
+
+    def nobody(self) -> ScoresT:
+        """The columns of no customers."""
+        ...
+
+    def results(self, customer_ids: Sequence[str], scores: ScoresT) -> Sequence[Result]:
+        """A result for each of n customers."""
+        ...
+
+    def columns(self, scores: ScoresT) -> Sequence[Column]:
+        """The columns of a results file, after customer_id."""
+        ...
+
+    def group_of(self, scores: ScoresT) -> NDArray[np.int8]:
+        """The place in `groups` of each customer, int8 (n,)."""
+        ...
+
+    def value(self, scores: ScoresT) -> NDArray[np.float32] | None:
+        """The number whose mean and distribution say something, float32 (n,)."""
+        ...
+
+    def rank(self, scores: ScoresT, choice: int | None) -> NDArray[np.float32]:
+        """What customers are ordered by, the least first, float32 (n,); choice: a class, where there are `choices`."""
+        ...
+
+
+class ChurnAnswers:
+    groups = RISKS[::-1]
+    value_name = "probability"
+    summary = None
+    choices = 0
+    is_ranked = True
+
+    def nobody(self) -> ChurnScores:
+        return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
+
+    def results(self, customer_ids: Sequence[str], scores: ChurnScores) -> list[ChurnResult]:
+        # float32 to Python float is exact, so the JSON number reads back as the same float32.
+        return [
+            {"customer_id": customer_id, "churn_probability": probability, "churn_risk": RISKS[risk]}
+            for customer_id, probability, risk in zip(
+                customer_ids, scores.probability.tolist(), scores.risk.tolist(), strict=True
+            )
+        ]
+
+    def columns(self, scores: ChurnScores) -> list[Column]:
+        return [
+            Column("churn_probability", scores.probability.astype(np.float64)),
+            Column("churn_risk", scores.risk, RISKS),
+        ]
+
+    def group_of(self, scores: ChurnScores) -> NDArray[np.int8]:
+        places: NDArray[np.int8] = np.int8(len(RISKS) - 1) - scores.risk
+        return places
+
+    def value(self, scores: ChurnScores) -> NDArray[np.float32]:
+        return scores.probability
+
+    def rank(self, scores: ChurnScores, choice: int | None) -> NDArray[np.float32]:
+        return -scores.probability
+
+
+class OfferAnswers:
+    value_name = None
+    summary = ("top_offers", "distribution")
+    is_ranked = True
+
+    def __init__(self, offers: Sequence[Offer]) -> None:
+        self._offers = offers
+        self.choices = len(offers)
+
+    @property
+    def groups(self) -> list[str]:
+        return [offer.offer_name for offer in self._offers]
+
+    def nobody(self) -> OfferScores:
+        return OfferScores(np.empty((0, len(self._offers)), np.float32), np.empty(0, np.int8))
+
+    def results(self, customer_ids: Sequence[str], scores: OfferScores) -> list[NboResult]:
+        catalogue: list[Any] = [offer.model_dump() for offer in self._offers]
+        best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
+        results: list[NboResult] = []
+        for customer_id, probabilities, best, order in zip(
+            customer_ids, scores.probabilities.tolist(), scores.best.tolist(), best_first.tolist(), strict=True
+        ):
+            offers: list[OfferProbability] = []
+            for offer_id in order:
+                offer = catalogue[offer_id].copy()  # half the time of a new dictionary, eight times a customer
+                offer["probability"] = probabilities[offer_id]
+                offers.append(offer)
+            results.append(
+                {
+                    "customer_id": customer_id,
+                    "recommended_offer": best,
+                    "confidence": probabilities[best],
+                    "offer_scores": probabilities,
+                    "offers": offers,
+                    "top_offer": offers[0],
+                }
+            )
+        return results
+
+    def columns(self, scores: OfferScores) -> list[Column]:
+        by_offer = scores.probabilities.T.astype(np.float64)
+        return [
+            Column("recommended_offer", scores.best),
+            Column("offer_name", scores.best, [offer.offer_name for offer in self._offers]),
+            Column("category", scores.best, [offer.category for offer in self._offers]),
+            Column("confidence", by_offer.max(axis=0, initial=0.0)),
+            *(Column(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
+        ]
+
+    def group_of(self, scores: OfferScores) -> NDArray[np.int8]:
+        return scores.best
+
+    def value(self, scores: OfferScores) -> None:
+        return None
+
+    def rank(self, scores: OfferScores, choice: int | None) -> NDArray[np.float32]:
+        assert choice is not None
+        return -scores.probabilities[:, choice]
+
+
+_RFM_CODES = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6)]
+
+
+class RfmAnswers:
+    groups = SEGMENT_NAMES
+    value_name = None
+    summary = ("distribution", "top_segments")
+    choices = 0
+    is_ranked = False
+
+    def nobody(self) -> RfmScores:
+        value, score = np.empty(0), np.empty(0, np.int8)
+        return RfmScores(value, value, value, score, score, score)
+
+    def results(self, customer_ids: Sequence[str], scores: RfmScores) -> list[RfmResult]:
+        return [
             {
                 "customer_id": customer_id,
-                "recommended_offer": best,
-                "confidence": probabilities[best],
-                "offer_scores": probabilities,
-                "offers": offers,
-                "top_offer": offers[0],
+                "recency": _whole(recency),
+                "frequency": _whole(frequency),
+                "monetary": monetary,
+                "r_score": r_score,
+                "f_score": f_score,
+                "m_score": m_score,
+                "rfm_segment": f"{r_score}{f_score}{m_score}",
+                "segment": segment_name(r_score, f_score),
             }
-        )
-    return results
+            for customer_id, recency, frequency, monetary, r_score, f_score, m_score in zip(
+                customer_ids, *(column.tolist() for column in scores), strict=True
+            )
+        ]
 
+    def columns(self, scores: RfmScores) -> list[Column]:
+        r_score, f_score, m_score = scores.r_score, scores.f_score, scores.m_score
+        return [
+            Column("recency", scores.recency),
+            Column("frequency", scores.frequency),
+            Column("monetary", scores.monetary),
+            Column("r_score", r_score),
+            Column("f_score", f_score),
+            Column("m_score", m_score),
+            Column("rfm_segment", 25 * (r_score - 1) + 5 * (f_score - 1) + (m_score - 1), _RFM_CODES),
+            Column("segment", segment_codes(scores), SEGMENT_NAMES),
+        ]
 
-def _rfm_results(customer_ids: Sequence[str], scores: RfmScores) -> list[RfmResult]:
-    return [
-        {
-            "customer_id": customer_id,
-            "recency": _whole(recency),
-            "frequency": _whole(frequency),
-            "monetary": monetary,
-            "r_score": r_score,
-            "f_score": f_score,
-            "m_score": m_score,
-            "rfm_segment": f"{r_score}{f_score}{m_score}",
-            "segment": segment_name(r_score, f_score),
-        }
-        for customer_id, recency, frequency, monetary, r_score, f_score, m_score in zip(
-            customer_ids, *(column.tolist() for column in scores), strict=True
-        )
-    ]
+    def group_of(self, scores: RfmScores) -> NDArray[np.int8]:
+        return segment_codes(scores)
+
+    def value(self, scores: RfmScores) -> None:
+        return None
+
+    def rank(self, scores: RfmScores, choice: int | None) -> NDArray[np.float32]:
+        raise AssertionError("RFM orders nobody")
 
 
 def _whole(number: float) -> float:

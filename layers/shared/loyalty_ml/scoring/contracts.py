@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NotRequired, Self
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from loyalty_ml.scoring.scorers import ModelInfo
+from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
 
 MAX_BATCH = 100

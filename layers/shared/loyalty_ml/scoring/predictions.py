@@ -5,16 +5,18 @@ Single and batch are this one function; a single prediction is a table of one ro
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import FeatureTable
-from loyalty_ml.errors import InvalidFeatures, LoyaltyError
+from loyalty_ml.errors import LoyaltyError
+from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
-from loyalty_ml.scoring.answers import results
 from loyalty_ml.scoring.contracts import BatchAnswer, CustomerError, CustomerResult, Result, SingleAnswer
-from loyalty_ml.scoring.scorers import ModelInfo, scorer_for
+from loyalty_ml.scoring.scored import scoring
+from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
 ReadFeatures = Callable[[Sequence[str], Sequence[str]], FeatureTable]
@@ -45,27 +47,22 @@ def predict(
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
     table = read_features(list(dict.fromkeys(customer_ids)), scorer.features)
-    matrix = scorer.matrix(table.values)
-    finite = np.isfinite(matrix)
+
+    def ids_of(rows: NDArray[np.intp]) -> list[str]:
+        return [table.customer_ids[row] for row in rows.tolist()]
+
+    scored = scoring([scorer], table.names)(table, ids_of)
     outcomes: dict[str, Result | LoyaltyError] = {}
-    if table.found is None and finite.all():
-        ids = table.customer_ids
-    else:
-        usable = finite.all(axis=1) & (True if table.found is None else table.found)
-        ids = [table.customer_ids[row] for row in np.flatnonzero(usable).tolist()]
-        matrix = matrix[usable]
-        for row in np.flatnonzero(~usable).tolist():
-            outcomes[table.customer_ids[row]] = table.problem(row, matrix.dtype)
-    if ids:
-        scores = scorer.score(ids, matrix)
-        outcomes.update(zip(ids, results(ids, scores, scorer.offers), strict=True))
-        if scorer.is_mock:
-            for customer_id in ids:
-                cast("dict[str, Any]", outcomes[customer_id])["mock"] = True
-        answered = np.isfinite(scores[0])
-        if not answered.all():
-            for row in np.flatnonzero(~answered.reshape(len(ids), -1).all(axis=1)).tolist():
-                outcomes[ids[row]] = InvalidFeatures(scorer.features, "The model gives no finite answer for")
+    ids = table.customer_ids
+    if scored.answered is not None:
+        ids = ids_of(np.flatnonzero(scored.answered))
+        for row in np.flatnonzero(~scored.answered).tolist():
+            outcomes[table.customer_ids[row]] = scored.problem(row)
+    results: Sequence[Any] = scorer.answers.results(ids, scored.scores[0])
+    if scorer.is_mock:
+        for result in results:
+            result["mock"] = True
+    outcomes.update(zip(ids, results, strict=True))
     return Predictions(prediction_type, outcomes, scorer.is_mock, scorer.info, table.as_of)
 
 

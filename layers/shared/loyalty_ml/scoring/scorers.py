@@ -1,30 +1,23 @@
 """How each prediction type is answered: by a model, by mock data, or by calculation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
-from typing_extensions import TypedDict
 
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import ModelUnavailable
-from loyalty_ml.models.card import Offer
+from loyalty_ml.models.card import Card, ModelInfo, Offer
 from loyalty_ml.models.store import LoadedModel, ModelSet
 from loyalty_ml.scoring import mock, rfm
-from loyalty_ml.scoring.scores import ChurnScores, OfferScores, score_churn, score_offers
+from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
+from loyalty_ml.scoring.scores import Network, score_churn, score_offers
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
-
-class ModelInfo(TypedDict):
-    name: str
-    version: Annotated[str, Field(description="`mock` where no model was asked; for RFM, whose cut points applied")]
-    placeholder: Annotated[bool, Field(description="True for a model trained on generated data")]
-
-
-Scores = ChurnScores | OfferScores | rfm.RfmScores
+Scores = tuple[NDArray[Any], ...]
+"""Columns of n customers. Where the first has a number that is not finite, there is no answer."""
 
 
 @dataclass(slots=True)
@@ -34,14 +27,49 @@ class Scorer:
     features:  what `matrix` reads of a customer, in this order.
     matrix:    the table's float64 (n, features) as the scorer takes it; in a matrix of its own or in the one given.
     score:     ids and such a matrix, all finite, to columns of n.
+    answers:   how these are shown.
     """
 
     features: Sequence[str]
     matrix: Callable[..., NDArray[Any]]
     score: Callable[[Sequence[str], NDArray[Any]], Scores]
+    answers: Answers[Any]
     info: ModelInfo
     is_mock: bool = False
     offers: Sequence[Offer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelKind:
+    """What is known of the models whose cards name this output.
+
+    answers:  of a catalogue, which only offers have.
+    score:    float32 (n, features), all finite, to columns of n.
+    mock:     ids to plausible columns of n.
+    """
+
+    answers: Callable[[Sequence[Offer]], Answers[Any]]
+    score: Callable[[NDArray[np.float32], Network, Card], Scores]
+    mock: Callable[[Sequence[str]], Scores]
+    mock_offers: Sequence[Offer] = ()
+
+
+_KINDS: Mapping[str, _ModelKind] = {
+    "churn_probability": _ModelKind(
+        answers=lambda _: ChurnAnswers(),
+        score=lambda matrix, network, card: score_churn(matrix, network, card.thresholds),
+        mock=mock.mock_churn,
+    ),
+    "offer_probabilities": _ModelKind(
+        answers=OfferAnswers,
+        score=lambda matrix, network, _: score_offers(matrix, network),
+        mock=mock.mock_offers,
+        mock_offers=mock.OFFERS,
+    ),
+}
+"""By a card's `output`."""
+
+_OUTPUTS: Mapping[PredictionType, str] = {"churn": "churn_probability", "nbo": "offer_probabilities"}
 
 
 def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: MockMode) -> Scorer:
@@ -61,30 +89,13 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
     )
 
 
-def no_scores(scorer: Scorer) -> Scores:
-    """The scorer's columns of nobody."""
-    match scorer.info["name"]:
-        case "churn":
-            return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
-        case "nbo":
-            return OfferScores(np.empty((0, len(scorer.offers)), np.float32), np.empty(0, np.int8))
-        case _:
-            value, score = np.empty(0), np.empty(0, np.int8)
-            return rfm.RfmScores(value, value, value, score, score, score)
-
-
 def _model_scorer(model: LoadedModel) -> Scorer:
-    card = model.card
-
-    def score(customer_ids: Sequence[str], matrix: NDArray[Any]) -> Scores:
-        if card.output == "churn_probability":
-            return score_churn(matrix, model.network, card.thresholds)
-        return score_offers(matrix, model.network)
-
+    card, kind = model.card, _KINDS[model.card.output]
     return Scorer(
         features=card.features,
         matrix=model_matrix,
-        score=score,
+        score=lambda customer_ids, matrix: kind.score(matrix, model.network, card),
+        answers=kind.answers(card.offers),
         info={"name": card.name, "version": card.version, "placeholder": card.placeholder},
         offers=card.offers,
     )
@@ -99,19 +110,21 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
         features=rfm.FEATURES,
         matrix=_as_read,
         score=lambda customer_ids, matrix: rfm.score_rfm(matrix, cut_points),
+        answers=RfmAnswers(),
         info={"name": "rfm", "version": cut_points.version, "placeholder": False},
     )
 
 
 def _mock_scorer(name: PredictionType) -> Scorer:
-    mocked: Callable[[Sequence[str]], Scores] = mock.mock_churn if name == "churn" else mock.mock_offers
+    kind = _KINDS[_OUTPUTS[name]]
     return Scorer(
         features=(),  # customers must exist, but nothing of them is used
         matrix=_as_read,
-        score=lambda customer_ids, matrix: mocked(customer_ids),
+        score=lambda customer_ids, matrix: kind.mock(customer_ids),
+        answers=kind.answers(kind.mock_offers),
         info={"name": name, "version": "mock", "placeholder": True},
         is_mock=True,
-        offers=mock.OFFERS,
+        offers=kind.mock_offers,
     )
 
 

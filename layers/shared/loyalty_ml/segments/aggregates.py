@@ -1,17 +1,16 @@
 """What a segment's members are as a whole: tallies of columns of answers, which add up over blocks of any size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from loyalty_ml.models.card import Offer
-from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.scoring.answers import Answers
+from loyalty_ml.scoring.scorers import Scores
 
 
 class ChurnAggregate(TypedDict):
@@ -57,89 +56,60 @@ TOP = 3
 class Tally:
     """n customers counted for one type.
 
-    counts:           int64; for churn by place in RISKS, for nbo by offer id, for rfm by place in SEGMENT_NAMES.
-    failed:           those without an answer; they are in no other figure.
-    probability_sum:  of churn, in float64.
+    counts:     int64, by place in the groups of the type's answers.
+    failed:     those without an answer; they are in no other figure.
+    value_sum:  of the type's value, in float64; 0 if it has none.
     """
 
     counts: NDArray[np.int64]
     failed: int
-    probability_sum: float
+    value_sum: float
 
     @property
     def answered(self) -> int:
         return int(self.counts.sum())
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            self.counts + other.counts, self.failed + other.failed, self.probability_sum + other.probability_sum
-        )
+        return Tally(self.counts + other.counts, self.failed + other.failed, self.value_sum + other.value_sum)
 
 
-def tally(scores: ChurnScores | OfferScores | RfmScores, failed: int) -> Tally:
+def tally(answers: Answers[Any], scores: Scores, failed: int) -> Tally:
     """Counts columns of n answers; `failed` customers had none."""
-    match scores:
-        case ChurnScores(probability, risk):
-            return Tally(_counts(risk, len(RISKS)), failed, float(probability.sum(dtype=np.float64)))
-        case OfferScores(probabilities, best):
-            return Tally(_counts(best, probabilities.shape[1]), failed, 0.0)
-        case RfmScores():
-            return Tally(_counts(segment_codes(scores), len(SEGMENT_NAMES)), failed, 0.0)
+    value = answers.value(scores)
+    return Tally(
+        _counts(answers.group_of(scores), len(answers.groups)),
+        failed,
+        0.0 if value is None else float(value.sum(dtype=np.float64)),
+    )
 
 
-def churn_aggregate(tally: Tally) -> ChurnAggregate:
-    low, medium, high = tally.counts.tolist()
-    return {
-        "high": high,
-        "medium": medium,
-        "low": low,
-        "avg_probability": tally.probability_sum / tally.answered if tally.answered else 0.0,
-    }
-
-
-def churn_statistics(tally: Tally) -> ChurnStatistics:
-    aggregate = churn_aggregate(tally)
-    count = tally.answered or 1  # of nobody nothing is a share
-    return {
-        **aggregate,
-        "count": tally.answered,
-        "failed": tally.failed,
-        "high_percentage": 100 * aggregate["high"] / count,
-        "medium_percentage": 100 * aggregate["medium"] / count,
-        "low_percentage": 100 * aggregate["low"] / count,
-    }
-
-
-def nbo_statistics(tally: Tally, catalogue: Sequence[Offer]) -> NboStatistics:
-    distribution = offers_by_name(tally, catalogue)
-    return {
-        "count": tally.answered,
-        "failed": tally.failed,
-        "top_offers": _largest(distribution),
-        "distribution": distribution,
-    }
-
-
-def rfm_statistics(tally: Tally) -> RfmStatistics:
-    distribution = segments_by_name(tally)
-    return {
-        "count": tally.answered,
-        "failed": tally.failed,
-        "distribution": distribution,
-        "top_segments": _largest(distribution),
-    }
-
-
-def offers_by_name(tally: Tally, catalogue: Sequence[Offer]) -> dict[str, int]:
-    """Customers by the name of the offer that is best for them; offers of one name together."""
+def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
+    """Customers by the name of their group; groups of one name together."""
     counted: dict[str, int] = {}
-    for offer, count in zip(catalogue, tally.counts.tolist(), strict=True):
-        counted[offer.offer_name] = counted.get(offer.offer_name, 0) + count
+    for name, count in zip(answers.groups, tally.counts.tolist(), strict=True):
+        counted[name] = counted.get(name, 0) + count
     return counted
 
 
-def segments_by_name(tally: Tally) -> dict[str, int]:
-    return dict(zip(SEGMENT_NAMES, tally.counts.tolist(), strict=True))
+def aggregate(answers: Answers[Any], tally: Tally) -> Any:
+    """Customers by group, and the mean of the value where there is one."""
+    if answers.value_name is None:
+        return by_group(answers, tally)
+    mean = tally.value_sum / tally.answered if tally.answered else 0.0
+    return {**by_group(answers, tally), f"avg_{answers.value_name}": mean}
+
+
+def statistics(answers: Answers[Any], tally: Tally) -> Any:
+    """How many were answered, and in which groups: each with its percentage, or the largest and all of them."""
+    counted = {"count": tally.answered, "failed": tally.failed}
+    if answers.summary is None:
+        count = tally.answered or 1  # of nobody nothing is a share
+        groups = by_group(answers, tally)
+        shares = {f"{name}_percentage": 100 * group / count for name, group in groups.items()}
+        return {**aggregate(answers, tally), **counted, **shares}
+    distribution = by_group(answers, tally)
+    parts = {name: distribution if name == "distribution" else _largest(distribution) for name in answers.summary}
+    return {**counted, **parts}
 
 
 def _counts(places: NDArray[np.int8], groups: int) -> NDArray[np.int64]:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
-from loyalty_ml.scoring.scorers import ModelInfo
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.segments.aggregates import ChurnAggregate, Statistics
 from loyalty_ml.segments.definition import SegmentKind

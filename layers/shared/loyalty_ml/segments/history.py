@@ -10,12 +10,12 @@ import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from loyalty_ml.scoring.scorers import ModelInfo
+from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.segments.aggregates import Statistics
 from loyalty_ml.segments.drift import ModelDrift
 from loyalty_ml.vocabulary import rfc3339
@@ -78,6 +78,10 @@ def coordinates(snapshot: str, models: Mapping[str, str], definition: int) -> Co
     return Coordinates(snapshot, tuple(sorted(models.items())), definition)
 
 
+Figures = dict[str, int | float | list[tuple[str, int]] | dict[str, int]]
+"""What is known of a segment for one prediction type: see aggregates.statistics."""
+
+
 class Point(BaseModel):
     """The statistics of a segment, None for all customers, as they were measured once. It never changes.
 
@@ -99,7 +103,7 @@ class Point(BaseModel):
     definition: int = Field(ge=0)
     computed: AwareDatetime
     member_count: int = Field(ge=0)
-    stats: Statistics
+    stats: dict[str, Figures]
     drift: dict[str, ModelDrift]
     infos: dict[str, ModelInfo]
     mock: bool
@@ -134,7 +138,7 @@ def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
                 "models": shown.models,
                 "definition": shown.definition,
                 "member_count": shown.member_count,
-                "stats": shown.stats,
+                "stats": cast("Statistics", shown.stats),
                 "change": _change(before, shown, stored) if before else None,
             }
         )
@@ -219,7 +223,7 @@ def _change(before: Point, after: Point, stored: Mapping[Coordinates, Point]) ->
 
 def _measures(point: Point) -> StatisticsChange:
     """What changes are taken of."""
-    churn = point.stats["churn"]
+    churn: Any = point.stats["churn"]
     return {
         "member_count": point.member_count,
         "avg_probability": churn["avg_probability"],

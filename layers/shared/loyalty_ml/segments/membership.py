@@ -1,20 +1,18 @@
 """Who is in a segment, and columns of answers for them: block by block, by the scorers of every other mode."""
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.population import BLOCK_ROWS, Block, Members, Population
-from loyalty_ml.customers.table import taking
+from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
-from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes
-from loyalty_ml.scoring.scorers import Scorer, Scores, no_scores, scorer_for
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.scoring.scored import scoring
+from loyalty_ml.scoring.scorers import Scorer, Scores, scorer_for
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.vocabulary import MockMode, PredictionType
@@ -49,9 +47,18 @@ def select(
     ModelUnavailable where membership is a prediction that cannot be made, and what `progress` raises.
     """
 
-    def predicted(prediction_type: PredictionType, group: int) -> Selection:
-        score = scoring(scorer_for(prediction_type, models, mock_mode), population)
-        return Selection(population.everyone(), lambda block: _in_group(score(block), group), ())
+    def in_group(scorer: Scorer, group: int) -> Selection:
+        answer = answering(scorer, population)
+
+        def keep(block: Block) -> Block:
+            answered = answer(block)
+            return _those(answered.customers, scorer.answers.group_of(answered.scores) == group)
+
+        return Selection(population.everyone(), keep, ())
+
+    def named(prediction_type: PredictionType, group: str) -> Selection:
+        scorer = scorer_for(prediction_type, models, mock_mode)
+        return in_group(scorer, scorer.answers.groups.index(group))
 
     if definition is None:
         return Selection(population.everyone(), _all, ())
@@ -61,63 +68,37 @@ def select(
         members, unknown = population.listed(definition.customer_ids)
         return Selection(members, _all, unknown)
     if definition.rfm_segment is not None:
-        return predicted("rfm", SEGMENT_NAMES.index(definition.rfm_segment))
+        return named("rfm", definition.rfm_segment)
     if definition.churn_risk is not None:
-        return predicted("churn", RISKS.index(definition.churn_risk))
+        return named("churn", definition.churn_risk)
     assert definition.recommended_offer is not None
-    offers = scorer_for("nbo", models, mock_mode).offers
-    if definition.recommended_offer >= len(offers):
-        problem = (
-            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to {len(offers) - 1}"
-        )
+    scorer = scorer_for("nbo", models, mock_mode)
+    if definition.recommended_offer >= len(scorer.offers):
+        last = len(scorer.offers) - 1
+        problem = f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to {last}"
         raise InvalidRequest(
             f"The segment cannot be answered: {problem}: define it again.",
             {"fields": [{"field": "recommended_offer", "problem": problem}]},
         )
-    return predicted("nbo", definition.recommended_offer)
+    return in_group(scorer, definition.recommended_offer)
 
 
-def scoring(scorer: Scorer, population: Population) -> Callable[[Block], Answered]:
+def answering(scorer: Scorer, population: Population) -> Callable[[Block], Answered]:
     """How a block is scored: each customer by the same scorer, from the same features, as in a single prediction."""
-    columns = taking(scorer.features, population.features)
-    of_thread = threading.local()  # memory that is new to a process costs as much as what is done with it here
+    score = scoring([scorer], population.features, most_rows=BLOCK_ROWS)
 
-    def score(block: Block) -> Answered:
-        if not hasattr(of_thread, "matrix"):
-            of_thread.matrix = np.empty((BLOCK_ROWS, len(scorer.features)), np.float32)
-        matrix = scorer.matrix(columns(block.values), of_thread.matrix[: len(block.numbers)])
-        failed = np.empty(0, np.int64)
-        finite = np.isfinite(matrix)
-        if not finite.all():  # which is known in a tenth of the time that it takes to know it row by row
-            usable = finite.all(axis=1)
-            failed = block.numbers[~usable]
-            block, matrix = _those(block, usable), matrix[usable]
-        if not len(matrix):
-            return Answered(block, no_scores(scorer), failed)
-        ids = population.ids(block.numbers.tolist()) if scorer.is_mock else ()
-        scores = scorer.score(ids, matrix)
-        finite = np.isfinite(scores[0])
-        if not finite.all():
-            answered = finite.reshape(len(matrix), -1).all(axis=1)
-            failed = np.sort(np.concatenate([failed, block.numbers[~answered]]))
-            columns_of: Any = type(scores)
-            block, scores = _those(block, answered), columns_of(*(column[answered] for column in scores))
-        return Answered(block, scores, failed)
+    def answer(block: Block) -> Answered:
+        table = FeatureTable((), population.features, block.values, absent=None, found=None, as_of=None)
+        scored = score(table, lambda rows: population.ids(block.numbers[rows].tolist()))
+        if scored.answered is None:
+            return Answered(block, scored.scores[0], np.empty(0, np.int64))
+        return Answered(_those(block, scored.answered), scored.scores[0], block.numbers[~scored.answered])
 
-    return score
+    return answer
 
 
 def _all(block: Block) -> Block:
     return block
-
-
-def _in_group(answered: Answered, group: int) -> Block:
-    match answered.scores:
-        case ChurnScores(_, groups) | OfferScores(_, groups):
-            pass
-        case RfmScores():
-            groups = segment_codes(answered.scores)
-    return _those(answered.customers, groups == group)
 
 
 def _those(block: Block, which: NDArray[np.bool_]) -> Block:

@@ -17,20 +17,11 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
 from loyalty_ml.scoring.predictions import predict
-from loyalty_ml.scoring.rfm import RfmScores
-from loyalty_ml.scoring.scorers import Scorer, no_scores, scorer_for
-from loyalty_ml.scoring.scores import ChurnScores, OfferScores
-from loyalty_ml.segments.aggregates import (
-    ChurnAggregate,
-    Tally,
-    churn_aggregate,
-    offers_by_name,
-    segments_by_name,
-    tally,
-)
+from loyalty_ml.scoring.scorers import Scorer, scorer_for
+from loyalty_ml.segments.aggregates import Tally, aggregate, tally
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import Answered, scoring, select
+from loyalty_ml.segments.membership import Answered, answering, select
 from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
 
 SHOWN_RESULTS = 100
@@ -68,16 +59,16 @@ def predict_segment(
     scorer = scorer_for(prediction_type, models, mock_mode)
     top, offer = shown_order(segment.definition, prediction_type, scorer, top, offer)
     members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
-    score = scoring(scorer, population)
+    answer = answering(scorer, population)
     limit = top or SHOWN_RESULTS
 
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
-        answered = score(keep(block))
-        counted = tally(answered.scores, len(answered.failed))
-        shown = _first(answered, limit, ordered=top is not None, offer=offer)
+        answered = answer(keep(block))
+        counted = tally(scorer.answers, answered.scores, len(answered.failed))
+        shown = _first(scorer, answered, limit, ordered=top is not None, offer=offer)
         return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
-    total = tally(no_scores(scorer), 0)
+    total = tally(scorer.answers, scorer.answers.nobody(), 0)
     shown = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
     failed = np.empty(0, np.int64)
     for counted, candidates, failures in members.measure(measure, progress):
@@ -97,7 +88,7 @@ def predict_segment(
         "processed": total.answered + total.failed + len(unknown),
         "successful": total.answered,
         "failed": total.failed + len(unknown),
-        "aggregated_stats": _aggregate(prediction_type, total, scorer),
+        "aggregated_stats": aggregate(scorer.answers, total),
         "results": results,
         "errors": errors,
         "has_more_results": total.answered > len(results),
@@ -107,19 +98,13 @@ def predict_segment(
     }
 
 
-def _first(answered: Answered, limit: int, *, ordered: bool, offer: int | None) -> _Shown:
+def _first(scorer: Scorer, answered: Answered, limit: int, *, ordered: bool, offer: int | None) -> _Shown:
     """The first `limit` of a block's customers: by what they are answered, or by their numbers."""
     numbers = answered.customers.numbers
     if not ordered:
         numbers = numbers[:limit].copy()  # as of the failed: or all of the block's would stay in memory with these
         return _Shown(numbers, np.zeros(len(numbers), np.float32))
-    match answered.scores:
-        case ChurnScores(probability, _):
-            key = -probability
-        case OfferScores(probabilities, _):
-            key = -probabilities[:, offer]
-        case RfmScores():
-            raise AssertionError("RFM has no probability to order by")
+    key = scorer.answers.rank(answered.scores, offer)
     if len(key) > limit:
         # With the last of them all who equal it: their numbers say which are shown.
         enough = key <= np.partition(key, limit - 1)[limit - 1]
@@ -139,9 +124,10 @@ def shown_order(
 
     Raises InvalidRequest where `top` or `offer` are not what this type is ordered by.
     """
-    if prediction_type == "rfm" and top is not None:
-        raise _invalid("top", "RFM has no probability to order by: ask for churn or nbo")
-    if prediction_type != "nbo" and offer is not None:
+    if not scorer.answers.is_ranked and top is not None:
+        name = prediction_type.upper()
+        raise _invalid("top", f"{name} has no probability to order by: ask for churn or nbo")
+    if not scorer.answers.choices and offer is not None:
         raise _invalid("offer", f"{prediction_type} has no offers: ask for nbo")
     # A segment that is a prediction shows its best first in that prediction.
     if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
@@ -150,10 +136,10 @@ def shown_order(
         return top or SHOWN_RESULTS, None
     if offer is not None and top is None:
         raise _invalid("offer", "give top too: how many of the best for the offer")
-    if prediction_type == "nbo" and top is not None and offer is None:
+    if scorer.answers.choices and top is not None and offer is None:
         raise _invalid("top", "give offer too: for which offer the best are wanted")
-    if offer is not None and offer >= len(scorer.offers):
-        raise _invalid("offer", f"there are offers 0 to {len(scorer.offers) - 1}")
+    if offer is not None and offer >= scorer.answers.choices:
+        raise _invalid("offer", f"there are offers 0 to {scorer.answers.choices - 1}")
     return top, offer
 
 
@@ -191,13 +177,3 @@ def _results(
         for customer_id, error in sorted(failures.items())[:SHOWN_ERRORS]
     ]
     return results, errors
-
-
-def _aggregate(prediction_type: PredictionType, total: Tally, scorer: Scorer) -> ChurnAggregate | dict[str, int]:
-    match prediction_type:
-        case "churn":
-            return churn_aggregate(total)
-        case "nbo":
-            return offers_by_name(total, scorer.offers)
-        case "rfm":
-            return segments_by_name(total)

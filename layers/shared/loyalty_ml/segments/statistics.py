@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,12 @@ from loyalty_ml.customers.population import BLOCK_ROWS, Block, Population
 from loyalty_ml.models.card import Distribution, Histogram
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
-from loyalty_ml.scoring.scorers import Scorer, Scores, no_scores, scorer_for
-from loyalty_ml.scoring.scores import ChurnScores
+from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments import drift
-from loyalty_ml.segments.aggregates import Statistics, Tally, churn_statistics, nbo_statistics, rfm_statistics, tally
+from loyalty_ml.segments.aggregates import Tally, statistics, tally
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
-from loyalty_ml.segments.membership import scoring, select
+from loyalty_ml.segments.membership import answering, select
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
 TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")
@@ -28,7 +27,7 @@ class Measured:
     """A segment at one snapshot with one model set; `drift` by the models whose cards say what they learnt from."""
 
     member_count: int
-    stats: Statistics
+    stats: dict[str, Any]
     drift: dict[str, ModelDrift]
 
 
@@ -57,7 +56,7 @@ def measure_segment(
     """
     scorers = scorers_of(models, mock_mode)
     members, keep, unknown = select(definition, population, models, mock_mode, progress)
-    score = {name: scoring(scorer, population) for name, scorer in scorers.items()}
+    answer = {name: answering(scorer, population) for name, scorer in scorers.items()}
     learnt = {
         name: distribution
         for name, scorer in scorers.items()
@@ -75,14 +74,15 @@ def measure_segment(
         columns = dict(zip(population.features, transposed, strict=True))
         tallies: dict[PredictionType, Tally] = {}
         reaches: dict[tuple[str, str], _Reach] = {}
-        for name in scorers:
-            answered = score[name](block)
-            tallies[name] = tally(answered.scores, len(answered.failed))
+        for name, scorer in scorers.items():
+            answered = answer[name](block)
+            tallies[name] = tally(scorer.answers, answered.scores, len(answered.failed))
             if name in learnt:
-                reaches |= _reaches(name, learnt[name], columns, answered.scores)
+                value = scorer.answers.value(answered.scores)
+                reaches |= _reaches(name, learnt[name], columns, value)
         return tallies, reaches
 
-    tallies = {name: tally(no_scores(scorer), len(unknown)) for name, scorer in scorers.items()}
+    tallies = {name: tally(scorer.answers, scorer.answers.nobody(), len(unknown)) for name, scorer in scorers.items()}
     reaches: dict[tuple[str, str], _Reach] = {}
     for counted, reached in members.measure(measure, progress):
         for name in scorers:
@@ -92,11 +92,7 @@ def measure_segment(
             reaches[place] = _Reach(before.at_least + at_least, before.values + values)
     return Measured(
         member_count=tallies["rfm"].answered + tallies["rfm"].failed,
-        stats={
-            "churn": churn_statistics(tallies["churn"]),
-            "nbo": nbo_statistics(tallies["nbo"], scorers["nbo"].offers),
-            "rfm": rfm_statistics(tallies["rfm"]),
-        },
+        stats={name: statistics(scorer.answers, tallies[name]) for name, scorer in scorers.items()},
         drift={name: _drift(name, distribution, reaches, tallies[name]) for name, distribution in learnt.items()},
     )
 
@@ -106,9 +102,12 @@ _SCORE = ""
 
 
 def _reaches(
-    name: PredictionType, learnt: Distribution, columns: dict[str, NDArray[np.float64]], scores: Scores
+    name: PredictionType,
+    learnt: Distribution,
+    columns: dict[str, NDArray[np.float64]],
+    value: NDArray[np.float32] | None,
 ) -> dict[tuple[str, str], _Reach]:
-    """Of each feature that the snapshot has, and of a churn score; a customer without a value is in no count of it."""
+    """Of each feature that the snapshot has, and of a score that is a number; who has no value is in no count of it."""
     reaches: dict[tuple[str, str], _Reach] = {
         (name, feature): _Reach(
             # NaN is below every edge, and so is only to be left out of the count.
@@ -118,9 +117,8 @@ def _reaches(
         for feature, histogram in learnt.features.items()
         if feature in columns
     }
-    if isinstance(scores, ChurnScores) and isinstance(learnt.score, Histogram):
-        probability = scores.probability
-        reaches[name, _SCORE] = _Reach(drift.at_least(probability, learnt.score.edges), len(probability))
+    if value is not None and isinstance(learnt.score, Histogram):
+        reaches[name, _SCORE] = _Reach(drift.at_least(value, learnt.score.edges), len(value))
     return reaches
 
 
