@@ -13,7 +13,7 @@ PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 export PYTHONS = $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE python-3.13 help run build test check bench study train models format openapi lock deploy sam-local
+.PHONY: FORCE python-3.13 help run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -32,11 +32,17 @@ test: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
 test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
 	@exec .venv/bin/pytest
 
-check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the template
+test-fast: .venv/test.stamp ## the unit tests, while you work
+	@exec .venv/bin/pytest -m unit
+
+test-long: test ## every test, however long
+
+check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m docs.generate --check
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
@@ -70,6 +76,9 @@ format: .venv/test.stamp ## put the code into its one format
 
 openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi
+
+docs: .venv/test.stamp ## write the reference pages and openapi.json again from the code
+	@exec .venv/bin/python -m docs.generate
 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
 	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)

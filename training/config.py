@@ -16,107 +16,161 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Tables(_Section):
     """Names of tables or views, with their schema where it is not the default one: "dwh.customer_features_view"."""
 
     features: Column | None = None
+    """A row is a customer today. Without it features are computed from transactions."""
     transactions: Column | None = None
+    """A row is a line of a purchase. Without it features must be in the other tables."""
     offers: Column | None = None
+    """A row is an offer that was shown, with features as of then. Without it nbo is not trained."""
     churn: Column | None = None
+    """A row is a customer at a moment, with features as of it.
+
+    Without it a customer who buys nothing for `windows.churn_days` has churned.
+    """
 
 
 class FeatureColumns(_Section):
     customer_id: Column = "customer_id"
+    """The customer's id."""
     updated_at: Column = "updated_at"
+    """When the row was computed."""
 
 
 class TransactionColumns(_Section):
     customer_id: Column = "customer_id"
+    """The customer's id."""
     date: Column = "transaction_date"
+    """When the purchase was."""
     amount: Column = "transaction_amount"
+    """What the line cost."""
     transaction: Column | None = None
     """What the lines of one purchase share; without it each row is a purchase."""
     product: Column | None = None
+    """The product of the line. Without it there is no `product_count`."""
     service: Column | None = None
+    """The service of the line, NULL if it is none. Without it there is no `service_count`."""
 
 
 class OfferColumns(_Section):
     customer_id: Column = "customer_id"
+    """The customer's id."""
     offer_id: Column = "offer_id"
+    """The offer that was shown, as in `offers`."""
     converted: Column = "converted"
+    """Whether the customer took it."""
     created_at: Column = "created_at"
+    """When it was shown."""
 
 
 class ChurnColumns(_Section):
     customer_id: Column = "customer_id"
+    """The customer's id."""
     churned: Column = "churned"
+    """Whether the customer left after it."""
     snapshot_date: Column = "snapshot_date"
+    """The moment that the row is about."""
 
 
 class Columns(_Section):
     features: FeatureColumns = FeatureColumns()
+    """Columns of the features table beside the features."""
     transactions: TransactionColumns = TransactionColumns()
+    """Columns of the transactions table."""
     offers: OfferColumns = OfferColumns()
+    """Columns of the offers table beside the features."""
     churn: ChurnColumns = ChurnColumns()
+    """Columns of the churn table beside the features."""
 
 
 class Windows(_Section):
     """What the features count back over, and how far ahead churn looks where labels are made from transactions."""
 
     year_days: int = Field(365, gt=0)
+    """How many days `revenue` and `transaction_count` look back."""
     month_days: int = Field(30, gt=0)
+    """How many days `monthly_revenue` looks back."""
     engagement_weeks: int = Field(12, gt=0)
+    """How many weeks `engagement_score` looks back."""
     churn_days: int = Field(90, gt=0)
+    """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
 
 
 class EvaluationOptions(_Section):
     splits: int = Field(3, ge=1, le=20)
+    """How often customers are split into those to learn from and those to measure on."""
     held_out: Share = 0.2
+    """The share of customers to measure on."""
 
 
 class Gates(_Section):
-    """What a model must reach to be written; DATA.md's margins are the defaults."""
+    """What a model must reach to be written."""
 
     minimum_customers: int = Field(1000, ge=10)
+    """The fewest customers to train on."""
     minimum_positives: int = Field(100, ge=1)
+    """The fewest customers with the outcome."""
     auc_ceiling: float = Field(0.95, gt=0.5, le=1)
+    """An AUC over this is too good to be true: leakage is suspected."""
     suspicious_feature_auc: float = Field(0.9, gt=0.5, le=1)
+    """A single feature with this AUC is suspected of leakage."""
     single_feature_margin: float = Field(0.005, ge=0)
     """Leakage is suspected where one feature alone reaches the former, and comes this near the model's AUC."""
     auc_below_baselines: float = Field(0.005, ge=0)
+    """How far the AUC may be below the best baseline."""
     auc_over_bg_nbd: float = 0.01
+    """How far the AUC must be over BG/NBD, if there are transactions."""
     log_loss_under_bg_nbd: float = 0.01
+    """How far the log-loss must be under BG/NBD, if there are transactions."""
     calibration_over_floor: float = Field(0.01, gt=0)
+    """How far the calibration error may be over what chance alone gives."""
     calibration_out_of_time: float = Field(0.08, gt=0)
+    """The most calibration error on a later moment."""
     offer_auc: float = Field(0.62, ge=0.5, le=1)
+    """The least AUC of the offer model."""
     auc_below_active: float = Field(0.005, ge=0)
+    """How far the AUC may be below the active model on the same customers."""
 
 
 class Materialize(_Section):
     """How much may be wrong with the customers before nothing is changed: shares of what is read, and published now."""
 
     max_rejected_share: float = Field(0.1, ge=0, le=1)
+    """The share of rows that may be rejected before the run is refused."""
     max_removed_share: float = Field(0.5, ge=0, le=1)
+    """The share of customers that may be removed before the run is refused."""
 
 
 class Config(_Section):
     """The whole file. `features` maps each model feature, in the models' order, to its column in the warehouse."""
 
     seed: int = Field(7, ge=0, lt=2**32)
+    """Fixes every random choice: the same data and seed give the same model to the bit."""
     tables: Tables = Tables()
+    """Names of tables."""
     columns: Columns = Columns()
+    """Names of columns."""
     features: dict[str, Column] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
+    """Each model feature, in the models' order, and its column in the features, offers and churn tables."""
     windows: Windows = Windows()
+    """Windows of time."""
     evaluation: EvaluationOptions = EvaluationOptions()
+    """How models are measured."""
     gates: Gates = Gates()
+    """What a model must reach."""
     thresholds: Thresholds = Thresholds()
+    """The churn model's risk bands."""
     offers: tuple[Offer, ...] = DEFAULT_OFFERS
+    """The catalogue, offer 0 first."""
     materialize: Materialize = Materialize()
+    """Limits of a materialize run."""
 
     @model_validator(mode="after")
     def _has_data(self) -> "Config":

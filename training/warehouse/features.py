@@ -1,6 +1,6 @@
 """The model features of customers as of a moment, from their transactions: Ibis expressions, for every warehouse.
 
-Only what happened strictly before the moment is known. The definitions are those of the README's Features table.
+Only what happened strictly before the moment is known. The definitions are those of docs/features.md.
 """
 
 from datetime import UTC, datetime, timedelta

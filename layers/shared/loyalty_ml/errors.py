@@ -80,11 +80,15 @@ class RequestError(LoyaltyError):
 
 
 class InvalidJson(RequestError):
+    """The body is not JSON. Send a JSON object in UTF-8."""
+
     code = "INVALID_JSON"
 
 
 class InvalidRequest(RequestError):
-    """details.fields names each field with its problem; the sentence has the first three."""
+    """A field is missing, unknown, empty, too long or of the wrong kind, or a rule is no rule. Correct each field that
+    `details.fields` names.
+    """
 
     code = "INVALID_REQUEST"
 
@@ -102,22 +106,38 @@ class InvalidRequest(RequestError):
 
 
 class BatchTooLarge(RequestError):
+    """A batch has more than 100 ids. Split it into several requests, or use a file."""
+
     code = "BATCH_TOO_LARGE"
 
 
 class UnknownType(RequestError):
+    """`type` is no prediction type. Use one of `details.types`."""
+
     code = "UNKNOWN_TYPE"
 
 
 class PayloadTooLarge(RequestError):
+    """The body is over 1 MiB, a definition over 380,000 bytes compressed, or the answer over the 6 MB that Lambda
+    sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
+    """
+
     code = "PAYLOAD_TOO_LARGE"
 
 
 class InvalidFile(RequestError):
+    """The whole of a file cannot be scored: it is empty, has no `customer_id`, or is not what its name says. Correct
+    the file as the sentence says and send it again.
+    """
+
     code = "INVALID_FILE"
 
 
 class VersionConflict(RequestError):
+    """The segment is not at the version of `If-Match`, or it exists already (`If-None-Match: *`). Read it again, then
+    decide; `details.version` is the present version.
+    """
+
     code = "VERSION_CONFLICT"
 
     def __init__(self, current: int | None) -> None:
@@ -133,10 +153,16 @@ class NotFound(LoyaltyError):
 
 
 class RouteNotFound(NotFound):
+    """There is no such route. Look at the list of routes in openapi.json."""
+
     code = "ROUTE_NOT_FOUND"
 
 
 class CustomerNotFound(NotFound):
+    """The warehouse has no such customer, or its features are not materialized yet. Check the id, or run
+    `materialize`.
+    """
+
     code = "CUSTOMER_NOT_FOUND"
 
     def __init__(self) -> None:
@@ -144,6 +170,8 @@ class CustomerNotFound(NotFound):
 
 
 class SegmentNotFound(NotFound):
+    """There is no such segment. GET `/segments` lists all segments."""
+
     code = "SEGMENT_NOT_FOUND"
 
     def __init__(self) -> None:
@@ -151,6 +179,8 @@ class SegmentNotFound(NotFound):
 
 
 class JobNotFound(NotFound):
+    """There is no such job, or it is older than 30 days. Start it again."""
+
     code = "JOB_NOT_FOUND"
 
     def __init__(self) -> None:
@@ -162,6 +192,10 @@ class Unscorable(LoyaltyError):
 
 
 class MissingFeatures(Unscorable):
+    """The customer has no value for features that the model needs. Fill the features that `details.features` names in
+    the warehouse, then run `materialize`.
+    """
+
     code = "MISSING_FEATURES"
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -169,6 +203,10 @@ class MissingFeatures(Unscorable):
 
 
 class InvalidFeatures(Unscorable):
+    """A feature of the customer is not a finite number. Correct the features that `details.features` names in the
+    warehouse or the file.
+    """
+
     code = "INVALID_FEATURES"
 
     def __init__(
@@ -186,14 +224,26 @@ class Unavailable(LoyaltyError):
 
 
 class ModelUnavailable(Unavailable):
+    """No model is published and mock mode is off, or a published model fails its checks. Publish a model set;
+    `/config/ml/status` says what is wrong with each model.
+    """
+
     code = "MODEL_UNAVAILABLE"
 
 
 class FeatureStoreUnavailable(Unavailable):
+    """DynamoDB throttles or does not answer after retries, or no whole feature snapshot exists. Try again; if it
+    stays, read the sentence and run `materialize`.
+    """
+
     code = "FEATURE_STORE_UNAVAILABLE"
 
 
 class StoreUnavailable(Unavailable):
+    """A store other than the customers' did not do its part: `details.store` names it. Try again; if it stays, look for
+    that store in the sentence and in the log.
+    """
+
     code = "STORE_UNAVAILABLE"
 
     def __init__(self, store: Store, message: str, *, retry: bool = True) -> None:

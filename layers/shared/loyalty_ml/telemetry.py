@@ -8,7 +8,7 @@ are in none.
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -21,6 +21,32 @@ logger = Logger()
 metrics = Metrics()
 # Calls of AWS are traced, and nothing else is patched: by default each library is imported that it could patch.
 tracer = Tracer(patch_modules=("botocore",))
+
+
+class Metric(NamedTuple):
+    """A metric that the functions write; every one has the dimension `service` besides."""
+
+    unit: str
+    dimensions: tuple[str, ...]
+    meaning: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "Latency": Metric(
+        "Milliseconds", ("type",), "How long a request took in the function; without predictions, no type"
+    ),
+    "Predictions": Metric("Count", ("type",), "Customers that were answered, by request, segment or file"),
+    "MockPredictions": Metric("Count", ("type",), "Those of `Predictions` that are mock answers"),
+    "FailedPredictions": Metric("Count", ("type",), "Members of a segment or rows of a file that have no answer"),
+    "Rows": Metric("Count", ("type",), "Rows of a file that has succeeded"),
+    "Duration": Metric("Milliseconds", ("task",), "How long a task of a queue took"),
+    "DriftPSI": Metric(
+        "None",
+        ("segment", "model"),
+        "The largest population stability index of a model's features and score; segment `*` is all customers",
+    ),
+}
+"""All metrics but the error codes, each of which counts too (docs/reference/metrics.md is made from this)."""
 
 # What the request at hand has counted so far: a Lambda instance has one at a time.
 _counts: Counter[str] = Counter()

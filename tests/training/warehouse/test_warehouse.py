@@ -115,7 +115,7 @@ def random_transactions(seed: int, start: datetime, end: datetime, count: int = 
 
 
 def expected_features(rows: list[tuple[Any, ...]], as_of: datetime) -> dict[str, dict[str, float | None]]:
-    """The README's definitions, a customer at a time."""
+    """The definitions of docs/features.md, a customer at a time."""
     at = as_of.replace(tzinfo=None)
     answer: dict[str, dict[str, float | None]] = {}
     for customer in sorted({row[0] for row in rows if row[2] < at}):

@@ -29,8 +29,8 @@ from loyalty_ml.models.document import (
 class Thresholds(Document):
     """Churn risk is `high` at a probability >= high, `medium` at >= medium, else `low`."""
 
-    high: float = Field(0.7, gt=0, le=1)
-    medium: float = Field(0.4, gt=0, le=1)
+    high: float = Field(0.7, gt=0, le=1, description="From this probability on the risk is `high`.")
+    medium: float = Field(0.4, gt=0, le=1, description="From this one on it is `medium`, else `low`.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -42,9 +42,9 @@ class Thresholds(Document):
 class Offer(Document):
     """One offer of the catalogue; its id is its place in the model's output."""
 
-    offer_id: int = Field(ge=0)
-    offer_name: str = Field(min_length=1)
-    category: str = Field(min_length=1)
+    offer_id: int = Field(ge=0, description="0 for the first, then 1, 2 and so on.")
+    offer_name: str = Field(min_length=1, description="For people.")
+    category: str = Field(min_length=1, description="The kind of offer.")
 
 
 DEFAULT_OFFERS = tuple(

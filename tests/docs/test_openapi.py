@@ -1,0 +1,56 @@
+"""openapi.json is what the code says, is valid, and has the routes of the template."""
+
+import json
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from local import openapi, template
+from loyalty_ml.api.http import BASE_PATH
+
+pytestmark = pytest.mark.moto
+
+DESCRIBED = template.load()
+
+
+def paths_of_the_template() -> set[tuple[str, str]]:
+    """Method and path below the base path; the twins that catch a trailing slash are not routes of their own."""
+    return {
+        (route.method, route.path.removeprefix(BASE_PATH))
+        for route in template.routes(DESCRIBED)
+        if not route.path.endswith("/{proxy+}")
+    }
+
+
+def test_openapi_json_is_what_the_code_says() -> None:
+    assert openapi.PATH.read_text() == openapi.text(), "run 'make openapi' and commit openapi.json"
+
+
+def test_openapi_json_is_valid_openapi_3_1() -> None:
+    OpenAPIV31SpecValidator(json.loads(openapi.PATH.read_text())).validate()
+
+
+def test_the_description_the_template_and_the_functions_have_the_same_routes() -> None:
+    described = {
+        (method.upper(), path) for path, operations in openapi.document()["paths"].items() for method in operations
+    }
+    assert described == paths_of_the_template()
+
+
+def test_every_answer_and_error_is_described() -> None:
+    for operations in openapi.document()["paths"].values():
+        for operation in operations.values():
+            assert {"200", "201", "204"} & operation["responses"].keys()
+            assert "500" in operation["responses"]
+            assert operation["summary"]
+    codes = {
+        code
+        for operation in openapi.document()["paths"]["/config/ml/test"].values()
+        for response in operation["responses"].values()
+        for code in re.findall(r"`([A-Z_]+)`", response["description"])
+    }
+    assert codes == {
+        "INVALID_JSON", "INVALID_REQUEST", "BATCH_TOO_LARGE", "UNKNOWN_TYPE", "PAYLOAD_TOO_LARGE", "CUSTOMER_NOT_FOUND",
+        "MISSING_FEATURES", "INVALID_FEATURES", "MODEL_UNAVAILABLE", "FEATURE_STORE_UNAVAILABLE", "INTERNAL",
+    }  # fmt: skip

@@ -1,0 +1,141 @@
+"""The pages hold together: links lead somewhere, every page is listed, what is named exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.generate import commands
+from local import template
+from tests.docs.pages import DOCS, PAGES, REPOSITORY, blocks
+from training.cli.main import build_parser
+
+pytestmark = pytest.mark.moto
+
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+OUTSIDE = re.compile(r"https?://|mailto:")
+INDEXES = (REPOSITORY / "README.md", DOCS / "README.md")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY))
+
+
+def text_of(page: Path) -> str:
+    """The page without its code blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """The file and the anchor of each link to a page or file of the repository."""
+    found = []
+    for target in LINK.findall(text_of(page)):
+        if not OUTSIDE.match(target):
+            path, _, anchor = target.partition("#")
+            found.append(((page.parent / path).resolve() if path else page, anchor))
+    return found
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for path, anchor in links(page):
+        assert path.exists(), f"{name_of(page)} links to {path}"
+        assert not anchor or anchor in anchors(path), f"{name_of(page)} links to #{anchor}, which {path.name} lacks"
+
+
+def test_every_page_is_reached_from_an_index() -> None:
+    """Each page of docs is linked from an index; those of a folder of their own from its README, which is linked."""
+    listed = {path for index in INDEXES for path, _ in links(index)}
+    for folder in {path for path in listed if path.name == "README.md"}:
+        listed |= {path for path, _ in links(folder)}
+    assert set(PAGES) - set(INDEXES) - {path.resolve() for path in listed} == set()
+
+
+def test_the_readme_fits_one_screen() -> None:
+    assert 45 <= len((REPOSITORY / "README.md").read_text().splitlines()) <= 60
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    for page in PAGES:
+        in_blocks = [line for kind, text in blocks(page) if kind in ("bash", "sh") for line in text.splitlines()]
+        named = re.findall(r"^ *make ([a-z-]+)", "\n".join(in_blocks), re.MULTILINE)
+        named += re.findall(r"`make ([a-z-]+)", text_of(page))
+        assert set(named) <= commands.targets().keys(), name_of(page)
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """Each line of a block that calls loyalty, and its page."""
+    return [
+        (name_of(page), line.strip())
+        for page in PAGES
+        for kind, text in blocks(page)
+        if kind in ("bash", "sh")
+        for line in text.replace("\\\n", " ").splitlines()
+        if re.match(r" *(\.venv/bin/)?loyalty ", line)
+    ]
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines())
+def test_every_command_line_of_a_page_is_one_that_the_command_takes(page: str, line: str) -> None:
+    arguments = shlex.split(line)[1:]
+    chosen = build_parser().parse_args(arguments)  # raises SystemExit for what it does not know
+    assert not chosen.command.mistake(chosen), f"{page}: {line}"
+
+
+def test_the_runbook_has_every_alarm() -> None:
+    described = template.load()["Resources"]
+    alarms = {name.lower() for name, each in described.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+    assert alarms <= anchors(DOCS / "operate.md")
+
+
+def test_the_architectures_folders_are_the_tree() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    listed = re.findall(r"^(\S+) ", page.split("## The folders")[1].split("```")[1], re.MULTILINE)
+    for path in listed:
+        assert (REPOSITORY / path).exists(), f"docs/architecture.md lists {path}"
+    folders = {path.name for path in REPOSITORY.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
+    assert folders - {"build", "models"} <= {path.rstrip("/") for path in listed}
+
+
+def test_the_architectures_packages_and_modules_exist() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    layer = REPOSITORY / "layers" / "shared" / "loyalty_ml"
+    table = page.split("## The layer's packages")[1].split("## Where")[0]
+    packages = {
+        name for line in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)
+    }
+    there = {path.name for path in layer.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    there |= {path.stem for path in layer.glob("*.py") if not path.stem.startswith("_")}
+    assert packages == there
+    for module in re.findall(r"`([\w/]+\.py)`", page.split("## Where to change what")[1]):
+        if module != "contracts.py":
+            assert (layer / module).exists() or (REPOSITORY / module).exists(), f"docs/architecture.md names {module}"
+
+
+def test_the_workflows_call_make_targets_that_exist() -> None:
+    targets = commands.targets()
+    for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"):
+        workflow = yaml.safe_load(path.read_text())
+        for job in workflow["jobs"].values():
+            ran = [step["run"] for step in job["steps"] if "run" in step]
+            assert ran
+            for command in ran:
+                program, target, *_ = command.split()
+                assert (program, target in targets) == ("make", True), f"{path.name} runs '{command}'"
+            for step in job["steps"]:
+                assert "uses" not in step or re.search(r"@v\d+\.\d+\.\d+$", step["uses"]), (
+                    f"{path.name}: {step['uses']}"
+                )
+
+
+def test_the_form_for_problems_asks_for_the_correlation_id() -> None:
+    form = yaml.safe_load((REPOSITORY / ".github" / "ISSUE_TEMPLATE" / "problem.yml").read_text())
+    asked = {field["attributes"].get("label"): field.get("validations", {}) for field in form["body"]}
+    assert asked["X-Correlation-Id"] == {"required": True}
