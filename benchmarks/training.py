@@ -21,7 +21,8 @@ from training.cli import main as cli
 from training.config import Config, Gates
 from training.defaults import DEMO_URL
 from training.learning.contenders import LABELS, NETWORK
-from training.learning.evaluation import Evaluation, evaluate
+from training.learning.evaluation import evaluate
+from training.learning.figures import Evaluation
 from training.warehouse import queries
 from training.warehouse.connection import connect
 
