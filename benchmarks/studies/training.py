@@ -20,7 +20,8 @@ from training import config, train_models_from_dwh
 from training.config import Config
 from training.defaults import DEMO_URL
 from training.learning.contenders import LABELS
-from training.learning.evaluation import Evaluation, evaluate
+from training.learning.evaluation import evaluate
+from training.learning.figures import Evaluation
 from training.warehouse import queries
 from training.warehouse.connection import connect
 

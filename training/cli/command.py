@@ -13,13 +13,14 @@ def _nothing(_: Namespace) -> str:
 class Command:
     """A subcommand.
 
-    summary:      its line in the list of subcommands; description, example: what its own --help says.
+    summary:      its line in the list of subcommands.
+    description, example: of its own --help; the example is the arguments alone.
     work:         raises Problem, Refused, OSError or botocore's errors, which become one sentence.
     when_stopped: after Ctrl-C, what is left as it was.
     place:        the bucket or table that AWS is asked for.
     mistake:      what is wrong with arguments that are right one by one; empty if nothing is.
-    needs:        the modules that must be there besides the package's own dependencies, and the make target that
-                  installs them.
+    needs:        the modules that must be there besides the package's own dependencies.
+    installed_by: the make target that installs them.
     """
 
     name: str

@@ -37,7 +37,7 @@ def build_parser() -> ArgumentParser:
         parser,
         "From data to predictions: trains models and publishes them, writes customers' features, scores files. Each "
         "subcommand has a --help with an example.",
-        "loyalty train --warehouse postgresql://reader@dwh/crm --config our-warehouse.toml",
+        "train --warehouse postgresql://reader@dwh/crm --config our-warehouse.toml",
     )
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND", title="subcommands")
     for command in COMMANDS:
@@ -47,7 +47,7 @@ def build_parser() -> ArgumentParser:
         models,
         "The model bucket: which versions lie there, which are active, and which become active. A set goes live, or "
         "back, in one write.",
-        "loyalty models list --bucket my-models",
+        "list --bucket my-models",
     )
     of_models = models.add_subparsers(required=True, metavar="COMMAND", title="subcommands")
     for command in MODELS:
@@ -65,7 +65,7 @@ def _explain(parser: ArgumentParser, description: str, example: str) -> None:
     """An example stays on one line, to be copied."""
     parser.formatter_class = RawDescriptionHelpFormatter
     parser.description = fill(description, WIDTH)
-    parser.epilog = f"Example:\n  {example}"
+    parser.epilog = f"Example:\n  {parser.prog} {example}"
 
 
 def _run(options: Namespace) -> int:

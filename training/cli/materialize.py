@@ -82,7 +82,7 @@ COMMAND = Command(
     description="Puts every customer's features from the warehouse into the customers table and into a new snapshot in "
     "the data bucket, which becomes the current one at the end; customers that left the warehouse leave both. A run "
     "that was killed goes on where it was when the same command is given again.",
-    example="loyalty materialize --warehouse postgresql://reader@dwh/crm --table my-customers --bucket my-data",
+    example="--warehouse postgresql://reader@dwh/crm --table my-customers --bucket my-data",
     add_arguments=_add_arguments,
     work=_materialize,
     when_stopped=lambda _: (

@@ -34,7 +34,7 @@ COMMAND = Command(
     summary="write models that are trained on generated customers",
     description="Trains the placeholder models (churn, next best offer) on generated customers and writes them with "
     "their cards and the manifest. Versions that are there already are left alone.",
-    example="loyalty placeholders --out models",
+    example="--out models",
     add_arguments=_add_arguments,
     work=_write,
     when_stopped=lambda chosen: f"the models in {chosen.out} are as they were.",

@@ -27,7 +27,7 @@ COMMAND = Command(
     summary="score every file below a prefix of the data bucket",
     description="Scores every file below a prefix of the data bucket, many at a time, follows it to its end and says "
     "where the results are. Ctrl-C ends the following, not the scoring.",
-    example="loyalty score --bucket my-data --jobs-table my-jobs --state-machine "
+    example="--bucket my-data --jobs-table my-jobs --state-machine "
     "arn:aws:states:eu-west-1:123456789012:stateMachine:loyalty-ml-score-dataset --prefix datasets/2026-11/",
     add_arguments=_add_arguments,
     work=_score,

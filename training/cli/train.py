@@ -61,8 +61,7 @@ COMMAND = Command(
     description="Trains churn and next best offer on the warehouse, measures them beside honest baselines on customers "
     "that they have not seen, and writes them with cards, reports and RFM cut points if they pass every gate. The "
     "configuration says where the warehouse keeps what, and sets the gates' bars.",
-    example="loyalty train --warehouse postgresql://reader@dwh/crm --config our-warehouse.toml --publish --bucket "
-    "my-models",
+    example="--warehouse postgresql://reader@dwh/crm --config our-warehouse.toml --publish --bucket my-models",
     add_arguments=_add_arguments,
     work=_train,
     when_stopped=lambda chosen: f"the models in {chosen.out} are as they were.",

@@ -1,7 +1,7 @@
 """What a network has to be measured against: the same customers, known models.
 
 Each function fits on the rows it is given and returns the fitted model as a function from rows to probabilities.
-scikit-learn and LightGBM are imported where they are used: together they take two seconds.
+LightGBM is imported only when it is used, because its library needs one of the system's.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from training.errors import Problem
 
@@ -70,7 +73,7 @@ class BgNbd:
 def fit_bg_nbd(purchases: Matrix) -> BgNbd:
     """Maximum likelihood, without a penalty. purchases: (n, 3) as in Examples, in any unit of time.
 
-    Raises DidNotConverge, as where nobody came back.
+    Raises DidNotConverge, for example if nobody came back.
     """
     rows, weights = np.unique(purchases, axis=0, return_counts=True)
     # In units of the longest time observed all four parameters are of the order of 1.
@@ -104,10 +107,6 @@ def _bg_nbd_log_likelihood(parameters: Matrix, purchases: Matrix) -> Matrix:
 
 def fit_logistic_regression(features: Matrix, labels: NDArray[Any]) -> Predict:
     """On sign*log1p and standardised features, (n, f) raw; labels (n,). Predicts (n, k) for the k labels, sorted."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
-
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(signed_log(features), labels)
     return lambda rows: np.asarray(model.predict_proba(signed_log(rows)))
 

@@ -13,7 +13,7 @@ from loyalty_ml.models.document import Refused
 from training.config import Gates
 from training.learning import metrics
 from training.learning.contenders import LABELS, NETWORK, Kind, shown
-from training.learning.evaluation import Evaluation
+from training.learning.figures import Evaluation
 from training.warehouse.examples import Examples
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from loyalty_ml.models.card import Offer
 from training.learning.contenders import LABELS, NETWORK, Kind
-from training.learning.evaluation import Contest, Evaluation
+from training.learning.figures import Contest, Evaluation
 from training.warehouse.examples import Examples
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from training.config import Config
 from training.learning import gates
 from training.learning.contenders import Kind
 from training.learning.distribution import distribution
-from training.learning.evaluation import Evaluation, evaluate
+from training.learning.evaluation import evaluate
+from training.learning.figures import Evaluation
 from training.learning.gates import Gate
 from training.registry import model_set
 from training.registry.model_set import TrainedModel

@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from argparse import Namespace
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from pkgutil import resolve_name
@@ -100,6 +101,19 @@ def test_help_has_an_example_that_parses(command: tuple[str, ...], capsys: pytes
     chosen: Namespace = build_parser().parse_args(arguments)
     subcommand: Command = chosen.command
     assert subcommand.mistake(chosen) == ""
+
+
+@pytest.mark.parametrize("name", ["create_ml_models", "train_models_from_dwh"])
+def test_the_two_modules_that_users_know_are_commands_by_their_own_name(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"training.{name}").main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m training.{name} ")
+    assert f"Example:\n  python -m training.{name} --" in text
+    assert "loyalty" not in text
 
 
 def test_the_list_of_subcommands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,8 @@ from tests import sample_set
 from training.config import EvaluationOptions, Gates
 from training.learning.contenders import NETWORK
 from training.learning.cut_points import rfm_cut_points
-from training.learning.evaluation import Evaluation, evaluate
+from training.learning.evaluation import evaluate
+from training.learning.figures import Evaluation
 from training.snapshot.parts import write_parts
 from training.warehouse import queries
 from training.warehouse.connection import connect

@@ -18,7 +18,8 @@ from training.config import EvaluationOptions
 from training.errors import Problem
 from training.learning import contenders, networks, splits
 from training.learning.contenders import NETWORK, Learning
-from training.learning.evaluation import Evaluation, evaluate
+from training.learning.evaluation import evaluate
+from training.learning.figures import Evaluation
 from training.learning.report import write_report
 from training.warehouse.examples import Examples
 

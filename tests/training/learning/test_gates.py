@@ -10,7 +10,7 @@ from loyalty_ml.models.document import Refused
 from training.config import Gates
 from training.learning import gates
 from training.learning.contenders import NETWORK
-from training.learning.evaluation import Contest, Evaluation, Figures, OutOfTime
+from training.learning.figures import Contest, Evaluation, Figures, OutOfTime
 from training.warehouse.examples import Examples
 
 pytestmark = pytest.mark.unit

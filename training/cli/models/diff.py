@@ -55,7 +55,7 @@ COMMAND = Command(
     summary="the metrics of two versions, side by side",
     description="Shows the metrics of two versions side by side, and what the second has more or less. With one "
     "version: the active one, and it. With none: the one that was active before, and the active one.",
-    example="loyalty models diff --bucket my-models churn",
+    example="--bucket my-models churn",
     add_arguments=_add_arguments,
     work=_diff,
     when_stopped=lambda _: "nothing was changed.",

@@ -52,7 +52,7 @@ COMMAND = Command(
     summary="the versions in the bucket, and which are active",
     description="Lists the versions in the model bucket, the newest first: which are active, their first metrics, "
     "which are placeholders, which were forced past a gate and why; and what a rollback returns to.",
-    example="loyalty models list --bucket my-models",
+    example="--bucket my-models",
     add_arguments=options.add_model_bucket,
     work=_list,
     when_stopped=lambda _: "nothing was changed.",

@@ -37,7 +37,7 @@ COMMAND = Command(
     summary="make versions that are in the bucket the active ones",
     description="Makes versions that are in the bucket already the active ones, all in one write, after checking them "
     "as the functions will. The other models stay as they are. 'loyalty models list' shows what there is to promote.",
-    example="loyalty models promote --bucket my-models churn 20261123T123005Z-8059d23a",
+    example="--bucket my-models churn 20261123T123005Z-8059d23a",
     add_arguments=_add_arguments,
     work=_promote,
     when_stopped=lambda chosen: f"the active set in {chosen.bucket} is a whole one, the old or the new.",

@@ -51,7 +51,7 @@ COMMAND = Command(
     "the active one in one write. Versions are immutable, so what is uploaded already is left as it is. Models that "
     "the folder does not have stay active. It needs s3:ListBucket on the bucket, and s3:GetObject and s3:PutObject on "
     "models/* in it.",
-    example="loyalty models publish --bucket my-models --models local/sample_models",
+    example="--bucket my-models --models local/sample_models",
     add_arguments=_add_arguments,
     work=_publish,
     when_stopped=lambda chosen: f"the active set in {chosen.bucket} is a whole one, the old or the new.",

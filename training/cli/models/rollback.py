@@ -21,7 +21,7 @@ COMMAND = Command(
     description="Goes back to the model set that was active before, in one write, after checking that it is still "
     "whole. Run again, it goes one set further back; what it left can be promoted again. 'loyalty models list' shows "
     "what it would go back to.",
-    example="loyalty models rollback --bucket my-models",
+    example="--bucket my-models",
     add_arguments=options.add_model_bucket,
     work=_rollback,
     when_stopped=lambda chosen: f"the active set in {chosen.bucket} is a whole one, the old or the new.",
