@@ -9,9 +9,11 @@ PYTHON := $(shell sh requirements/python.sh)
 PYTHON_3_11 := $(shell sh requirements/python.sh 3.11 2>/dev/null)
 PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
 PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
+# All the Pythons that a target needs, so that venv.sh can say at the start what they lack.
+export PYTHONS = $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
+.PHONY: FORCE python-3.13 help run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -26,6 +28,7 @@ PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
+test: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
 test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
 	@exec .venv/bin/pytest
 
@@ -43,7 +46,8 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-BENCH_start = build .venv-runtime/stamp
+bench: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
+BENCH_start = python-3.13 build .venv-runtime/stamp
 BENCH_features = $(WAREHOUSE)
 bench: .venv/bench.stamp $(if $(ONLY),$(BENCH_$(ONLY)),$(BENCH_start) $(BENCH_features)) ## what guards against a slower service, or a part of it (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
@@ -59,7 +63,7 @@ study: .venv/test.stamp $(STUDY_$(NAME)) ## measure for the documents: NAME=cost
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
 	@exec .venv/bin/loyalty train --warehouse duckdb://$(WAREHOUSE)
 
-build: .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
+build: python-3.13 .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
@@ -81,6 +85,10 @@ sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam 
 
 deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTURE=arm64)
 	.venv-sam/bin/sam deploy --guided
+
+# Lambda's own, which 'sam build' needs: said before anything is installed.
+python-3.13:
+	@sh requirements/python.sh 3.13 >/dev/null
 
 # There is one build at a time, of one processor. What is built says so: a deployment for the other is refused.
 BUILD_SOURCES := $(shell find functions layers statemachines -name __pycache__ -prune -o -type f -print | LC_ALL=C sort)
@@ -126,6 +134,7 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 
 .venv/test.stamp: requirements/test.txt requirements/benchmark-data.txt .venv/run.stamp
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/test.txt requirements/benchmark-data.txt:no-deps
+	@sh requirements/openmp.sh .venv
 	@touch $@
 
 .venv/bench.stamp: requirements/bench.txt .venv/test.stamp

@@ -1,5 +1,6 @@
 """The functions over moto through the real boto3: the template's buckets and table, the sample models, customers."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.batch import app as batch_function
 from functions.files import app as files_function
@@ -29,6 +29,7 @@ from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import BatchSettings, PredictSettings, SegmentSettings
 from tests import sample_set
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,6 +39,11 @@ GOOD = dict(zip(DEFAULT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 
 LAPSED = dict(zip(DEFAULT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0), strict=True))
 CONTEXT: Any = LambdaContext("test")
 BASE = "/api/loyalty/v1"
+DESCRIBED = template.load()
+_STORES = copy.deepcopy(template.stores(DESCRIBED))
+for _resource in _STORES["Resources"].values():
+    # moto encrypts nothing, but makes an RSA key for each set of tables that say they are encrypted, in 0.1 s.
+    _resource.get("Properties", {}).pop("SSESpecification", None)
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,17 @@ def new_process() -> Process:
     return process()
 
 
+def create_stores(patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The template's stores, empty, and the environment that names them; gives their physical ids by logical id."""
+    ids = stores.create(_STORES)
+    for name, value in template.environment(DESCRIBED, ids).items():
+        patch.setenv(name, value)
+    return ids
+
+
 @contextmanager
 def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], Service]]:
-    """Gives what makes a service whose stores are empty."""
+    """Gives what makes a service whose stores are empty; what it keeps on disk is below `tmp_path`."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -173,13 +187,10 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
+    with fresh_aws():
 
         def make() -> Service:
-            described = template.load()
-            ids = stores.create(template.stores(described))
-            for name, value in template.environment(described, ids).items():
-                monkeypatch.setenv(name, value)
+            ids = create_stores(monkeypatch)
             new_process()
             return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
 

@@ -634,9 +634,7 @@ COLUMNS = {
 
 def print_table(figures: Mapping[str, Figures]) -> None:
     """figures: by title."""
-    print(
-        f"us a request of one customer, and of a batch of {BATCH}; busy: of {CONNECTIONS} connections, one a function\n"
-    )
+    print(f"us a request: one customer, then {BATCH}. busy: with {CONNECTIONS} connections; a function has one.\n")
     print("| |", " | ".join(COLUMNS.values()), "|")
     print("| --- |" + " ---: |" * len(COLUMNS))
     for title, own in figures.items():

@@ -2,28 +2,25 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http
+from loyalty_ml.api import http, jobs
 from loyalty_ml.files.source import upload_key
 from loyalty_ml.jobs import presigned
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
-    JobListed,
     JobRequest,
     JobStarted,
-    ResultFile,
-    UploadAwaited,
 )
-from loyalty_ml.jobs.record import Job, JobStatus
+from loyalty_ml.jobs.record import JobStatus
 from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
 from loyalty_ml.scoring.predictions import batch_answer
-from loyalty_ml.vocabulary import FileFormat, FileType, rfc3339
+from loyalty_ml.vocabulary import FileFormat, FileType
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.settings import BatchSettings
@@ -55,41 +52,7 @@ def _announce(parts: BatchParts, prediction_type: FileType, extension: FileForma
     key = upload_key(prediction_type, job_id, extension)
     upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
     request = {"type": prediction_type, "format": extension, "key": key}
-    record = parts.file_jobs.announce(job_id, request)
-    location = http.job_location(job_id)
-    answer: UploadAwaited = {
-        "job_id": job_id,
-        "status": record.status,
-        "location": location,
-        "upload": {
-            "method": "POST",
-            "url": upload.url,
-            "fields": upload.fields,
-            "max_bytes": presigned.MAX_UPLOAD_BYTES,
-            "expires": rfc3339(upload.expires),
-        },
-    }
-    return http.Reply(answer, 201, {"Location": location})
-
-
-def _listed(record: Job) -> JobListed:
-    described: JobListed = {
-        "job_id": record.job_id,
-        "kind": record.kind,
-        "status": record.status,
-        "created": record.created,
-        "updated": record.updated,
-        "progress": {"processed": record.processed, "total": record.total},
-        "request": dict(record.request),
-    }
-    if record.kind != "segment":
-        described["progress"] |= {"errors": record.errors, "share": record.share, "rate": record.rate}
-    return described
-
-
-def _result(parts: BatchParts, job_id: str, key: str) -> ResultFile:
-    name = f"{job_id}-{key.rpartition('/')[2]}"
-    return {"key": key, "url": presigned.download(parts.signing_s3, parts.settings.data_bucket, key, name)}
+    return jobs.upload_awaited(parts.file_jobs.announce(job_id, request), upload)
 
 
 def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
@@ -113,8 +76,8 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         "bucket needs no request at all.",
         responses={
             **_STARTED,
-            201: http.started_response(UploadAwaited, "The job waits for its file"),
-            202: http.started_response(JobStarted, "The job has begun", **{"Retry-After": http.RETRY_AFTER}),
+            201: jobs.upload_response("The job waits for its file"),
+            202: jobs.started_response("The job has begun"),
         },
     )
     @http.json_route(app)
@@ -123,11 +86,11 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         if request.format is not None:
             return _announce(own, request.type, request.format)
         if request.prefix is not None:
-            return http.job_started(own.datasets.start(request.type, request.prefix))
+            return jobs.started(own.datasets.start(request.type, request.prefix))
         assert request.segment_id is not None
         own.segments.get(request.segment_id)
         asked = {"type": request.type, "segment_id": request.segment_id}
-        return http.job_started(own.queued_jobs.start("dataset", "segment_dataset", asked))
+        return jobs.started(own.queued_jobs.start("dataset", "segment_dataset", asked))
 
     @app.get(
         "/ml/jobs",
@@ -136,8 +99,8 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     )
     @http.json_route(app)
     def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
-        jobs, following = parts().jobs.list(limit, status, token)
-        return {"jobs": [_listed(job) for job in jobs], "next": following}
+        page, following = parts().jobs.list(limit, status, token)
+        return {"jobs": [jobs.listed(job) for job in page], "next": following}
 
     @app.get(
         "/ml/jobs/<job_id>",
@@ -146,20 +109,12 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     )
     @http.json_route(app)
     def job(job_id: str) -> JobAnswer:
-        jobs = parts().jobs
-        record = jobs.get(job_id)
-        described = cast("JobAnswer", _listed(record))
-        if record.summary is not None:
-            described["summary"] = dict(record.summary)
-            described["results"] = {
-                name: _result(parts(), job_id, key) for name, key in record.summary["files"].items()
-            }
-        elif record.status == "succeeded":
-            described["answer"] = jobs.answer(job_id)
-        if record.error is not None and record.code is not None:
-            described["error"] = record.error
-            described["code"] = record.code
-        return described
+        own = parts()
+
+        def sign_url(key: str, name: str) -> str:
+            return presigned.download(own.signing_s3, own.settings.data_bucket, key, name)
+
+        return jobs.job_answer(own.jobs.get(job_id), own.jobs.answer, sign_url)
 
     return app
 

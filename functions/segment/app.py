@@ -1,18 +1,14 @@
 """Segments: their definitions, predictions for every member, statistics and how they moved."""
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http
+from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
-from loyalty_ml.jobs.contracts import JobStarted
 from loyalty_ml.segments.contracts import (
     SegmentAnswer,
     SegmentDefinitionAnswer,
@@ -60,13 +56,7 @@ Prefer = Annotated[
 ANSWER_SECONDS = 20.0
 """The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
 
-_AS_A_JOB: dict[int, Any] = {
-    202: http.started_response(
-        JobStarted,
-        "It takes longer than a request may: a job makes the answer",
-        **{"Retry-After": http.RETRY_AFTER},
-    )
-}
+_AS_A_JOB: dict[int, Any] = {202: jobs.started_response("The answer takes longer than a request may: a job makes it")}
 _SERVED_ERRORS = (
     errors.InvalidRequest,
     errors.SegmentNotFound,
@@ -74,8 +64,6 @@ _SERVED_ERRORS = (
     errors.FeatureStoreUnavailable,
     errors.StoreUnavailable,
 )
-
-_VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
 
 
 def _definition(description: str) -> Any:
@@ -96,31 +84,7 @@ def _reply(segment: Segment, status: int = 200) -> http.Reply:
         "updated": rfc3339(segment.updated),
         definition.kind: getattr(definition, definition.kind),
     }
-    return http.Reply(answer, status, {"ETag": _etag(segment)})
-
-
-def _knows(if_none_match: str | None, etag: str) -> bool:
-    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-    return etag in known or "*" in known
-
-
-def _etag(segment: Segment) -> str:
-    return f'"{segment.version}"'
-
-
-def _expected(if_match: str | None) -> int | None:
-    if if_match is None:
-        return None
-    found = _VERSION_ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise _bad_header("If-Match", 'must be one ETag as the segment had it, such as "3", in its quotes')
-    return int(found[1])
-
-
-def _bad_header(name: str, problem: str) -> errors.InvalidRequest:
-    return errors.InvalidRequest(
-        f"The request is not valid: {name} {problem}.", {"fields": [{"field": name, "problem": problem}]}
-    )
+    return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
 def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> APIGatewayHttpResolver:
@@ -130,13 +94,13 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     def in_time_or_as_a_job(
         answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
     ) -> http.Reply:
-        if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
+        if not preconditions.prefers_async(prefer):
             try:
                 return answer(Deadline(answer_seconds).step)
             except TakesTooLong:
                 pass
         check()  # or the job would fail where this can say so
-        return http.job_started(parts().queued_jobs.start("segment", "job", request))
+        return jobs.started(parts().queued_jobs.start("segment", "job", request))
 
     @app.get(
         "/segments",
@@ -178,8 +142,9 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @http.json_route(app)
     def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
         segment = parts().segments.get(segment_id)
-        if _knows(if_none_match, _etag(segment)):
-            return http.Reply(None, 304, {"ETag": _etag(segment)})
+        etag = preconditions.etag_of_version(segment.version)
+        if preconditions.is_known(if_none_match, etag):
+            return http.Reply(None, 304, {"ETag": etag})
         return _reply(segment)
 
     @app.put(
@@ -206,13 +171,10 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     def put_segment(
         segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
     ) -> http.Reply:
-        if if_none_match not in (None, "*"):
-            raise _bad_header("If-None-Match", "can only be * in a PUT: it asks that there be no such segment yet")
-        if if_match and if_none_match:
-            raise _bad_header("If-Match", "cannot go with If-None-Match: give one of them")
-        expected = _expected(if_match)
+        must_be_new = preconditions.must_be_new(if_none_match, if_match)
+        expected = preconditions.expected_version(if_match)
         parts().service.check_definition(request)
-        segment, created = parts().segments.put(segment_id, request, expected, must_be_new=if_none_match is not None)
+        segment, created = parts().segments.put(segment_id, request, expected, must_be_new=must_be_new)
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
@@ -227,7 +189,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     )
     @http.json_route(app)
     def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
-        parts().segments.delete(segment_id, _expected(if_match))
+        parts().segments.delete(segment_id, preconditions.expected_version(if_match))
         parts().statistics.delete(segment_id)
         return http.Reply(None, 204)
 
@@ -279,8 +241,8 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     ) -> http.Reply:
         def stats(steps: Steps) -> http.Reply:
             answer = parts().service.stats(segment_id, entries, steps)
-            etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
-            if _knows(if_none_match, etag):
+            etag = preconditions.etag_of_answer(answer)
+            if preconditions.is_known(if_none_match, etag):
                 return http.Reply(None, 304, {"ETag": etag})
             return http.Reply(answer, headers={"ETag": etag})
 

@@ -124,7 +124,9 @@ def test_throttled_to_the_deadline_is_unavailable_and_never_not_found(
 
 def test_keys_left_unprocessed_to_the_deadline_are_unavailable_too(service: Service, disturb: Disturb) -> None:
     disturb(lambda request: {"Responses": {}, "UnprocessedKeys": request})
-    assert_error(service.predict("good"), 503, "FEATURE_STORE_UNAVAILABLE", "try again")
+    answer = service.predict("good")
+    assert_error(answer, 503, "FEATURE_STORE_UNAVAILABLE", "try again")
+    assert answer.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,9 @@ def test_a_refusal_is_not_repeated(service: Service, disturb: Disturb) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem")
 
     sent = disturb(refuse)
-    assert_error(service.predict("good"), 503, "FEATURE_STORE_UNAVAILABLE", "permissions")
+    answer = service.predict("good")
+    assert_error(answer, 503, "FEATURE_STORE_UNAVAILABLE", "permissions")
+    assert "Retry-After" not in answer.headers
     assert len(sent) == 1
 
 

@@ -23,13 +23,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
-from moto import mock_aws
 
 from local import stores
 from loyalty_ml.customers import snapshot_download
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -144,7 +144,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(snapshot_download, "RANGE_BYTES", RANGE)
     monkeypatch.setattr(snapshot_download, "CHUNK_BYTES", 1_000)
-    with mock_aws():
+    with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield Bucket(s3, tmp_path / "cache")
@@ -308,6 +308,7 @@ def test_where_nothing_is_whole_the_part_is_named_and_every_request_tries_again(
         with pytest.raises(FeatureStoreUnavailable, match=sentence) as caught:
             store.current()
         assert "\n" not in str(caught.value)
+        assert not caught.value.retry
     bucket.put_part(new, 1)
     assert_serves(store.current(), new)
     assert bucket.on_disk() == files(new)
@@ -500,9 +501,7 @@ def test_a_range_whose_answer_breaks_off_is_asked_for_again(bucket: Bucket, monk
     assert len([request for request in bucket.requests if request[1]]) == 3 + 2
     shutil.rmtree(bucket.cache)
     breaks = iter([True] * 100)
-    with pytest.raises(
-        FeatureStoreUnavailable, match=r"S3 could not be reached for .*part-00000.parquet \(ReadTimeout"
-    ):
+    with pytest.raises(FeatureStoreUnavailable, match=r"S3 cannot be reached for .*part-00000.parquet \(ReadTimeout"):
         bucket.store().current()
 
 
@@ -550,9 +549,13 @@ def test_s3_that_refuses_is_one_sentence_and_what_is_held_goes_on(bucket: Bucket
     store = bucket.store()
     with (
         refusing(store, "AccessDenied"),
-        pytest.raises(FeatureStoreUnavailable, match=f"AccessDenied for {CURRENT_KEY}"),
+        pytest.raises(FeatureStoreUnavailable, match=f"AccessDenied for {CURRENT_KEY}") as refused,
     ):
         store.current()
+    assert not refused.value.retry
+    with refusing(store, "SlowDown"), pytest.raises(FeatureStoreUnavailable, match="SlowDown") as throttled:
+        store.current()
+    assert throttled.value.retry
     store.card()
     with (
         refusing(store, "AccessDenied"),
@@ -586,8 +589,9 @@ def test_too_little_room_says_how_much_is_needed(bucket: Bucket, monkeypatch: py
         assert_matches(sentence, local.trouble)
         assert {key for key, _ in bucket.requests} == {CURRENT_KEY}, "it does not begin what it cannot finish"
         bucket.write(3, (1_900_000, 50_000))
-        with pytest.raises(FeatureStoreUnavailable, match=sentence):
+        with pytest.raises(StoreUnavailable, match=sentence) as full:
             SnapshotStore(bucket.s3, BUCKET, bucket.cache).current()
+        assert (full.value.details, full.value.retry) == ({"store": "disk"}, False)
     bucket.put_card(new.card.model_dump_json())
     bucket.later()
     assert_serves(store.current(), new)
@@ -652,9 +656,9 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml import snapshot_fetch, snapshot_store
+from loyalty_ml.customers import snapshot_download, snapshot_store
 
-snapshot_fetch.RANGE_BYTES = 100_000
+snapshot_download.RANGE_BYTES = 100_000
 store = snapshot_store.SnapshotStore(boto3.client("s3"), "data", Path(sys.argv[1]))
 store.card()
 print("ready", flush=True)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +24,10 @@ from moto.dynamodb.models import DynamoDBBackend
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.files import content, reading, service, table
 from loyalty_ml.files import heart as heart_module
-from loyalty_ml.files import results as results_module
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
+from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
@@ -40,17 +40,14 @@ pytestmark = pytest.mark.moto
 
 BLOCK_BYTES = 1_600
 PART_BYTES = 1_600
+SMALL = Sizes(block_bytes=BLOCK_BYTES, parquet_rows=25, part_bytes=PART_BYTES)
+"""A file of some kilobytes has several blocks, and its results several parts."""
 Row = list[Any]
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of some kilobytes has several blocks, and its results several parts."""
-    for module in (content, reading, service):
-        monkeypatch.setattr(module, "BLOCK_BYTES", BLOCK_BYTES)
-    for module in (table, reading):
-        monkeypatch.setattr(module, "PARQUET_ROWS", 25)
-    monkeypatch.setattr(results_module, "PART_BYTES", PART_BYTES)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto, as S3, takes no parts below 5 MB; it has no other way to be told otherwise."""
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART_BYTES)
 
 
@@ -70,7 +67,10 @@ class Jobs:
         return FileJobRequest(source, type_of(key), job_id_of(source))
 
     def worker(
-        self, clock: Callable[[], float] = time.time, afflict: Callable[[Any], object] | None = None
+        self,
+        clock: Callable[[], float] = time.time,
+        afflict: Callable[[Any], object] | None = None,
+        sizes: Sizes = SMALL,
     ) -> FileService:
         """A new instance, with models and customers of its own; afflict: what is done to its clients."""
         folder = self._folder / f"worker-{next(self._workers)}"
@@ -87,6 +87,7 @@ class Jobs:
             bucket=self.bucket,
             mock_mode="false",
             work=folder / "files",
+            sizes=sizes,
         )
 
     def results(self, job: FileJobRequest) -> dict[str, bytes]:
@@ -282,8 +283,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     is_saved: bool,
 ) -> None:
     """Models are new when the other takes over, so that it can be seen whose the results are."""
-    monkeypatch.setattr(results_module, "PART_BYTES", part_bytes)
-    monkeypatch.setattr(service, "CHECKPOINT_SECONDS", 0 if is_saved else 900)
+    sizes = replace(SMALL, part_bytes=part_bytes, checkpoint_seconds=0 if is_saved else 900)
     if notice is its_heart_is_told:
         monkeypatch.setattr(heart_module, "BEAT_SECONDS", 0.01)
     content = as_csv(rows_with_features())
@@ -295,7 +295,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     def take_over() -> float:
         if next(asked) == after_blocks:
             publish(jobs.service.s3, jobs.service.model_bucket, other_models)
-            ran = score(jobs.worker(lambda: time.time() + LEASE_SECONDS + 1), job)
+            ran = score(jobs.worker(lambda: time.time() + LEASE_SECONDS + 1, sizes=sizes), job)
             assert ran.outcome == "finished"
             of_the_other.update(jobs.results(job))
             notice(monkeypatch)
@@ -303,7 +303,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
 
     # Of a checkpoint that is another than it knows, or an upload that was aborted, which moto says so.
     with suppress(StoreUnavailable, KeyError):
-        assert score(jobs.worker(), job, take_over).outcome == "running"
+        assert score(jobs.worker(sizes=sizes), job, take_over).outcome == "running"
     assert b'"v2"' in of_the_other["summary.json"]
     assert jobs.results(job) == of_the_other
     assert jobs.versions(job) == dict.fromkeys(of_the_other, 1)
@@ -357,7 +357,7 @@ class Killed:
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_bytes(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(service, "CHECKPOINT_SECONDS", 0)
+    each_is_saved = replace(SMALL, checkpoint_seconds=0)
     # A beat would be a call as well, whenever it came, and end its own thread in the place of the worker.
     monkeypatch.setattr(heart_module, "BEAT_SECONDS", 3600.0)
     rows = rows_with_features()
@@ -366,7 +366,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_byte
     for calls in count(1):
         killed = Killed(calls)
         with suppress(KilledError):
-            score(jobs.worker(afflict=killed.afflict), job)
+            score(jobs.worker(afflict=killed.afflict, sizes=each_is_saved), job)
         if killed.made < calls:
             break
         ran = score(jobs.worker(lambda: time.time() + LEASE_SECONDS + 1), job)

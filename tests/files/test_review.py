@@ -4,17 +4,19 @@ import errno
 import json
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.files import reading, service, table
-from loyalty_ml.files import results as results_module
+from loyalty_ml.files import reading
 from loyalty_ml.files.parquet_parts import PartsMissing
 from loyalty_ml.files.results import open_results
 from loyalty_ml.files.scoring import INVALID_LINE, Failure
+from loyalty_ml.files.service import connect
+from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import job_id_of
 from loyalty_ml.files.writing import error_rows
 from tests.files.test_files import Files, as_csv, as_json, as_parquet, files, table_of  # noqa: F401  a fixture
@@ -25,22 +27,21 @@ pytestmark = pytest.mark.moto
 IDS = ["c-1", "c-2", "c-3"]
 
 
-def opening(monkeypatch: pytest.MonkeyPatch, first: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
-    """Has something done with a job's DuckDB before its file is opened."""
-    open_file = reading.open_file
+def test_what_a_file_does_to_duckdb_ends_with_it(files: Files) -> None:  # noqa: F811
+    made: list[duckdb.DuckDBPyConnection] = []
 
-    def opened(s3: Any, source: Any, written: Any, connection: duckdb.DuckDBPyConnection, work: Any) -> Any:
-        first(connection)
-        return open_file(s3, source, written, connection, work)
+    def used(work: Path) -> duckdb.DuckDBPyConnection:
+        made.append(connect(work))
+        made[-1].execute("CREATE TABLE once AS SELECT 1")
+        return made[-1]
 
-    monkeypatch.setattr(service, "open_file", opened)
-
-
-def test_what_a_file_does_to_duckdb_ends_with_it(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    opening(monkeypatch, lambda connection: connection.execute("CREATE TABLE once AS SELECT 1"))
+    worker = files.worker(connect=used)
     for _ in range(2):
-        predictions, _ = files.results(files.score(files.key("parquet"), as_parquet(table_of(IDS))))
-        assert [row["customer_id"] for row in predictions] == IDS
+        ran = files.score(files.key("parquet"), as_parquet(table_of(IDS)), worker=worker)
+        assert [row["customer_id"] for row in files.results(ran)[0]] == IDS
+        with pytest.raises(duckdb.ConnectionException, match="closed"):
+            made[-1].execute("SELECT 1")
+    assert len(made) == 2
 
 
 def test_what_a_killed_worker_has_left_on_the_disk_goes_with_the_next_file(files: Files) -> None:  # noqa: F811
@@ -56,19 +57,17 @@ def test_what_a_killed_worker_has_left_on_the_disk_goes_with_the_next_file(files
 
 def test_a_parquet_file_whose_parts_are_gone_is_scored_again_from_its_beginning(
     files: Files,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As where its dead letter is sent again when the bucket has deleted the older of them, and no checkpoint yet."""
-    for module in (table, reading):
-        monkeypatch.setattr(module, "PARQUET_ROWS", 1)
+    worker = files.worker(Sizes(parquet_rows=1))
     source = files.put(files.key("parquet"), as_parquet(table_of(IDS)))
-    assert files.run(source, remaining=0).outcome == "unfinished"
+    assert files.run(source, remaining=0, worker=worker).outcome == "unfinished"
     data = files.service.s3
     parts = data.list_objects_v2(Bucket=files.bucket, Prefix=f"jobs/{job_id_of(source)}/parts/")["Contents"]
     data.delete_object(Bucket=files.bucket, Key=parts[0]["Key"])
     with pytest.raises(PartsMissing, match="2 rows where 3 were written"):
-        files.run(source)
-    predictions, _ = files.results(files.run(source))
+        files.run(source, worker=worker)
+    predictions, _ = files.results(files.run(source, worker=worker))
     assert [row["customer_id"] for row in predictions] == IDS
 
 
@@ -89,17 +88,15 @@ def test_columns_with_very_long_names_fit_into_the_jobs_record(files: Files) -> 
 )
 def test_a_file_that_is_too_large_says_so(
     files: Files,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
     trouble: Exception,
     remedy: str,
 ) -> None:
-    def fail(connection: duckdb.DuckDBPyConnection) -> None:
+    def fail(work: Path) -> duckdb.DuckDBPyConnection:
         raise trouble
 
-    opening(monkeypatch, fail)
     source = files.put(files.key("csv"), as_csv([[each] for each in IDS], ["customer_id"]))
     with pytest.raises(type(trouble)):
-        files.run(source, is_last=True)
+        files.run(source, is_last=True, worker=files.worker(connect=fail))
     job = process().batch.jobs.get(job_id_of(source))
     assert job.status == "failed"
     assert remedy in str(job.error)
@@ -121,10 +118,9 @@ def test_a_million_bad_lines_take_little_more_than_what_is_written_of_them() -> 
     assert peak < 2.5 * len(written[0])
 
 
-def test_rows_of_very_short_lines_are_not_all_objects_at_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(reading, "JSON_ROWS", 5_000)
+def test_rows_of_very_short_lines_are_not_all_objects_at_once(files: Files) -> None:  # noqa: F811
     source = files.put(files.key("jsonl"), as_json([["c-1", 1.0]], ["customer_id", "revenue"]) + b"{}\n" * 50_000)
-    file = reading.JsonFile(files.service.s3, source, gzipped=False)
+    file = reading.JsonFile(files.service.s3, source, gzipped=False, sizes=Sizes(json_rows=5_000))
     ((block, _),) = file.blocks(None)
     read: list[reading.Read] = []
     connection: Any = None
@@ -150,18 +146,17 @@ def test_a_file_writes_a_line_of_what_it_came_to_once(
 
 def test_an_upload_that_can_never_be_completed_is_begun_again(
     files: Files,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(results_module, "PART_BYTES", 4)
+    sizes = Sizes(part_bytes=4)
     s3, keys, types = files.service.s3, {"rows": "results/some-job/rows.csv"}, {"rows": "text/csv"}
-    with open_results(s3, files.bucket, "some-job", keys, types) as results:
+    with open_results(s3, files.bucket, "some-job", keys, types, sizes=sizes) as results:
         results.append("rows", b"1234")
         results.checkpoint({"share": 1})
         (upload,) = s3.list_multipart_uploads(Bucket=files.bucket, Prefix="results/some-job/")["Uploads"]
         s3.upload_part(Bucket=files.bucket, Key=keys["rows"], UploadId=upload["UploadId"], PartNumber=1, Body=b"5678")
         with pytest.raises(StoreUnavailable, match="InvalidPart"):
             results.complete({"share": 1})
-    with open_results(s3, files.bucket, "some-job", keys, types) as again:
+    with open_results(s3, files.bucket, "some-job", keys, types, sizes=sizes) as again:
         assert (again.position, again.completing) == (None, False)
         again.append("rows", b"1234")
         again.complete({"share": 1})

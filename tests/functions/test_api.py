@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from local import openapi
 from loyalty_ml import telemetry
 from loyalty_ml.api.contracts import StatusAnswer
 from loyalty_ml.customers.table import DEFAULT_FEATURES
@@ -126,6 +127,25 @@ def test_every_route_answers_with_and_without_a_trailing_slash(
     answers = [service.call(method, path + slash, body) for slash in ("", "/")]
     assert answers[0] == answers[1]
     assert answers[0].status == 200
+
+
+OPERATIONS = [(method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_route_refuses_an_unknown_query_parameter(service: Service, method: str, path: str, slash: str) -> None:
+    path = path.format(segment_id="some", job_id="0" * 32)
+    answer = service.call(method, path + slash, {"customer_id": "good"}, queryStringParameters={"tpye": "rfm"})
+    assert_error(answer, 400, "INVALID_REQUEST", "tpye: this route has no such query parameter: remove it")
+    assert [field["field"] for field in answer.body["details"]["fields"]] == ["tpye"]
+
+
+def test_each_bad_query_parameter_is_named(service: Service) -> None:
+    query = {"limit": "many", "status": "running", "size": "5"}
+    answer = service.call("GET", "/ml/jobs", queryStringParameters=query)
+    assert_error(answer, 400, "INVALID_REQUEST", "limit: Input should be", "size: this route", "limit, status, next")
+    assert [field["field"] for field in answer.body["details"]["fields"]] == ["limit", "size"]
 
 
 def test_an_unknown_route_is_404(service: Service) -> None:

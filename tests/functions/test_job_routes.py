@@ -181,7 +181,7 @@ def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> Non
 
 
 def test_a_dataset_that_is_none_is_refused(service: Service) -> None:
-    error = InvalidRequest("There is nothing below the prefix.")
+    error = InvalidRequest.of("prefix", "there is nothing below it")
     put_in_place(process().batch, datasets=Datasets(error))
     answer = post(service, {"prefix": "datasets/none/"})
     assert (answer.status, answer.body["code"], answer.body["error"]) == (400, error.code, error.message)
@@ -362,11 +362,11 @@ def test_a_page_of_jobs_of_one_status_looks_so_far_and_says_that_there_is_more(
         ({"limit": "101"}, "limit"),
         ({"limit": "all"}, "limit"),
         ({"status": "done"}, "'awaiting_upload', 'queued', 'running', 'succeeded' or 'failed'"),
-        ({"next": ""}, "next must be `next` of an answer"),
-        ({"next": "2"}, "next must be `next` of an answer"),
-        ({"next": "2026-11-23T00:00:00.000Z." + 31 * "0"}, "next must be `next` of an answer"),
-        ({"next": "2026-11-23T00:00:00.000Z." + 32 * "0" + "\n"}, "next must be `next` of an answer"),
-        ({"token": "2"}, "this route reads limit, status, next"),
+        ({"next": ""}, "next: this is not a page token"),
+        ({"next": "2"}, "next: this is not a page token"),
+        ({"next": "2026-11-23T00:00:00.000Z." + 31 * "0"}, "next: this is not a page token"),
+        ({"next": "2026-11-23T00:00:00.000Z." + 32 * "0" + "\n"}, "next: this is not a page token"),
+        ({"token": "2"}, "token: this route has no such query parameter: remove it, or use one of limit, status, next"),
     ],
 )
 def test_a_query_that_is_none_is_refused(service: Service, query: dict[str, str], sentence: str) -> None:

@@ -166,9 +166,7 @@ def test_an_unknown_job_is_404(empty_service: Service, job_id: str) -> None:
     assert "start it again" in answer.body["error"]
 
 
-@pytest.mark.parametrize(
-    "error", [errors.InvalidRequest("The rule is not valid: there is no column x."), errors.CustomerNotFound()]
-)
+@pytest.mark.parametrize("error", [errors.InvalidRequest.of("rule", "there is no column x"), errors.CustomerNotFound()])
 def test_what_the_caller_must_mend_fails_the_job_at_once(
     empty_service: Service, queue: Queue, answers: Callable[..., list[Any]], error: errors.LoyaltyError
 ) -> None:
@@ -415,9 +413,7 @@ def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue, monkeypa
         refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
 
 
-@pytest.mark.parametrize(
-    "error", [errors.CustomerNotFound(), errors.InvalidRequest("The rule names a column that is no more.")]
-)
+@pytest.mark.parametrize("error", [errors.CustomerNotFound(), errors.InvalidRequest.of("rule", "there is no column x")])
 def test_a_segment_without_statistics_stops_no_other(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, error: errors.LoyaltyError
 ) -> None:

@@ -100,7 +100,9 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_model_is_an_error_and_never_mock(service: Service, clock: Clock, changes: dict[str, Any]) -> None:
     put_manifest(service, {**sample_entries(), "churn": put_model(service, "churn", **changes)})
-    assert_error(service.predict("good"), 503, "MODEL_UNAVAILABLE", "churn")
+    answer = service.predict("good")
+    assert_error(answer, 503, "MODEL_UNAVAILABLE", "churn")
+    assert "Retry-After" not in answer.headers
     assert service.predict("good", "nbo").body["mock"] is False, "the other model serves"
     assert service.predict("good", "rfm").status == 200
     status = service.call("GET", "/config/ml/status").body["models"]["churn"]
@@ -193,7 +195,9 @@ def test_s3_down_is_an_error_at_first_and_unnoticed_once_models_are_loaded(servi
 
     events.register_first("before-send.s3.GetObject", down)
     for prediction_type in ("churn", "nbo", "rfm"):
-        assert_error(service.predict("good", prediction_type), 503, "MODEL_UNAVAILABLE", "S3")
+        answer = service.predict("good", prediction_type)
+        assert_error(answer, 503, "MODEL_UNAVAILABLE", "S3")
+        assert answer.headers["Retry-After"] == "5"
     events.unregister("before-send.s3.GetObject", down)
     before = service.predict("good")
     assert before.status == 200, "the next good request works"
@@ -248,7 +252,9 @@ def test_auto_mocks_only_the_model_that_is_not_published(service: Service) -> No
 
 def test_false_is_an_error_where_no_model_is_published(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_MOCK_MODE", "false")
-    assert_error(empty_service.predict("good"), 503, "MODEL_UNAVAILABLE", "ML_MOCK_MODE")
+    answer = empty_service.predict("good")
+    assert_error(answer, 503, "MODEL_UNAVAILABLE", "ML_MOCK_MODE")
+    assert "Retry-After" not in answer.headers
     assert empty_service.predict("good", "rfm").status == 200
 
 

@@ -62,7 +62,7 @@ def members(connection: duckdb.DuckDBPyConnection, rule: Any, revenues: Sequence
 def problems(rule: Any, columns: Sequence[str] = COLUMNS) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequest) as refused:
         parse_rule(rule, columns)
-    assert refused.value.message.startswith("The rule is not valid: rule")
+    assert refused.value.message.startswith("The request is not valid: rule")
     assert refused.value.message.endswith(".")
     assert refused.value.details is not None
     orjson.dumps(refused.value.details)  # as the answer is written, whatever was in the rule

@@ -102,16 +102,6 @@ def _bg_nbd_log_likelihood(parameters: Matrix, purchases: Matrix) -> Matrix:
     return total
 
 
-def check_lightgbm() -> None:
-    """Raises Problem if LightGBM is installed but cannot be loaded: better before the first fit than after."""
-    try:
-        import lightgbm  # noqa: F401, PLC0415
-    except OSError as error:  # what its library is linked with is the system's
-        raise Problem(
-            f"LightGBM cannot be loaded ({error}): install what it names, such as 'apt-get install libgomp1'."
-        ) from error
-
-
 def fit_logistic_regression(features: Matrix, labels: NDArray[Any]) -> Predict:
     """On sign*log1p and standardised features, (n, f) raw; labels (n,). Predicts (n, k) for the k labels, sorted."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
@@ -120,6 +110,15 @@ def fit_logistic_regression(features: Matrix, labels: NDArray[Any]) -> Predict:
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(signed_log(features), labels)
     return lambda rows: np.asarray(model.predict_proba(signed_log(rows)))
+
+
+def check_lightgbm() -> None:
+    """Raises Problem if LightGBM's library cannot be loaded, so that nothing is trained before that is known."""
+    try:
+        import lightgbm  # noqa: F401, PLC0415
+    except OSError as error:
+        how = "run 'make test' once, which mends that, or 'sudo apt-get install libgomp1'"
+        raise Problem(f"LightGBM cannot be loaded ({error}): {how}, and try again.") from None
 
 
 def fit_lightgbm(

@@ -26,9 +26,42 @@ A customer's failure is raised for a single prediction and listed beside the res
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 Store = Literal["jobs", "segments", "statistics", "queue", "results", "files", "state_machine", "disk"]
+
+
+_LASTING_CAUSES = frozenset(
+    {
+        "403",  # of a HEAD, whose answer has no body to name the code
+        "404",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidAccessKeyId",
+        "KMSAccessDeniedException",
+        "NoCredentialsError",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "PermanentRedirect",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "SignatureDoesNotMatch",
+        "StateMachineDoesNotExist",
+        "UnrecognizedClientException",
+        "ValidationException",
+    }
+)
+
+
+def can_pass(cause: str) -> bool:
+    """Whether a call of AWS that failed with this code, or botocore's exception of this name, can succeed later.
+
+    Permissions, names and requests that are wrong stay wrong until someone mends them. What is not known to last can
+    pass: a needless try costs less than none.
+    """
+    return cause not in _LASTING_CAUSES
 
 
 class LoyaltyError(Exception):
@@ -58,6 +91,18 @@ class InvalidRequest(RequestError):
     """
 
     code = "INVALID_REQUEST"
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        """problems: pairs of a field and what is wrong with it, each without a full stop."""
+        sentence = "; ".join(f"{field}: {problem}" for field, problem in problems[:3])
+        super().__init__(
+            f"The request is not valid: {sentence}.",
+            {"fields": [{"field": field, "problem": problem} for field, problem in problems]},
+        )
+
+    @classmethod
+    def of(cls, field: str, problem: str) -> Self:
+        return cls([(field, problem)])
 
 
 class BatchTooLarge(RequestError):
@@ -171,9 +216,11 @@ class InvalidFeatures(Unscorable):
 
 
 class Unavailable(LoyaltyError):
-    """retry: whether the same request may work later with nothing mended."""
+    """retry: whether the same request can succeed later although nobody has mended anything."""
 
-    retry = True
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None, *, retry: bool = True) -> None:
+        super().__init__(message, details)
+        self.retry = retry
 
 
 class ModelUnavailable(Unavailable):
@@ -200,6 +247,5 @@ class StoreUnavailable(Unavailable):
     code = "STORE_UNAVAILABLE"
 
     def __init__(self, store: Store, message: str, *, retry: bool = True) -> None:
-        super().__init__(message, {"store": store})
+        super().__init__(message, {"store": store}, retry=retry)
         self.store = store
-        self.retry = retry

@@ -150,7 +150,7 @@ def test_a_store_that_cannot_be_reached_fails_no_snapshot_and_is_reached_after_i
         port = held.getsockname()[1]
     nowhere = {**empty_stores.variables, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     with snap_started("PredictFunction", nowhere, physical_ids=empty_stores.ids, build=build) as instance:
-        assert "S3 could not be reached" in instance.log_file.read_text()
+        assert "S3 cannot be reached" in instance.log_file.read_text()
         late = stores.start_moto(port=port)  # the same stores: moto's are the process's
         try:
             empty_stores.publish_models()

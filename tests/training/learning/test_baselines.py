@@ -1,6 +1,8 @@
 """The baselines: BG/NBD against its published estimates and simulated customers, the others by what they must know."""
 
 import csv
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
+from training.errors import Problem
 from training.learning import baselines
 from training.learning.baselines import BgNbd
 from training.learning.metrics import auc, binary_log_loss
@@ -153,3 +156,11 @@ def test_signed_log_keeps_sign_and_order(values: Matrix) -> None:
     np.testing.assert_array_equal(np.sign(transformed), np.sign(values))
     assert (np.diff(transformed[np.argsort(values)]) >= 0).all()
     np.testing.assert_allclose(baselines.signed_log(-values), -transformed)
+
+
+def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lightgbm.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    with pytest.raises(Problem, match=r"\(libgomp.so.1: .*\): run 'make test' once, .* apt-get install libgomp1"):
+        baselines.check_lightgbm()

@@ -17,8 +17,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
 from loyalty_ml.api.contracts import ErrorAnswer
-from loyalty_ml.jobs.contracts import JobStarted
-from loyalty_ml.jobs.record import Job
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
 
@@ -34,6 +32,9 @@ More than that, and the function's process ends; the gateway's answer would be a
 """
 MAX_PROBLEMS = 200
 """In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
+
+RETRY_SECONDS = 5
+"""Until a store that did not answer is worth another try: it was tried for up to 8 s before the error."""
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
@@ -63,9 +64,15 @@ class Reply:
 
 
 def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
-    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead."""
+    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead.
+
+    INVALID_REQUEST is an error of every route: none takes an unknown query parameter.
+    """
     codes: dict[int, list[str]] = {}
-    for kind in kinds:
+    every: tuple[type[errors.LoyaltyError], ...] = (
+        kinds if errors.InvalidRequest in kinds else (*kinds, errors.InvalidRequest)
+    )
+    for kind in every:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
     described: dict[int, Any] = {204: {"description": "Done"}}
@@ -76,31 +83,10 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
             "description": ", ".join(names),
             "content": {"application/json": {"model": ErrorAnswer}},
         }
+    if 503 in described:
+        description = "Seconds to wait before the next try; absent if the same request cannot succeed later"
+        described[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
     return described
-
-
-_LOCATION = {"description": "The job's address", "schema": {"type": "string"}}
-RETRY_AFTER = {"description": "Seconds until it is worth a look", "schema": {"type": "integer"}}
-
-
-def started_response(answer: Any, description: str, **headers: Any) -> Any:
-    """What a route's OpenAPI entry says of an answer that is a job."""
-    return {
-        "description": description,
-        "content": {"application/json": {"model": answer}},
-        "headers": {"Location": _LOCATION, **headers},
-    }
-
-
-def job_location(job_id: str) -> str:
-    return f"{BASE_PATH}/ml/jobs/{job_id}"
-
-
-def job_started(job: Job) -> Reply:
-    """The answer to what became a job that runs without more ado."""
-    location = job_location(job.job_id)
-    answer: JobStarted = {"job_id": job.job_id, "status": job.status, "location": location}
-    return Reply(answer, 202, {"Location": location, "Retry-After": "2"})
 
 
 _PREDICTION_ERRORS = (
@@ -127,7 +113,7 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
     def decorate(function: Callable[..., Any]) -> Callable[..., Response[str]]:
         parameters = inspect.signature(function).parameters
         model = parameters["request"].annotation if "request" in parameters else None
-        wanted_headers = {
+        headers_read = {
             name: mark.alias  # in lower case, as the gateway sends it
             for name, parameter in parameters.items()
             for mark in getattr(parameter.annotation, "__metadata__", ())
@@ -144,10 +130,9 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def route(**arguments: Any) -> Response[str]:
             event = app.current_event.raw_event
-            for name, header in wanted_headers.items():
+            for name, header in headers_read.items():
                 arguments[name] = event["headers"].get(header)
-            if queries:
-                arguments |= _read_query(event, queries)
+            arguments |= _read_query(event, queries)
             if model is not None:
                 arguments["request"] = read_body(event, model)
             answer = function(**arguments)
@@ -208,28 +193,28 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
         raise _request_error(error, model) from error
 
 
-def _read_query(event: Event, wanted: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
+def _read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
     """The query's parameters, each checked, under the names that the function has for them.
 
-    Raises InvalidRequest, also for one that the route does not know.
+    Raises InvalidRequest, also for a parameter that the route does not have: a misspelt `limit` would be answered in
+    full. The gateway sends `queryStringParameters` only if there are any.
     """
-    given: Mapping[str, str] = event.get("queryStringParameters") or {}
-    read = {}
-    for name, text in given.items():
+    query: Mapping[str, str] = event.get("queryStringParameters") or {}
+    arguments: dict[str, Any] = {}
+    problems: list[tuple[str, str]] = []
+    for name, text in query.items():
+        if name not in parameters:
+            others = f", or use one of {', '.join(parameters)}" if parameters else ""
+            problems.append((name, f"this route has no such query parameter: remove it{others}"))
+            continue
+        argument, adapter = parameters[name]
         try:
-            if name not in wanted:
-                raise errors.InvalidRequest(
-                    f"The request is not valid: the query has {name}, and this route reads {', '.join(wanted)}.",
-                    {"fields": [{"field": name, "problem": "unknown"}]},
-                )
-            argument, adapter = wanted[name]
-            read[argument] = adapter.validate_python(text)
+            arguments[argument] = adapter.validate_python(text)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]["msg"]
-            raise errors.InvalidRequest(
-                f"The request is not valid: {name}: {problem}.", {"fields": [{"field": name, "problem": problem}]}
-            ) from error
-    return read
+            problems.append((name, error.errors(include_url=False)[0]["msg"]))
+    if problems:
+        raise errors.InvalidRequest(problems[:MAX_PROBLEMS])
+    return arguments
 
 
 def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.RequestError:
@@ -251,9 +236,7 @@ def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.Req
             return errors.UnknownType(
                 f"type: {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
             )
-    fields = [{"field": field or "body", "problem": message} for field, _, message in problems[:MAX_PROBLEMS]]
-    sentence = "; ".join(f"{field or 'body'}: {message}" for field, _, message in problems[:3])
-    return errors.InvalidRequest(f"The request is not valid: {sentence}.", {"fields": fields})
+    return errors.InvalidRequest([(field or "body", message) for field, _, message in problems[:MAX_PROBLEMS]])
 
 
 def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
@@ -281,7 +264,9 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
     answer: ErrorAnswer = {"error": error.message, "code": error.code}
     if error.details:
         answer["details"] = dict(error.details)
-    return _json_response(status_of(type(error)), answer)
+    retry = isinstance(error, errors.Unavailable) and error.retry
+    headers = {"Retry-After": str(RETRY_SECONDS)} if retry else None
+    return _json_response(status_of(type(error)), answer, headers)
 
 
 def _answer_no_route(error: NotFoundError) -> Response[str]:

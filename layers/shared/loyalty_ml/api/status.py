@@ -37,7 +37,7 @@ def _model_status(name: str, models: ModelSet, mock_mode: MockMode) -> ModelStat
     }
     problem = models.problems.get(name) or models.trouble
     if problem:
-        answer["message"] = f"{problem} The version named here goes on serving." if loaded else problem
+        answer["message"] = f"{problem} The version named here goes on serving." if loaded else str(problem)
     elif not published:
         answer["message"] = (
             f"No {name} model is published: answers are errors until one is."

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.errors import Store, StoreUnavailable
+from loyalty_ml.errors import Store, StoreUnavailable, can_pass
 from loyalty_ml.telemetry import logger
 
 
@@ -22,8 +22,7 @@ def asking(store: Store, problem: str) -> Iterator[None]:
 def unavailable(store: Store, problem: str, cause: str) -> StoreUnavailable:
     """The error, to be raised; it is logged."""
     logger.error(problem, store=store, cause=cause)
-    return StoreUnavailable(
-        store,
-        f"{problem} ({cause}). Try again in a moment. If it does not help, check the function's permissions and its "
-        "names of tables, buckets and queues.",
-    )
+    check = "heck the function's permissions and its names of tables, buckets and queues."
+    retry = can_pass(cause)
+    remedy = f"Try again in a moment. If it does not help, c{check}" if retry else f"C{check}"
+    return StoreUnavailable(store, f"{problem} ({cause}). {remedy}", retry=retry)

@@ -115,7 +115,8 @@ class FeatureStore:
                     logger.error("DynamoDB refused to read customers", table=self._table, cause=cause)
                     raise FeatureStoreUnavailable(
                         "Customers' features cannot be read: DynamoDB refused the request. "
-                        "Check the function's table name and permissions; its log has the cause."
+                        "Check the function's table name and permissions; its log has the cause.",
+                        retry=False,
                     ) from error
             except BotoCoreError as error:
                 cause = type(error).__name__

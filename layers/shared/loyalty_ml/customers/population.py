@@ -285,7 +285,9 @@ def _is_whole(decoded: Path, size: int) -> bool:
 
 
 def _not_as_its_card_says(part: Path) -> FeatureStoreUnavailable:
-    return FeatureStoreUnavailable(f"{part.name} has not the customers and columns of its card: {WRITE_IT_AGAIN}.")
+    return FeatureStoreUnavailable(
+        f"{part.name} has not the customers and columns of its card: {WRITE_IT_AGAIN}.", retry=False
+    )
 
 
 def _rows(batch: CArray) -> Iterator[NDArray[np.float64]]:

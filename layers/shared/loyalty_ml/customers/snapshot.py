@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loyalty_ml.errors import can_pass
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CURRENT_KEY = "snapshots/current.json"
+
+ROW_GROUP = 122_880
+"""Rows of a part's row groups, so that one is fetched and decoded by itself; the same as DuckDB's own."""
 
 WRITE_IT_AGAIN = "write the snapshot again (loyalty materialize)"
 """What mends a snapshot that is not valid or not whole."""
@@ -86,7 +91,11 @@ class Current(NamedTuple):
 
 
 class SnapshotUnavailable(Exception):
-    """The message says why, and what to do."""
+    """The message says why, and what to do; retry: whether the same look can succeed later."""
+
+    def __init__(self, message: str, *, retry: bool) -> None:
+        super().__init__(message)
+        self.retry = retry
 
 
 def look(s3: "S3Client", bucket: str, held: Current | None = None) -> Current | None:
@@ -103,13 +112,17 @@ def look(s3: "S3Client", bucket: str, held: Current | None = None) -> Current | 
             return held
         if code == "NoSuchKey":
             return None
-        raise SnapshotUnavailable(f"S3 answered {code} for {CURRENT_KEY}: check the bucket and permissions.") from error
-    except BotoCoreError as error:
         raise SnapshotUnavailable(
-            f"S3 could not be reached for {CURRENT_KEY} ({type(error).__name__}): try again."
+            f"S3 answered {code} for {CURRENT_KEY}: check the bucket and the function's permissions.",
+            retry=can_pass(code),
+        ) from error
+    except BotoCoreError as error:
+        name = type(error).__name__
+        raise SnapshotUnavailable(
+            f"S3 cannot be reached for {CURRENT_KEY} ({name}): try again.", retry=can_pass(name)
         ) from error
     except ValidationError as error:
-        raise SnapshotUnavailable(f"{CURRENT_KEY} is not valid: {WRITE_IT_AGAIN}.") from error
+        raise SnapshotUnavailable(f"{CURRENT_KEY} is not valid: {WRITE_IT_AGAIN}.", retry=False) from error
 
 
 def read_current(s3: "S3Client", bucket: str) -> SnapshotCard | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN, Snapshot, SnapshotPart
+from loyalty_ml.errors import can_pass
 from loyalty_ml.progress import Progress
 from loyalty_ml.telemetry import logger
 
@@ -38,7 +39,15 @@ PROGRESS_SECONDS = 0.2
 
 
 class NotWhole(Exception):
-    """Why a snapshot cannot be served, and what to do."""
+    """Why a snapshot cannot be served, and what to do; retry: whether the same download can succeed later."""
+
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
+class DiskProblem(NotWhole):
+    """The function's own disk is full or cannot be written: nothing is wrong with the snapshot."""
 
 
 class _DiskFull(Exception):
@@ -84,7 +93,7 @@ class SnapshotFetcher:
             except _DiskFull as error:
                 # What is there of it would leave no room for anything else.
                 shutil.rmtree(folder, ignore_errors=True)
-                raise NotWhole(_no_room(snapshot.size, self._cache)) from error
+                raise DiskProblem(_no_room(snapshot.size, self._cache)) from error
             logger.info("Snapshot fetched", version=snapshot.version, bytes=sum(part.size for part in lacking))
         self._remove_all_but(snapshot.version)
         return tuple(paths.values())
@@ -129,7 +138,7 @@ class SnapshotFetcher:
                 path.parent.mkdir(exist_ok=True)
             needed = sum(part.size for part in partials) - sum(map(_allocated, partials.values()))
             if needed > shutil.disk_usage(self._cache).free:
-                raise NotWhole(_no_room(needed, self._cache))
+                raise DiskProblem(_no_room(needed, self._cache))
 
     def _fetch_range(self, part: SnapshotPart, file: int, place: int, stop: threading.Event) -> int:
         wanted = _range(part, place)
@@ -148,7 +157,7 @@ class SnapshotFetcher:
                 break
             except BotoCoreError as error:
                 if attempt == RANGE_ATTEMPTS:
-                    raise NotWhole(_unreachable(part, error)) from error
+                    raise _unreachable(part, error) from error
         with _writing(self._cache):
             _write(file, b"\1", part.size + place)
         return len(wanted)
@@ -165,10 +174,11 @@ class SnapshotFetcher:
             if code == "InvalidRange":
                 raise NotWhole(_wrong_size(part)) from error
             raise NotWhole(
-                f"S3 answered {code} for {part.key}: check that the function may read the data bucket."
+                f"S3 answered {code} for {part.key}: check that the function may read the data bucket.",
+                retry=can_pass(code),
             ) from error
         except BotoCoreError as error:
-            raise NotWhole(_unreachable(part, error)) from error
+            raise _unreachable(part, error) from error
         if not answer["ContentRange"].endswith(f"/{part.size}"):
             raise NotWhole(_wrong_size(part))
         return answer["Body"]
@@ -213,7 +223,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _DiskFull from error
-        raise NotWhole(f"{folder} cannot be written ({error.strerror}): check the folder and its disk.") from error
+        raise DiskProblem(f"{folder} cannot be written ({error.strerror}): check the folder and its disk.") from error
 
 
 def _ranges(size: int) -> int:
@@ -262,5 +272,8 @@ def _wrong_size(part: SnapshotPart) -> str:
     return f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
 
 
-def _unreachable(part: SnapshotPart, error: BotoCoreError) -> str:
-    return f"S3 could not be reached for {part.key} ({type(error).__name__}): it is tried again by itself."
+def _unreachable(part: SnapshotPart, error: BotoCoreError) -> NotWhole:
+    name = type(error).__name__
+    return NotWhole(
+        f"S3 cannot be reached for {part.key} ({name}): the function tries again by itself.", retry=can_pass(name)
+    )

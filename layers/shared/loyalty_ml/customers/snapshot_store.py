@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from loyalty_ml.customers.snapshot import (
-    CURRENT_KEY,
     WRITE_IT_AGAIN,
     Current,
     Snapshot,
@@ -24,7 +23,7 @@ from loyalty_ml.customers.snapshot import (
     SnapshotUnavailable,
     look,
 )
-from loyalty_ml.customers.snapshot_download import PROGRESS_SECONDS, NotWhole, SnapshotFetcher
+from loyalty_ml.customers.snapshot_download import PROGRESS_SECONDS, DiskProblem, NotWhole, SnapshotFetcher
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.telemetry import logger
@@ -70,7 +69,7 @@ class SnapshotStore:
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._current: Current | None = None
-        self._card_trouble: str | None = None
+        self._card_trouble: SnapshotUnavailable | None = None
         self._next_look: float | None = None
         self._looks = 0
         self._brought_after: int | None = None
@@ -85,7 +84,8 @@ class SnapshotStore:
             self._look()
         if self._current is None:
             self._next_look = None
-            raise FeatureStoreUnavailable(self._card_trouble or f"There is no {CURRENT_KEY}: {WRITE_IT_AGAIN}.")
+            trouble = self._card_trouble or _no_snapshot()
+            raise FeatureStoreUnavailable(str(trouble), retry=trouble.retry)
         return self._current.card
 
     def current(self, on_progress: Progress = no_progress) -> LocalSnapshot:
@@ -110,14 +110,14 @@ class SnapshotStore:
     def _look(self) -> None:
         try:
             found = look(self._s3, self._bucket, self._current)
-            trouble = None if found else f"There is no feature snapshot in the bucket: {WRITE_IT_AGAIN}."
+            trouble = None if found else _no_snapshot()
             self._current = found or self._current
         except SnapshotUnavailable as error:
-            trouble = str(error)
+            trouble = error
             self._current = self._current or self._current_on_disk()
         if trouble:
             serving = self._current and self._current.card.version
-            logger.error("The snapshot's card cannot be used", problem=trouble, serving=serving)
+            logger.error("The snapshot's card cannot be used", problem=str(trouble), serving=serving)
         self._card_trouble = trouble
         self._looks += 1
         self._next_look = self._clock() + self._refresh_seconds
@@ -161,8 +161,10 @@ class SnapshotStore:
         """The best that can be served: what is published, what was served until now, the one before."""
         serving = self._local.card.version if self._local else None
         try:
-            return LocalSnapshot(card, self._fetcher.fetch(card, serving, on_progress), self._card_trouble)
+            parts = self._fetcher.fetch(card, serving, on_progress)
+            return LocalSnapshot(card, parts, str(self._card_trouble) if self._card_trouble else None)
         except NotWhole as error:
+            reason = error
             trouble = f"The snapshot {card.version} cannot be served: {error}"
         held = self._held()
         logger.error("The snapshot was not replaced", problem=trouble, serving=held and held.card.version)
@@ -174,7 +176,13 @@ class SnapshotStore:
             except NotWhole as error:
                 logger.error("Nor can the one before be served", version=card.previous.version, problem=str(error))
         self._next_look = None  # every request tries again: there is no good answer to delay
-        raise FeatureStoreUnavailable(trouble)
+        if isinstance(reason, DiskProblem):
+            raise StoreUnavailable("disk", trouble, retry=False)
+        raise FeatureStoreUnavailable(trouble, retry=reason.retry)
+
+
+def _no_snapshot() -> SnapshotUnavailable:
+    return SnapshotUnavailable(f"There is no feature snapshot in the bucket: {WRITE_IT_AGAIN}.", retry=False)
 
 
 def _locked(file: int) -> bool:

@@ -69,7 +69,7 @@ class SegmentDatasets:
             file_rows=self._file_rows,
             progress=on_progress,
         ):
-            raise InvalidRequest("The segment has no members: see its definition, and how many members its stats show.")
+            raise InvalidRequest.of("segment_id", "the segment has no members: check its definition")
         self._datasets.execute(job_id, request["type"], prefix)
 
 

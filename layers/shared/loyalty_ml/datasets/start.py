@@ -83,6 +83,4 @@ class DatasetJobs:
             if not found.get("KeyCount"):
                 problem = "must be what keys of the data bucket begin with, and none does: put the files there first"
         if problem:
-            raise InvalidRequest(
-                f"The request is not valid: prefix {problem}.", {"fields": [{"field": "prefix", "problem": problem}]}
-            )
+            raise InvalidRequest.of("prefix", problem)

@@ -28,24 +28,23 @@ from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
-from loyalty_ml.files.content import BLOCK_BYTES
 from loyalty_ml.files.heart import Heart
 from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore, LeaseLost
 from loyalty_ml.files.parquet_parts import ParquetParts, PartsMissing
 from loyalty_ml.files.reading import AnyFile, Position, open_file
 from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, format_of
-from loyalty_ml.files.table import ID, PARQUET_ROWS, Rows, features_in
+from loyalty_ml.files.table import Rows, features_in
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import MockMode, rfc3339
+from loyalty_ml.vocabulary import CUSTOMER_ID, MockMode, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CHECKPOINT_SECONDS = 15.0
 RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
@@ -134,6 +133,21 @@ class _Attempt:
     heart: Heart
 
 
+def connect(work: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB for one file, as an error inside it may leave it of no more use."""
+    # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor is
+    # anything to be cached of files that are written over.
+    return duckdb.connect(
+        config={
+            **NO_EXTENSIONS,
+            "threads": 1,
+            "memory_limit": "1GB",
+            "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
+            "enable_external_file_cache": "false",
+        }
+    )
+
+
 class FileService:
     """Scores files, one at a time."""
 
@@ -147,8 +161,17 @@ class FileService:
         bucket: str,
         mock_mode: MockMode,
         work: Path,
+        sizes: Sizes = DEPLOYED,
+        clock: Callable[[], float] = time.monotonic,
+        connect: Callable[[Path], duckdb.DuckDBPyConnection] = connect,
     ) -> None:
-        """bucket: where results go; work: a folder of this process alone, for what a file needs while it is scored."""
+        """Scores into one bucket.
+
+        bucket:   where results go.
+        work:     a folder of this process alone, for what a file needs while it is scored.
+        clock:    monotonic seconds, by which it is time for a checkpoint.
+        connect:  gives a file a DuckDB of its own, which spills into the file's folder.
+        """
         self._s3 = s3
         self._jobs = jobs
         self._models = models
@@ -156,6 +179,9 @@ class FileService:
         self._bucket = bucket
         self._mock_mode = mock_mode
         self._work = work
+        self._sizes = sizes
+        self._clock = clock
+        self._connect = connect
         self._population: Population | None = None
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
@@ -238,8 +264,8 @@ class FileService:
             _tell(attempt.heart, _counts_at(results.position), results.position["done"]["share"])
         written = format_of(job.source.key)
         with (
-            _connect(attempt.work) as connection,
-            closing(open_file(self._s3, job.source, written, connection, attempt.work)) as file,
+            self._connect(attempt.work) as connection,
+            closing(open_file(self._s3, job.source, written, connection, attempt.work, sizes=self._sizes)) as file,
         ):
             plan = self._plan(attempt, file, connection)
             if results.position and results.position["made_with"] != plan.made_with:
@@ -268,7 +294,7 @@ class FileService:
         population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers()
         made_with = {
             "type": job.type,
-            "blocks": [BLOCK_BYTES, PARQUET_ROWS],  # which positions and parts are counted in
+            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
         }
@@ -305,7 +331,7 @@ class FileService:
         else:
             results.append("predictions", plan.writer.header())
             results.append("errors", ERRORS_HEADER)
-        next_save = time.monotonic() + CHECKPOINT_SECONDS
+        next_save = self._clock() + self._sizes.checkpoint_seconds
         for answered, position in self._answers(plan, done):
             results.append("predictions", answered.predictions)
             results.append("errors", answered.errors)
@@ -313,10 +339,10 @@ class FileService:
             _tell(attempt.heart, counts, position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
-            if is_out_of_time or time.monotonic() >= next_save:
+            if is_out_of_time or self._clock() >= next_save:
                 saved = {**asdict(counts), "errors": dict(counts.errors)}  # asdict takes a Counter apart
                 results.checkpoint({"made_with": plan.made_with, "done": position, "counts": saved})
-                next_save = time.monotonic() + CHECKPOINT_SECONDS
+                next_save = self._clock() + self._sizes.checkpoint_seconds
             if is_out_of_time:
                 raise _OutOfTime
         return counts
@@ -365,7 +391,7 @@ class FileService:
         if written.gzipped:
             types["predictions"] = "application/gzip"
         keys = {name: key for name, key in _keys(job).items() if name != "summary"}
-        return open_results(self._s3, self._bucket, job.job_id, keys, types)
+        return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 
     def _finish(self, results: Results, position: Position) -> tuple[Results, Mapping[str, Any]]:
         summary: Mapping[str, Any] = position["summary"]
@@ -385,21 +411,6 @@ _KILLED = (
     "The file could not be scored: its worker was killed, for want of memory or disk it seems; raise FileMemorySize or "
     "FileStorage, or split the file."
 )
-
-
-def _connect(work: Path) -> duckdb.DuckDBPyConnection:
-    """DuckDB for one file, as an error inside it may leave it of no more use."""
-    # Each block is one thread's, from its text to its results: DuckDB's own threads would only get in the way. Nor is
-    # anything to be cached of files that are written over.
-    return duckdb.connect(
-        config={
-            **NO_EXTENSIONS,
-            "threads": 1,
-            "memory_limit": "1GB",
-            "temp_directory": str(work / "spill"),  # the working directory of a function is not for writing
-            "enable_external_file_cache": "false",
-        }
-    )
 
 
 class WorkerKilled(Exception):
@@ -443,7 +454,7 @@ def _keys(job: FileJobRequest) -> dict[str, str]:
 
 
 def _summary(job: FileJobRequest, plan: _Plan, counts: _Counts) -> dict[str, Any]:
-    read = {ID, *plan.features}
+    read = {CUSTOMER_ID, *plan.features}
     return {
         "job_id": job.job_id,
         "status": "succeeded",

@@ -202,8 +202,5 @@ def _key_of(token: str) -> Item:
     """The key of the index that a page ended with. Raises InvalidRequest."""
     found = _TOKEN.fullmatch(token)
     if found is None:
-        problem = "must be `next` of an answer of this route, as it was given"
-        raise InvalidRequest(
-            f"The request is not valid: next {problem}.", {"fields": [{"field": "next", "problem": problem}]}
-        )
+        raise InvalidRequest.of("next", "this is not a page token: send `next` of the answer before, unchanged")
     return {"listed": LISTED, "created": {"S": found[1]}, "job_id": {"S": found[2]}}

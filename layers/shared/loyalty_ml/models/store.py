@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loyalty_ml.errors import can_pass
 from loyalty_ml.models.card import Card, card_key, model_key, parse_card
 from loyalty_ml.models.document import Refused, check_content
 from loyalty_ml.models.interpreter import Network
@@ -44,6 +45,17 @@ class LoadedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something published is not served, and what to do; retry: whether the next look can find it well."""
+
+    sentence: str
+    retry: bool
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSet:
     """What can be served now.
 
@@ -54,8 +66,8 @@ class ModelSet:
 
     manifest: Manifest | None = None
     loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
-    trouble: str | None = None
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    trouble: Problem | None = None
 
     @property
     def rfm_cut_points(self) -> RfmCutPoints:
@@ -99,7 +111,7 @@ class ModelStore:
         try:
             found = self._read_manifest()
         except (Refused, ClientError, BotoCoreError) as error:
-            self._keep(f"{MANIFEST_KEY} cannot be used: {_reason(error)}")
+            self._keep(_problem(f"{MANIFEST_KEY} cannot be used", error))
             return
         if found is None:
             self._set = dataclasses.replace(self._set, trouble=None)
@@ -108,14 +120,12 @@ class ModelStore:
         new = self.load(manifest)
         lost = [name for name in new.problems if name in self._set.loaded]
         if lost:
-            self._keep(
-                f"the model set of {manifest.created.isoformat()} is refused: "
-                + " ".join(new.problems[name] for name in lost),
-                new.problems,
-            )
+            reasons = [new.problems[name] for name in lost]
+            sentence = f"the model set of {manifest.created.isoformat()} is refused: {' '.join(map(str, reasons))}"
+            self._keep(Problem(sentence, any(reason.retry for reason in reasons)), new.problems)
             return
         for name, problem in new.problems.items():
-            logger.error("A published model cannot be served", model=name, problem=problem)
+            logger.error("A published model cannot be served", model=name, problem=str(problem))
         self._set = new
         # With a problem left, the same manifest is read again at the next look: S3 may only have been slow.
         self._etag = None if new.problems else etag
@@ -123,8 +133,8 @@ class ModelStore:
             "Model set loaded", models={name: model.card.version for name, model in new.loaded.items()}, etag=etag
         )
 
-    def _keep(self, trouble: str, problems: Mapping[str, str] | None = None) -> None:
-        logger.error("The model set was not replaced", problem=trouble, serving=sorted(self._set.loaded))
+    def _keep(self, trouble: Problem, problems: Mapping[str, Problem] | None = None) -> None:
+        logger.error("The model set was not replaced", problem=str(trouble), serving=sorted(self._set.loaded))
         self._etag = None
         self._set = dataclasses.replace(self._set, trouble=trouble, problems=problems or self._set.problems)
 
@@ -152,7 +162,7 @@ class ModelStore:
             try:
                 loaded[name] = self._reuse(name, active) or load_model(name, active, self._fetch)
             except (Refused, ClientError, BotoCoreError, OSError) as error:
-                problems[name] = f"{name} {active.version} cannot be served: {_reason(error)}"
+                problems[name] = _problem(f"{name} {active.version} cannot be served", error)
         return ModelSet(manifest, loaded, problems)
 
     def _reuse(self, name: str, active: ActiveModel) -> LoadedModel | None:
@@ -205,10 +215,12 @@ def check_golden(card: Card, network: Network) -> None:
         raise Refused(f"its golden outputs differ by {difference:.2g}, more than {card.golden.tolerance:.2g}")
 
 
-def _reason(error: Exception) -> str:
+def _problem(what: str, error: Exception) -> Problem:
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
-        return f"S3 answered {code} for the model bucket: check that it exists and that the function may read it."
+        remedy = "check that it exists and that the function may read it."
+        return Problem(f"{what}: S3 answered {code} for the model bucket: {remedy}", can_pass(code))
     if isinstance(error, BotoCoreError):
-        return f"S3 could not be reached ({type(error).__name__}): it is tried again by itself."
-    return str(error)
+        name = type(error).__name__
+        return Problem(f"{what}: S3 cannot be reached ({name}): the function tries again by itself.", can_pass(name))
+    return Problem(f"{what}: {error}", retry=False)

@@ -81,11 +81,12 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
     if model := models.loaded.get(prediction_type):
         return _model_scorer(model)
     if problem := models.problems.get(prediction_type) or models.trouble:
-        raise ModelUnavailable(f"No {prediction_type} model can answer: {problem}")
+        raise ModelUnavailable(f"No {prediction_type} model can answer: {problem}", retry=problem.retry)
     if mock_mode == "auto":
         return _mock_scorer(prediction_type)
     raise ModelUnavailable(
-        f"No {prediction_type} model is published, and mock mode is off: publish one, or set ML_MOCK_MODE to auto."
+        f"No {prediction_type} model is published, and mock mode is off: publish one, or set ML_MOCK_MODE to auto.",
+        retry=False,
     )
 
 
@@ -104,7 +105,7 @@ def _model_scorer(model: LoadedModel) -> Scorer:
 def _rfm_scorer(models: ModelSet) -> Scorer:
     if models.manifest is None and models.trouble:
         # Which cut points apply is not known, and the fixed ones would be a guess.
-        raise ModelUnavailable(f"RFM cut points cannot be read: {models.trouble}")
+        raise ModelUnavailable(f"RFM cut points cannot be read: {models.trouble}", retry=models.trouble.retry)
     cut_points = models.rfm_cut_points
     return Scorer(
         features=rfm.FEATURES,

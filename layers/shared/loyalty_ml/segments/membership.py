@@ -74,11 +74,10 @@ def select(
     assert definition.recommended_offer is not None
     scorer = scorer_for("nbo", models, mock_mode)
     if definition.recommended_offer >= len(scorer.offers):
-        last = len(scorer.offers) - 1
-        problem = f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to {last}"
-        raise InvalidRequest(
-            f"The segment cannot be answered: {problem}: define it again.",
-            {"fields": [{"field": "recommended_offer", "problem": problem}]},
+        raise InvalidRequest.of(
+            "recommended_offer",
+            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to "
+            f"{len(scorer.offers) - 1}: change the segment's definition",
         )
     return in_group(scorer, definition.recommended_offer)
 

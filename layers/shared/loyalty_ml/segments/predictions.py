@@ -126,27 +126,21 @@ def shown_order(
     """
     if not scorer.answers.is_ranked and top is not None:
         name = prediction_type.upper()
-        raise _invalid("top", f"{name} has no probability to order by: ask for churn or nbo")
+        raise InvalidRequest.of("top", f"{name} has no probability to order by: ask for churn or nbo")
     if not scorer.answers.choices and offer is not None:
-        raise _invalid("offer", f"{prediction_type} has no offers: ask for nbo")
+        raise InvalidRequest.of("offer", f"{prediction_type} has no offers: ask for nbo")
     # A segment that is a prediction shows its best first in that prediction.
     if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
         return top or SHOWN_RESULTS, definition.recommended_offer
     if prediction_type == "churn" and definition.churn_risk is not None:
         return top or SHOWN_RESULTS, None
     if offer is not None and top is None:
-        raise _invalid("offer", "give top too: how many of the best for the offer")
+        raise InvalidRequest.of("offer", "give top too: how many of the best for the offer")
     if scorer.answers.choices and top is not None and offer is None:
-        raise _invalid("top", "give offer too: for which offer the best are wanted")
+        raise InvalidRequest.of("top", "give offer too: for which offer the best are wanted")
     if offer is not None and offer >= scorer.answers.choices:
-        raise _invalid("offer", f"there are offers 0 to {scorer.answers.choices - 1}")
+        raise InvalidRequest.of("offer", f"there are offers 0 to {scorer.answers.choices - 1}")
     return top, offer
-
-
-def _invalid(field: str, problem: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The request is not valid: {field}: {problem}.", {"fields": [{"field": field, "problem": problem}]}
-    )
 
 
 def _predict_again(

@@ -406,6 +406,4 @@ def _shown(argument: OperatorArgument) -> str:
 
 
 def _invalid(problems: Sequence[_Problem]) -> InvalidRequest:
-    fields = [{"field": field, "problem": problem} for field, problem in problems[:MAX_PROBLEMS]]
-    sentence = "; ".join(f"{field}: {problem}" for field, problem in problems[:3])
-    return InvalidRequest(f"The rule is not valid: {sentence}.", {"fields": fields})
+    return InvalidRequest(problems[:MAX_PROBLEMS])

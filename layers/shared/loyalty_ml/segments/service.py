@@ -95,10 +95,8 @@ class SegmentService:
             offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
             if definition.recommended_offer not in {offer.offer_id for offer in offers}:
                 names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
-                problem = f"there is no offer {definition.recommended_offer}, there are {names}"
-                raise InvalidRequest(
-                    f"The request is not valid: recommended_offer: {problem}.",
-                    {"fields": [{"field": "recommended_offer", "problem": problem}]},
+                raise InvalidRequest.of(
+                    "recommended_offer", f"there is no offer {definition.recommended_offer}, there are {names}"
                 )
 
     def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:

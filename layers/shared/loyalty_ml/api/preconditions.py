@@ -1,0 +1,55 @@
+"""Conditional requests: ETag, If-Match and If-None-Match (RFC 9110, sections 8.8.3 and 13.1), and Prefer (RFC 7240)."""
+
+import hashlib
+import re
+from typing import Any
+
+import orjson
+
+from loyalty_ml.errors import InvalidRequest
+
+_VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
+
+
+def etag_of_version(version: int) -> str:
+    return f'"{version}"'
+
+
+def etag_of_answer(answer: Any) -> str:
+    """Equal for equal answers: the first 128 bits of the SHA-256 of their JSON."""
+    return f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Whether the caller has this version already, so that the answer to a GET is 304.
+
+    The comparison is the weak one, as the RFC asks of If-None-Match: W/"3" is "3" here, since proxies weaken ETags.
+    """
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in tags or "*" in tags
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """The version that If-Match allows a change of; None without the header. Raises InvalidRequest."""
+    if if_match is None:
+        return None
+    version = _VERSION_ETAG.fullmatch(if_match.strip())
+    if version is None:
+        raise InvalidRequest.of("If-Match", 'this is not an ETag of a segment: send one with its quotes, such as "3"')
+    return int(version[1])
+
+
+def must_be_new(if_none_match: str | None, if_match: str | None) -> bool:
+    """Whether a PUT may only create (If-None-Match: *). Raises InvalidRequest for ETags in it, and for both headers."""
+    if if_none_match is None:
+        return False
+    if if_none_match != "*":
+        raise InvalidRequest.of("If-None-Match", "a PUT takes only * here, which creates and never replaces")
+    if if_match:
+        raise InvalidRequest.of("If-Match", "this does not go with If-None-Match: send one of the two")
+    return True
+
+
+def prefers_async(prefer: str | None) -> bool:
+    """Whether the caller asks for a job at once: the preference `respond-async`."""
+    return "respond-async" in [preference.strip() for preference in (prefer or "").lower().split(",")]
