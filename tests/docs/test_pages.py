@@ -12,7 +12,7 @@ from local import template
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, blocks
 from training.cli.main import build_parser
 
-pytestmark = pytest.mark.moto
+pytestmark = pytest.mark.unit
 
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 OUTSIDE = re.compile(r"https?://|mailto:")
