@@ -106,6 +106,7 @@ _KEPT_BY_THE_PROCESS = (
     runtime._jobs_dynamodb,
     runtime.signing_s3,
     runtime.job_store,
+    runtime.leases,
     runtime.file_job_store,
     runtime.stepfunctions,
     runtime.dataset_jobs,

@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,15 +20,22 @@ from functions.files import app as files_function
 from local import events
 from local.gateway import LambdaContext
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files import heart, service
-from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
 from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileSource, job_id_of
-from loyalty_ml.wiring import file_runtime, runtime
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, as_csv, rows_of
 from tests.files.test_killed import served_stores
-from tests.files.test_reliability import FILES, Jobs, ids_only, rows_with_features, small  # noqa: F401
+from tests.files.test_reliability import (
+    FILES,
+    Clock,
+    Jobs,
+    every_time,
+    ids_only,
+    rows_with_features,
+    score,
+    small,  # noqa: F401  a fixture
+)
 from tests.functions.test_files import NOTHING, Queue, queue  # noqa: F401  a fixture
 from tests.segments.test_segments import Deployment, some_customers
 from tests.service import Service, forget_the_process
@@ -178,8 +184,6 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
     """What stops an attempt for all the clients' retries, the next delivery goes on from."""
     jobs = served_jobs
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between retries
-    monkeypatch.setattr(service, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.05)
     content = ids_only() if name == "ids.csv" else FILES[name](rows_with_features())
     job = jobs.put(f"incoming/all/{name}", content)
     expected = jobs.undisturbed(job)
@@ -187,16 +191,9 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
 
     def deliver(number: int) -> Ran:
         """To a new instance, when the lease is over that the one before may not have been able to give back."""
-        forget_the_process()
-        for client in (file_runtime.s3(), runtime.s3(), runtime._jobs_dynamodb()):
-            faults.afflict(client)
-        store = FileJobStore(
-            runtime._jobs_dynamodb(),
-            runtime.settings().jobs_table,
-            lambda: time.time() + number * (LEASE_SECONDS + 1),
-        )
-        monkeypatch.setattr(file_runtime, "file_job_store", lambda: store)
-        return file_runtime.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=False)
+        clock = Clock(jobs.clock.now + number * (LEASE_SECONDS + 1))
+        often = Timing(clock=Clock(), seconds=0.05)
+        return score(jobs.worker(clock, faults.afflict, every_time(), often), job)
 
     for number in range(MOST_DELIVERIES):
         with suppress(LoyaltyError):

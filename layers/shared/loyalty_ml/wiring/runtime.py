@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from loyalty_ml.customers import snapshot
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.customers.online_store import client as feature_store_client
+from loyalty_ml.jobs.lease import Leases
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.scoring import predictions
@@ -94,6 +95,11 @@ def file_job_store() -> "FileJobStore":
     from loyalty_ml.files.job_store import FileJobStore  # noqa: PLC0415  single predictions start without it
 
     return FileJobStore(_jobs_dynamodb(), settings().jobs_table)
+
+
+@cache
+def leases() -> Leases:
+    return Leases(_jobs_dynamodb(), settings().jobs_table)
 
 
 @cache
