@@ -2,6 +2,8 @@
 PORT ?= 8000
 STORES_PORT ?= 4566
 ONLY ?=
+NAME ?=
+OPTIONS ?=
 ARCHITECTURE ?= x86_64
 PYTHON := $(shell sh requirements/python.sh)
 PYTHON_3_11 := $(shell sh requirements/python.sh 3.11 2>/dev/null)
@@ -9,7 +11,7 @@ PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
 PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run build test check bench train models format openapi lock deploy sam-local
+.PHONY: FORCE help run build test check bench study train models format openapi lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,18 +37,28 @@ check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rul
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
-bench: .venv/bench.stamp $(WAREHOUSE) $(if $(filter start memory peers,$(or $(ONLY),start)),build .venv-runtime/stamp) $(if $(filter peers,$(or $(ONLY),peers)),$(PEERS)) ## every benchmark, or some (ONLY=predict); writes build/bench.json
+BENCH_start = build .venv-runtime/stamp
+BENCH_features = $(WAREHOUSE)
+bench: .venv/bench.stamp $(if $(ONLY),$(BENCH_$(ONLY)),$(BENCH_start) $(BENCH_features)) ## what guards against a slower service, or a part of it (ONLY=predict); writes build/bench.json
 	@exec .venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
+STUDY_cost = build .venv-runtime/stamp
+STUDY_memory = build .venv-runtime/stamp
+STUDY_peers = build .venv-runtime/stamp $(PEERS)
+STUDY_held = $(WAREHOUSE)
+STUDY_training = $(WAREHOUSE)
+study: .venv/test.stamp $(STUDY_$(NAME)) ## measure for the documents: NAME=cost, memory, peers, held or training (OPTIONS=--help)
+	@exec .venv/bin/python -m benchmarks.studies $(or $(NAME),--help) $(OPTIONS)
+
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
-	@exec .venv/bin/python -m training.train_models_from_dwh --warehouse duckdb://$(WAREHOUSE)
+	@exec .venv/bin/loyalty train --warehouse duckdb://$(WAREHOUSE)
 
 build: .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
 models: .venv/test.stamp ## train the placeholder models into models/
-	@exec .venv/bin/python -m training.create_ml_models
+	@exec .venv/bin/loyalty placeholders
 
 format: .venv/test.stamp ## put the code into its one format
 	.venv/bin/ruff check --fix
@@ -77,8 +89,8 @@ $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam
 .aws-sam/sources: FORCE
 	@echo "$(BUILD_SOURCES)" | cmp -s - $@ || echo "$(BUILD_SOURCES)" >$@
 
-$(WAREHOUSE): .venv/run.stamp training/demo_warehouse.py training/features.py training/warehouse.py training/warehouse.toml
-	@.venv/bin/python -m training.demo_warehouse --warehouse duckdb://$@
+$(WAREHOUSE): .venv/run.stamp $(addprefix training/warehouse/,demo.py features.py connection.py) training/warehouse.toml
+	@.venv/bin/python -m training.warehouse.demo --warehouse duckdb://$@
 
 # The first lock holds everything that the service and its tests need, and the others are parts of it, or grow it.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,9 +7,11 @@ import pyarrow as pa
 
 from benchmarks.measure import Result, alternate
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from training import config, features
-from training.demo_warehouse import AS_OF
-from training.warehouse import DEMO_URL, connect
+from training import config
+from training.defaults import DEMO_URL
+from training.warehouse import features
+from training.warehouse.connection import connect
+from training.warehouse.demo import AS_OF
 
 BY_HAND = """
 WITH known AS (

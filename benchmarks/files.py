@@ -4,8 +4,6 @@ import contextlib
 import io
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,10 +18,10 @@ from botocore.response import StreamingBody
 
 from benchmarks import sample_models, segments
 from benchmarks.measure import Result, alternate
-from benchmarks.processes import peak_kb
+from benchmarks.processes import alternate_processes, report
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.files.results import part_bytes
 from loyalty_ml.files.service import FileService
+from loyalty_ml.files.sizes import DEPLOYED
 from loyalty_ml.files.source import FileJobRequest, FileSource
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim
 from loyalty_ml.models.store import ModelSet
@@ -32,9 +30,9 @@ ROWS, MANY = segments.ROWS, segments.MANY
 FOLDER = Path("build/bench-files")
 BUCKET = "bench"
 HEADER = ("customer_id", *DEFAULT_FEATURES)
-MOST_MEMORY = 1500.0
+MEMORY_BAR = 1.5
 PROCESSES = 3
-ROUNDS = 9
+ROUNDS, REPEATS = 3, 3
 
 
 def run() -> Iterator[Result]:
@@ -46,33 +44,40 @@ def run() -> Iterator[Result]:
     def ours() -> None:
         score(service, with_features)
 
-    rewritten = FOLDER / "rewritten.csv"
-
-    def rewrite() -> None:
-        connection.execute(f"COPY (SELECT * FROM read_csv('{FOLDER / with_features}')) TO '{rewritten}' (HEADER)")
-
     connection = duckdb.connect()
     ours()
     expected = predictions(service)
-    mine, theirs = alternate(ours, rewrite, rounds=ROUNDS, settle=segments.SETTLE)
-    floor = f"DuckDB {duckdb.__version__} reading and rewriting it, no scoring"
+    mine, theirs = alternate(
+        ours,
+        lambda: rewrite(connection, with_features),
+        rounds=ROUNDS,
+        repeats=REPEATS,
+        settle=segments.SETTLE,
+        quickest=True,
+    )
+    floor = f"DuckDB {duckdb.__version__} reading and rewriting it, nothing scored"
     yield Result("files.csv.1m", 1e3 * mine, "ms", floor, 1e3 * theirs, 1.5)
     for name, streaming in (("polars", False), ("polars.streaming", True)):
         theirs_does, peer = polars_and_onnxruntime(network, FOLDER / with_features, expected, streaming=streaming)
-        mine, theirs = alternate(ours, theirs_does, rounds=ROUNDS, settle=segments.SETTLE)
+        mine, theirs = alternate(
+            ours, theirs_does, rounds=ROUNDS, repeats=REPEATS, settle=segments.SETTLE, quickest=True
+        )
         yield Result(f"files.csv.1m.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, 1.0)
-    mine, theirs = alternate(lambda: score(service, ids), ours, rounds=ROUNDS, settle=segments.SETTLE)
+    mine, theirs = alternate(
+        lambda: score(service, ids), ours, rounds=ROUNDS, repeats=REPEATS, settle=segments.SETTLE, quickest=True
+    )
     unit = "ms, joined with a snapshot of 1 million"
     yield Result("files.ids.1m", 1e3 * mine, unit, "the file with features", 1e3 * theirs, 2.0)
     large = csv_file(MANY, HEADER)
-    runs = [[in_a_process(file) for file in (with_features, large)] for _ in range(PROCESSES)]
-    times, memory = (
-        {name: statistics.median(run[place][figure] for run in runs) for place, name in enumerate(("1m", "10m"))}
-        for figure in range(2)
+    small, big, rewritten = alternate_processes(
+        "benchmarks.files",
+        *(["score", with_features], ["score", large], ["rewrite", large]),
+        rounds=PROCESSES,
     )
-    yield Result("files.csv.10m.memory", memory["10m"], "MB at most, whole process", "at 1 million", memory["1m"], 1.2)
-    yield Result("files.csv.10m.memory.whole", memory["10m"], "MB at most, whole process", "the bar", MOST_MEMORY, 1.0)
-    yield Result("files.csv.10m", times["10m"], "s", "ten times 1 million", 10 * times["1m"], 1.3)
+    unit = "MB at most, whole process"
+    yield Result("files.csv.memory.growth", big.megabytes, unit, "the same of 1 million", small.megabytes, 1.2)
+    yield Result("files.csv.10m.memory", big.megabytes, unit, floor, rewritten.megabytes, MEMORY_BAR)
+    yield Result("files.csv.10m", big.work_seconds, "s", "ten times 1 million", 10 * small.work_seconds, 1.3)
 
 
 def csv_file(rows: int, columns: tuple[str, ...]) -> str:
@@ -108,6 +113,11 @@ def score(service: FileService, key: str) -> None:
         ran = service.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=True)
     assert ran.summary is not None
     assert ran.summary["rows"] == ran.summary["predictions"], ran
+
+
+def rewrite(connection: duckdb.DuckDBPyConnection, key: str) -> None:
+    """Reads the file and writes it again: the least that a file's job costs."""
+    connection.execute(f"COPY (SELECT * FROM read_csv('{FOLDER / key}')) TO '{FOLDER / 'rewritten.csv'}' (HEADER)")
 
 
 def predictions(service: FileService) -> Any:
@@ -154,7 +164,7 @@ class FolderS3:
     def upload_part(self, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, Any]:
         # Where it belongs at once: putting parts together is S3's work, and takes none of the machine's here.
         with (self._folder / "uploads" / UploadId).open("r+b") as file:
-            file.seek(sum(part_bytes(number) for number in range(1, PartNumber)))
+            file.seek(sum(DEPLOYED.part(number) for number in range(1, PartNumber)))
             file.write(Body)
         return {"ETag": "etag"}
 
@@ -215,17 +225,12 @@ def polars_and_onnxruntime(
     return work, f"Polars {polars.__version__} {kind} + onnxruntime {onnxruntime.__version__}"
 
 
-def in_a_process(key: str) -> tuple[float, float]:
-    """Seconds of a job in a process of its own, after one of few rows; and the megabytes that it had at most."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.files", key], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    seconds, megabytes = done.stdout.splitlines()[-1].split()
-    return float(seconds), float(megabytes)
-
-
 if __name__ == "__main__":
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
-    mine = file_service(sample_models.model_store().current())
-    few = csv_file(1000, HEADER)
-    (seconds,) = alternate(lambda: score(mine, sys.argv[1]), rounds=1)
-    print(seconds, peak_kb() / 1000)
+    work, file = sys.argv[1:]
+    if work == "rewrite":
+        report(lambda: rewrite(duckdb.connect(), file))
+    else:
+        own = file_service(sample_models.model_store().current())
+        score(own, csv_file(1000, HEADER))
+        report(lambda: score(own, file))

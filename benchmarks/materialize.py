@@ -3,14 +3,12 @@
 The parts are written by a process of its own, so that its peak memory is its own too. Nothing is uploaded.
 """
 
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -20,9 +18,10 @@ import duckdb
 import ibis
 
 from benchmarks.measure import Result, alternate
+from benchmarks.processes import alternate_processes, report
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from training.customers_table import CLIENT_CONFIG, ITEMS_PER_WRITE, CustomersTable, WriteRequest, put_requests
-from training.snapshot_parts import write_parts
+from training.snapshot.customers_table import CLIENT_CONFIG, ITEMS_PER_WRITE, CustomersTable, WriteRequest, put_requests
+from training.snapshot.parts import write_parts
 
 CUSTOMERS = 1_000_000
 WRITTEN = 20_000
@@ -30,22 +29,21 @@ WRITTEN = 20_000
 ROUNDS = 3
 FOLDER = Path("build/bench-materialize")
 WAREHOUSE = FOLDER / "warehouse.duckdb"
-COPY_BAR, READER_BAR = 4.0, 0.5
+COPY_BAR, MEMORY_BAR, READER_BAR = 4.0, 1.75, 0.5
 AS_OF = datetime(2018, 1, 2, tzinfo=UTC)
 
 
 def run() -> Iterator[Result]:
-    """materialize.parquet, .copy, .memory: a process that writes the parts; .reader: reading beside writing items."""
+    """materialize.parquet, .memory: a process that writes the parts; .reader: reading beside writing items."""
     generate()
-    ours, theirs = alternate(partial(child, "parts"), partial(child, "copy"), rounds=ROUNDS)
-    unit = "s, a whole process"
-    yield Result("materialize.parquet.1m", ours, unit, "the bar of 10 s", 10.0, 1.0)
+    ours, theirs = alternate_processes("benchmarks.materialize", ["parts"], ["copy"], rounds=ROUNDS)
     peer = f"DuckDB {version('duckdb')} COPY (... ORDER BY customer_id) to Parquet in a process: nothing checked"
-    yield Result("materialize.copy.1m", ours, unit, peer, theirs, COPY_BAR)
-    yield Result("materialize.memory.1m", child("parts"), "MB, the process's peak", "the bar of 1 GB", 1000.0, 1.0)
+    yield Result("materialize.parquet.1m", ours.seconds, "s, a whole process", peer, theirs.seconds, COPY_BAR)
+    unit = "MB at most, whole process"
+    yield Result("materialize.memory.1m", ours.megabytes, unit, peer, theirs.megabytes, MEMORY_BAR)
     with stub_table() as table:
         read, written = alternate(read_alone, lambda: sum(table.write(requests())), rounds=ROUNDS)
-    peer = "reading and boto3's BatchWriteItem, to a stub that takes all at once, as no table does"
+    peer = f"reading and boto3 {version('boto3')}'s BatchWriteItem, to a stub that takes all at once, as no table does"
     microseconds = 1e6 / WRITTEN
     yield Result("materialize.reader", read * microseconds, "us a customer", peer, written * microseconds, READER_BAR)
     shutil.rmtree(FOLDER)
@@ -61,12 +59,6 @@ def generate() -> None:
         connection.execute(
             f"CREATE TABLE customers AS SELECT 'c-' || hash(i) AS customer_id, {values} FROM range({CUSTOMERS}) AS t(i)"
         )
-
-
-def child(work: str) -> float:
-    """Does the work in a process of its own; the peak of its memory in MB."""
-    command = [sys.executable, "-m", "benchmarks.materialize", work]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def parts() -> None:
@@ -136,5 +128,4 @@ while True:
 WORKS: dict[str, Callable[[], None]] = {"parts": parts, "copy": copy}
 
 if __name__ == "__main__":
-    WORKS[sys.argv[1]]()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    report(WORKS[sys.argv[1]])

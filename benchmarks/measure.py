@@ -49,22 +49,27 @@ class Result:
         }
 
 
-def alternate(*calls: Callable[[], object], repeats: int = 1, rounds: int = ROUNDS, settle: float = 0.0) -> list[float]:
+def alternate(
+    *calls: Callable[[], object], repeats: int = 1, rounds: int = ROUNDS, settle: float = 0.0, quickest: bool = False
+) -> list[float]:
     """The median seconds of each call: rounds in which each is made `repeats` times in turn, after one warm-up.
 
     settle: seconds of rest before each, so that threads which one leaves spinning are not in the time of the next.
+    quickest: of each round only the quickest repeat counts, so that other processes on this machine count less.
     """
     times: list[list[float]] = [[] for _ in calls]
     for number in range(rounds + 1):
-        for call, taken in zip(calls, times, strict=True):
+        for call, own in zip(calls, times, strict=True):
+            taken = []
             for _ in range(repeats):
                 if settle:
                     time.sleep(settle)
                 started = time.perf_counter()
                 call()
-                if number:
-                    taken.append(time.perf_counter() - started)
-    return [statistics.median(taken) for taken in times]
+                taken.append(time.perf_counter() - started)
+            if number:
+                own.extend([min(taken)] if quickest else taken)
+    return [statistics.median(own) for own in times]
 
 
 def command(work: Callable[[], int]) -> int:

@@ -1,4 +1,4 @@
-"""A network of training.networks as ONNX, for the peer that runs those: the same weights, operation by operation."""
+"""A network of training.learning as ONNX, for the peer that runs those: the same weights, operation by operation."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from training.networks import LARGEST
+from training.learning.networks import LARGEST
 
 
 def to_onnx(network: Any) -> bytes:

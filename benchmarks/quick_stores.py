@@ -7,6 +7,7 @@ counted as AWS bills it.
 import base64
 import contextlib
 import json
+import math
 import multiprocessing
 import signal
 import sys
@@ -22,8 +23,8 @@ from urllib.request import urlopen
 
 import orjson
 
-from benchmarks import bills, files, sample_models, segments
-from benchmarks.predict import MemoryTable
+from benchmarks import files, sample_models, segments
+from benchmarks.sample_customers import MemoryTable
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
 from loyalty_ml.models.document import path_in
 
@@ -37,6 +38,8 @@ PHYSICAL_IDS = {
     )
 }
 COUNTS = "/counts"
+READ_BYTES, WRITE_BYTES = 4096, 1024
+"""What one of DynamoDB's units reads or writes of an item."""
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -124,16 +127,16 @@ class _Handler(BaseHTTPRequestHandler):
             ((table, wanted),) = asked["RequestItems"].items()
             items = [self.server.stored.items[key["customer_id"]["S"]] for key in wanted["Keys"]]
             for item in items:
-                self._count("dynamodb.read_unit", bills.read_units(len(item)))
+                self._count("dynamodb.read_unit", read_units(len(item)))
             return b'{"Responses": {"%s": [%s]}, "UnprocessedKeys": {}}' % (table.encode(), b",".join(items))
         if operation in ("GetItem", "Query"):
-            self._count("dynamodb.read_unit", bills.read_units(1, consistent=bool(asked.get("ConsistentRead"))))
+            self._count("dynamodb.read_unit", read_units(1, consistent=bool(asked.get("ConsistentRead"))))
             if asked["TableName"] == PHYSICAL_IDS["SegmentsTable"]:
                 return b'{"Item": %s}' % self.server.stored.segment
             return b"{}" if operation == "GetItem" else b'{"Items": [], "Count": 0, "ScannedCount": 0}'
         # No less than what a request says does an item hold, and what it holds is no larger by much.
         copies = 2 if asked["TableName"] == PHYSICAL_IDS["JobsTable"] else 1  # by its index, which holds all of an item
-        self._count("dynamodb.write_unit", copies * bills.write_units(len(body)))
+        self._count("dynamodb.write_unit", copies * write_units(len(body)))
         return b"{}"
 
     def _send_file(self, path: Path) -> None:
@@ -179,6 +182,15 @@ class Stores(NamedTuple):
         with urlopen(f"http://{self.address}{COUNTS}") as answer:
             counted: dict[str, float] = json.load(answer)
         return counted
+
+
+def read_units(item_bytes: int, *, consistent: bool = False) -> float:
+    """DynamoDB's read request units for one item."""
+    return max(1, math.ceil(item_bytes / READ_BYTES)) * (1.0 if consistent else 0.5)
+
+
+def write_units(item_bytes: int) -> float:
+    return float(max(1, math.ceil(item_bytes / WRITE_BYTES)))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ def run() -> Iterator[Result]:
         raws = {size: raw_interpreter(model, size, matrix, card.outputs) for size in CHUNK_SIZES}
         times = dict(zip(raws, alternate(*raws.values(), rounds=3), strict=True))
         best = min(times, key=lambda size: times[size])
-        ours, theirs = alternate(partial(score, matrix), raws[best], rounds=15)
-        peer = f"{RUNTIME_PACKAGE} interpreter, {best} rows a call"
+        ours, theirs = alternate(partial(score, matrix), raws[best], repeats=3, rounds=7, quickest=True)
+        peer = f"{RUNTIME_PACKAGE} {version(RUNTIME_PACKAGE)} interpreter, {best} rows a call"
         yield Result(f"scoring.{name}.1m", ours * 1e3, "ms", peer, theirs * 1e3, 1.2)
     small, large = (working_memory(rows) for rows in (ROWS, PEAK_ROWS * ROWS))
     yield Result(

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,19 +22,20 @@ from numpy.typing import NDArray
 
 from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
-from benchmarks.processes import peak_kb
+from benchmarks.processes import alternate_processes, report
 from benchmarks.scoring import CHUNK_SIZES, raw_interpreter
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot, SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models import interpreter
+from loyalty_ml.models.interpreter import RUNTIME_PACKAGE
 from loyalty_ml.models.store import LoadedModel, ModelSet
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.segments.statistics import Measured, measure_segment
-from training.snapshot_parts import file_sha256, write_parts
+from training.snapshot.parts import file_sha256, write_parts
 
 ROWS = 1_000_000
 MANY = 10_000_000
@@ -43,7 +43,9 @@ FOLDER = Path("build/bench-snapshots")
 LEAST_ENGAGEMENT = 10.0
 """Nine in ten customers have more."""
 HIGH, MEDIUM = 0.7, 0.4
-MOST_MEMORY = 1500.0
+MEMORY_ROUNDS, MEMORY_BAR = 3, 1.0
+ROUNDS, REPEATS = 5, 3
+"""Of each round the quickest repeat counts: other processes on the machine are in a median of all."""
 SETTLE = 0.1
 ORT_ROWS = 65_536
 """Of 8,192, 65,536 and all at once, the fastest here."""
@@ -68,10 +70,19 @@ FROM drawn
 
 
 def run() -> Iterator[Result]:
-    """segments.*: time of a warm request, then memory, each in a process of its own."""
-    small, large = peak_memory(ROWS), peak_memory(MANY)
-    yield Result("segments.memory.10m", large, "MB at most, whole process", "at 1 million", small, 1.2)
-    yield Result("segments.memory.10m.whole", large, "MB at most, whole process", "the bar", MOST_MEMORY, 1.0)
+    """segments.*: memory of a process that answers, then the time of a warm request."""
+    for rows in (ROWS, MANY):
+        snapshot(rows)
+    small, large, scanned = alternate_processes(
+        "benchmarks.segments",
+        *(["answer", str(ROWS)], ["answer", str(MANY)], ["scan", str(MANY)]),
+        rounds=MEMORY_ROUNDS,
+    )
+    unit = "MB at most, whole process"
+    yield Result("segments.memory.growth", large.megabytes, unit, "the same of 1 million", small.megabytes, 1.2)
+    stream = f"DuckDB {duckdb.__version__}'s Arrow stream of the same rows"
+    peer = f"{stream}, nothing scored"
+    yield Result("segments.memory.10m", large.megabytes, unit, peer, scanned.megabytes, MEMORY_BAR)
     population = Population(snapshot(ROWS))
     network, models = networks()
     segment = Segment("engaged", 1, datetime.now(UTC), SegmentDefinition(segment_name="Engaged", rule=rule()))
@@ -81,15 +92,17 @@ def run() -> Iterator[Result]:
 
     expected = ours()
     floor = scan_and_interpret(expected["successful"], models.loaded["churn"])
-    mine, theirs = alternate(ours, floor, rounds=15, settle=SETTLE)
-    yield Result("segments.churn.900k", 1e3 * mine, "ms", "DuckDB's Arrow stream + bare interpreter", 1e3 * theirs, 1.5)
+    mine, theirs = alternate(ours, floor, rounds=ROUNDS, repeats=REPEATS, settle=SETTLE, quickest=True)
+    peer = f"{stream} + the bare interpreter of {RUNTIME_PACKAGE} {version(RUNTIME_PACKAGE)}"
+    yield Result("segments.churn.900k", 1e3 * mine, "ms", peer, 1e3 * theirs, 1.5)
     for name, bar, (theirs_does, peer) in (
         ("polars", 0.5, polars_and_onnxruntime(network, expected, ROWS)),
         ("polars.chunked", 1.0, polars_and_onnxruntime(network, expected, ORT_ROWS)),
         ("keras", 0.05, pandas_and_keras(network, expected, KERAS_DEFAULT_ROWS)),
         ("keras.chunked", 1.0, pandas_and_keras(network, expected, KERAS_ROWS)),
     ):
-        mine, theirs = alternate(ours, theirs_does, rounds=15 if name.startswith("polars") else 2, settle=SETTLE)
+        rounds, repeats = (ROUNDS, REPEATS) if name.startswith("polars") else (2, 1)
+        mine, theirs = alternate(ours, theirs_does, rounds=rounds, repeats=repeats, settle=SETTLE, quickest=True)
         yield Result(f"segments.churn.900k.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, bar)
 
     cold, warm = s3_requests()
@@ -98,9 +111,10 @@ def run() -> Iterator[Result]:
     def statistics() -> Measured:
         return measure_segment(segment.definition, population, models, "false")
 
-    mine, theirs = alternate(
-        statistics, lambda: predict_segment(segment, "nbo", population, models, "false"), rounds=15, settle=SETTLE
-    )
+    def offers_alone() -> SegmentAnswer:
+        return predict_segment(segment, "nbo", population, models, "false")
+
+    mine, theirs = alternate(statistics, offers_alone, rounds=ROUNDS, repeats=REPEATS, settle=SETTLE, quickest=True)
     yield Result("segments.stats.900k", 1e3 * mine, "ms, all types and drift", "nbo alone", 1e3 * theirs, 2.0)
 
 
@@ -109,7 +123,7 @@ def rule() -> dict[str, Any]:
 
 
 def snapshot(rows: int) -> LocalSnapshot:
-    """A generated snapshot as training.materialize writes it, made once and kept."""
+    """A generated snapshot as `loyalty materialize` writes it, made once and kept."""
     folder = FOLDER / f"{rows}-{hashlib.sha256(CUSTOMERS.encode()).hexdigest()[:8]}"
     if not folder.exists():
         work = FOLDER / "work"
@@ -136,7 +150,7 @@ def snapshot(rows: int) -> LocalSnapshot:
 
 def networks() -> tuple[Any, ModelSet]:
     """A Keras network with the sample model set, in which it is the churn model."""
-    from training import networks  # noqa: PLC0415  it imports TensorFlow, which only this part wants
+    from training.learning import networks  # noqa: PLC0415  it imports TensorFlow, which only this part wants
 
     table = duckdb.read_parquet([str(path) for path in snapshot(ROWS).paths]).limit(10_000).fetchnumpy()
     networks.reproducible(1)
@@ -149,8 +163,6 @@ def networks() -> tuple[Any, ModelSet]:
 
 def scan_and_interpret(members: int, model: LoadedModel) -> Callable[[], object]:
     """The least that there is to do: the members' columns out of Parquet, and the interpreter over a matrix of them."""
-    paths = [str(path) for path in snapshot(ROWS).paths]
-    column = duckdb.ColumnExpression
     connection = duckdb.connect()
     served = model.network._model
     matrix = np.ones((members, len(DEFAULT_FEATURES)), np.float32)
@@ -159,13 +171,19 @@ def scan_and_interpret(members: int, model: LoadedModel) -> Callable[[], object]
     interpret = raws[times.index(min(times))]
 
     def work() -> None:
-        wanted = column("engagement_score") > duckdb.ConstantExpression(LEAST_ENGAGEMENT)
-        relation = connection.read_parquet(paths).filter(wanted).select(*map(column, DEFAULT_FEATURES))
-        with nanoarrow.c_array_stream(relation) as batches:
-            assert sum(batch.length for batch in batches) == members
+        assert scan(connection, snapshot(ROWS)) == members
         interpret()
 
     return work
+
+
+def scan(connection: duckdb.DuckDBPyConnection, customers: LocalSnapshot) -> int:
+    """Streams the members' features in Arrow's batches; returns how many members there are."""
+    column = duckdb.ColumnExpression
+    engaged = column("engagement_score") > duckdb.ConstantExpression(LEAST_ENGAGEMENT)
+    relation = connection.read_parquet([str(path) for path in customers.paths]).filter(engaged)
+    with nanoarrow.c_array_stream(relation.select(*map(column, DEFAULT_FEATURES))) as batches:
+        return sum(batch.length for batch in batches)
 
 
 def polars_and_onnxruntime(network: Any, expected: SegmentAnswer, rows: int) -> tuple[Callable[[], object], str]:
@@ -251,17 +269,8 @@ def check(probability: NDArray[np.float32], expected: SegmentAnswer) -> None:
     assert abs(float(probability.mean(dtype=np.float64)) - aggregate["avg_probability"]) < 1e-6
 
 
-def peak_memory(rows: int) -> float:
-    """Megabytes of a process that answers churn, then the statistics, of nine in ten of so many customers."""
-    snapshot(rows)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.segments", str(rows)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout.splitlines()[-1])
-
-
-def _answer_and_measure(rows: int) -> None:
+def answer_and_measure(rows: int) -> None:
+    """A segment's churn, then its statistics, of nine in ten of so many customers."""
     population = Population(snapshot(rows))
     models = sample_models.model_store().current()
     definition = SegmentDefinition(segment_name="Engaged", rule=rule())
@@ -271,5 +280,5 @@ def _answer_and_measure(rows: int) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
-    _answer_and_measure(int(sys.argv[1]))
-    print(peak_kb() / 1000)
+    work, rows = sys.argv[1], int(sys.argv[2])
+    report(lambda: scan(duckdb.connect(), snapshot(rows)) if work == "scan" else answer_and_measure(rows))

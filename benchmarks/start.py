@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import quick_stores
+from benchmarks.invocations import post
 from benchmarks.measure import Result
-from benchmarks.predict import post
 from local import template
 from local.built.emulator import FunctionError, build_folder, emulated
 from local.built.snap_start import snap_started

@@ -12,7 +12,7 @@ import watchfiles
 
 from local import demo, ports, state_machines, stores, template
 from local.server import LOG, serve
-from training.commands import Problem
+from training.errors import Problem
 
 WATCHED = ("functions", "layers/shared/loyalty_ml", "local", "template.yaml")
 

@@ -10,12 +10,14 @@ import boto3
 from loyalty_ml.models.document import Refused
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.store import SegmentStore
-from training import config, customers_table
-from training.commands import Problem
-from training.datasets import current_features
-from training.materialize import materialize
+from training import config
+from training.defaults import DEMO_URL
+from training.errors import Problem
 from training.registry import publish
-from training.warehouse import DEMO_URL, connect
+from training.snapshot import customers_table
+from training.snapshot.materialize import materialize
+from training.warehouse.connection import connect
+from training.warehouse.queries import current_features
 
 SAMPLE_MODELS = Path("local/sample_models")
 TRAINED_MODELS = Path("models")

@@ -3,16 +3,21 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from functions.batch.app import app as batch
-from functions.predict.app import app as predict
-from functions.segment.app import app as segment
+from functions.batch import app as batch
+from functions.predict import app as predict
+from functions.segment import app as segment
 from loyalty_ml.api.http import BASE_PATH
 
-APPS: tuple[APIGatewayHttpResolver, ...] = (predict, batch, segment)
+
+def _no_parts() -> NoReturn:
+    raise AssertionError("The description is made of routes, and no route is called")
+
+
+APPS: tuple[APIGatewayHttpResolver, ...] = tuple(module.make_app(_no_parts) for module in (predict, batch, segment))
 PATH = Path(__file__).parent.parent / "openapi.json"
 
 DESCRIPTION = """\

@@ -72,13 +72,15 @@ def _end_with_the_parent() -> None:
 def _banner(port: int, models: str) -> str:
     # Imported here, as the functions are above: after the environment is theirs.
     from loyalty_ml.api.http import BASE_PATH  # noqa: PLC0415
-    from loyalty_ml.wiring import runtime, segment_runtime  # noqa: PLC0415
+    from loyalty_ml.wiring.batch import BatchParts  # noqa: PLC0415
+    from loyalty_ml.wiring.settings import BatchSettings  # noqa: PLC0415
 
     base = f"http://127.0.0.1:{port}{BASE_PATH}"
-    settings = runtime.settings()
-    card = runtime.read_snapshot_card()
+    settings = BatchSettings.read(os.environ)
+    parts = BatchParts(settings)
+    card = parts.read_snapshot_card()
     customers = f"{card.customers:,} real customers, features as of {card.as_of:%Y-%m-%d}" if card else "no customers"
-    current = runtime.model_store().current()
+    current = parts.models.current()
     versions = ", ".join(f"{name} {model.card.version}" for name, model in sorted(current.loaded.items())) or "none"
     placeholders = any(model.card.placeholder for model in current.loaded.values())
     body = json.dumps({"customer_id": "1", "type": "churn"})
@@ -92,7 +94,7 @@ def _banner(port: int, models: str) -> str:
             "",
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
             "",
-            f"Segments: {', '.join(summary.segment_id for summary in segment_runtime.segment_store().list())}.",
+            f"Segments: {', '.join(summary.segment_id for summary in parts.segments.list())}.",
             "",
             f"Put a file of customers under incoming/churn/ (or nbo/, rfm/, all/), then see {base}/ml/jobs:",
             f"  curl -fsST customers.csv --user local:local --aws-sigv4 aws:amz:{os.environ['AWS_DEFAULT_REGION']}:s3 "

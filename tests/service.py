@@ -1,5 +1,6 @@
 """The functions over moto through the real boto3: the template's buckets and table, the sample models, customers."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,17 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.batch import app as batch_function
+from functions.files import app as files_function
 from functions.predict import app as predict_function
 from functions.segment import app as segment_function
+from functions.segment_worker import app as segment_worker
 from local import stores, template
 from local.gateway import LambdaContext
+from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.wiring import file_runtime, runtime, segment_runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.batch import BatchParts
+from loyalty_ml.wiring.files import FilesParts
+from loyalty_ml.wiring.predict import ModelParts, PredictParts
+from loyalty_ml.wiring.segment import SegmentParts
+from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
+from loyalty_ml.wiring.settings import BatchSettings, PredictSettings, SegmentSettings
 from tests import sample_set
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,6 +39,11 @@ GOOD = dict(zip(DEFAULT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 
 LAPSED = dict(zip(DEFAULT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0), strict=True))
 CONTEXT: Any = LambdaContext("test")
 BASE = "/api/loyalty/v1"
+DESCRIBED = template.load()
+_STORES = copy.deepcopy(template.stores(DESCRIBED))
+for _resource in _STORES["Resources"].values():
+    # moto encrypts nothing, but makes an RSA key for each set of tables that say they are encrypted, in 0.1 s.
+    _resource.get("Properties", {}).pop("SSESpecification", None)
 
 
 @dataclass(frozen=True)
@@ -93,42 +108,76 @@ class Service:
 
 def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     if path.startswith(BASE + "/segments"):
-        return segment_function.handler
-    return batch_function.handler if "/batch" in path or "/ml/jobs" in path else predict_function.handler
+        return process().handlers["segment"]
+    return process().handlers["batch" if "/batch" in path or "/ml/jobs" in path else "predict"]
 
 
-_KEPT_BY_THE_PROCESS = (
-    runtime.settings,
-    runtime.s3,
-    runtime.sqs,
-    runtime.model_store,
-    runtime.feature_store,
-    runtime._jobs_dynamodb,
-    runtime.signing_s3,
-    runtime.job_store,
-    runtime.leases,
-    runtime.file_job_store,
-    runtime.stepfunctions,
-    runtime.dataset_jobs,
-    segment_runtime.segment_store,
-    segment_runtime.snapshot_store,
-    segment_runtime.statistics_store,
-    segment_runtime.service,
-    file_runtime.s3,
-    file_runtime.file_service,
-    file_runtime.dataset_tasks,
-)
+class Process:
+    """One process's parts of all functions, made when they are first used, and the handlers over them."""
+
+    def __init__(self) -> None:
+        self._predict = start.once(PredictParts, PredictSettings)
+        self._batch = start.once(BatchParts, BatchSettings)
+        self._segment = start.once(SegmentParts, SegmentSettings)
+        for module in (files_function, segment_worker):
+            module._parts.cache_clear()
+        self.handlers = {
+            "predict": entrypoint(predict_function.make_app(self._predict)),
+            "batch": entrypoint(batch_function.make_app(self._batch)),
+            "segment": entrypoint(segment_function.make_app(self._segment)),
+        }
+
+    @property
+    def predict(self) -> PredictParts:
+        return self._predict()
+
+    @property
+    def batch(self) -> BatchParts:
+        return self._batch()
+
+    @property
+    def segment(self) -> SegmentParts:
+        return self._segment()
+
+    @property
+    def files(self) -> FilesParts:
+        return files_function._parts()
+
+    @property
+    def worker(self) -> SegmentWorkerParts:
+        return segment_worker._parts()
 
 
-def forget_the_process() -> None:
-    """Forgets what a new Lambda instance would not have."""
-    for cached in _KEPT_BY_THE_PROCESS:
-        cached.cache_clear()
+def put_in_place(parts: ModelParts, **others: Any) -> None:
+    """Puts others in the place of these parts, before they are made or after."""
+    vars(parts).update(others)
+
+
+_process: list[Process] = []
+
+
+def process() -> Process:
+    """The process that the test at hand has now; a part may be replaced by assigning another to it."""
+    return _process[-1]
+
+
+def new_process() -> Process:
+    """Another process in place of that one: it has kept nothing."""
+    _process[:] = [Process()]
+    return process()
+
+
+def create_stores(patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The template's stores, empty, and the environment that names them; gives their physical ids by logical id."""
+    ids = stores.create(_STORES)
+    for name, value in template.environment(DESCRIBED, ids).items():
+        patch.setenv(name, value)
+    return ids
 
 
 @contextmanager
 def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], Service]]:
-    """Gives what makes a service whose stores are empty."""
+    """Gives what makes a service whose stores are empty; what it keeps on disk is below `tmp_path`."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -138,15 +187,12 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
-    forget_the_process()
-    with mock_aws():
+    with fresh_aws():
 
         def make() -> Service:
-            described = template.load()
-            ids = stores.create(template.stores(described))
-            for name, value in template.environment(described, ids).items():
-                monkeypatch.setenv(name, value)
+            ids = create_stores(monkeypatch)
+            new_process()
             return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
 
         yield make
-    forget_the_process()
+    _process.clear()

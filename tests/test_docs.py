@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local import openapi, template
 from loyalty_ml.api.http import BASE_PATH
-from loyalty_ml.wiring.runtime import Settings
+from loyalty_ml.wiring.settings import BatchSettings, FilesSettings, SegmentWorkerSettings
 
 pytestmark = pytest.mark.moto
 
@@ -68,7 +68,8 @@ def test_the_readme_has_every_route(route: tuple[str, str]) -> None:
 
 
 def test_the_readme_has_every_environment_variable() -> None:
-    read = {field.alias for field in Settings.model_fields.values()}
+    models = (BatchSettings, SegmentWorkerSettings, FilesSettings)
+    read = {field.alias for settings in models for field in settings.model_fields.values()}
     set_by_template = set(template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "x")))
     for name in read | set_by_template:
         assert f"`{name}`" in README, f"README.md does not describe {name}"

@@ -15,6 +15,14 @@ from functions.segment_worker import app as refresh
 from local import template
 from local.gateway import Gateway
 from local.template import path_pattern
+from loyalty_ml.wiring.settings import (
+    BatchSettings,
+    FilesSettings,
+    PredictSettings,
+    SegmentSettings,
+    SegmentWorkerSettings,
+    Settings,
+)
 from tests.sam import translate
 
 pytestmark = pytest.mark.built
@@ -413,3 +421,24 @@ def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[st
     if "body" in event:
         assert isinstance(json.loads(event["body"]), dict)
         assert event["headers"]["content-length"] == str(len(event["body"].encode()))
+
+
+@pytest.mark.parametrize(
+    ("function", "settings"),
+    [
+        ("PredictFunction", PredictSettings),
+        ("BatchFunction", BatchSettings),
+        ("SegmentFunction", SegmentSettings),
+        ("RefreshFunction", SegmentWorkerSettings),
+        ("FilesFunction", FilesSettings),
+    ],
+    ids=["predict", "batch", "segment", "segment_worker", "files"],
+)
+def test_a_function_gets_the_variables_that_it_reads_and_no_others(
+    translated: dict[str, Any], function: str, settings: type[Settings]
+) -> None:
+    variables = translated["Resources"][function]["Properties"]["Environment"]["Variables"]
+    own = {name for name in variables if not name.startswith("POWERTOOLS_")}
+    fields = settings.model_fields.values()
+    assert {str(field.alias) for field in fields if field.is_required()} <= own
+    assert own <= {str(field.alias) for field in fields}

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
-from training.commands import Problem
-
-DEFAULT_CONFIG = Path(__file__).with_name("warehouse.toml")
+from training import defaults
+from training.errors import Problem
 
 Column = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -126,7 +125,7 @@ class Config(_Section):
         return self
 
 
-def load(path: Path = DEFAULT_CONFIG) -> Config:
+def load(path: Path = defaults.CONFIG) -> Config:
     """Raises Problem with the field in question."""
     try:
         fields = tomllib.loads(path.read_text())

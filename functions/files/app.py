@@ -23,13 +23,17 @@ from loyalty_ml.files import object_versions
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.jobs.lease import HIDDEN_SECONDS, SECONDS_AFTER_LEASE
 from loyalty_ml.telemetry import logger
-from loyalty_ml.wiring import file_runtime, runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.files import FilesParts
+from loyalty_ml.wiring.settings import FilesSettings
 
 MAX_RECEIVES = 5
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
 
 Beat = Callable[[float], object]
 Remaining = Callable[[], float]
+
+_parts = start.once(FilesParts, FilesSettings)
 
 
 @telemetry.traced
@@ -45,13 +49,13 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
     match event:
         case {"task": "dataset_file"}:
             with telemetry.task("dataset_file", context.aws_request_id):
-                return file_runtime.dataset_tasks().score_item(event, remaining)
+                return _parts().dataset_tasks.score_item(event, remaining)
         case {"task": "dataset_summary"}:
             with telemetry.task("dataset_summary", context.aws_request_id):
-                return file_runtime.dataset_tasks().summarise(event)
+                return _parts().dataset_tasks.summarise(event)
         case {"detail-type": "Step Functions Execution Status Change"}:
             with telemetry.task("dataset_stopped", context.aws_request_id):
-                file_runtime.dataset_tasks().stopped(event)
+                _parts().dataset_tasks.stopped(event)
             return None
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
             with telemetry.task("file", context.aws_request_id):
@@ -99,9 +103,9 @@ def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], N
         format_of(source.key)
     except InvalidFile as error:
         telemetry.count_failure(error.code)
-        file_runtime.refuse(source, error)
+        _parts().file_jobs.refuse(source, error)
         return
-    score(FileJobRequest(source, kind, runtime.file_job_store().job_id_for(source)))
+    score(FileJobRequest(source, kind, _parts().file_jobs.job_id_for(source)))
 
 
 def _source_of(record: Mapping[str, Any]) -> FileSource | None:
@@ -118,7 +122,7 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
     version_id = described.get("versionId", object_versions.NO_VERSION)
     if version_id != object_versions.NO_VERSION:
         return FileSource(bucket, key, version_id, described["eTag"], described["size"])
-    source = object_versions.find_version(file_runtime.s3(), bucket, key, described["eTag"])
+    source = object_versions.find_version(_parts().data_s3, bucket, key, described["eTag"])
     if source is None:
         # So says the made-up ETag of an event that was not S3's too.
         logger.warning(
@@ -133,7 +137,7 @@ def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     if attempts > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
-    ran = file_runtime.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
+    ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
     task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     match ran.outcome:
         case "finished":
@@ -149,11 +153,11 @@ def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts
 
 
 def _queue() -> Queue:
-    return Queue(runtime.sqs(), runtime.settings().file_queue_url, retry_seconds=RETRY_SECONDS)
+    return Queue(_parts().sqs, _parts().settings.file_queue_url, retry_seconds=RETRY_SECONDS)
 
 
 def _no_beat(seconds: float) -> None:
     """For work that no message asked for, so that there is none to hide."""
 
 
-runtime.initialize(file_runtime.file_service)
+start.initialize(_parts, lambda parts: (parts.files,))

@@ -1,5 +1,7 @@
 """One customer's prediction, the two-form endpoint, status and health."""
 
+from collections.abc import Callable
+
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from loyalty_ml.api import http
@@ -8,45 +10,52 @@ from loyalty_ml.api.status import status_answer
 from loyalty_ml.errors import BatchTooLarge
 from loyalty_ml.scoring.contracts import BatchAnswer, PredictOrBatchRequest, PredictRequest, SingleAnswer
 from loyalty_ml.scoring.predictions import batch_answer, single_answer
-from loyalty_ml.wiring import runtime
-
-app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
-
-
-@app.post(
-    "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
-)
-@http.json_route(app)
-def predict(request: PredictRequest) -> SingleAnswer:
-    return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.predict import PredictParts
+from loyalty_ml.wiring.settings import PredictSettings
 
 
-@app.post(
-    "/config/ml/test",
-    summary="Predict for one customer or for up to a hundred, by which form the body has",
-    responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
-)
-@http.json_route(app)
-def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
-    if request.customer_id is not None:
-        return single_answer(request.customer_id, runtime.predict(request.type, [request.customer_id]))
-    customer_ids = request.customer_ids or []
-    return batch_answer(customer_ids, runtime.predict(request.type, customer_ids))
+def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
+    """The routes, over the parts of one deployment."""
+    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+
+    @app.post(
+        "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
+    )
+    @http.json_route(app)
+    def predict(request: PredictRequest) -> SingleAnswer:
+        return single_answer(request.customer_id, parts().predict(request.type, [request.customer_id]))
+
+    @app.post(
+        "/config/ml/test",
+        summary="Predict for one customer or for up to a hundred, by which form the body has",
+        responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
+    )
+    @http.json_route(app)
+    def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
+        if request.customer_id is not None:
+            return single_answer(request.customer_id, parts().predict(request.type, [request.customer_id]))
+        customer_ids = request.customer_ids or []
+        return batch_answer(customer_ids, parts().predict(request.type, customer_ids))
+
+    @app.get(
+        "/config/ml/status",
+        summary="What is loaded: models, versions, features",
+        responses=http.responses(StatusAnswer),
+    )
+    @http.json_route(app)
+    def status() -> StatusAnswer:
+        own = parts()
+        return status_answer(own.settings.ml_mock_mode, own.models.current(), own.read_snapshot_card)
+
+    @app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
+    @http.json_route(app)
+    def health() -> HealthAnswer:
+        return {"status": "ok"}
+
+    return app
 
 
-@app.get(
-    "/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer)
-)
-@http.json_route(app)
-def status() -> StatusAnswer:
-    return status_answer(runtime.settings().ml_mock_mode, runtime.model_store().current(), runtime.read_snapshot_card)
-
-
-@app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
-@http.json_route(app)
-def health() -> HealthAnswer:
-    return {"status": "ok"}
-
-
-runtime.initialize(runtime.model_store, runtime.feature_store)
-handler = http.entrypoint(app)
+_parts = start.once(PredictParts, PredictSettings)
+start.initialize(_parts, lambda parts: (parts.models, parts.customers))
+handler = http.entrypoint(make_app(_parts))

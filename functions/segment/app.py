@@ -13,7 +13,6 @@ from loyalty_ml import errors
 from loyalty_ml.api import http
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.jobs.contracts import JobStarted
-from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments.contracts import (
     SegmentAnswer,
     SegmentDefinitionAnswer,
@@ -24,12 +23,11 @@ from loyalty_ml.segments.contracts import (
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import MAX_ENTRIES
 from loyalty_ml.segments.predictions import MAX_TOP
-from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.segments.service import Steps
 from loyalty_ml.vocabulary import rfc3339
-from loyalty_ml.wiring import runtime, segment_runtime
-
-app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.segment import SegmentParts
+from loyalty_ml.wiring.settings import SegmentSettings
 
 IfMatch = Annotated[
     str | None,
@@ -89,176 +87,6 @@ def _definition(description: str) -> Any:
     }
 
 
-@app.get(
-    "/segments",
-    summary="All segments, without their rules and ids",
-    responses=http.responses(SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable),
-)
-@http.json_route(app)
-def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
-    summaries = segment_runtime.segment_store().list()
-    if token is not None:
-        summaries = [summary for summary in summaries if summary.segment_id > token]
-    listed: SegmentListAnswer = {
-        "segments": [
-            {
-                "segment_id": summary.segment_id,
-                "segment_name": summary.segment_name,
-                "kind": summary.kind,
-                "version": summary.version,
-                "updated": rfc3339(summary.updated),
-            }
-            for summary in summaries[:limit]
-        ]
-    }
-    if limit is not None and limit < len(summaries):
-        listed["next"] = summaries[limit - 1].segment_id
-    return listed
-
-
-@app.get(
-    "/segments/<segment_id>",
-    summary="A segment's definition",
-    responses={
-        **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.StoreUnavailable),
-        200: _definition("OK"),
-        304: {"description": "The caller has this version already"},
-    },
-)
-@http.json_route(app)
-def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
-    segment = segment_runtime.segment_store().get(segment_id)
-    if _knows(if_none_match, _etag(segment)):
-        return http.Reply(None, 304, {"ETag": _etag(segment)})
-    return _reply(segment)
-
-
-@app.put(
-    "/segments/<segment_id>",
-    summary="Define a segment, or change its definition",
-    description="The last writer wins, unless If-Match or If-None-Match says otherwise. A definition that is there "
-    "already keeps its version.",
-    responses={
-        **http.responses(
-            SegmentDefinitionAnswer,
-            errors.InvalidJson,
-            errors.InvalidRequest,
-            errors.PayloadTooLarge,
-            errors.VersionConflict,
-            errors.FeatureStoreUnavailable,
-            errors.StoreUnavailable,
-            errors.ModelUnavailable,
-        ),
-        200: _definition("Changed, or there already"),
-        201: _definition("Created"),
-    },
-)
-@http.json_route(app)
-def put_segment(
-    segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
-) -> http.Reply:
-    if if_none_match not in (None, "*"):
-        raise _bad_header("If-None-Match", "can only be * in a PUT: it asks that there be no such segment yet")
-    if if_match and if_none_match:
-        raise _bad_header("If-Match", "cannot go with If-None-Match: give one of them")
-    expected = _expected(if_match)
-    _check_against_what_is_served(request)
-    segment, created = segment_runtime.segment_store().put(
-        segment_id, request, expected, must_be_new=if_none_match is not None
-    )
-    if created:
-        # What a segment that had this id has left: its deletion may have been cut short, or overtaken by a measurement.
-        segment_runtime.statistics_store().delete(segment_id)
-    return _reply(segment, 201 if created else 200)
-
-
-@app.delete(
-    "/segments/<segment_id>",
-    summary="Delete a segment",
-    responses=http.responses(
-        None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.StoreUnavailable
-    ),
-)
-@http.json_route(app)
-def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
-    segment_runtime.segment_store().delete(segment_id, _expected(if_match))
-    segment_runtime.statistics_store().delete(segment_id)
-    return http.Reply(None, 204)
-
-
-@app.post(
-    "/segments/<segment_id>/ml/predict",
-    summary="Predict for every member of a segment",
-    description="Every member is scored and counted, however many there are; the first 100 are shown, or the best "
-    "`top`. What takes too long for a request becomes a job: 202, and its address in Location.",
-    responses={
-        **http.responses(
-            SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
-        ),
-        **_AS_A_JOB,
-    },
-)
-@http.json_route(app)
-def predict_segment(
-    segment_id: str, request: SegmentPredictRequest, top: Top = None, offer: Offer = None, prefer: Prefer = None
-) -> http.Reply:
-    def predict(steps: Steps) -> http.Reply:
-        answer = segment_runtime.service().predict(segment_id, request.type, top, offer, steps)
-        return http.Reply(answer)
-
-    def check() -> None:
-        segment_runtime.service().check(segment_id, request.type, top, offer)
-
-    job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
-    return _in_time_or_as_a_job(predict, check, job, prefer)
-
-
-@app.get(
-    "/segments/<segment_id>/ml/stats",
-    summary="Statistics of every member of a segment, drift, and how they moved from snapshot to snapshot",
-    description="Measured once for a snapshot, model set and definition, then read from store. What takes too long for "
-    "a request becomes a job: 202, and its address in Location.",
-    responses={
-        **http.responses(SegmentStatsAnswer, errors.PayloadTooLarge, *_SERVED_ERRORS),
-        **_AS_A_JOB,
-        200: {
-            "description": "OK",
-            "content": {"application/json": {"model": SegmentStatsAnswer}},
-            "headers": {"ETag": {"description": "Of this answer, in quotes", "schema": {"type": "string"}}},
-        },
-        304: {"description": "The caller has this answer already"},
-    },
-)
-@http.json_route(app)
-def segment_stats(
-    segment_id: str, entries: Entries = None, if_none_match: IfSeen = None, prefer: Prefer = None
-) -> http.Reply:
-    def stats(steps: Steps) -> http.Reply:
-        answer = segment_runtime.service().stats(segment_id, entries, steps)
-        etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
-        if _knows(if_none_match, etag):
-            return http.Reply(None, 304, {"ETag": etag})
-        return http.Reply(answer, headers={"ETag": etag})
-
-    def check() -> None:
-        segment_runtime.segment_store().get(segment_id)
-
-    job = {"segment_id": segment_id, "answer": "stats", "history": entries}
-    return _in_time_or_as_a_job(stats, check, job, prefer)
-
-
-def _in_time_or_as_a_job(
-    answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
-) -> http.Reply:
-    if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
-        try:
-            return answer(Deadline(ANSWER_SECONDS).step)
-        except TakesTooLong:
-            pass
-    check()  # or the job would fail where this can say so
-    return http.job_started(runtime.job_store().start(request))
-
-
 def _reply(segment: Segment, status: int = 200) -> http.Reply:
     definition = segment.definition
     answer = {
@@ -295,20 +123,176 @@ def _bad_header(name: str, problem: str) -> errors.InvalidRequest:
     )
 
 
-def _check_against_what_is_served(definition: SegmentDefinition) -> None:
-    """Raises InvalidRequest where the snapshot has no such column, or the model no such offer."""
-    if definition.rule is not None:
-        parse_rule(definition.rule, segment_runtime.snapshot_store().card().features)
-    if definition.recommended_offer is not None:
-        offers = scorer_for("nbo", runtime.model_store().current(), runtime.settings().ml_mock_mode).offers
-        if definition.recommended_offer not in {offer.offer_id for offer in offers}:
-            names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
-            problem = f"there is no offer {definition.recommended_offer}, there are {names}"
-            raise errors.InvalidRequest(
-                f"The request is not valid: recommended_offer: {problem}.",
-                {"fields": [{"field": "recommended_offer", "problem": problem}]},
-            )
+def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> APIGatewayHttpResolver:
+    """The routes, over the parts of one deployment. answer_seconds: what takes longer becomes a job."""
+    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+
+    def in_time_or_as_a_job(
+        answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
+    ) -> http.Reply:
+        if "respond-async" not in [wish.strip() for wish in (prefer or "").lower().split(",")]:
+            try:
+                return answer(Deadline(answer_seconds).step)
+            except TakesTooLong:
+                pass
+        check()  # or the job would fail where this can say so
+        return http.job_started(parts().queued_jobs.start("segment", "job", request))
+
+    @app.get(
+        "/segments",
+        summary="All segments, without their rules and ids",
+        responses=http.responses(
+            SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
+        ),
+    )
+    @http.json_route(app)
+    def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
+        summaries = parts().segments.list()
+        if token is not None:
+            summaries = [summary for summary in summaries if summary.segment_id > token]
+        listed: SegmentListAnswer = {
+            "segments": [
+                {
+                    "segment_id": summary.segment_id,
+                    "segment_name": summary.segment_name,
+                    "kind": summary.kind,
+                    "version": summary.version,
+                    "updated": rfc3339(summary.updated),
+                }
+                for summary in summaries[:limit]
+            ]
+        }
+        if limit is not None and limit < len(summaries):
+            listed["next"] = summaries[limit - 1].segment_id
+        return listed
+
+    @app.get(
+        "/segments/<segment_id>",
+        summary="A segment's definition",
+        responses={
+            **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.StoreUnavailable),
+            200: _definition("OK"),
+            304: {"description": "The caller has this version already"},
+        },
+    )
+    @http.json_route(app)
+    def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
+        segment = parts().segments.get(segment_id)
+        if _knows(if_none_match, _etag(segment)):
+            return http.Reply(None, 304, {"ETag": _etag(segment)})
+        return _reply(segment)
+
+    @app.put(
+        "/segments/<segment_id>",
+        summary="Define a segment, or change its definition",
+        description="The last writer wins, unless If-Match or If-None-Match says otherwise. A definition that is there "
+        "already keeps its version.",
+        responses={
+            **http.responses(
+                SegmentDefinitionAnswer,
+                errors.InvalidJson,
+                errors.InvalidRequest,
+                errors.PayloadTooLarge,
+                errors.VersionConflict,
+                errors.FeatureStoreUnavailable,
+                errors.StoreUnavailable,
+                errors.ModelUnavailable,
+            ),
+            200: _definition("Changed, or there already"),
+            201: _definition("Created"),
+        },
+    )
+    @http.json_route(app)
+    def put_segment(
+        segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
+    ) -> http.Reply:
+        if if_none_match not in (None, "*"):
+            raise _bad_header("If-None-Match", "can only be * in a PUT: it asks that there be no such segment yet")
+        if if_match and if_none_match:
+            raise _bad_header("If-Match", "cannot go with If-None-Match: give one of them")
+        expected = _expected(if_match)
+        parts().service.check_definition(request)
+        segment, created = parts().segments.put(segment_id, request, expected, must_be_new=if_none_match is not None)
+        if created:
+            # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
+            parts().statistics.delete(segment_id)
+        return _reply(segment, 201 if created else 200)
+
+    @app.delete(
+        "/segments/<segment_id>",
+        summary="Delete a segment",
+        responses=http.responses(
+            None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.StoreUnavailable
+        ),
+    )
+    @http.json_route(app)
+    def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
+        parts().segments.delete(segment_id, _expected(if_match))
+        parts().statistics.delete(segment_id)
+        return http.Reply(None, 204)
+
+    @app.post(
+        "/segments/<segment_id>/ml/predict",
+        summary="Predict for every member of a segment",
+        description="Every member is scored and counted, however many there are; the first 100 are shown, or the best "
+        "`top`. What takes too long for a request becomes a job: 202, and its address in Location.",
+        responses={
+            **http.responses(
+                SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
+            ),
+            **_AS_A_JOB,
+        },
+    )
+    @http.json_route(app)
+    def predict_segment(
+        segment_id: str, request: SegmentPredictRequest, top: Top = None, offer: Offer = None, prefer: Prefer = None
+    ) -> http.Reply:
+        def predict(steps: Steps) -> http.Reply:
+            answer = parts().service.predict(segment_id, request.type, top, offer, steps)
+            return http.Reply(answer)
+
+        def check() -> None:
+            parts().service.check(segment_id, request.type, top, offer)
+
+        job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
+        return in_time_or_as_a_job(predict, check, job, prefer)
+
+    @app.get(
+        "/segments/<segment_id>/ml/stats",
+        summary="Statistics of every member of a segment, drift, and how they moved from snapshot to snapshot",
+        description="Measured once for a snapshot, model set and definition, then read from store. What takes too long "
+        "for a request becomes a job: 202, and its address in Location.",
+        responses={
+            **http.responses(SegmentStatsAnswer, errors.PayloadTooLarge, *_SERVED_ERRORS),
+            **_AS_A_JOB,
+            200: {
+                "description": "OK",
+                "content": {"application/json": {"model": SegmentStatsAnswer}},
+                "headers": {"ETag": {"description": "Of this answer, in quotes", "schema": {"type": "string"}}},
+            },
+            304: {"description": "The caller has this answer already"},
+        },
+    )
+    @http.json_route(app)
+    def segment_stats(
+        segment_id: str, entries: Entries = None, if_none_match: IfSeen = None, prefer: Prefer = None
+    ) -> http.Reply:
+        def stats(steps: Steps) -> http.Reply:
+            answer = parts().service.stats(segment_id, entries, steps)
+            etag = f'"{hashlib.sha256(orjson.dumps(answer)).hexdigest()[:32]}"'
+            if _knows(if_none_match, etag):
+                return http.Reply(None, 304, {"ETag": etag})
+            return http.Reply(answer, headers={"ETag": etag})
+
+        def check() -> None:
+            parts().segments.get(segment_id)
+
+        job = {"segment_id": segment_id, "answer": "stats", "history": entries}
+        return in_time_or_as_a_job(stats, check, job, prefer)
+
+    return app
 
 
-runtime.initialize(segment_runtime.service)
-handler = http.entrypoint(app)
+_parts = start.once(SegmentParts, SegmentSettings)
+start.initialize(_parts, lambda parts: (parts.service,))
+handler = http.entrypoint(make_app(_parts))

@@ -32,8 +32,11 @@ from loyalty_ml.jobs.lease import (
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
+from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
 from loyalty_ml.telemetry import logger
-from loyalty_ml.wiring import runtime, segment_runtime
+from loyalty_ml.wiring import start
+from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
+from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
 MAX_RECEIVES = 3
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
@@ -47,6 +50,8 @@ KILLED = "The answer could not be made: its worker was stopped for want of time 
 
 Work = Callable[[Job, str, Heartbeat], None]
 """Does a job, under the owner's name of its lease."""
+
+_parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 
 
 @telemetry.traced
@@ -73,7 +78,7 @@ def _work(message: Message) -> None:
                 _attempt(queue, message, _answer)
         case {"task": "segment_dataset", "job_id": str(job_id)}:
             with queue.work(message, "segment_dataset", HIDDEN_SECONDS):
-                if not runtime.dataset_jobs().is_started(job_id):  # if it is, its record is the state machine's
+                if not _parts().datasets.is_started(job_id):  # if it is, its record is the state machine's
                     _attempt(queue, message, _start_dataset)
         case _:
             with queue.work(message, "unknown"):
@@ -81,36 +86,40 @@ def _work(message: Message) -> None:
 
 
 def _plan(queue: Queue) -> None:
-    segment_ids = [None, *(summary.segment_id for summary in segment_runtime.segment_store().list())]
+    segment_ids = [None, *(summary.segment_id for summary in _parts().segments.list())]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
     queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
 
 
 def _refresh(segment_id: str | None) -> None:
     try:
-        segment_runtime.refresh(segment_id)
+        point = _parts().service.refresh(segment_id)
     except (RequestError, NotFound) as error:
         # Deleted meanwhile, or its rule names what the new snapshot lacks: it says so to whoever asks about it.
         logger.warning("No statistics of a segment", segment_id=segment_id, reason=error.message)
         telemetry.count_failure(error.code)
+        return
+    for name, found in point.drift.items():
+        inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
+        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
 
 
 def _answer(job: Job, owner: str, heartbeat: Heartbeat) -> None:
-    answer = segment_runtime.answer(job.request, heartbeat.progress)
+    answer = _parts().service.answer(job.request, heartbeat.progress)
     heartbeat.raise_if_lost()
-    runtime.job_store().put_answer(job.job_id, answer)
-    runtime.leases().succeed(job.job_id, owner)
+    _parts().jobs.put_answer(job.job_id, answer)
+    _parts().leases.succeed(job.job_id, owner)
 
 
 def _start_dataset(job: Job, owner: str, heartbeat: Heartbeat) -> None:
-    segment_runtime.start_dataset(job.job_id, job.request, heartbeat.progress)
+    _parts().segment_datasets.execute(job.job_id, job.request, heartbeat.progress)
     with suppress(LeaseLost):  # the state machine has ended it already
-        runtime.leases().hand_over(job.job_id, owner)
+        _parts().leases.hand_over(job.job_id, owner)
 
 
 def _attempt(queue: Queue, message: Message, work: Work) -> None:
     """Does a job's work unless another worker does, and records where it fails: for good, or until it comes again."""
-    job_id, owner, leases = message.body["job_id"], new_owner(), runtime.leases()
+    job_id, owner, leases = message.body["job_id"], new_owner(), _parts().leases
     if message.attempts > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
     try:
@@ -147,7 +156,7 @@ def _look_again(queue: Queue, message: Message, lease_left: float) -> None:
 
 
 def _queue() -> Queue:
-    return Queue(runtime.sqs(), runtime.settings().segment_queue_url, retry_seconds=RETRY_SECONDS)
+    return Queue(_parts().sqs, _parts().settings.segment_queue_url, retry_seconds=RETRY_SECONDS)
 
 
-runtime.initialize(segment_runtime.service)
+start.initialize(_parts, lambda parts: (parts.service,))

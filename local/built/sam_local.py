@@ -31,8 +31,8 @@ from werkzeug.test import Client
 from local import stores, template
 from local.gateway import Gateway, LambdaContext
 from local.ports import free_port, why_unusable
-from training import commands
-from training.commands import Problem
+from training import exit_code
+from training.errors import Problem
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -151,7 +151,7 @@ def main() -> None:
     # A shell's background job starts with it ignored, and so would all that is started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     transcript = Transcript()
-    code = commands.run(
+    code = exit_code.run(
         parser.prog, lambda: work(arguments.build, arguments.stores_port, transcript), "its containers are gone"
     )
     sys.exit(code or int(transcript.failed > 0))

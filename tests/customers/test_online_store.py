@@ -10,9 +10,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from loyalty_ml.customers import online_store
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.errors import FeatureStoreUnavailable
-from loyalty_ml.wiring import runtime
 from tests.functions.test_api import assert_error
-from tests.service import GOOD, Service
+from tests.service import GOOD, Service, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -43,7 +42,8 @@ def time() -> Time:
 def store(service: Service, time: Time, monkeypatch: pytest.MonkeyPatch) -> FeatureStore:
     """The service's feature store on a clock of the test's own."""
     store = FeatureStore(online_store.client(), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
-    monkeypatch.setattr(runtime, "feature_store", lambda: store)
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, customers=store)
     return store
 
 

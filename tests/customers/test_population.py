@@ -334,7 +334,7 @@ def test_a_part_that_is_not_as_its_card_says_is_refused(
         Population(snapshot)
     assert refused.value.message == (
         "part-00001.parquet has not the customers and columns of its card: write the snapshot again "
-        "(python -m training.materialize)."
+        "(loyalty materialize)."
     )
     assert not snapshot.paths[1].with_suffix(".features").exists()
 

@@ -23,13 +23,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
-from moto import mock_aws
 
 from local import stores
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_download import SnapshotFetcher
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,7 +40,7 @@ BUCKET = "data"
 RANGE = 10_000
 PATIENCE_SECONDS = 300
 """When what never comes is given up: a slow machine is waited for."""
-AGAIN = r"write the snapshot again \(python -m training.materialize\)"
+AGAIN = r"write the snapshot again \(loyalty materialize\)"
 
 
 class Clock:
@@ -145,7 +145,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+    with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield Bucket(s3, tmp_path / "cache")

@@ -25,15 +25,17 @@ from local import state_machines, stores, template
 from local.gateway import LambdaContext
 from loyalty_ml import errors
 from loyalty_ml.datasets import members, tasks
+from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
 from loyalty_ml.jobs.record import Job
-from loyalty_ml.wiring import file_runtime, runtime, segment_runtime
+from loyalty_ml.vocabulary import FileType
 from tests import sample_set
 from tests.segments.test_segments import Deployment, some_customers
-from tests.service import CONTEXT, GOOD, LAPSED, Service, forget_the_process
-from training import score_dataset
+from tests.service import CONTEXT, GOOD, LAPSED, Service, new_process, process, put_in_place
+from training import scoring as dataset_scoring
+from training.cli.main import main as loyalty
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -184,7 +186,7 @@ def test_only_the_last_try_records_a_failure_as_the_files(
 
 
 def record_dataset() -> str:
-    return runtime.job_store().record("dataset", {"type": "churn", "prefix": PREFIX}).job_id
+    return process().batch.jobs.record("dataset", {"type": "churn", "prefix": PREFIX}).job_id
 
 
 @dataclass
@@ -286,7 +288,7 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
     assert "Runtime.OutOfMemory" in listed[f"{PREFIX}4.csv"]["error"]
     assert "secret" not in listed[f"{PREFIX}4.csv"]["error"]
     assert "TIMED_OUT" in listed[f"{PREFIX}5.csv"]["error"]
-    job = runtime.job_store().get(job_id)
+    job = process().batch.jobs.get(job_id)
     assert (job.status, job.processed, job.errors, job.summary) == ("succeeded", 17, 4, summary)
     assert run.summarise(monkeypatch) == summary, "a summary that is made again, as after a timeout, is the same"
 
@@ -298,7 +300,7 @@ def test_a_summary_of_fewer_files_than_were_listed_is_none(
     run.answered(f"{PREFIX}1.csv")
     with pytest.raises(RuntimeError, match="Of 2 files listed 1 have come back"):
         run.summarise(monkeypatch, items=2)
-    assert runtime.job_store().get(run.job_id).status == "queued"
+    assert process().batch.jobs.get(run.job_id).status == "queued"
 
 
 def test_a_summary_whose_rows_do_not_add_up_is_none(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +309,7 @@ def test_a_summary_whose_rows_do_not_add_up_is_none(empty_service: Service, monk
     run.answered(f"{PREFIX}2.csv", rows=10, failures=3, predictions=8)
     with pytest.raises(RuntimeError, match="20 rows are not 17 predictions and 4 errors"):
         run.summarise(monkeypatch)
-    assert runtime.job_store().get(run.job_id).status == "queued"
+    assert process().batch.jobs.get(run.job_id).status == "queued"
 
 
 def stop(job_id: str, status: str, **more: Any) -> None:
@@ -320,7 +322,7 @@ def test_an_execution_that_stops_fails_its_job_until_a_redrive_succeeds(
 ) -> None:
     job_id = record_dataset()
     stop(job_id, "FAILED", error="States.ExceedToleratedFailureThreshold", cause="a secret")
-    job = runtime.job_store().get(job_id)
+    job = process().batch.jobs.get(job_id)
     assert (job.status, job.code) == ("failed", "DATASET_STOPPED")
     assert job.error
     assert "States.ExceedToleratedFailureThreshold" in job.error
@@ -330,13 +332,13 @@ def test_an_execution_that_stops_fails_its_job_until_a_redrive_succeeds(
     run.answered(f"{PREFIX}1.csv")
     run.summarise(monkeypatch)
     stop(job_id, "ABORTED")
-    assert runtime.job_store().get(job_id).status == "succeeded", "an event that comes late changes nothing"
+    assert process().batch.jobs.get(job_id).status == "succeeded", "an event that comes late changes nothing"
 
 
 def test_of_an_aborted_execution_the_job_says_so(empty_service: Service) -> None:
     job_id = record_dataset()
     stop(job_id, "ABORTED")
-    error = runtime.job_store().get(job_id).error
+    error = process().batch.jobs.get(job_id).error
     assert error
     assert "(ABORTED)" in error
 
@@ -349,7 +351,7 @@ def machine(empty_service: Service) -> str:
 
 def executions(machine: str) -> dict[str, Any]:
     """The input of each execution, by its name."""
-    stepfunctions = runtime.stepfunctions()
+    stepfunctions = process().batch.datasets._stepfunctions
     return {
         execution["name"]: json.loads(stepfunctions.describe_execution(executionArn=execution["executionArn"])["input"])
         for execution in stepfunctions.list_executions(stateMachineArn=machine)["executions"]
@@ -358,13 +360,13 @@ def executions(machine: str) -> dict[str, Any]:
 
 def test_a_prefix_starts_one_execution_named_after_its_job(empty_service: Service, machine: str) -> None:
     put_file(empty_service, f"{PREFIX}1.csv")
-    job = runtime.dataset_jobs().start({"type": "nbo", "prefix": PREFIX})
+    job = process().batch.datasets.start("nbo", PREFIX)
     started = {job.job_id: {"job_id": job.job_id, "type": "nbo", "prefix": PREFIX}}
     assert (job.kind, job.status, executions(machine)) == ("dataset", "queued", started)
-    assert runtime.job_store().get(job.job_id).status == "running"
-    assert runtime.dataset_jobs().is_started(job.job_id)
-    assert not runtime.dataset_jobs().is_started("0" * 32)
-    runtime.dataset_jobs().execute(job.job_id, "nbo", PREFIX)
+    assert process().batch.jobs.get(job.job_id).status == "running"
+    assert process().batch.datasets.is_started(job.job_id)
+    assert not process().batch.datasets.is_started("0" * 32)
+    process().batch.datasets.execute(job.job_id, "nbo", PREFIX)
     assert executions(machine) == started
 
 
@@ -382,23 +384,23 @@ def test_a_prefix_without_files_or_elsewhere_starts_nothing(
 ) -> None:
     put_file(empty_service, "incoming/churn/a.csv")
     with pytest.raises(errors.InvalidRequest, match=reason):
-        runtime.dataset_jobs().start({"type": "churn", "prefix": prefix})
+        process().batch.datasets.start("churn", prefix)
     assert executions(machine) == {}
-    assert runtime.job_store().list(10) == ([], None)
+    assert process().batch.jobs.list(10) == ([], None)
 
 
 def test_a_state_machine_that_cannot_be_started_fails_the_job(empty_service: Service) -> None:
     put_file(empty_service, f"{PREFIX}1.csv")
     with pytest.raises(errors.StoreUnavailable, match="state machine cannot be started"):
-        runtime.dataset_jobs().start({"type": "churn", "prefix": PREFIX})
-    ((job,), _) = runtime.job_store().list(10)
+        process().batch.datasets.start("churn", PREFIX)
+    ((job,), _) = process().batch.jobs.list(10)
     assert (job.status, job.code) == ("failed", "STORE_UNAVAILABLE")
 
 
 def test_an_unknown_segment_starts_nothing(empty_service: Service, machine: str) -> None:
-    with pytest.raises(errors.SegmentNotFound):
-        runtime.dataset_jobs().start({"type": "churn", "segment_id": "nobody"})
-    assert runtime.job_store().list(10) == ([], None)
+    answer = empty_service.call("POST", "/ml/jobs", {"type": "churn", "segment_id": "nobody"})
+    assert (answer.status, answer.body["code"]) == (404, "SEGMENT_NOT_FOUND")
+    assert process().batch.jobs.list(10) == ([], None)
 
 
 def test_how_many_files_the_map_had_is_asked_of_step_functions(empty_service: Service) -> None:
@@ -415,10 +417,10 @@ def test_how_many_files_the_map_had_is_asked_of_step_functions(empty_service: Se
         "itemCounts": {**counts, "total": 1234},
         "executionCounts": {**counts, "total": 1234},
     }
-    with Stubber(runtime.stepfunctions()) as stub:
+    with Stubber(process().files.dataset_tasks._stepfunctions) as stub:
         stub.add_response("list_map_runs", {"mapRuns": [run]}, {"executionArn": "arn:execution"})
         stub.add_response("describe_map_run", described, {"mapRunArn": "arn:mapRun"})
-        assert file_runtime.dataset_tasks()._listed("arn:execution") == 1234
+        assert process().files.dataset_tasks._listed("arn:execution") == 1234
 
 
 @pytest.fixture
@@ -450,12 +452,14 @@ def members_of(deployment: Deployment, prefix: str) -> list[list[str]]:
     ]
 
 
-def test_a_segments_members_become_files_of_a_dataset_each_member_once(
-    deployment: Deployment, machine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(members, "FILE_ROWS", 100)
+def test_a_segments_members_become_files_of_a_dataset_each_member_once(deployment: Deployment, machine: str) -> None:
+    worker = process().worker
+    small = SegmentDatasets(
+        worker.service, worker.datasets, worker.s3, bucket=worker.settings.data_bucket, file_rows=100
+    )
+    put_in_place(worker, segment_datasets=small)
     deployment.define("everyone", rule={})
-    job = runtime.dataset_jobs().start({"type": "all", "segment_id": "everyone"})
+    job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "all", "segment_id": "everyone"})
     assert executions(machine) == {}, "nothing is scored before its members are known"
     deployment.work_off_the_queue()
     ((name, given),) = executions(machine).items()
@@ -464,7 +468,7 @@ def test_a_segments_members_become_files_of_a_dataset_each_member_once(
     files_of_members = members_of(deployment, given["prefix"])
     assert [len(ids) for ids in files_of_members] == [100, 100, 50]
     assert [customer_id for ids in files_of_members for customer_id in ids] == sorted(deployment.customers)
-    assert runtime.job_store().get(job.job_id).status == "running"
+    assert process().batch.jobs.get(job.job_id).status == "running"
     take_up(job)
     assert list(executions(machine)) == [job.job_id], "a message that comes twice starts nothing twice"
     assert len(members_of(deployment, f"datasets/segments/{job.job_id}/")) == 3
@@ -474,7 +478,7 @@ def test_ids_of_a_list_that_are_no_customers_are_scored_too_and_so_end_as_errors
     deployment: Deployment, machine: str
 ) -> None:
     deployment.define("listed", customer_ids=["c-3", "nobody, he said", "c-1", "=1+1"])
-    job = runtime.dataset_jobs().start({"type": "churn", "segment_id": "listed"})
+    job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "churn", "segment_id": "listed"})
     deployment.work_off_the_queue()
     prefix = executions(machine)[job.job_id]["prefix"]
     assert members_of(deployment, prefix) == [["c-1", "c-3", "=1+1", "nobody, he said"]]
@@ -485,7 +489,7 @@ def test_a_segment_whose_membership_is_a_prediction_has_only_its_members_in_the_
 ) -> None:
     deployment.define("leaving", churn_risk="high")
     expected = deployment.predict("leaving").body["total_customers"]
-    job = runtime.dataset_jobs().start({"type": "nbo", "segment_id": "leaving"})
+    job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "nbo", "segment_id": "leaving"})
     deployment.work_off_the_queue()
     (ids,) = members_of(deployment, executions(machine)[job.job_id]["prefix"])
     assert 0 < len(ids) == expected < len(deployment.customers)
@@ -493,9 +497,9 @@ def test_a_segment_whose_membership_is_a_prediction_has_only_its_members_in_the_
 
 def test_a_segment_without_members_fails_its_job_with_the_reason(deployment: Deployment, machine: str) -> None:
     deployment.define("nobody", rule={">": [{"var": "revenue"}, 1e18]})
-    job = runtime.dataset_jobs().start({"type": "churn", "segment_id": "nobody"})
+    job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "churn", "segment_id": "nobody"})
     deployment.work_off_the_queue()
-    found = runtime.job_store().get(job.job_id)
+    found = process().batch.jobs.get(job.job_id)
     assert (found.status, found.code, executions(machine)) == ("failed", "INVALID_REQUEST", {})
     assert "has no members" in str(found.error)
 
@@ -504,9 +508,9 @@ def test_a_worker_that_dies_between_files_and_start_leaves_nothing_that_the_next
     deployment: Deployment, machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment.define("everyone", rule={})
-    job = runtime.dataset_jobs().start({"type": "churn", "segment_id": "everyone"})
+    job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "churn", "segment_id": "everyone"})
     with monkeypatch.context() as patched:
-        patched.setattr(segment_runtime, "write_members", dying_after(members.write_members))
+        patched.setattr(members, "write_members", dying_after(members.write_members))
         with pytest.raises(Killed):
             take_up(job)
     take_up(job, receives=2)
@@ -539,21 +543,21 @@ class Stack:
 
     def end(self, job_id: str) -> Any:
         """Waits for the execution of a job to end, and gives its description."""
-        arn = runtime.dataset_jobs().execution_arn(job_id)
+        arn = process().batch.datasets.execution_arn(job_id)
         ended = time.monotonic() + ENOUGH_SECONDS
         while time.monotonic() < ended:
-            execution = runtime.stepfunctions().describe_execution(executionArn=arn)
+            execution = process().batch.datasets._stepfunctions.describe_execution(executionArn=arn)
             if execution["status"] != "RUNNING":
                 return execution
             time.sleep(0.1)
         pytest.fail(f"{arn} has not ended after {ENOUGH_SECONDS} s")
 
-    def score(self, prefix: str, prediction_type: str = "churn") -> tuple[Job, Any]:
+    def score(self, prefix: str, prediction_type: FileType = "churn") -> tuple[Job, Any]:
         """A dataset scored to its end: its job, and the execution's output."""
-        job = runtime.dataset_jobs().start({"type": prediction_type, "prefix": prefix})
+        job = process().batch.datasets.start(prediction_type, prefix)
         execution = self.end(job.job_id)
         assert execution["status"] == "SUCCEEDED", execution
-        return runtime.job_store().get(job.job_id), json.loads(execution["output"])
+        return process().batch.jobs.get(job.job_id), json.loads(execution["output"])
 
 
 @pytest.fixture(scope="module")
@@ -573,14 +577,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         ids = stores.create(template.stores(DESCRIBED))
         for name, value in template.environment(DESCRIBED, ids).items():
             patched.setenv(name, value)
-        forget_the_process()
+        new_process()
         state_machines.connect(moto, server.server_port)
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
         yield Stack(service, state_machines.create(DESCRIBED, ids))
         server.shutdown()
         moto.stop()
-    forget_the_process()
+    new_process()
 
 
 def csv_of(*rows: Mapping[str, Any]) -> bytes:
@@ -669,46 +673,46 @@ def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_h
 def test_the_command_follows_a_dataset_to_its_end_and_says_where_the_results_are(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(score_dataset, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a"), customer("", LAPSED)))
-    assert score_dataset.main(command(stack, prefix)) == 0
+    assert loyalty(command(stack, prefix)) == 0
     output = capsys.readouterr().out
     assert "1 files: 1 succeeded, 0 failed, 0 skipped." in output
     assert "2 rows: 1 predictions, 1 errors." in output
-    ((job, *_), _) = runtime.job_store().list(1)
+    ((job, *_), _) = process().batch.jobs.list(1)
     assert f"s3://{stack.service.ids['DataBucket']}/results/{job.job_id}/files.csv" in output
 
 
 def test_the_command_says_in_a_sentence_that_there_are_no_files(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert score_dataset.main(command(stack, "datasets/none/")) == 1
+    assert loyalty(command(stack, "datasets/none/")) == 1
     assert capsys.readouterr().err.count("none does: put the files there first") == 1
 
 
 def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_reason_is(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(score_dataset, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     stack.put(f"{prefix}two.csv", b"no header of ours\n")
-    assert score_dataset.main(command(stack, prefix)) == 1
+    assert loyalty(command(stack, prefix)) == 1
     output, error = capsys.readouterr()
     assert "2 files: 1 succeeded, 1 failed, 0 skipped." in output
-    assert error == "score_dataset: 1 of 2 files could not be scored: that list says why of each.\n"
+    assert error == "loyalty score: 1 of 2 files could not be scored: that list says why of each.\n"
 
 
 def test_the_command_says_in_a_sentence_what_aws_does_not_have(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = command(stack, "datasets/november/")
-    arguments[1] = "no-such-bucket"
-    assert score_dataset.main(arguments) == 1
+    arguments[2] = "no-such-bucket"
+    assert loyalty(arguments) == 1
     assert capsys.readouterr().err == (
-        "score_dataset: AWS answered NoSuchBucket to ListObjectsV2 for no-such-bucket, "
-        f"{arguments[3]} or the state machine: check the name and your permissions.\n"
+        "loyalty score: AWS answered NoSuchBucket to ListObjectsV2 for no-such-bucket, "
+        f"{arguments[4]} or the state machine: check the name and your permissions.\n"
     )
 
 
@@ -728,17 +732,18 @@ def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     with monkeypatch.context() as patched:
-        patched.setattr(score_dataset, "sleep", interrupt)
-        assert score_dataset.main(command(stack, prefix)) == 130
+        patched.setattr(dataset_scoring, "sleep", interrupt)
+        assert loyalty(command(stack, prefix)) == 130
     assert "what has been started goes on" in capsys.readouterr().err
     interrupted.set()
-    ((job, *_), _) = runtime.job_store().list(1)
+    ((job, *_), _) = process().batch.jobs.list(1)
     assert stack.end(job.job_id)["status"] == "SUCCEEDED"
 
 
 def command(stack: Stack, prefix: str) -> list[str]:
     ids = stack.service.ids
     return [
+        "score",
         *("--bucket", ids["DataBucket"]),
         *("--jobs-table", ids["JobsTable"]),
         *("--state-machine", stack.machine),

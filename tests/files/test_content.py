@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,14 +22,15 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from loyalty_ml.aws.ranges import ATTEMPTS
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import content
-from loyalty_ml.files.content import AHEAD, content_blocks, download
+from loyalty_ml.files.content import AHEAD
+from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileSource
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,7 +40,11 @@ pytestmark = pytest.mark.moto
 BUCKET = "data"
 KEY = "incoming/churn/a file.csv"
 BLOCK = 1_000
+SMALL = Sizes(block_bytes=BLOCK)
 NOISE = random.Random(5).randbytes(20 * BLOCK)
+
+content_blocks = partial(content.content_blocks, sizes=SMALL)
+download = partial(content.download, sizes=SMALL)
 
 
 @dataclass
@@ -71,8 +77,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(content, "BLOCK_BYTES", BLOCK)
-    with mock_aws():
+    with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield Bucket(s3)
@@ -301,12 +306,12 @@ def test_what_is_no_whole_gzip_is_refused(bucket: Bucket, stored: bytes, problem
     assert "\n" not in str(caught.value)
 
 
-def test_a_gzip_bomb_is_refused_before_it_has_gone_off(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "EXPANSION_FREE_BYTES", 100 * BLOCK)
+def test_a_gzip_bomb_is_refused_before_it_has_gone_off(bucket: Bucket) -> None:
+    sizes = Sizes(block_bytes=BLOCK, expansion_free_bytes=100 * BLOCK)
     source = bucket.put(compressed(bytes(10_000 * BLOCK)))
     given_out: list[int] = []
     with pytest.raises(InvalidFile, match="a gzip bomb"):
-        given_out.extend(map(len, content_blocks(bucket.client(), source, gzipped=True)))
+        given_out.extend(map(len, content_blocks(bucket.client(), source, gzipped=True, sizes=sizes)))
     assert sum(given_out) <= content.MAX_EXPANSION * source.size
 
 

@@ -16,32 +16,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
-import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from functions.files import app as files_function
-from local import stores, template
 from local.gateway import LambdaContext
+from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files import content as content_module
-from loyalty_ml.files import reading, service, table
-from loyalty_ml.files.service import Ran
+from loyalty_ml.files.service import FileService, Ran
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
-from loyalty_ml.files.text.lines import MAX_LINE_BYTES
+from loyalty_ml.files.text.lines import LIMITS
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.vocabulary import PredictionType, rfc3339
-from loyalty_ml.wiring import file_runtime, runtime
 from tests import sample_set
 from tests.segments.test_segments import MOMENT, Deployment, Row, some_customers
-from tests.service import GOOD, Service, forget_the_process
+from tests.service import GOOD, Service, new_process, process, services
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -55,6 +51,8 @@ TYPES: Mapping[str, Sequence[PredictionType]] = {
 }
 MODELS = sample_set.model_set()
 CUSTOMERS = 120
+SMALL = Sizes(block_bytes=2048, parquet_rows=8)
+"""So that a file of some kilobytes has several blocks."""
 
 Outcome = dict[str, Any] | tuple[str, str]
 """The columns of a results file, or an error's code and sentence."""
@@ -71,6 +69,7 @@ class Files:
         self.bucket = service.ids["DataBucket"]
         self.customers = dict(customers or {})
         self._numbers = itertools.count()
+        self._workers: dict[Sizes, FileService] = {}
 
     def key(self, extension: str, kind: str = "churn") -> str:
         """One that no file has had."""
@@ -83,9 +82,27 @@ class Files:
     def score(self, key: str, content: bytes, **options: Any) -> Ran:
         return self.run(self.put(key, content), **options)
 
-    def run(self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False) -> Ran:
+    def run(
+        self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False, sizes: Sizes = DEPLOYED
+    ) -> Ran:
         job = FileJobRequest(source, type_of(source.key), job_id_of(source))
-        return file_runtime.score(job, remaining=lambda: remaining, on_beat=lambda _: None, is_last=is_last)
+        worker = process().files.files if sizes is DEPLOYED else self._worker(sizes)
+        return worker.score(job, remaining=lambda: remaining, on_beat=lambda _: None, is_last=is_last)
+
+    def _worker(self, sizes: Sizes) -> FileService:
+        if sizes not in self._workers:
+            parts = process().files
+            self._workers[sizes] = FileService(
+                parts.data_s3,
+                parts.file_jobs,
+                parts.models,
+                SnapshotStore(parts.data_s3, self.bucket, parts.settings.snapshot_cache),
+                bucket=self.bucket,
+                mock_mode="false",
+                work=parts.settings.file_work,
+                sizes=sizes,
+            )
+        return self._workers[sizes]
 
     def read(self, key: str) -> bytes:
         return self.service.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -159,38 +176,12 @@ def table_of(ids: Any, features: Mapping[str, Any] = GOOD, **more: Any) -> pa.Ta
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
     """The bucket of one deployment, with customers in both stores, that all tests here share."""
     folder = tmp_path_factory.mktemp("deployed")
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "MODEL_CACHE": str(folder / "models"),
-        "SNAPSHOT_CACHE": str(folder / "snapshots"),
-        "FILE_WORK": str(folder / "files"),
-    }
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        described = template.load()
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        ids = stores.create(template.stores(described))
-        for name, value in template.environment(described, ids).items():
-            patch.setenv(name, value)
-        forget_the_process()
-        service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
+    with pytest.MonkeyPatch.context() as patch, services(patch, folder) as make:
+        service = make()
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
         deployed = Deployment(service, folder / "work")
         deployed.write_customers(some_customers(customers=CUSTOMERS))
         yield Files(service, deployed.customers)
-    forget_the_process()
-
-
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    _make_blocks_small(monkeypatch, 4096)
-
-
-def _make_blocks_small(patch: pytest.MonkeyPatch, size: int) -> None:
-    for module in (content_module, reading, service):
-        patch.setattr(module, "BLOCK_BYTES", size)
 
 
 @pytest.fixture(scope="module")
@@ -433,9 +424,7 @@ def expected_of(
 
 def assert_all_told(files: Files, key: str, content: bytes, rows: Sequence[tuple[int, Line]]) -> None:
     """Scores the file: each row is answered or refused, in order, as it should be."""
-    with pytest.MonkeyPatch.context() as patch:
-        _make_blocks_small(patch, 2048)
-        ran = files.score(key, content)
+    ran = files.score(key, content, sizes=SMALL)
     predictions, errors = files.results(ran)
     answers, refusals = expected_of(rows, key.split("/")[1])
     assert ran.summary is not None
@@ -548,18 +537,15 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     if as_dictionary:
         customer_ids = customer_ids.dictionary_encode()
     content = as_parquet(pa.table({**written, "customer_id": customer_ids}), row_group_size=row_group_size)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (reading, table):
-            patch.setattr(module, "PARQUET_ROWS", 8)
-        assert_all_told(
-            files,
-            files.key("parquet", kind),
-            content,
-            [
-                (number, Line(b"", (given[0], given[1]) if given[0] and len(given[0]) <= 256 else UNNAMED))
-                for number, given in enumerate(rows, 1)
-            ],
-        )
+    assert_all_told(
+        files,
+        files.key("parquet", kind),
+        content,
+        [
+            (number, Line(b"", (given[0], given[1]) if given[0] and len(given[0]) <= 256 else UNNAMED))
+            for number, given in enumerate(rows, 1)
+        ],
+    )
 
 
 @given(
@@ -644,10 +630,9 @@ WRITINGS: dict[str, tuple[str, Callable[[list[list[Any]]], bytes]]] = {
 
 
 @pytest.mark.parametrize("writing", WRITINGS)
-@pytest.mark.usefixtures("small_blocks")
 def test_one_table_has_the_same_answers_however_it_is_written(files: Files, answered: Answered, writing: str) -> None:
     extension, write = WRITINGS[writing]
-    ran = files.score(files.key(extension, "all"), write(rows_with_features(files)))
+    ran = files.score(files.key(extension, "all"), write(rows_with_features(files)), sizes=Sizes(block_bytes=4096))
     predictions, errors = files.results(ran)
     outcomes = [(customer_id, answered(customer_id, "all")) for customer_id in files.customers]
     good = [(customer_id, outcome) for customer_id, outcome in outcomes if isinstance(outcome, dict)]
@@ -666,13 +651,10 @@ def test_one_table_has_the_same_answers_however_it_is_written(files: Files, answ
 
 
 @pytest.mark.parametrize("extension", ["csv", "csv.gz", "jsonl", "parquet"])
-def test_the_bytes_of_the_results_do_not_depend_on_who_reads_which_block(
-    files: Files, monkeypatch: pytest.MonkeyPatch, extension: str
-) -> None:
+def test_the_bytes_of_the_results_do_not_depend_on_who_reads_which_block(files: Files, extension: str) -> None:
     write = {"csv": as_csv, "csv.gz": lambda rows: gzip.compress(as_csv(rows)), "jsonl": as_json}
     content = write.get(extension, lambda rows: as_parquet(as_table(rows)))(rows_with_features(files))
-    _make_blocks_small(monkeypatch, 1024)
-    runs = [files.score(files.key(extension), content) for _ in range(2)]
+    runs = [files.score(files.key(extension), content, sizes=Sizes(block_bytes=1024)) for _ in range(2)]
     for name in ("predictions", "errors"):
         first, second = (files.read(ran.summary["files"][name]) for ran in runs if ran.summary)
         assert first == second
@@ -747,12 +729,9 @@ def test_a_line_of_json_may_leave_out_what_it_has_no_value_for(files: Files) -> 
     ]
 
 
-def test_features_that_appear_only_after_a_block_of_ids_are_refused_line_by_line(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _make_blocks_small(monkeypatch, 512)
+def test_features_that_appear_only_after_a_block_of_ids_are_refused_line_by_line(files: Files) -> None:
     rows = as_json([["c-1"]], ["customer_id"]) * 50 + as_json([["c-1", *GOOD.values()]])
-    predictions, errors = files.results(files.score(files.key("jsonl"), rows))
+    predictions, errors = files.results(files.score(files.key("jsonl"), rows, sizes=Sizes(block_bytes=512)))
     assert len(predictions) == 50
     assert [(error["line"], error["code"]) for error in errors] == [("51", BROKEN)]
     assert errors[0]["error"].startswith("The line has revenue, and the file's first lines have no features")
@@ -796,14 +775,10 @@ def test_numbers_of_parquet_are_of_any_type_that_can_hold_them(files: Files, kin
     assert_all_told(files, files.key("parquet", "all"), as_parquet(table_of(["1", "2"], revenue=written)), rows)
 
 
-def test_parquet_rows_are_in_order_also_where_one_row_group_has_them_all(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (reading, table):
-        monkeypatch.setattr(module, "PARQUET_ROWS", 700)
+def test_parquet_rows_are_in_order_also_where_one_row_group_has_them_all(files: Files) -> None:
     ids = [str(number) for number in range(5000)]
     content = as_parquet(table_of(ids), row_group_size=5000)
-    predictions, errors = files.results(files.score(files.key("parquet"), content))
+    predictions, errors = files.results(files.score(files.key("parquet"), content, sizes=Sizes(parquet_rows=700)))
     assert ([row["customer_id"] for row in predictions], errors) == (ids, [])
 
 
@@ -816,7 +791,7 @@ def test_without_a_model_the_answers_are_mock_and_say_so_in_each_row(
     )
     monkeypatch.setenv("MODEL_BUCKET", f"no-models-{extension}")
     monkeypatch.setenv("MODEL_CACHE", str(tmp_path))
-    forget_the_process()
+    new_process()
     rows = [["c-1"], ["nobody"]]
     table = pa.table({"customer_id": ["c-1", "nobody"]})
     content = {"csv": as_csv(rows, ["customer_id"]), "jsonl": as_json(rows, ["customer_id"])}.get(
@@ -824,7 +799,7 @@ def test_without_a_model_the_answers_are_mock_and_say_so_in_each_row(
     )
     ran = files.score(files.key(extension, "all"), content)
     over_http = {name: files.service.predict("c-1", name).body for name in TYPES["all"]}
-    forget_the_process()
+    new_process()
     (found,), (error,) = files.results(ran)
     assert ran.summary is not None
     assert ran.summary["mock"] is True
@@ -936,16 +911,14 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_cannot_be_scored_says_why_in_a_sentence_and_the_next_one_is(
-    files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
-) -> None:
-    monkeypatch.setattr(content_module, "EXPANSION_FREE_BYTES", 10_000)
+def test_a_file_that_cannot_be_scored_says_why_in_a_sentence_and_the_next_one_is(files: Files, name: str) -> None:
     extension, content, sentence = REFUSED[name]
-    found = files.failure(files.score(files.key(extension), content))
+    sizes = Sizes(expansion_free_bytes=10_000)
+    found = files.failure(files.score(files.key(extension), content, sizes=sizes))
     assert sentence in found
     assert found.endswith(".")
-    assert str(runtime.settings().file_work) not in found, "a path of the function's"
-    predictions, _ = files.results(files.score(files.key("csv"), CSV))
+    assert str(process().files.settings.file_work) not in found, "a path of the function's"
+    predictions, _ = files.results(files.score(files.key("csv"), CSV, sizes=sizes))
     assert [row["customer_id"] for row in predictions] == ["a"]
 
 
@@ -995,22 +968,19 @@ def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, exten
 
 
 @pytest.mark.parametrize("extension", ["csv.gz", "jsonl.gz"])
-def test_a_line_of_50_mb_is_an_error_and_never_in_memory(
-    files: Files, monkeypatch: pytest.MonkeyPatch, extension: str
-) -> None:
-    _make_blocks_small(monkeypatch, 2**20)
+def test_a_line_of_50_mb_is_an_error_and_never_in_memory(files: Files, extension: str) -> None:
     before, after = as_csv([["c-1"]], ["customer_id"]), b"c-3\n"
     if extension == "jsonl.gz":
         before, after = b'{"customer_id": "c-1"}\n', b'{"customer_id": "c-3"}\n'
     source = files.put(files.key(extension), gzip.compress(before + b"x" * 50_000_000 + b"\n" + after, 1))
     tracemalloc.start()
-    ran = files.run(source)
+    ran = files.run(source, sizes=Sizes(block_bytes=2**20))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     predictions, errors = files.results(ran)
     assert [row["customer_id"] for row in predictions] == ["c-1", "c-3"]
     assert [(error["line"], error["error"]) for error in errors] == [
-        (str(1 + lines_in(before)), f"The line is longer than {MAX_LINE_BYTES:,} bytes.")
+        (str(1 + lines_in(before)), f"The line is longer than {LIMITS.line_bytes:,} bytes.")
     ]
     assert peak < 25_000_000
 
@@ -1023,12 +993,10 @@ def test_many_ids_that_are_too_long_cost_one_reading(files: Files) -> None:
     assert len(errors) == len(ids)
 
 
-def test_a_mark_in_the_middle_is_part_of_an_id_wherever_its_block_begins(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mark_in_the_middle_is_part_of_an_id_wherever_its_block_begins(files: Files) -> None:
     rows = [[f"\ufeff{number}", *GOOD.values()] for number in range(50)]
-    _make_blocks_small(monkeypatch, 700)
-    predictions, errors = files.results(files.score(files.key("csv"), as_csv(rows)))
+    ran = files.score(files.key("csv"), as_csv(rows), sizes=Sizes(block_bytes=700))
+    predictions, errors = files.results(ran)
     assert ([row["customer_id"] for row in predictions], errors) == ([row[0] for row in rows], [])
 
 
@@ -1084,7 +1052,7 @@ def notify(files: Files, key: str, content: bytes) -> Job:
     event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": named}]}
     context: Any = LambdaContext("FilesFunction", 900)
     files_function.handler(event, context)
-    return next(job for job in runtime.job_store().list(20)[0] if job.request["key"] == key)
+    return next(job for job in process().batch.jobs.list(20)[0] if job.request["key"] == key)
 
 
 @pytest.mark.parametrize(

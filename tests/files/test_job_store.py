@@ -18,8 +18,7 @@ from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, upload_key
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim, LeaseLost
 from loyalty_ml.jobs.record import Job
-from loyalty_ml.wiring import runtime
-from tests.service import Service
+from tests.service import Service, process
 
 pytestmark = pytest.mark.moto
 
@@ -50,10 +49,10 @@ class Files:
     service: Service
 
     def get(self, job_id: str) -> Job:
-        return runtime.job_store().get(job_id)
+        return process().batch.jobs.get(job_id)
 
     def listed(self) -> list[str]:
-        jobs, _ = runtime.job_store().list(100)
+        jobs, _ = process().batch.jobs.list(100)
         return [job.job_id for job in jobs]
 
     def with_client(self, dynamodb: Any) -> FileJobStore:

@@ -21,13 +21,16 @@ import pytest
 
 from functions.files import app as files
 from local import events, stores, template
+from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.files import content, reading, service
+from loyalty_ml.files import service
 from loyalty_ml.files.job_store import FileJobStore
-from loyalty_ml.files.results import PART_BYTES, Results, open_results
+from loyalty_ml.files.results import Results, open_results
+from loyalty_ml.files.service import FileService
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LEASE_SECONDS
-from loyalty_ml.wiring import file_runtime, runtime
 from tests import sample_set
+from tests.service import new_process, process, put_in_place
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -66,15 +69,24 @@ def work(environment: Mapping[str, str], message: dict[str, Any], clock_ahead: f
     patch = pytest.MonkeyPatch()
     for name, value in environment.items():
         patch.setenv(name, value)
-    for module in (content, reading, service):
-        patch.setattr(module, "BLOCK_BYTES", BLOCK_BYTES)
-    patch.setattr(service, "CHECKPOINT_SECONDS", 0)
-    jobs = FileJobStore(runtime._jobs_dynamodb(), runtime.settings().jobs_table, lambda: time.time() + clock_ahead)
-    for module in (runtime, file_runtime):
-        patch.setattr(module, "file_job_store", lambda: jobs)
+    new_process()
+    parts = process().files
+    settings = parts.settings
+    jobs = FileJobStore(parts.dynamodb, settings.jobs_table, lambda: time.time() + clock_ahead)
+    worker = FileService(
+        parts.data_s3,
+        jobs,
+        parts.models,
+        SnapshotStore(parts.data_s3, settings.data_bucket, settings.snapshot_cache),
+        bucket=settings.data_bucket,
+        mock_mode=settings.ml_mock_mode,
+        work=settings.file_work,
+        sizes=Sizes(block_bytes=BLOCK_BYTES, checkpoint_seconds=0),
+    )
+    put_in_place(parts, file_jobs=jobs, files=worker)
 
-    def tell(*arguments: Any) -> Results:
-        results = open_results(*arguments)
+    def tell(*arguments: Any, **named: Any) -> Results:
+        results = open_results(*arguments, **named)
         told.send(1.0 if results.completing else results.position["done"]["share"] if results.position else 0.0)
         return results
 
@@ -188,7 +200,7 @@ def test_a_job_that_is_killed_twenty_times_ends_with_the_same_bytes(bucket: Buck
     undisturbed = bucket.attempt()
     expected = bucket.results()
     assert list(expected) == ["errors.csv", "predictions.csv", "summary.json"]
-    assert len(expected["predictions.csv"]) > 2 * PART_BYTES
+    assert len(expected["predictions.csv"]) > 2 * DEPLOYED.part_bytes
     assert expected["predictions.csv"].count(b"\n") - 1 == ROWS - ROWS // 1000
     assert expected["errors.csv"].count(b"\n") - 1 == ROWS // 1000
 

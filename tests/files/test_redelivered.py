@@ -27,10 +27,10 @@ from tests import sample_set
 from tests.files.test_files import CUSTOMERS, as_csv, rows_of
 from tests.files.test_killed import served_stores
 from tests.files.test_reliability import (
+    ALL_SAVED,
     FILES,
     Clock,
     Jobs,
-    every_time,
     ids_only,
     rows_with_features,
     score,
@@ -38,7 +38,7 @@ from tests.files.test_reliability import (
 )
 from tests.functions.test_files import NOTHING, Queue, queue  # noqa: F401  a fixture
 from tests.segments.test_segments import Deployment, some_customers
-from tests.service import Service, forget_the_process
+from tests.service import Service, new_process
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -88,7 +88,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ML_MOCK_MODE", "false")
-    forget_the_process()
+    new_process()
     deployed = Deployment(queue.service, tmp_path / "warehouse")
 
     def publish_models() -> None:
@@ -111,7 +111,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
     assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
 
     missing()
-    forget_the_process()
+    new_process()
     queue.redrive()
     assert queue.deliver_all() == 1
     succeeded = queue.service.call("GET", f"/ml/jobs/{job_id}").body
@@ -171,9 +171,9 @@ def served_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Job
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
         Deployment(service, tmp_path / "warehouse").write_customers(some_customers(customers=CUSTOMERS))
-        forget_the_process()
+        new_process()
         yield Jobs(service, tmp_path)
-        forget_the_process()
+        new_process()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
@@ -193,7 +193,7 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
         """To a new instance, when the lease is over that the one before may not have been able to give back."""
         clock = Clock(jobs.clock.now + number * (LEASE_SECONDS + 1))
         often = Timing(clock=Clock(), seconds=0.05)
-        return score(jobs.worker(clock, faults.afflict, every_time(), often), job)
+        return score(jobs.worker(clock, faults.afflict, ALL_SAVED, often), job)
 
     for number in range(MOST_DELIVERIES):
         with suppress(LoyaltyError):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,9 @@ from moto.dynamodb.models import DynamoDBBackend
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.files import content, reading, service, table
-from loyalty_ml.files import results as results_module
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
+from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
 from loyalty_ml.models.store import ModelStore
@@ -40,6 +40,12 @@ pytestmark = pytest.mark.moto
 BLOCK_BYTES = 1_600
 PART_BYTES = 1_600
 Row = list[Any]
+
+
+SMALL = Sizes(block_bytes=BLOCK_BYTES, parquet_rows=25, part_bytes=PART_BYTES)
+"""With them a file of some kilobytes has several blocks, and its results several parts."""
+ALL_SAVED = replace(SMALL, checkpoint_seconds=0)
+"""The same, with a checkpoint after each block."""
 
 
 class Clock:
@@ -62,12 +68,7 @@ NO_BEATS = Timing(clock=Clock(), wait=never)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of some kilobytes has several blocks, and its results several parts."""
-    for module in (content, reading, service):
-        monkeypatch.setattr(module, "BLOCK_BYTES", BLOCK_BYTES)
-    for module in (table, reading):
-        monkeypatch.setattr(module, "PARQUET_ROWS", 25)
-    monkeypatch.setattr(results_module, "PART_BYTES", PART_BYTES)
+    """moto takes parts as small as SMALL has them."""
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART_BYTES)
 
 
@@ -95,7 +96,7 @@ class Jobs:
         self,
         clock: Clock | None = None,
         afflict: Callable[[Any], object] | None = None,
-        checkpoint_clock: Callable[[], float] | None = None,
+        sizes: Sizes = SMALL,
         timing: Timing = NO_BEATS,
     ) -> FileService:
         """A new instance, with models and customers of its own; afflict: what is done to its clients."""
@@ -114,7 +115,8 @@ class Jobs:
             bucket=self.bucket,
             mock_mode="false",
             work=folder / "files",
-            clock=checkpoint_clock or self.clock,
+            sizes=sizes,
+            clock=self.clock,
             timing=timing,
         )
 
@@ -275,12 +277,6 @@ def test_the_same_event_ten_times_at_once_is_one_result(jobs: Jobs, monkeypatch:
     }
 
 
-def every_time() -> Callable[[], float]:
-    """A clock by which a checkpoint is due whenever it is asked."""
-    ticks = count(1)
-    return lambda: 1e6 * next(ticks)
-
-
 def its_heart_is_told(clock: Clock) -> None:
     for heart in [thread for thread in threading.enumerate() if thread.name == "heartbeat"]:
         heart.join()
@@ -308,7 +304,6 @@ def it_does_not_notice(clock: Clock) -> None:
 def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     jobs: Jobs,
     other_models: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
     notice: Callable[[Clock], None],
     after_blocks: int,
     part_bytes: int,
@@ -316,7 +311,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     is_saved: bool,
 ) -> None:
     """Models are new when the other takes over, so that it can be seen whose the results are."""
-    monkeypatch.setattr(results_module, "PART_BYTES", part_bytes)
+    sizes = replace(ALL_SAVED if is_saved else SMALL, part_bytes=part_bytes)
     own_clock = Clock()
     # The worker's heart beats often, or not at all.
     timing = Timing(own_clock, 0.01) if notice is its_heart_is_told else Timing(own_clock, wait=never)
@@ -329,13 +324,13 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     def take_over() -> float:
         if next(asked) == after_blocks:
             publish(jobs.service.s3, jobs.service.model_bucket, other_models)
-            ran = score(jobs.worker(jobs.after_the_lease()), job)
+            ran = score(jobs.worker(jobs.after_the_lease(), sizes=sizes), job)
             assert ran.outcome == "finished"
             of_the_other.update(jobs.results(job))
             notice(own_clock)
         return 900
 
-    worker = jobs.worker(checkpoint_clock=every_time() if is_saved else None, timing=timing)
+    worker = jobs.worker(sizes=sizes, timing=timing)
     # Of an upload that was aborted, which moto says so.
     with suppress(StoreUnavailable, KeyError):
         assert score(worker, job, take_over).outcome == "running"
@@ -397,7 +392,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_byte
         killed = Killed(calls)
         with suppress(KilledError):
             # Without beats: one would be a call as well, and end its own thread in the place of the worker.
-            score(jobs.worker(afflict=killed.afflict, checkpoint_clock=every_time()), job)
+            score(jobs.worker(afflict=killed.afflict, sizes=ALL_SAVED), job)
         if killed.made < calls:
             break
         ran = score(jobs.worker(jobs.after_the_lease()), job)

@@ -1,5 +1,6 @@
 """Results appear only whole, and are the same bytes wherever the work was interrupted, and by whomever."""
 
+import dataclasses
 import io
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +16,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 from moto.core.models import botocore_stubber
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import results as results_module
-from loyalty_ml.files.results import MOST_PARTS, Results, open_results, part_bytes
+from loyalty_ml.files.results import Results, open_results
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LeaseLost
+from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,6 +37,7 @@ NAMES = ("errors", "predictions")
 TYPES = {"errors": "text/csv; charset=utf-8", "predictions": "application/gzip"}
 PART = 10
 LARGE_PART = 25
+SMALL = Sizes(part_bytes=PART, small_parts=3, large_part_bytes=LARGE_PART)
 
 Piece = tuple[str, bytes]
 """A result's name, and what is appended to it."""
@@ -62,9 +65,9 @@ class Bucket:
             client.meta.events.register_first(f"before-send.s3.{operation}", self._refuse_if_gone)
         return client
 
-    def open(self, job_id: str = JOB, client: Any = None) -> Results:
+    def open(self, job_id: str = JOB, client: Any = None, sizes: Sizes = SMALL) -> Results:
         """What a new worker does."""
-        return open_results(client or self.client(), BUCKET, job_id, keys(job_id), TYPES)
+        return open_results(client or self.client(), BUCKET, job_id, keys(job_id), TYPES, sizes=sizes)
 
     def _refuse_if_gone(self, request: Any, **_: Any) -> AWSResponse | None:
         upload_id = parse_qs(urlparse(request.url).query)["uploadId"][0]
@@ -89,10 +92,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
-    monkeypatch.setattr(results_module, "PART_BYTES", PART)
-    monkeypatch.setattr(results_module, "SMALL_PARTS", 3)
-    monkeypatch.setattr(results_module, "LARGE_PART_BYTES", LARGE_PART)
-    with mock_aws():
+    with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield Bucket(s3)
@@ -394,7 +394,7 @@ def test_uploads_that_are_gone_before_they_were_completed_begin_again(bucket: Bu
 def test_other_results_than_those_of_the_checkpoint_begin_again(bucket: Bucket) -> None:
     begun(bucket)
     other = {**keys(JOB), "predictions": f"results/{JOB}/predictions.csv"}
-    with open_results(bucket.client(), BUCKET, JOB, other, TYPES) as results:
+    with open_results(bucket.client(), BUCKET, JOB, other, TYPES, sizes=SMALL) as results:
         assert results.position is None
         assert not bucket.uploads()
 
@@ -441,13 +441,16 @@ def test_only_a_few_parts_are_in_memory(bucket: Bucket) -> None:
 
 
 def test_parts_fit_what_s3_takes() -> None:
-    sizes = [part_bytes(number) for number in range(1, MOST_PARTS + 1)]
+    sizes = [DEPLOYED.part(number) for number in range(1, DEPLOYED.most_parts + 1)]
     assert min(sizes) >= 5 * 2**20
     assert sum(sizes) > 500 * 2**30
     assert sizes == sorted(sizes)
 
 
-def test_a_result_beyond_what_s3_takes_is_one_sentence(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results_module, "MOST_PARTS", 2)
-    with bucket.open() as results, pytest.raises(InvalidFile, match=r"predictions\.csv\.gz grows beyond the 2 parts"):
+def test_a_result_beyond_what_s3_takes_is_one_sentence(bucket: Bucket) -> None:
+    two_parts = dataclasses.replace(SMALL, most_parts=2)
+    with (
+        bucket.open(sizes=two_parts) as results,
+        pytest.raises(InvalidFile, match=r"predictions\.csv\.gz grows beyond the 2 parts"),
+    ):
         results.append("predictions", NOISE)

@@ -17,8 +17,8 @@ from loyalty_ml.files.results import open_results
 from loyalty_ml.files.scoring import INVALID_LINE, Failure
 from loyalty_ml.files.source import job_id_of
 from loyalty_ml.files.writing import error_rows
-from loyalty_ml.wiring import runtime
 from tests.files.test_files import Files, as_csv, as_json, as_parquet, files, table_of  # noqa: F401  a fixture
+from tests.service import process
 
 pytestmark = pytest.mark.moto
 
@@ -44,7 +44,7 @@ def test_what_a_file_does_to_duckdb_ends_with_it(files: Files, monkeypatch: pyte
 
 
 def test_what_a_killed_worker_has_left_on_the_disk_goes_with_the_next_file(files: Files) -> None:  # noqa: F811
-    folder = runtime.settings().file_work
+    folder = process().files.settings.file_work
     left = folder / ("0" * 31 + "f") / "input.parquet"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"PAR1")
@@ -100,7 +100,7 @@ def test_a_file_that_is_too_large_says_so(
     source = files.put(files.key("csv"), as_csv([[each] for each in IDS], ["customer_id"]))
     with pytest.raises(type(trouble)):
         files.run(source, is_last=True)
-    job = runtime.job_store().get(job_id_of(source))
+    job = process().batch.jobs.get(job_id_of(source))
     assert job.status == "failed"
     assert remedy in str(job.error)
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.arrow import NO_EXTENSIONS
+from loyalty_ml.customers.snapshot import ROW_GROUP
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files import table as table_module
 from loyalty_ml.files.table import (
     JsonRows,
     Rows,
@@ -199,13 +199,13 @@ def test_parquet_columns_of_one_name_in_any_case_are_refused(
 
 
 def test_rows_of_parquet_are_numbered_from_one_across_its_parts(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(table_module, "PARQUET_ROWS", 7)
     numbers = [None if place % 5 == 0 else float(place) for place in range(20)]
     table = pa.table({"revenue": numbers, "customer_id": [str(place) for place in range(20)]})
     path = written(tmp_path, table, row_group_size=3)
-    parts = [rows for first in range(0, 20, 7) for rows in parquet_rows(connection, path, first, ["revenue"])]
+    blocks = [range(first, first + 7) for first in range(0, 20, 7)]
+    parts = [rows for block in blocks for rows in parquet_rows(connection, path, block, ["revenue"])]
     assert [line for rows in parts for line in rows.lines.tolist()] == list(range(1, 21))
     assert [name for rows in parts for name in rows.ids.to_list()] == [str(place) for place in range(20)]
     absent = [flag for rows in parts for (flag,) in (rows.absent if rows.absent is not None else [[False]] * 7)]
@@ -216,7 +216,7 @@ def test_of_an_id_that_is_too_long_only_the_beginning_is_read(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     table = pa.table({"customer_id": ["ü" * 256, "ü" * 100_000]})
-    (rows,) = parquet_rows(connection, written(tmp_path, table), 0, [])
+    (rows,) = parquet_rows(connection, written(tmp_path, table), range(2), [])
     assert rows.ids.to_list() == ["ü" * 256, "ü" * 257]
 
 
@@ -237,10 +237,10 @@ def test_damage_anywhere_is_told_as_such_and_loses_no_rows_in_silence(
         try:
             _, count = parquet_columns(connection, path)
             check_numbers(connection, path, ["revenue"])
-            found = list(parquet_rows(connection, path, 0, ["revenue"]))
+            found = list(parquet_rows(connection, path, range(ROW_GROUP), ["revenue"]))
         except InvalidFile as error:
             assert str(tmp_path) not in error.message  # noqa: PT017
             refused += 1
         else:
-            assert sum(len(rows.values) for rows in found) == min(count, table_module.PARQUET_ROWS)
+            assert sum(len(rows.values) for rows in found) == min(count, ROW_GROUP)
     assert refused > 20

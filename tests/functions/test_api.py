@@ -2,6 +2,7 @@
 
 import base64
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from loyalty_ml.api.contracts import StatusAnswer
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.scoring.contracts import BatchAnswer, SingleAnswer
 from tests import sample_set
-from tests.service import GOOD, Answer, Service
+from tests.service import GOOD, Answer, Service, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -312,14 +313,15 @@ def test_a_missing_variable_is_named_in_the_log_and_the_environment_is_not_shown
 
 
 def test_a_bug_answers_500_without_a_trace_and_with_the_correlation_id(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(*_: Any) -> None:
         raise RuntimeError("secret-in-the-exception")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("loyalty_ml.wiring.runtime.predict", explode)
-        answer = service.predict("good")
+    customers = process().predict.customers
+    put_in_place(process().predict, customers=SimpleNamespace(read=explode))
+    answer = service.predict("good")
+    put_in_place(process().predict, customers=customers)
     assert_error(answer, 500, "INTERNAL", "test-correlation-id")
     assert answer.body["details"]["correlation_id"] == "test-correlation-id"
     assert "secret" not in json.dumps(answer.body)

@@ -22,8 +22,7 @@ from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS
-from loyalty_ml.wiring import file_runtime, runtime
-from tests.service import CONTEXT, Service
+from tests.service import CONTEXT, Service, process, put_in_place
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -67,9 +66,9 @@ def running(lease_left: float) -> Any:
 
 
 @pytest.fixture
-def scoring(monkeypatch: pytest.MonkeyPatch) -> Scoring:
+def scoring(empty_service: Service) -> Scoring:
     scoring = Scoring()
-    monkeypatch.setattr(file_runtime, "score", scoring)
+    put_in_place(process().files, files=SimpleNamespace(score=scoring))
     return scoring
 
 
@@ -300,13 +299,13 @@ def test_a_message_at_work_is_hidden_for_little_longer_than_the_lease_and_with_e
     queue: Queue, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = []
-    change = runtime.sqs().change_message_visibility
+    change = process().files.sqs.change_message_visibility
 
     def note(**asked: Any) -> Any:
         hidden.append(asked["VisibilityTimeout"])
         return change(**asked)
 
-    monkeypatch.setattr(runtime.sqs(), "change_message_visibility", note)
+    monkeypatch.setattr(process().files.sqs, "change_message_visibility", note)
 
     def score(remaining: Any, on_beat: Callable[[float], object]) -> Any:
         on_beat(90.2)
@@ -325,7 +324,7 @@ def test_a_queue_that_cannot_hide_a_message_stops_no_file(
     def refuse(**asked: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://queue")
 
-    monkeypatch.setattr(runtime.sqs(), "change_message_visibility", refuse)
+    monkeypatch.setattr(process().files.sqs, "change_message_visibility", refuse)
     queue.put(KEY)
     assert queue.deliver_all() == 1
     assert (len(scoring.jobs), queue.left()) == (1, NOTHING)
@@ -348,7 +347,7 @@ def test_what_cannot_be_handed_over_stays_in_the_queue(
     def refuse(**asked: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://queue")
 
-    monkeypatch.setattr(runtime.sqs(), "send_message", refuse)
+    monkeypatch.setattr(process().files.sqs, "send_message", refuse)
     scoring.outcomes = [unfinished(), finished()]
     queue.put(KEY)
     assert queue.deliver_all() == 2

@@ -2,21 +2,21 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
 import requests
 
-from loyalty_ml.errors import InvalidRequest, SegmentNotFound
+from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.files.source import FileJobRequest, FileSource, format_of, type_of
 from loyalty_ml.jobs import store
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
+from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.vocabulary import FileFormat, FileType
-from loyalty_ml.wiring import runtime
-from tests.service import BASE, Answer, Service
+from tests.service import BASE, Answer, Service, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -59,10 +59,8 @@ def jobs_of(service: Service, dynamodb: Any = None) -> JobStore:
     return JobStore(
         dynamodb or service.dynamodb,
         service.s3,
-        runtime.sqs(),
         table=service.ids["JobsTable"],
         bucket=service.ids["DataBucket"],
-        queue_url=service.ids["SegmentQueue"],
         now=a_clock(),
     )
 
@@ -82,7 +80,7 @@ def test_an_upload_goes_where_it_is_scored(service: Service, extension: FileForm
     (stored,) = service.s3.list_objects_v2(Bucket=service.ids["DataBucket"])["Contents"]
     assert stored["Size"] == len(b"customer_id\n1\n")
     assert (type_of(stored["Key"]), format_of(stored["Key"]).extension) == ("rfm", extension)
-    assert runtime.file_job_store().job_id_for(FileSource("b", stored["Key"], "v1", "e", 1)) == job_id
+    assert process().batch.file_jobs.job_id_for(FileSource("b", stored["Key"], "v1", "e", 1)) == job_id
     body = get(service, job_id)
     assert (body["kind"], body["status"]) == ("file", "queued")
     assert body["request"] == {"type": "rfm", "format": extension, "key": stored["Key"]}
@@ -157,24 +155,23 @@ class Datasets:
     """In the place of what starts datasets: records them, and is told what was asked."""
 
     def __init__(self, outcome: Exception | None = None) -> None:
-        self.asked: list[Mapping[str, Any]] = []
         self._outcome = outcome
 
-    def start(self, request: Mapping[str, Any]) -> Job:
-        self.asked.append(request)
+    def start(self, prediction_type: str, prefix: str) -> Job:
         if self._outcome:
             raise self._outcome
-        return runtime.job_store().record("dataset", request)
+        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})
 
 
 @pytest.mark.parametrize(
     "request_", [{"type": "all", "prefix": "datasets/2026-11/a..b/é +/"}, {"type": "nbo", "segment_id": "high-value"}]
 )
-def test_a_dataset_is_started(service: Service, monkeypatch: pytest.MonkeyPatch, request_: dict[str, Any]) -> None:
-    datasets = Datasets()
-    monkeypatch.setattr(runtime, "dataset_jobs", lambda: datasets)
+def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> None:
+    put_in_place(process().batch, datasets=Datasets())
+    everyone = SegmentDefinition(segment_name="High Value", rule={})
+    process().batch.segments.put("high-value", everyone)
     answer = post(service, request_)
-    assert (answer.status, datasets.asked) == (202, [request_])
+    assert answer.status == 202
     location = f"{BASE}/ml/jobs/{answer.body['job_id']}"
     assert answer.body == {"job_id": answer.body["job_id"], "status": "queued", "location": location}
     assert (answer.headers["Location"], answer.headers["Retry-After"]) == (location, "2")
@@ -183,19 +180,18 @@ def test_a_dataset_is_started(service: Service, monkeypatch: pytest.MonkeyPatch,
     assert body["progress"] == {"processed": 0, "total": None, "errors": 0, "share": None, "rate": None}
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(InvalidRequest("There is nothing below the prefix."), 400), (SegmentNotFound(), 404)]
-)
-def test_a_dataset_that_is_none_is_refused(
-    service: Service, monkeypatch: pytest.MonkeyPatch, error: Any, status: int
-) -> None:
-    monkeypatch.setattr(runtime, "dataset_jobs", lambda: Datasets(error))
+def test_a_dataset_that_is_none_is_refused(service: Service) -> None:
+    error = InvalidRequest("There is nothing below the prefix.")
+    put_in_place(process().batch, datasets=Datasets(error))
     answer = post(service, {"prefix": "datasets/none/"})
-    assert (answer.status, answer.body["code"], answer.body["error"]) == (status, error.code, error.message)
+    assert (answer.status, answer.body["code"], answer.body["error"]) == (400, error.code, error.message)
+    answer = post(service, {"segment_id": "nobody"})
+    assert (answer.status, answer.body["code"]) == (404, "SEGMENT_NOT_FOUND")
+    assert listing(service).body == {"jobs": [], "next": None}
 
 
 def test_a_files_job_shows_how_far_it_is(service: Service) -> None:
-    files = runtime.file_job_store()
+    files = process().batch.file_jobs
     files.claim(JOB, "one")
     body = get(service, JOB.job_id)
     assert body.pop("created") <= body.pop("updated")
@@ -227,8 +223,8 @@ def test_a_files_results_can_be_had(service: Service) -> None:
     }
     keys = {name: put_result(service, key, content) for name, (key, content) in contents.items()}
     summary = {"rows": 10, "predictions": 9, "errors": 1, "files": keys}
-    runtime.file_job_store().claim(JOB, "one")
-    runtime.file_job_store().succeed(JOB.job_id, "one", summary)
+    process().batch.file_jobs.claim(JOB, "one")
+    process().batch.file_jobs.succeed(JOB.job_id, "one", summary)
     for slash in ("", "/"):
         body = get(service, JOB.job_id + slash)
         assert (body["status"], body["summary"]) == ("succeeded", summary)
@@ -253,7 +249,7 @@ def test_a_files_results_can_be_had(service: Service) -> None:
 
 
 def test_a_datasets_summary_may_have_other_files(service: Service) -> None:
-    jobs = runtime.job_store()
+    jobs = process().batch.jobs
     job_id = jobs.record("dataset", {"type": "churn", "prefix": "datasets/a/"}).job_id
     key = put_result(service, f"results/{job_id}/files.csv", b"key,status\n")
     jobs.finish(job_id, {"rows": 30, "predictions": 28, "errors": 2, "file_count": 3, "files": {"files": key}})
@@ -266,9 +262,9 @@ def test_a_datasets_summary_may_have_other_files(service: Service) -> None:
 
 def test_jobs_of_every_kind_are_listed_the_newest_first(service: Service) -> None:
     jobs = jobs_of(service)
-    ids = [jobs.start({"segment_id": "vip"}).job_id]
+    ids = [jobs.record("segment", {"segment_id": "vip"}).job_id]
     ids.append(jobs.record("dataset", {"prefix": "datasets/a/"}).job_id)
-    runtime.file_job_store().claim(JOB, "one")  # at the present time, long after the others'
+    process().batch.file_jobs.claim(JOB, "one")  # at the present time, long after the others'
     body = listing(service).body
     assert [(job["job_id"], job["kind"]) for job in body["jobs"]] == [
         (JOB.job_id, "file"),
@@ -381,7 +377,7 @@ def test_a_query_that_is_none_is_refused(service: Service, query: dict[str, str]
 
 
 def test_a_job_from_before_there_were_kinds_is_a_segments(service: Service) -> None:
-    job_id = runtime.job_store().start({"segment_id": "vip"}).job_id
+    job_id = process().segment.queued_jobs.start("segment", "job", {"segment_id": "vip"}).job_id
     service.dynamodb.update_item(
         TableName=service.ids["JobsTable"],
         Key={"job_id": {"S": job_id}},

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,9 +16,9 @@ from local import events, template
 from loyalty_ml import errors
 from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS, Leases, WorkerKilled
 from loyalty_ml.jobs.record import answer_key
+from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
-from loyalty_ml.wiring import runtime, segment_runtime
-from tests.service import CONTEXT, Answer, Service
+from tests.service import CONTEXT, Answer, Service, process, put_in_place
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -89,11 +90,11 @@ def queue(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Queue:
 
 
 @pytest.fixture
-def clock(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(empty_service: Service) -> Clock:
     """The leases' clock."""
     clock = Clock()
     leases = Leases(empty_service.dynamodb, empty_service.ids["JobsTable"], clock)
-    monkeypatch.setattr(runtime, "leases", lambda: leases)
+    put_in_place(process().worker, leases=leases)
     return clock
 
 
@@ -111,22 +112,32 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
                 raise outcome
             return outcome(on_progress) if callable(outcome) else outcome
 
-        monkeypatch.setattr(segment_runtime, "answer", answer)
+        put_in_place(process().worker, service=SimpleNamespace(answer=answer))
         return calls
 
     return put
 
 
 @pytest.fixture
-def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def refreshed(empty_service: Service) -> list[str | None]:
     """The segments whose statistics were asked for."""
     calls: list[str | None] = []
-    monkeypatch.setattr(segment_runtime, "refresh", calls.append)
+    refreshing(calls.append)
     return calls
 
 
+def refreshing(refresh: Callable[[str | None], None]) -> None:
+    """Puts this in the place of what measures a segment, which finds no drift."""
+
+    def measure(segment_id: str | None) -> Any:
+        refresh(segment_id)
+        return SimpleNamespace(drift={})
+
+    put_in_place(process().worker, service=SimpleNamespace(refresh=measure))
+
+
 def start() -> str:
-    return runtime.job_store().start(REQUEST).job_id
+    return process().segment.queued_jobs.start("segment", "job", REQUEST).job_id
 
 
 def status(service: Service, job_id: str) -> Answer:
@@ -286,7 +297,7 @@ def test_a_job_whose_worker_was_killed_is_taken_up_within_a_minute_and_a_half(
         nonlocal hidden_until
         hidden_until = clock.now + asked["VisibilityTimeout"]
 
-    monkeypatch.setattr(runtime.sqs(), "change_message_visibility", hide)
+    monkeypatch.setattr(process().worker.sqs, "change_message_visibility", hide)
 
     def work_and_be_killed(on_progress: Callable[[int, int], None]) -> Any:
         clock.now += 20
@@ -314,7 +325,7 @@ def test_a_job_that_older_code_left_running_is_taken_up(
     """Its record has no lease: its worker was killed, or is at work still and changes nothing after a success."""
     answers(ANSWER)
     job_id = start()
-    runtime.job_store().running(job_id)
+    process().worker.jobs.running(job_id)
     assert queue.deliver_all() == 1
     assert status(empty_service, job_id).body["answer"] == ANSWER
 
@@ -419,14 +430,16 @@ def test_an_answer_that_s3_does_not_take_is_made_again(
 ) -> None:
     answers(ANSWER)
     job_id = start()
-    with monkeypatch.context() as patched:
-        patched.setenv("DATA_BUCKET", "no-such-bucket")
-        runtime.settings.cache_clear()
-        runtime.job_store.cache_clear()
-        assert queue.deliver()
-        assert status(empty_service, job_id).body["status"] == "queued"
-    runtime.settings.cache_clear()
-    runtime.job_store.cache_clear()
+    own = process().worker.jobs
+    put_in_place(
+        process().worker,
+        jobs=JobStore(
+            empty_service.dynamodb, empty_service.s3, table=empty_service.ids["JobsTable"], bucket="no-such-bucket"
+        ),
+    )
+    assert queue.deliver()
+    assert status(empty_service, job_id).body["status"] == "queued"
+    put_in_place(process().worker, jobs=own)
     assert queue.deliver()
     assert status(empty_service, job_id).body["answer"] == ANSWER
     kept = empty_service.s3.get_object(Bucket=empty_service.ids["DataBucket"], Key=answer_key(job_id))
@@ -489,10 +502,9 @@ def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue, monkeypa
         def send_message_batch(self, **_: Any) -> Any:
             return {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
 
-    with monkeypatch.context() as patched:
-        patched.setattr(runtime, "sqs", RefusesOne)
-        with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
-            refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
+    put_in_place(process().worker, sqs=RefusesOne())
+    with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
+        refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -508,7 +520,7 @@ def test_a_segment_without_statistics_stops_no_other(
         if segment_id == "deleted":
             raise error
 
-    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    refreshing(refresh_segment)
     for segment_id in ("deleted", "vip"):
         queue.send(json.dumps({"task": "statistics", "segment_id": segment_id}))
     assert queue.deliver_all() == 2
@@ -522,7 +534,7 @@ def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeyp
         if error := next(outcomes):
             raise error
 
-    monkeypatch.setattr(segment_runtime, "refresh", refresh_segment)
+    refreshing(refresh_segment)
     queue.send(json.dumps({"task": "statistics", "segment_id": None}))
     assert queue.deliver_all() == 2
     assert (next(outcomes, "none left"), queue.dead_letters()) == ("none left", [])
@@ -586,4 +598,4 @@ def test_the_worker_and_the_template_agree() -> None:
 
 def put_segments(segment_ids: list[str]) -> None:
     for segment_id in segment_ids:
-        segment_runtime.segment_store().put(segment_id, SegmentDefinition(segment_name=segment_id, rule={}))
+        process().segment.segments.put(segment_id, SegmentDefinition(segment_name=segment_id, rule={}))

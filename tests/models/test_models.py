@@ -11,10 +11,9 @@ from botocore.awsrequest import AWSResponse
 from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.models.store import REFRESH_SECONDS, ModelStore
-from loyalty_ml.wiring import runtime
 from tests import sample_set
 from tests.functions.test_api import assert_error
-from tests.service import Service, forget_the_process
+from tests.service import Service, new_process, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -34,8 +33,9 @@ class Clock:
 def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The service's model store, on a clock of the test's own."""
     clock = Clock()
-    store = ModelStore(runtime.s3(), service.model_bucket, runtime.settings().model_cache, clock=clock)
-    monkeypatch.setattr(runtime, "model_store", lambda: store)
+    store = ModelStore(process().predict.s3, service.model_bucket, process().predict.settings.model_cache, clock=clock)
+    for parts in (process().predict, process().batch):
+        put_in_place(parts, models=store)
     return clock
 
 
@@ -145,7 +145,9 @@ def test_a_new_set_is_noticed_within_a_minute_without_a_failed_request(service: 
 
 def test_an_unchanged_manifest_is_not_downloaded_again(service: Service, clock: Clock) -> None:
     reads: list[str] = []
-    runtime.s3().meta.events.register("before-send.s3.GetObject", lambda request, **_: reads.append(request.url))
+    process().predict.s3.meta.events.register(
+        "before-send.s3.GetObject", lambda request, **_: reads.append(request.url)
+    )
     service.predict("good")
     loading = len(reads)
     clock.now += REFRESH_SECONDS
@@ -184,7 +186,7 @@ def test_a_bad_manifest_or_none_leaves_what_is_loaded(service: Service, clock: C
 
 
 def test_s3_down_is_an_error_at_first_and_unnoticed_once_models_are_loaded(service: Service, clock: Clock) -> None:
-    events = runtime.s3().meta.events
+    events = process().predict.s3.meta.events
 
     def down(**_: Any) -> Any:
         return AWSResponse("", 503, {}, _Body(b""))  # type: ignore[arg-type]
@@ -214,10 +216,10 @@ class _Body:
 def test_models_are_read_from_tmp_where_an_earlier_process_left_them(service: Service) -> None:
     assert service.predict("good").status == 200
     entry = sample_entries()["churn"]["version"]
-    cached = runtime.settings().model_cache / model_key("churn", entry)
+    cached = process().predict.settings.model_cache / model_key("churn", entry)
     assert cached.read_bytes() == sample_set.file_of(model_key("churn", entry)).read_bytes()
     cached.write_bytes(cached.read_bytes()[:100])
-    forget_the_process()
+    new_process()
     assert service.predict("good").status == 200, "a torn file is fetched again"
 
 
@@ -226,7 +228,7 @@ def test_auto_mocks_a_model_that_was_never_published(empty_service: Service) -> 
         answer = empty_service.predict("good", prediction_type).body
         assert (answer["mock"], answer["result"]["mock"]) == (True, True)
         assert answer["model"] == {"name": prediction_type, "version": "mock", "placeholder": True}
-        forget_the_process()
+        new_process()
         assert empty_service.predict("good", prediction_type).body == answer, "the same customer, the same answer"
         batch = empty_service.predict_batch(["good", "nobody", "lapsed"], prediction_type).body
         assert (batch["mock"], batch["successful"], batch["failed"]) == (True, 2, 1)

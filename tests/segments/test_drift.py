@@ -23,7 +23,7 @@ from loyalty_ml.segments.drift import (
     drift_of_counts,
     psi,
 )
-from training.distribution import histogram
+from training.learning.distribution import histogram
 
 pytestmark = pytest.mark.unit
 

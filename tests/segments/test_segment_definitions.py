@@ -21,10 +21,9 @@ from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.segments.contracts import SegmentDefinitionAnswer, SegmentListAnswer
 from loyalty_ml.segments.store import MAX_DEFINITION_BYTES
-from loyalty_ml.wiring import segment_runtime
 from tests import sample_set
 from tests.functions.test_api import assert_error
-from tests.service import Answer, Service, forget_the_process
+from tests.service import Answer, Service, new_process, process
 
 pytestmark = pytest.mark.moto
 
@@ -111,7 +110,7 @@ def test_of_two_writers_of_one_version_the_second_is_told(service: Service) -> N
 
 def test_of_two_writers_at_one_moment_one_wins(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     put(service, "some", HIGH_VALUE)
-    store = segment_runtime.segment_store()
+    store = process().segment.segments
     write = store._dynamodb.update_item
 
     def write_second(**request: Any) -> Any:
@@ -202,7 +201,7 @@ def test_the_list_has_every_segment_in_order_without_rules_and_ids(
     put(service, "b", {"segment_name": "Listed", "customer_ids": ["1"]})
     put(service, "B", CHAMPIONS)
     put(service, "a", HIGH_VALUE)
-    store = segment_runtime.segment_store()
+    store = process().segment.segments
     paginate = store._dynamodb.get_paginator("scan").paginate
     monkeypatch.setattr(
         type(store._dynamodb.get_paginator("scan")),
@@ -379,7 +378,7 @@ def test_offers_are_the_served_models_or_an_error(empty_service: Service, monkey
     definition = {"segment_name": "For offer 3", "recommended_offer": 3}
     assert put(empty_service, "some", definition).status == 201, "mock offers are answered too"
     monkeypatch.setenv("ML_MOCK_MODE", "false")
-    forget_the_process()
+    new_process()
     assert_error(put(empty_service, "some", definition), 503, "MODEL_UNAVAILABLE", "nbo")
 
 
@@ -433,7 +432,7 @@ def test_a_throttled_table_is_asked_again(service: Service, monkeypatch: pytest.
         tries.append(request)
         return None if len(tries) == 3 else failure(request, 400, "ThrottlingException")
 
-    client: Any = segment_runtime.segment_store()._dynamodb
+    client: Any = process().segment.segments._dynamodb
     client.meta.events.register_first("before-send.dynamodb.GetItem", throttle)
     assert get(service, "some").status == 200
     assert len(tries) == 3
@@ -452,7 +451,7 @@ def test_a_write_whose_answer_is_lost_is_no_conflict_with_itself(
         botocore_stubber(event_name, request)
         return failure(request, 500, "InternalServerError")
 
-    client: Any = segment_runtime.segment_store()._dynamodb
+    client: Any = process().segment.segments._dynamodb
     client.meta.events.register_first("before-send.dynamodb.UpdateItem", lose_the_first_answer)
     made = put(service, "some", HIGH_VALUE, if_none_match="*")
     assert (made.status, made.body["version"]) == (201, 1)

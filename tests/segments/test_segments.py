@@ -19,20 +19,22 @@ from botocore.client import BaseClient
 
 from functions.segment import app as segment_function
 from functions.segment_worker import app as refresh
+from functions.segment_worker import app as segment_worker
 from local import template
+from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers import population
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import Card, card_key, model_key
+from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import band, psi
 from loyalty_ml.segments.statistics import Measured, measure_segment
-from loyalty_ml.wiring import runtime, segment_runtime
 from tests import sample_set
-from tests.service import BASE, CONTEXT, Answer, Service
-from training import snapshot_parts
-from training.materialize import materialize
-from training.model_set import TrainedModel, write_model_set
+from tests.service import BASE, CONTEXT, Answer, Service, process
 from training.registry import publish
+from training.registry.model_set import TrainedModel, write_model_set
+from training.snapshot import parts as snapshot_parts
+from training.snapshot.materialize import materialize
 
 pytestmark = pytest.mark.moto
 
@@ -100,7 +102,7 @@ class Deployment:
     def work_off_the_queue(self) -> None:
         """What Lambda does with the segment queue, until it is empty."""
         sqs = boto3.client("sqs")
-        queue = runtime.settings().segment_queue_url
+        queue = process().segment.settings.segment_queue_url
         while messages := sqs.receive_message(QueueUrl=queue, MessageSystemAttributeNames=["All"]).get("Messages"):
             for message in messages:
                 record = {
@@ -407,19 +409,20 @@ def test_a_changed_definition_is_measured_again(deployment: Deployment) -> None:
 
 def look_again() -> None:
     """As half a minute later, when a process looks whether models or customers are new."""
-    for store in (segment_runtime.snapshot_store(), runtime.model_store()):
-        store._next_look = None
+    for parts in (process().segment, process().worker):
+        for store in (parts.snapshots, parts.models):
+            store._next_look = None
 
 
 def test_history_tells_a_new_model_from_customers_that_move(deployment: Deployment, other_models: Path) -> None:
     service = deployment.service
     deployment.define("all", rule={})
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     first = deployment.stats("all").body
 
     deployment.write_customers(some_customers(seed=2, customers=600), MOMENT + timedelta(days=1))
     look_again()
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     moved = deployment.stats("all").body
     change = moved["history"][1]["change"]
     assert change["customers"] == change["total"]
@@ -434,7 +437,7 @@ def test_history_tells_a_new_model_from_customers_that_move(deployment: Deployme
 
     publish(service.s3, service.model_bucket, other_models)
     look_again()
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     learnt = deployment.stats("all").body
     assert [entry["features_as_of"] for entry in learnt["history"]] == ["2018-01-02T00:00:00Z", "2018-01-03T00:00:00Z"]
     change = learnt["history"][1]["change"]
@@ -448,7 +451,7 @@ def test_history_tells_a_new_model_from_customers_that_move(deployment: Deployme
 def test_a_refresh_tells_causes_apart_that_came_together(deployment: Deployment, other_models: Path) -> None:
     service = deployment.service
     deployment.define("all", rule={})
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     before = deployment.stats("all").body
 
     deployment.write_customers(some_customers(seed=2, customers=600), MOMENT + timedelta(days=1))
@@ -459,7 +462,7 @@ def test_a_refresh_tells_causes_apart_that_came_together(deployment: Deployment,
     at_once = deployment.stats("all").body["history"][1]["change"]
     assert at_once["inseparable"] == at_once["total"]
 
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     after = deployment.stats("all").body
     change = after["history"][1]["change"]
     averages = [answer["stats"]["churn"]["avg_probability"] for answer in (before, after)]
@@ -471,7 +474,7 @@ def test_a_refresh_tells_causes_apart_that_came_together(deployment: Deployment,
 
 def test_a_deleted_segment_takes_its_history_with_it(deployment: Deployment) -> None:
     deployment.define("all", rule=HIGH_VALUE)
-    segment_runtime.refresh("all")
+    process().worker.service.refresh("all")
     assert deployment.service.call("DELETE", "/segments/all").status == 204
     assert deployment.predict("all").body["code"] == deployment.stats("all").body["code"] == "SEGMENT_NOT_FOUND"
     deployment.define("all", rule={})
@@ -480,10 +483,10 @@ def test_a_deleted_segment_takes_its_history_with_it(deployment: Deployment) -> 
 
 def test_a_segment_made_again_begins_its_history_anew(deployment: Deployment) -> None:
     deployment.define("all", rule=HIGH_VALUE)
-    segment_runtime.refresh("all")
-    (measured,) = segment_runtime.statistics_store().points("all")
+    process().worker.service.refresh("all")
+    (measured,) = process().segment.statistics.points("all")
     assert deployment.service.call("DELETE", "/segments/all").status == 204
-    segment_runtime.statistics_store().put(measured)  # as a refresh does that began before the segment was deleted
+    process().segment.statistics.put(measured)  # as a refresh does that began before the segment was deleted
     deployment.define("all", rule={})
     assert deployment.stats("all").body["history"][0]["change"] is None
 
@@ -517,7 +520,7 @@ def test_drift_is_the_distance_from_what_the_model_learnt_from(deployment: Deplo
     deployment.define("few", customer_ids=whole[:2])
     drift = deployment.stats("all").body["drift"]
     assert drift["segment"] == drift["all_customers"]
-    card = runtime.model_store().current().loaded["churn"].card
+    card = process().segment.models.current().loaded["churn"].card
     assert card.distribution
     for name, histogram in card.distribution.features.items():
         values = [value for row in deployment.customers.values() if (value := row[name]) is not None]
@@ -526,7 +529,7 @@ def test_drift_is_the_distance_from_what_the_model_learnt_from(deployment: Deplo
         found = drift["segment"]["churn"]["features"][name]
         assert found == {"psi": pytest.approx(expected), "band": band(expected), "count": len(values)}
     offers = deployment.stats("all").body["stats"]["nbo"]
-    nbo = runtime.model_store().current().loaded["nbo"].card
+    nbo = process().segment.models.current().loaded["nbo"].card
     assert nbo.distribution
     assert isinstance(nbo.distribution.score, tuple)
     expected = psi(np.array(list(offers["distribution"].values())), nbo.distribution.score)
@@ -542,7 +545,8 @@ def test_a_refresh_writes_the_largest_drift_as_a_metric(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    segment_runtime.refresh(None)
+    message = {"body": json.dumps({"task": "statistics", "segment_id": None}), "messageId": "m", "receiptHandle": "r"}
+    segment_worker.handler({"Records": [{**message, "attributes": {"ApproximateReceiveCount": "1"}}]}, CONTEXT)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     drift = {line["model"]: line for line in lines if "DriftPSI" in line}
     assert drift.keys() == {"churn", "nbo"}
@@ -595,15 +599,13 @@ def test_a_snapshot_that_is_nowhere_whole_is_named(deployment: Deployment, tmp_p
 def test_a_snapshot_that_was_removed_from_disk_is_brought_again(deployment: Deployment) -> None:
     deployment.define("all", rule={})
     before = deployment.predict("all").body
-    shutil.rmtree(runtime.settings().snapshot_cache / "snapshots")
+    shutil.rmtree(process().segment.settings.snapshot_cache / "snapshots")
     assert deployment.predict("all").body == before
 
 
-def test_an_offer_that_the_model_has_no_longer_is_named(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(segment_function, "_check_against_what_is_served", lambda _: None)  # as of an older model
-    deployment.define("old-offer", recommended_offer=9)
+def test_an_offer_that_the_model_has_no_longer_is_named(deployment: Deployment) -> None:
+    as_of_an_older_model = SegmentDefinition(segment_name="Old offer", recommended_offer=9)
+    process().segment.segments.put("old-offer", as_of_an_older_model)
     for answer in (deployment.predict("old-offer", "rfm"), deployment.predict("old-offer", "nbo")):
         assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
         assert "the segment is of offer 9, and the model has offers 0 to 7" in answer.body["error"]
@@ -642,10 +644,11 @@ def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deplo
     assert deployment.predict("churners").body["total_customers"] == 0
 
 
-def test_what_takes_too_long_becomes_a_job(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_too_long_becomes_a_job(deployment: Deployment) -> None:
     deployment.define("all", rule={})
     in_time = deployment.predict("all", "nbo", top=5, offer=2).body
-    monkeypatch.setattr(segment_function, "ANSWER_SECONDS", 0.0)
+    at_once = segment_function.make_app(lambda: process().segment, answer_seconds=0.0)
+    process().handlers["segment"] = entrypoint(at_once)
     answer = deployment.predict("all", "nbo", top=5, offer=2)
     assert (answer.status, answer.body["status"]) == (202, "queued")
     assert answer.headers["Location"] == answer.body["location"]

@@ -2,37 +2,44 @@
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from loyalty_ml.wiring import runtime
-from tests.service import Service, forget_the_process
+from loyalty_ml.wiring.predict import PredictParts
+from loyalty_ml.wiring.start import initialize
+from tests.service import Service, new_process, process
 
 pytestmark = pytest.mark.moto
 
-WIRING = (runtime.model_store, runtime.feature_store)
+
+def parts() -> PredictParts:
+    return process().predict
+
+
+def needed(own: PredictParts) -> Iterable[object]:
+    return own.models, own.customers
 
 
 @pytest.fixture
 def reads(service: Service) -> list[str]:
-    """The objects that the process has asked S3 for."""
-    forget_the_process()
-    asked: list[str] = []
-    runtime.s3().meta.events.register(
-        "before-parameter-build.s3.GetObject", lambda params, **_: asked.append(params["Key"])
+    """The objects that a new process has asked S3 for."""
+    new_process()
+    keys: list[str] = []
+    parts().s3.meta.events.register(
+        "before-parameter-build.s3.GetObject", lambda params, **_: keys.append(params["Key"])
     )
-    return asked
+    return keys
 
 
 def made() -> list[bool]:
-    return [bool(make.cache_info().currsize) for make in WIRING]
+    return [name in vars(parts()) for name in ("models", "customers")]
 
 
 def test_elsewhere_than_on_lambda_nothing_happens(reads: list[str]) -> None:
-    runtime.initialize(*WIRING)
+    initialize(parts, needed)
     assert (made(), reads) == ([False, False], [])
 
 
@@ -40,7 +47,7 @@ def test_on_demand_the_wiring_is_made_and_nothing_is_waited_for(
     reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-    runtime.initialize(*WIRING)
+    initialize(parts, needed)
     assert (made(), reads) == ([True, True], [])
 
 
@@ -48,7 +55,7 @@ def test_an_instance_that_is_kept_started_has_its_models_before_the_first_reques
     service: Service, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "provisioned-concurrency")
-    runtime.initialize(*WIRING)
+    initialize(parts, needed)
     assert len(reads) == 1 + 2 * 2, "the manifest, and of each model its card and its file"
     before = len(reads)
     assert service.predict("good").status == 200
@@ -58,10 +65,10 @@ def test_an_instance_that_is_kept_started_has_its_models_before_the_first_reques
 def test_a_deployment_without_its_variables_starts_and_says_so_at_the_request(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_the_process()
+    new_process()
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "provisioned-concurrency")
     monkeypatch.delenv("MODEL_BUCKET")
-    runtime.initialize(*WIRING)
+    initialize(parts, needed)
     assert service.call("GET", "/health").status == 200
     assert service.predict("good").status == 500
 
@@ -72,7 +79,7 @@ def test_instances_of_one_snapshot_do_not_wait_in_step(reads: list[str], monkeyp
     hooks = SimpleNamespace(register_after_restore=restored.append)
     monkeypatch.setitem(sys.modules, "snapshot_restore_py", hooks)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
-    runtime.initialize(*WIRING)
+    initialize(parts, needed)
     snapshot = random.getstate()
     pauses = []
     for _ in range(2):

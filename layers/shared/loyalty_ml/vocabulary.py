@@ -9,6 +9,8 @@ PredictionType = Literal["churn", "nbo", "rfm"]
 FileType = Literal["churn", "nbo", "rfm", "all"]
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]
+CUSTOMER_ID = "customer_id"
+"""The column of files, snapshots and the warehouse, and the key of the customers table."""
 MAX_ID_CHARACTERS = 256
 CustomerId = Annotated[
     str,

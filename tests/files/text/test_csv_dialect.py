@@ -5,7 +5,7 @@ import pytest
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.csv_dialect import Dialect, detect_dialect
 from loyalty_ml.files.text.csv_lines import State, split_records
-from loyalty_ml.files.text.lines import MAX_LINE_BYTES
+from loyalty_ml.files.text.lines import LIMITS
 
 pytestmark = pytest.mark.unit
 
@@ -86,7 +86,7 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
             "The header has a quote that does not begin, or does not end, a name: quote whole names.",
         ),
         (
-            b"customer_id," + b"x" * MAX_LINE_BYTES + b"\n",
+            b"customer_id," + b"x" * LIMITS.line_bytes + b"\n",
             "The header is longer than 1,000,000 bytes: it is to be one line of names.",
         ),
         (
@@ -115,7 +115,7 @@ def test_a_header_that_will_not_do_is_refused_with_a_sentence(head: bytes, sente
 
 
 def test_a_header_may_be_as_long_as_a_line() -> None:
-    name = "x" * (MAX_LINE_BYTES - len("customer_id,"))
+    name = "x" * (LIMITS.line_bytes - len("customer_id,"))
     head = f"customer_id,{name}\n".encode()
     dialect, taken, lines = detect_dialect(head, whole=True)
     assert (dialect.columns, taken, lines) == (("customer_id", name), len(head), 1)

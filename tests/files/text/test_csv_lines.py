@@ -3,7 +3,7 @@
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.files.text import bit_words, csv_lines
-from loyalty_ml.files.text import lines as lines_module
 from loyalty_ml.files.text.csv_lines import BadLine, Dialect, Records, State, split_records
-from loyalty_ml.files.text.lines import split_lines
+from loyalty_ml.files.text.lines import Limits, split_lines
 
 pytestmark = pytest.mark.unit
 
 DIALECT = Dialect(",", ("customer_id", "revenue", "note"))
-LINE_BYTES, RECORD_LINES = 40, 4
+LINE_BYTES, RECORD_LINES = SMALL = Limits(line_bytes=40, record_lines=4)
 """What a line and a record may have in the tests, so that a short text can exceed it."""
 
 Found = tuple[list[tuple[int, bytes]], list[BadLine]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_limits() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (csv_lines, lines_module):
-            patch.setattr(module, "MAX_LINE_BYTES", LINE_BYTES)
-        patch.setattr(csv_lines, "MAX_RECORD_LINES", RECORD_LINES)
-        yield
 
 
 def found_in(blocks: Sequence[bytes], dialect: Dialect = DIALECT, line: int = 1) -> Found:
@@ -39,7 +29,7 @@ def found_in(blocks: Sequence[bytes], dialect: Dialect = DIALECT, line: int = 1)
     state = State(b"", line, skipping=False)
     records, bad = [], []
     for number, block in enumerate(blocks, 1):
-        found, state = split_records(block, dialect, state, final=number == len(blocks))
+        found, state = split_records(block, dialect, state, final=number == len(blocks), limits=SMALL)
         records += numbered(found)
         bad += found.bad
         assert len(state.rest) <= LINE_BYTES + 1
@@ -195,10 +185,7 @@ fields = st.text(st.sampled_from('ab ,;"\r\n\té€'), max_size=6)
 def test_what_a_writer_of_csv_wrote_is_read_again(rows: list[tuple[str, str, str]], style: dict[str, Any]) -> None:
     written = io.StringIO(newline="")
     csv.writer(written, **style).writerows(rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_lines, "MAX_LINE_BYTES", 10_000)
-        patch.setattr(csv_lines, "MAX_RECORD_LINES", 100)
-        found, _ = split_records(written.getvalue().encode(), DIALECT, State(b"", 1, skipping=False), final=True)
+    found, _ = split_records(written.getvalue().encode(), DIALECT, State(b"", 1, skipping=False), final=True)
     read = csv.reader(io.StringIO(bytes(found.text).decode(), newline=""))
     assert [tuple(row) for row in read] == rows
     assert found.bad == []
@@ -266,7 +253,7 @@ def test_a_bad_line_says_what_is_wrong(line: bytes, problem: str) -> None:
 
 def test_a_block_without_a_flaw_is_not_copied() -> None:
     block = b"1,2,3\n4,5,6\n7,8"
-    found, state = split_records(block, DIALECT, State(b"", 2, skipping=False), final=False)
+    found, state = split_records(block, DIALECT, State(b"", 2, skipping=False), final=False, limits=SMALL)
     assert isinstance(found.text, memoryview)
     assert found.text.obj is block
     assert (bytes(found.text), found.lines.tolist(), found.bad) == (b"1,2,3\n4,5,6\n", [2, 3], [])
@@ -277,10 +264,10 @@ def test_of_a_line_that_is_too_long_nothing_is_kept() -> None:
     state = State(b"", 1, skipping=False)
     bad = []
     for _ in range(5):
-        found, state = split_records(b"x" * 1000, DIALECT, state, final=False)
+        found, state = split_records(b"x" * 1000, DIALECT, state, final=False, limits=SMALL)
         bad += found.bad
         assert state == State(b"", 1, skipping=True)
-    found, state = split_records(b"x\r\n1,2,3\n", DIALECT, state, final=True)
+    found, state = split_records(b"x\r\n1,2,3\n", DIALECT, state, final=True, limits=SMALL)
     assert [line.line for line in bad] == [1]
     assert numbered(found) == [(2, b"1,2,3\n")]
 
@@ -295,7 +282,7 @@ def test_lines_of_json_are_all_there_or_bad_wherever_blocks_are_cut(text: bytes,
     blocks = cut(text, places)
     read, bad = [], []
     for number, block in enumerate(blocks, 1):
-        lines, too_long, state = split_lines(block, state, final=number == len(blocks))
+        lines, too_long, state = split_lines(block, state, final=number == len(blocks), limits=SMALL)
         read += lines
         bad += [line.line for line in too_long]
     physical = [(number, line) for number, (line, _) in enumerate(physical_lines(text), 1)]

@@ -32,8 +32,8 @@ from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.vocabulary import PredictionType
 from tests import sample_set
 from tests.sam import reset_stores
-from training.materialize import materialize
 from training.registry import publish
+from training.snapshot.materialize import materialize
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

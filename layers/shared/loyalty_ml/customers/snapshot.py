@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 CURRENT_KEY = "snapshots/current.json"
 
-WRITE_IT_AGAIN = "write the snapshot again (python -m training.materialize)"
+ROW_GROUP = 122_880
+"""Rows of a part's row groups, so that one is fetched and decoded by itself; the same as DuckDB's own."""
+
+WRITE_IT_AGAIN = "write the snapshot again (loyalty materialize)"
 """What mends a snapshot that is not valid or not whole."""
 
 

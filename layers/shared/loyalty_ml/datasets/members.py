@@ -1,7 +1,8 @@
 """A segment's members as files, so that a dataset job scores each of them."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,12 @@ from numpy.typing import NDArray
 from loyalty_ml import arrow
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Block, Population
+from loyalty_ml.datasets.start import DatasetJobs
+from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segments.membership import Selection
+from loyalty_ml.segments.service import SegmentService
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,6 +29,50 @@ FILE_ROWS = 100_000
 _DUCKDB: dict[str, Any] = {**arrow.NO_EXTENSIONS, "threads": 1, "memory_limit": "256MB"}
 
 
+class SegmentDatasets:
+    """Dataset jobs whose files are a segment's members."""
+
+    def __init__(
+        self,
+        segments: SegmentService,
+        datasets: DatasetJobs,
+        s3: "S3Client",
+        *,
+        bucket: str,
+        file_rows: int = FILE_ROWS,
+    ) -> None:
+        self._segments = segments
+        self._datasets = datasets
+        self._s3 = s3
+        self._bucket = bucket
+        self._file_rows = file_rows
+
+    def execute(self, job_id: str, request: Mapping[str, Any], on_progress: Progress) -> None:
+        """Writes the members as files below datasets/segments/ and has the recorded job score them.
+
+        request: {"type", "segment_id"}; on_progress is told of customers looked at and in all. Raises InvalidRequest
+        for a segment without members, and what SegmentService does.
+        """
+
+        def steps(step: str) -> Progress:
+            return on_progress if step == "score" else no_progress
+
+        population, selection = self._segments.members(request["segment_id"], steps)
+        # A folder for each attempt: what a killed one has left behind, maybe of an older snapshot, is no part of this.
+        prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
+        if not write_members(
+            population,
+            selection,
+            self._s3,
+            bucket=self._bucket,
+            prefix=prefix,
+            file_rows=self._file_rows,
+            progress=on_progress,
+        ):
+            raise InvalidRequest("The segment has no members: see its definition, and how many members its stats show.")
+        self._datasets.execute(job_id, request["type"], prefix)
+
+
 def write_members(
     population: Population,
     selection: Selection,
@@ -31,9 +80,10 @@ def write_members(
     *,
     bucket: str,
     prefix: str,
+    file_rows: int = FILE_ROWS,
     progress: Progress = no_progress,
 ) -> int:
-    """Writes the members' ids to `prefix` as Parquet files of at most FILE_ROWS; gives the number of files.
+    """Writes the members' ids to `prefix` as Parquet files of at most `file_rows`; gives the number of files.
 
     The members are in order of customer_id. After them come the ids of a list that are no customers: scored, each is an
     error of its own. Raises StoreUnavailable, and what membership and `progress` raise.
@@ -41,7 +91,7 @@ def write_members(
     files = 0
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
         path = Path(folder, "part.parquet")
-        for ids in _shares(_ids(population, selection, progress), FILE_ROWS):
+        for ids in _shares(_ids(population, selection, progress), file_rows):
             # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
             rows = connection.sql("SELECT unnest($ids) AS customer_id", params={"ids": ids})
             rows.write_parquet(str(path), compression="zstd")

@@ -1,25 +1,22 @@
-"""Dataset jobs: every file below a prefix, or every member of a segment, scored by AWS Step Functions.
+"""Dataset jobs: every file below a prefix scored by AWS Step Functions.
 
 An execution of the state machine is named after its job, so that however often one is started, there is one.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import orjson
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import InvalidRequest, StoreUnavailable
+from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.jobs.contracts import DATASETS, MAX_PREFIX
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.jobs.store import JobStore
-from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.vocabulary import FileType
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 
@@ -32,41 +29,27 @@ class DatasetJobs:
     def __init__(
         self,
         jobs: JobStore,
-        segments: SegmentStore,
         s3: "S3Client",
-        sqs: "SQSClient",
         stepfunctions: "SFNClient",
         *,
         bucket: str,
         state_machine_arn: str,
-        segment_queue_url: str,
     ) -> None:
         self._jobs = jobs
-        self._segments = segments
         self._s3 = s3
-        self._sqs = sqs
         self._stepfunctions = stepfunctions
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
-        self._segment_queue_url = segment_queue_url
 
-    def start(self, request: Mapping[str, Any]) -> Job:
-        """Records a job and has it run.
+    def start(self, prediction_type: FileType, prefix: str) -> Job:
+        """Records a job for the files of the data bucket whose keys begin with the prefix, and has it run.
 
-        request: {"type", "prefix"} of files in the data bucket, or {"type", "segment_id"}.
-        Raises InvalidRequest for a prefix that has no files or is none of datasets, and SegmentNotFound.
+        Raises InvalidRequest for a prefix that has no files or is none of datasets.
         """
-        if "segment_id" in request:
-            self._segments.get(request["segment_id"])
-            job = self._jobs.record("dataset", request)
-            with self._failing(job.job_id), asking("queue", "The job cannot be put into the queue"):
-                message = {"task": "segment_dataset", "job_id": job.job_id}
-                self._sqs.send_message(QueueUrl=self._segment_queue_url, MessageBody=orjson.dumps(message).decode())
-            return job
-        self._check(request["prefix"])
-        job = self._jobs.record("dataset", request)
-        with self._failing(job.job_id):
-            self.execute(job.job_id, request["type"], request["prefix"])
+        self._check(prefix)
+        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix})
+        with self._jobs.failing(job.job_id):
+            self.execute(job.job_id, prediction_type, prefix)
         return job
 
     def execute(self, job_id: str, prediction_type: FileType, prefix: str) -> None:
@@ -89,16 +72,6 @@ class DatasetJobs:
 
     def execution_arn(self, job_id: str) -> str:
         return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{job_id}"
-
-    @contextmanager
-    def _failing(self, job_id: str) -> Iterator[None]:
-        """Has the record say so too where the job cannot be started, or it would wait for ever."""
-        try:
-            yield
-        except StoreUnavailable as error:
-            with suppress(StoreUnavailable):  # where not even that can be written, it expires
-                self._jobs.fail(job_id, error.code, error.message)
-            raise
 
     def _check(self, prefix: str) -> None:
         problem = None

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.aws.ranges import ObjectMissing, ObjectReplaced, read_range
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BLOCK_BYTES = 8 * 2**20
-"""What is asked of S3 at a time, and given out at a time."""
 AHEAD = 2
 """Blocks that are fetched while the caller works on the one before them."""
 DOWNLOAD_AHEAD = 8
 """The same where the caller only writes to disk: the client's max_pool_connections must be no less."""
 
 MAX_EXPANSION = 200
-"""How many times its size a gzip may grow. Text that repeats itself a lot grows 20 times, a bomb 1,000 times."""
-EXPANSION_FREE_BYTES = 64 * 10**6
-"""What comes out of a gzip before MAX_EXPANSION counts."""
+"""How many times its size a gzip may grow. Text that repeats itself a lot grows 20 times, a bomb 1,000 times.
+
+Sizes.expansion_free_bytes may come out of it before that counts.
+"""
 _FED_BYTES = 64 * 2**10
 """What zlib is fed at a time: it copies what is left of that at the end of each member."""
 _GZIP = 16 + zlib.MAX_WBITS
@@ -39,26 +39,35 @@ OnRead = Callable[[int], object]
 
 
 def content_blocks(
-    s3: "S3Client", source: FileSource, *, gzipped: bool, start: int = 0, on_read: OnRead | None = None
+    s3: "S3Client",
+    source: FileSource,
+    *,
+    gzipped: bool,
+    start: int = 0,
+    on_read: OnRead | None = None,
+    sizes: Sizes = DEPLOYED,
 ) -> Generator[bytes, None, None]:
-    """The object's content in blocks of BLOCK_BYTES, the last one shorter; none of an empty object.
+    """The object's content in blocks of sizes.block_bytes, the last one shorter; none of an empty object.
 
     gzipped:  the content is what the stored bytes, one or several gzip members, expand to.
-    start:    where in the content to begin, a multiple of BLOCK_BYTES. A gzip is expanded from its beginning even so.
+    start:    where in the content to begin, a multiple of the block. A gzip is expanded from its beginning even so.
 
     The threads that fetch end when this ends or is closed. Raises InvalidFile where the object is gone or replaced, or
     is no whole gzip; StoreUnavailable where S3 does not do its part.
     """
-    if start % BLOCK_BYTES:
-        raise ValueError(f"start is {start}, which is no multiple of {BLOCK_BYTES}.")
+    block_bytes = sizes.block_bytes
+    if start % block_bytes:
+        raise ValueError(f"start is {start}, which is no multiple of {block_bytes}.")
     if not gzipped:
-        yield from _stored_blocks(s3, source, start, AHEAD, on_read)
+        yield from _stored_blocks(s3, source, start, AHEAD, on_read, block_bytes=block_bytes)
         return
-    with closing(_stored_blocks(s3, source, 0, AHEAD, on_read)) as stored:
-        yield from _blocks(_gunzip(stored, _name(source)), start)
+    with closing(_stored_blocks(s3, source, 0, AHEAD, on_read, block_bytes=block_bytes)) as stored:
+        yield from _blocks(_gunzip(stored, _name(source), sizes), start, block_bytes)
 
 
-def download(s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | None = None) -> None:
+def download(
+    s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | None = None, *, sizes: Sizes = DEPLOYED
+) -> None:
     """Writes the whole object to a file, which is there afterwards only where all of it is.
 
     Raises as content_blocks does, and StoreUnavailable where the disk has no room.
@@ -66,7 +75,10 @@ def download(s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | N
     if source.size > shutil.disk_usage(path.parent).free:
         raise _no_room(source)
     try:
-        with path.open("wb") as file, closing(_stored_blocks(s3, source, 0, DOWNLOAD_AHEAD, on_read)) as blocks:
+        with (
+            path.open("wb") as file,
+            closing(_stored_blocks(s3, source, 0, DOWNLOAD_AHEAD, on_read, block_bytes=sizes.block_bytes)) as blocks,
+        ):
             for block in blocks:
                 file.write(block)
     except BaseException as error:
@@ -77,16 +89,16 @@ def download(s3: "S3Client", source: FileSource, path: Path, on_read: OnRead | N
 
 
 def _stored_blocks(
-    s3: "S3Client", source: FileSource, start: int, ahead: int, on_read: OnRead | None
+    s3: "S3Client", source: FileSource, start: int, ahead: int, on_read: OnRead | None, *, block_bytes: int
 ) -> Generator[bytes, None, None]:
-    places = iter(range(start, source.size, BLOCK_BYTES))
+    wanted = (range(place, min(place + block_bytes, source.size)) for place in range(start, source.size, block_bytes))
     pool = ThreadPoolExecutor(ahead, "object_reader")
     try:
-        coming = deque(pool.submit(_read_block, s3, source, place) for place in islice(places, ahead))
+        coming = deque(pool.submit(_read_block, s3, source, each) for each in islice(wanted, ahead))
         read = start
         while coming:
             block = coming.popleft().result()
-            coming.extend(pool.submit(_read_block, s3, source, place) for place in islice(places, 1))
+            coming.extend(pool.submit(_read_block, s3, source, each) for each in islice(wanted, 1))
             read += len(block)
             if on_read:
                 on_read(read)
@@ -95,8 +107,7 @@ def _stored_blocks(
         pool.shutdown(cancel_futures=True)
 
 
-def _read_block(s3: "S3Client", source: FileSource, start: int) -> bytes:
-    wanted = range(start, min(start + BLOCK_BYTES, source.size))
+def _read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
     with asking("files", f"The file {source.key} could not be read from the bucket {source.bucket}"):
         try:
             return read_range(s3, source, wanted)
@@ -104,8 +115,8 @@ def _read_block(s3: "S3Client", source: FileSource, start: int) -> bytes:
             raise _gone(source) from error
 
 
-def _gunzip(stored: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Pieces of at most BLOCK_BYTES."""
+def _gunzip(stored: Iterable[bytes], name: str, sizes: Sizes) -> Iterator[bytes]:
+    """Pieces of at most a block."""
     member = None
     members = given = of_member = taken = 0
     for block in stored:
@@ -120,12 +131,12 @@ def _gunzip(stored: Iterable[bytes], name: str) -> Iterator[bytes]:
                             break
                     member, of_member = zlib.decompressobj(_GZIP), 0
                 try:
-                    piece = member.decompress(fed, BLOCK_BYTES)
+                    piece = member.decompress(fed, sizes.block_bytes)
                 except zlib.error as error:
                     raise _no_gzip(name, members, of_member, given) from error
                 of_member += len(piece)
                 given += len(piece)
-                if given > max(EXPANSION_FREE_BYTES, MAX_EXPANSION * taken):
+                if given > max(sizes.expansion_free_bytes, MAX_EXPANSION * taken):
                     raise InvalidFile(
                         f"{name} expands to more than {MAX_EXPANSION} times its size (a gzip bomb): upload its content "
                         "uncompressed."
@@ -152,16 +163,16 @@ def _no_gzip(name: str, members: int, of_member: int, given: int) -> InvalidFile
     return InvalidFile(f"{name} is no gzip, though its name says so: name it as what it is, or compress it.")
 
 
-def _blocks(pieces: Iterable[bytes], start: int) -> Iterator[bytes]:
-    """The pieces' bytes from `start` on, in blocks of BLOCK_BYTES."""
+def _blocks(pieces: Iterable[bytes], start: int, block_bytes: int) -> Iterator[bytes]:
+    """The pieces' bytes from `start` on, in blocks of that many."""
     pending = bytearray()
     skip = start
     for piece in pieces:
         pending += piece[skip:]
         skip = max(0, skip - len(piece))
-        while len(pending) >= BLOCK_BYTES:
-            yield bytes(memoryview(pending)[:BLOCK_BYTES])
-            del pending[:BLOCK_BYTES]
+        while len(pending) >= block_bytes:
+            yield bytes(memoryview(pending)[:block_bytes])
+            del pending[:block_bytes]
     if pending:
         yield bytes(pending)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import duckdb
 
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files.content import BLOCK_BYTES, content_blocks, download
+from loyalty_ml.files.content import content_blocks, download
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileSource, Format
 from loyalty_ml.files.table import (
-    PARQUET_ROWS,
     Rows,
     check_numbers,
     csv_rows,
@@ -29,6 +29,7 @@ from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
 from loyalty_ml.files.text.csv_dialect import detect_dialect, shown
 from loyalty_ml.files.text.csv_lines import Records, split_records
 from loyalty_ml.files.text.lines import BadLine, State, split_lines
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,10 +39,7 @@ Position = dict[str, Any]
 
 BlockT = TypeVar("BlockT")
 
-JSON_ROWS = 100_000
-"""Rows that are Python's objects at one time: a block of very short lines has millions."""
-
-_EMPTY = "The file is empty: it needs a customer_id in each row."
+_EMPTY = f"The file is empty: it needs a {CUSTOMER_ID} in each row."
 
 
 class Read(NamedTuple):
@@ -55,9 +53,11 @@ class Read(NamedTuple):
 class CsvFile:
     """Raises InvalidFile where the file is no CSV with a customer_id."""
 
-    def __init__(self, s3: "S3Client", source: FileSource, work: Path, *, gzipped: bool) -> None:
+    def __init__(
+        self, s3: "S3Client", source: FileSource, work: Path, *, gzipped: bool, sizes: Sizes = DEPLOYED
+    ) -> None:
         self._work = work
-        self._text = _Text(s3, source, gzipped=gzipped)
+        self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
         self._dialect, self._header_bytes, self._header_lines = detect_dialect(head, whole=is_whole)
         self.columns = self._dialect.columns
@@ -94,8 +94,9 @@ class JsonFile:
 
     delimiter = ","
 
-    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool) -> None:
-        self._text = _Text(s3, source, gzipped=gzipped)
+    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes = DEPLOYED) -> None:
+        self._at_once = sizes.json_rows
+        self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
         lines, _, _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
         if is_whole and not head.strip():
@@ -105,8 +106,8 @@ class JsonFile:
         columns = json_columns(lines)
         if columns is None:
             raise InvalidFile("No line of the file is a JSON object: it is not JSON Lines, or name it as what it is.")
-        if "customer_id" not in columns:
-            raise InvalidFile(f"No row has a customer_id, but {shown(columns) or 'nothing'}: add it.")
+        if CUSTOMER_ID not in columns:
+            raise InvalidFile(f"No row has a {CUSTOMER_ID}, but {shown(columns) or 'nothing'}: add it.")
         self.columns = columns
 
     def blocks(self, done: Position | None) -> Iterator[tuple[_Lines, Position]]:
@@ -124,8 +125,8 @@ class JsonFile:
         connection: duckdb.DuckDBPyConnection,
     ) -> Read:
         rows, bad = [], list(block.bad)
-        for first in range(0, len(block.lines), JSON_ROWS):
-            some = json_rows(block.lines[first : first + JSON_ROWS], features, known)
+        for first in range(0, len(block.lines), self._at_once):
+            some = json_rows(block.lines[first : first + self._at_once], features, known)
             rows.append(some.rows)
             bad += some.bad
         return Read(rows, sorted(bad), len(block.lines) + len(block.bad))
@@ -139,17 +140,25 @@ class ParquetFile:
 
     delimiter = ","
 
-    def __init__(self, s3: "S3Client", source: FileSource, connection: duckdb.DuckDBPyConnection, work: Path) -> None:
+    def __init__(
+        self,
+        s3: "S3Client",
+        source: FileSource,
+        connection: duckdb.DuckDBPyConnection,
+        work: Path,
+        *,
+        sizes: Sizes = DEPLOYED,
+    ) -> None:
         if not source.size:
             raise InvalidFile("The file is empty: it is not even a Parquet file without rows.")
         self._path = work / "input.parquet"
-        self._duckdb = connection
-        download(s3, source, self._path)
+        self._block_rows = sizes.parquet_rows
+        download(s3, source, self._path, sizes=sizes)
         self.columns, self._rows = parquet_columns(connection, self._path)
 
     def blocks(self, done: Position | None) -> Iterator[tuple[range, Position]]:
-        for first in range(done["rows"] if done else 0, self._rows, PARQUET_ROWS):
-            rows = range(first, min(first + PARQUET_ROWS, self._rows))
+        for first in range(done["rows"] if done else 0, self._rows, self._block_rows):
+            rows = range(first, min(first + self._block_rows, self._rows))
             yield rows, {"rows": rows.stop, "share": rows.stop / self._rows}
         if not self._rows:
             yield range(0), {"rows": 0, "share": 1.0}  # of no rows too there is a file, with its columns
@@ -164,7 +173,7 @@ class ParquetFile:
         check_numbers(connection, self._path, features)
         if not block:
             return Read([no_rows(features)], [], 0)
-        rows = list(parquet_rows(connection, self._path, block.start, features))
+        rows = list(parquet_rows(connection, self._path, block, features))
         if sum(len(part.values) for part in rows) != len(block):
             raise InvalidFile("The Parquet file is damaged: its rows are not as many as it says; write it again.")
         return Read(rows, [], len(block))
@@ -176,8 +185,9 @@ class ParquetFile:
 class _Text:
     """The content of a text file in blocks of UTF-8."""
 
-    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool) -> None:
+    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes) -> None:
         self._s3 = s3
+        self._sizes = sizes
         self._source = source
         self._gzipped = gzipped
         self._stored_read = 0
@@ -205,7 +215,7 @@ class _Text:
         if done:
             number, carry, state, skip = _restored(done)
             self._opened.close()
-            self._opened = self._open(number * BLOCK_BYTES)
+            self._opened = self._open(number * self._sizes.block_bytes)
             blocks: Iterator[tuple[bytes, bool]] = self._opened
         else:
             blocks = _chained((self._first[0][self._mark :], self._first[1]), self._opened)
@@ -220,7 +230,9 @@ class _Text:
 
     def _open(self, start: int) -> Generator[tuple[bytes, bool], None, None]:
         """Blocks, each with whether it is the last."""
-        blocks = content_blocks(self._s3, self._source, gzipped=self._gzipped, start=start, on_read=self._on_read)
+        blocks = content_blocks(
+            self._s3, self._source, gzipped=self._gzipped, start=start, on_read=self._on_read, sizes=self._sizes
+        )
         try:
             before = next(blocks, None)
             if before is None:
@@ -237,7 +249,7 @@ class _Text:
 
     def _position(self, number: int, carry: bytes, state: State) -> Position:
         # Of a gzip what is fetched stands for what is done: how much that will be is not known.
-        read = self._stored_read if self._gzipped else min(number * BLOCK_BYTES, self._source.size)
+        read = self._stored_read if self._gzipped else min(number * self._sizes.block_bytes, self._source.size)
         return {
             "share": read / self._source.size,
             "blocks": number,
@@ -262,13 +274,19 @@ AnyFile = CsvFile | JsonFile | ParquetFile
 
 
 def open_file(
-    s3: "S3Client", source: FileSource, written: Format, connection: duckdb.DuckDBPyConnection, work: Path
+    s3: "S3Client",
+    source: FileSource,
+    written: Format,
+    connection: duckdb.DuckDBPyConnection,
+    work: Path,
+    *,
+    sizes: Sizes = DEPLOYED,
 ) -> AnyFile:
     """Raises InvalidFile where the content is not what its name says, and StoreUnavailable."""
     match written.kind:
         case "csv":
-            return CsvFile(s3, source, work, gzipped=written.gzipped)
+            return CsvFile(s3, source, work, gzipped=written.gzipped, sizes=sizes)
         case "jsonl":
-            return JsonFile(s3, source, gzipped=written.gzipped)
+            return JsonFile(s3, source, gzipped=written.gzipped, sizes=sizes)
         case "parquet":
-            return ParquetFile(s3, source, connection, work)
+            return ParquetFile(s3, source, connection, work, sizes=sizes)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from loyalty_ml.aws.errors import asking, unavailable
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.telemetry import logger
 
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 8 * 2**20
-SMALL_PARTS = 1_000
-LARGE_PART_BYTES = 64 * 2**20
-"""Of all parts after the first SMALL_PARTS, so that MOST_PARTS hold 584 GB."""
-MOST_PARTS = 10_000
-"""The most that S3 takes."""
 THREADS = 2
 """Parts that are uploaded at a time."""
 MOST_RUNNING = 3
@@ -113,12 +108,15 @@ class Results:
         job_id: str,
         uploads: Mapping[str, _Upload],
         found: _Found | None,
+        *,
+        sizes: Sizes,
     ) -> None:
         saved = found.saved if found else None
         self._s3 = s3
         self._bucket = bucket
         self._job_id = job_id
         self._uploads = uploads
+        self._sizes = sizes
         self._checkpoint_etag = found.etag if found else None
         self._running: deque[tuple[_Upload, Future[_Part]]] = deque()
         self._pool = ThreadPoolExecutor(THREADS, "result_store")
@@ -149,7 +147,7 @@ class Results:
         upload = self._uploads[name]
         upload.pending += data
         upload.size += len(data)
-        while len(upload.pending) >= (size := part_bytes(upload.started + 1)):
+        while len(upload.pending) >= (size := self._sizes.part(upload.started + 1)):
             self._send(upload, size)
 
     def checkpoint(self, position: Mapping[str, Any]) -> None:
@@ -195,9 +193,10 @@ class Results:
 
     def _send(self, upload: _Upload, size: int) -> None:
         number = upload.started + 1
-        if number > MOST_PARTS:
+        if number > self._sizes.most_parts:
             raise InvalidFile(
-                f"{upload.key} grows beyond the {MOST_PARTS:,} parts that S3 takes: split the file into several."
+                f"{upload.key} grows beyond the {self._sizes.most_parts:,} parts that S3 takes: split the file into "
+                "several."
             )
         if upload.upload_id is None:
             with asking("results", self._problem("written to")):
@@ -303,7 +302,13 @@ class Results:
 
 
 def open_results(
-    s3: "S3Client", bucket: str, job_id: str, keys: Mapping[str, str], content_types: Mapping[str, str]
+    s3: "S3Client",
+    bucket: str,
+    job_id: str,
+    keys: Mapping[str, str],
+    content_types: Mapping[str, str],
+    *,
+    sizes: Sizes = DEPLOYED,
 ) -> Results:
     """The job's results, as far as its last checkpoint has them; from the beginning where there is none to go on from.
 
@@ -324,12 +329,7 @@ def open_results(
             _restore(uploads, found.saved, found.pending)
         known = {(upload.key, upload.upload_id) for upload in uploads.values()}
         _abort(s3, bucket, unfinished - known)
-    return Results(s3, bucket, job_id, uploads, found)
-
-
-def part_bytes(number: int) -> int:
-    """How large the part of that number is, from 1 on, unless it is the last."""
-    return PART_BYTES if number <= SMALL_PARTS else LARGE_PART_BYTES
+    return Results(s3, bucket, job_id, uploads, found, sizes=sizes)
 
 
 def _read_checkpoint(s3: "S3Client", bucket: str, job_id: str) -> _Found | None:

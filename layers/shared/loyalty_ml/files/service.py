@@ -27,24 +27,23 @@ from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files.content import BLOCK_BYTES
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.parquet_parts import ParquetParts, PartsMissing
 from loyalty_ml.files.reading import AnyFile, Position, open_file
 from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
+from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, format_of
-from loyalty_ml.files.table import ID, PARQUET_ROWS, Rows, features_in
+from loyalty_ml.files.table import Rows, features_in
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows
 from loyalty_ml.jobs.lease import Heartbeat, LeaseLost, Timing, attempt, new_owner
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import MockMode, rfc3339
+from loyalty_ml.vocabulary import CUSTOMER_ID, MockMode, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CHECKPOINT_SECONDS = 15.0
 RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
@@ -146,6 +145,7 @@ class FileService:
         bucket: str,
         mock_mode: MockMode,
         work: Path,
+        sizes: Sizes = DEPLOYED,
         clock: Callable[[], float] = time.monotonic,
         timing: Timing | None = None,
     ) -> None:
@@ -153,7 +153,7 @@ class FileService:
 
         bucket:  where results go.
         work:    a folder of this process alone, for what a file needs while it is scored.
-        clock:   monotonic seconds, by which checkpoints are made.
+        clock:   monotonic seconds, by which it is time for a checkpoint.
         timing:  the heartbeat's.
         """
         self._s3 = s3
@@ -163,6 +163,7 @@ class FileService:
         self._bucket = bucket
         self._mock_mode = mock_mode
         self._work = work
+        self._sizes = sizes
         self._clock = clock
         self._timing = timing
         self._population: Population | None = None
@@ -247,7 +248,7 @@ class FileService:
         written = format_of(job.source.key)
         with (
             _connect(attempt.work) as connection,
-            closing(open_file(self._s3, job.source, written, connection, attempt.work)) as file,
+            closing(open_file(self._s3, job.source, written, connection, attempt.work, sizes=self._sizes)) as file,
         ):
             plan = self._plan(attempt, file, connection)
             if results.position and results.position["made_with"] != plan.made_with:
@@ -276,7 +277,7 @@ class FileService:
         population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers()
         made_with = {
             "type": job.type,
-            "blocks": [BLOCK_BYTES, PARQUET_ROWS],  # which positions and parts are counted in
+            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
         }
@@ -313,7 +314,7 @@ class FileService:
         else:
             results.append("predictions", plan.writer.header())
             results.append("errors", ERRORS_HEADER)
-        next_save = self._clock() + CHECKPOINT_SECONDS
+        next_save = self._clock() + self._sizes.checkpoint_seconds
         for answered, position in self._answers(plan, done):
             results.append("predictions", answered.predictions)
             results.append("errors", answered.errors)
@@ -324,7 +325,7 @@ class FileService:
             if is_out_of_time or self._clock() >= next_save:
                 saved = {**asdict(counts), "errors": dict(counts.errors)}  # asdict takes a Counter apart
                 results.checkpoint({"made_with": plan.made_with, "done": position, "counts": saved})
-                next_save = self._clock() + CHECKPOINT_SECONDS
+                next_save = self._clock() + self._sizes.checkpoint_seconds
             if is_out_of_time:
                 raise _OutOfTime
         return counts
@@ -373,7 +374,7 @@ class FileService:
         if written.gzipped:
             types["predictions"] = "application/gzip"
         keys = {name: key for name, key in _keys(job).items() if name != "summary"}
-        return open_results(self._s3, self._bucket, job.job_id, keys, types)
+        return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 
     def _finish(self, results: Results, position: Position) -> tuple[Results, Mapping[str, Any]]:
         summary: Mapping[str, Any] = position["summary"]
@@ -447,7 +448,7 @@ def _keys(job: FileJobRequest) -> dict[str, str]:
 
 
 def _summary(job: FileJobRequest, plan: _Plan, counts: _Counts) -> dict[str, Any]:
-    read = {ID, *plan.features}
+    read = {CUSTOMER_ID, *plan.features}
     return {
         "job_id": job.job_id,
         "status": "succeeded",

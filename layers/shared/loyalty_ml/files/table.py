@@ -22,11 +22,7 @@ from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.csv_dialect import Dialect, shown
 from loyalty_ml.files.text.csv_lines import Records
 from loyalty_ml.files.text.lines import BadLine
-from loyalty_ml.vocabulary import MAX_ID_CHARACTERS
-
-ID = "customer_id"
-PARQUET_ROWS = 122_880
-"""Rows that are read at a time: one of DuckDB's row groups."""
+from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 _ROW_NUMBER = "file_row_number"
 """A column that DuckDB adds where it is asked to."""
@@ -68,8 +64,8 @@ def features_in(columns: Sequence[str], wanted: Sequence[str], known: Sequence[s
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise InvalidFile(
-            f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or leave {ID} alone, "
-            "so that the features come from the snapshot."
+            f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or leave {CUSTOMER_ID} "
+            "alone, so that the features come from the snapshot."
         )
     return tuple(wanted)
 
@@ -98,7 +94,7 @@ def _read_csv(
 ) -> list[tuple[Texts, NDArray[np.float64], NDArray[np.bool_] | None]]:
     # Columns that differ by case alone are one to DuckDB, so it is told no names of the file.
     places = {name: f"c{place}" for place, name in enumerate(dialect.columns)}
-    customer_id, names = _quoted(places[ID]), [places[name] for name in features]
+    customer_id, names = _quoted(places[CUSTOMER_ID]), [places[name] for name in features]
 
     def read(kind: str) -> duckdb.DuckDBPyRelation:
         return connection.read_csv(
@@ -139,11 +135,12 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[
     except (duckdb.Error, UnicodeDecodeError) as error:  # the latter of a column's name
         raise InvalidFile("The file is not a whole Parquet file: name it as what it is, or write it again.") from error
     _check_names(_top_level(schema))
-    if ID not in kinds:
-        raise InvalidFile(f"The file has no column {ID}: its columns are {shown(list(kinds)) or 'none'}.")
-    if not _IDS.fullmatch(kinds[ID]):
+    if CUSTOMER_ID not in kinds:
+        raise InvalidFile(f"The file has no column {CUSTOMER_ID}: its columns are {shown(list(kinds)) or 'none'}.")
+    if not _IDS.fullmatch(kinds[CUSTOMER_ID]):
         raise InvalidFile(
-            f"The column {ID} is of type {kinds[ID][:_KIND_SHOWN]}: write it as a text or as whole numbers."
+            f"The column {CUSTOMER_ID} is of type {kinds[CUSTOMER_ID][:_KIND_SHOWN]}: write it as a text or as whole "
+            "numbers."
         )
     return tuple(kinds), rows
 
@@ -180,20 +177,20 @@ def check_numbers(connection: duckdb.DuckDBPyConnection, path: Path, features: S
 
 
 def parquet_rows(
-    connection: duckdb.DuckDBPyConnection, path: Path, first: int, features: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, path: Path, block: range, features: Sequence[str]
 ) -> Iterator[Rows]:
-    """The PARQUET_ROWS rows from `first` on, or those that there are. Raises InvalidFile for a damaged file."""
+    """The rows of those numbers, from 0, or those of them that there are. Raises InvalidFile for a damaged file."""
     number = duckdb.ColumnExpression(_ROW_NUMBER)
-    least, most = map(duckdb.ConstantExpression, (first, first + PARQUET_ROWS - 1))
+    least, most = map(duckdb.ConstantExpression, (block.start, block.stop - 1))
     relation = connection.read_parquet(str(path), file_row_number=True).filter(number.between(least, most))
     kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
     numbers = [duckdb.SQLExpression(f"TRY_CAST({_name(name)} AS DOUBLE)") for name in features]
     nothing = {name: f"coalesce({_name(name)}, '') = ''" for name in features if kinds[name] == "VARCHAR"}
     is_absent = [duckdb.SQLExpression(nothing.get(name, f"{_name(name)} IS NULL")) for name in features]
     # A dictionary holds a long text once for all rows: of each no more is copied than shows that it is too long.
-    customer_id = duckdb.SQLExpression(f"left({ID}::VARCHAR, {MAX_ID_CHARACTERS + 1})")
+    customer_id = duckdb.SQLExpression(f"left({CUSTOMER_ID}::VARCHAR, {MAX_ID_CHARACTERS + 1})")
     wanted = relation.select(customer_id, *numbers, *is_absent)
-    after = first + 1
+    after = block.start + 1
     try:
         for ids, values, absent in _columns(wanted, len(features)):
             yield Rows(np.arange(after, after + len(values)), ids, values, absent)
@@ -202,7 +199,7 @@ def parquet_rows(
         raise
     except duckdb.Error as error:
         raise InvalidFile(
-            f"The Parquet file is damaged, in the rows from {first + 1:,} to {first + PARQUET_ROWS:,}: write it again."
+            f"The Parquet file is damaged, in the rows from {block.start + 1:,} to {block.stop:,}: write it again."
         ) from error
 
 
@@ -243,10 +240,10 @@ def json_rows(lines: Sequence[tuple[int, bytes]], features: Sequence[str], known
         if not isinstance(row, dict):
             bad.append(BadLine(number, "", "The line is not a JSON object."))
             continue
-        found = row.get(ID)
+        found = row.get(CUSTOMER_ID)
         customer_id = str(found) if type(found) is int else found
         if customer_id is not None and not isinstance(customer_id, str):
-            bad.append(BadLine(number, "", f"{ID} is neither a text nor a whole number."))
+            bad.append(BadLine(number, "", f"{CUSTOMER_ID} is neither a text nor a whole number."))
             continue
         if not features and (unused := [name for name in known if name in row]):
             problem = f"The line has {unused[0]}, and the file's first lines have no features: give all lines or none."

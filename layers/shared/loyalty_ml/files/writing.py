@@ -19,11 +19,11 @@ from loyalty_ml import arrow
 from loyalty_ml.arrow import Texts
 from loyalty_ml.files.scoring import Failure, Question, Scored
 from loyalty_ml.files.source import Format
-from loyalty_ml.files.table import ID
 from loyalty_ml.files.text import columns
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes
 from loyalty_ml.scoring.scorers import Scorer, Scores, no_scores
 from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """What a spreadsheet may take for the beginning of a formula."""
@@ -69,7 +69,7 @@ class Writer:
             return b""
         names = [column.name for column in self._columns([no_scores(scorer) for scorer in self._asked.scorers])]
         flags = ["mock"] if self._asked.is_mock else []
-        return self._packed((self._delimiter.join([ID, *names, *flags]) + "\n").encode())
+        return self._packed((self._delimiter.join([CUSTOMER_ID, *names, *flags]) + "\n").encode())
 
     def rows(self, connection: duckdb.DuckDBPyConnection, scored: Scored) -> tuple[bytes, int]:
         """The rows' bytes, which can follow one another (of Parquet they are a file of its own), and how many rows."""
@@ -101,7 +101,7 @@ class Writer:
         self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[ResultColumn]
     ) -> tuple[bytes, int]:
         names = [f"c{place}" for place in range(len(found))]
-        answers = arrow.table([ID, *names], [ids, *(column.values for column in found)])  # noqa: F841  DuckDB reads it
+        answers = arrow.table([CUSTOMER_ID, *names], [ids, *(column.values for column in found)])  # noqa: F841  DuckDB reads it
         selected = [
             f'{_chosen(name, column.texts) if column.texts else name} AS "{column.name}"'
             for name, column in zip(names, found, strict=True)
@@ -111,7 +111,7 @@ class Writer:
         options = "FORMAT json" if self._format.kind == "jsonl" else "FORMAT parquet, COMPRESSION zstd"
         with tempfile.NamedTemporaryFile(dir=self._work) as file:
             ((rows,),) = connection.execute(
-                f"COPY (SELECT {ID}, {', '.join(selected)} FROM answers) "  # noqa: S608  our own names
+                f"COPY (SELECT {CUSTOMER_ID}, {', '.join(selected)} FROM answers) "  # noqa: S608  our own names
                 f"TO '{file.name}' ({options})"
             ).fetchall()
             return Path(file.name).read_bytes(), rows

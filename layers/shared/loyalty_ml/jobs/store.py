@@ -7,8 +7,8 @@ lease.py. A success is final, and what comes after it changes nothing. What file
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,7 +33,6 @@ from loyalty_ml.telemetry import logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
 INDEX = "by-created"
 """The index of the jobs table that lists jobs in the order in which they were made."""
@@ -53,34 +52,26 @@ class JobStore:
         self,
         dynamodb: "DynamoDBClient",
         s3: "S3Client",
-        sqs: "SQSClient",
         *,
         table: str,
         bucket: str,
-        queue_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._s3 = s3
         self._bucket = bucket
-        self._sqs = sqs
-        self._queue_url = queue_url
         self._now = now
 
-    def start(self, request: Mapping[str, Any]) -> Job:
-        """Records a segment's job and has it run. `request` is what its worker needs to know, as JSON can hold it."""
-        job = self.record("segment", request)
-        message = {"task": "job", "job_id": job.job_id}
+    @contextmanager
+    def failing(self, job_id: str) -> Iterator[None]:
+        """For what has a recorded job run: where it raises StoreUnavailable, the record says so too."""
         try:
-            with asking("queue", "The job cannot be put into the queue"):
-                self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=orjson.dumps(message).decode())
+            yield
         except StoreUnavailable as error:
-            # The record says so too, or it would wait for ever. Where not even that can be written, it expires.
-            with suppress(StoreUnavailable):
-                self.fail(job.job_id, error.code, error.message)
+            with suppress(StoreUnavailable):  # where not even that can be written, it expires
+                self.fail(job_id, error.code, error.message)
             raise
-        return job
 
     def record(
         self, kind: JobKind, request: Mapping[str, Any], job_id: str | None = None, status: JobStatus = "queued"

@@ -1,23 +1,24 @@
 """What is asked of segments: predictions, and statistics and how they moved, which are measured once and stored."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.errors import ModelUnavailable
+from loyalty_ml.errors import InvalidRequest, ModelUnavailable
 from loyalty_ml.models.manifest import Manifest, PublishedSet
 from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments import history
 from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
-from loyalty_ml.segments.definition import Segment
+from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
 from loyalty_ml.segments.membership import Selection, select
 from loyalty_ml.segments.predictions import predict_segment, shown_order
+from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.segments.statistics import measure_segment, scorers_of
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.segments.store import SegmentStore
@@ -85,11 +86,35 @@ class SegmentService:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
         self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
 
+    def check_definition(self, definition: SegmentDefinition) -> None:
+        """Raises InvalidRequest if the snapshot has no such column, or the model no such offer."""
+        if definition.rule is not None:
+            parse_rule(definition.rule, self._snapshots.card().features)
+        if definition.recommended_offer is not None:
+            offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
+            if definition.recommended_offer not in {offer.offer_id for offer in offers}:
+                names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
+                problem = f"there is no offer {definition.recommended_offer}, there are {names}"
+                raise InvalidRequest(
+                    f"The request is not valid: recommended_offer: {problem}.",
+                    {"fields": [{"field": "recommended_offer", "problem": problem}]},
+                )
+
     def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
         """All customers, and who of them is in the segment."""
         definition, models = self._segments.get(segment_id).definition, self._models.current()
         population, _ = self._customers(steps)
         return population, select(definition, population, models, self._mock_mode, steps("score"))
+
+    def answer(self, request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer | SegmentStatsAnswer:
+        """What a job was asked for, however long it takes; on_progress is told of customers done and in all."""
+
+        def steps(step: str) -> Progress:
+            return on_progress if step == "score" else no_progress
+
+        if request["answer"] == "stats":
+            return self.stats(request["segment_id"], request.get("history"), steps)
+        return self.predict(request["segment_id"], request["type"], request["top"], request["offer"], steps)
 
     def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored.

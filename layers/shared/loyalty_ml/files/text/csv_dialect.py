@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files.text.lines import MAX_LINE_BYTES
+from loyalty_ml.files.text.lines import LIMITS
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -60,7 +61,7 @@ def grammar(delimiter: str) -> Grammar:
 def detect_dialect(head: bytes, *, whole: bool) -> tuple[Dialect, int, int]:
     """The dialect of a CSV file, and what its header takes: bytes, and lines, with the blank ones before it.
 
-    head:   its beginning as UTF-8 without a byte order mark: more than MAX_LINE_BYTES, or the `whole` file.
+    head:   its beginning as UTF-8 without a byte order mark: more than the longest line, or the `whole` file.
 
     The delimiter is the one by which the header has a column customer_id; where several could be, the one that gives
     the most columns. Raises InvalidFile, with what is wrong with the header.
@@ -70,13 +71,13 @@ def detect_dialect(head: bytes, *, whole: bool) -> tuple[Dialect, int, int]:
     text = head + line_end
     start = _after_blank_lines(text)
     if start == len(text):
-        raise InvalidFile("The file is empty: it needs a header with a column customer_id.")
-    window = min(len(text), start + MAX_LINE_BYTES + 1)
+        raise InvalidFile(f"The file is empty: it needs a header with a column {CUSTOMER_ID}.")
+    window = min(len(text), start + LIMITS.line_bytes + 1)
     headers = {delimiter: _header(text, start, window, delimiter) for delimiter in DELIMITERS}
     if not any(headers.values()):
         raise _without_end(text, start, window)
     by_columns = sorted(headers.values(), key=lambda found: len(found.columns) if found else 0, reverse=True)
-    found = next((found for found in by_columns if found and "customer_id" in found.columns), None)
+    found = next((found for found in by_columns if found and CUSTOMER_ID in found.columns), None)
     if found is None:
         assert by_columns[0]
         raise _without_customer_id(by_columns[0].columns)
@@ -149,8 +150,8 @@ def _without_end(text: bytes, start: int, window: int) -> InvalidFile:
     assert first
     if b"\0" in first[0]:
         return _binary()
-    if first.end() - start > MAX_LINE_BYTES:
-        return InvalidFile(f"The header is longer than {MAX_LINE_BYTES:,} bytes: it is to be one line of names.")
+    if first.end() - start > LIMITS.line_bytes:
+        return InvalidFile(f"The header is longer than {LIMITS.line_bytes:,} bytes: it is to be one line of names.")
     return InvalidFile("The header has a quote that does not begin, or does not end, a name: quote whole names.")
 
 
@@ -173,8 +174,10 @@ def _without_customer_id(columns: tuple[str, ...]) -> InvalidFile:
         return _binary()
     meant = [name for name in columns if re.sub(r"[\W_]", "", name.casefold()) == "customerid"]
     if meant:
-        return InvalidFile(f"The header has no column customer_id, but {shown(meant)}: name it customer_id exactly.")
-    return InvalidFile(f"The header has no column customer_id: its columns are {shown(columns)}.")
+        return InvalidFile(
+            f"The header has no column {CUSTOMER_ID}, but {shown(meant)}: name it {CUSTOMER_ID} exactly."
+        )
+    return InvalidFile(f"The header has no column {CUSTOMER_ID}: its columns are {shown(columns)}.")
 
 
 def shown(names: Sequence[str]) -> str:

@@ -23,13 +23,10 @@ from loyalty_ml.files.text.bit_words import (
     words_where,
 )
 from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar
-from loyalty_ml.files.text.lines import BLANKS, MAX_LINE_BYTES, BadLine, State, leave_off, take_up, too_long
-from loyalty_ml.vocabulary import MAX_ID_CHARACTERS
+from loyalty_ml.files.text.lines import BLANKS, LIMITS, BadLine, Limits, State, leave_off, take_up, too_long
+from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
-__all__ = ["MAX_RECORD_LINES", "BadLine", "Dialect", "Records", "State", "detect_dialect", "split_records"]
-
-MAX_RECORD_LINES = 1_000
-"""Lines of one record, and MAX_LINE_BYTES its bytes: what a quote that is never closed may cost."""
+__all__ = ["BadLine", "Dialect", "Limits", "Records", "State", "detect_dialect", "split_records"]
 
 _QUOTED = re.compile(rb'"[^"]*"')
 _BLANKS = {delimiter: BLANKS.replace(delimiter.encode(), b"") for delimiter in DELIMITERS}
@@ -59,11 +56,13 @@ class _Lines(NamedTuple):
     stop: int
 
 
-def split_records(block: bytes, dialect: Dialect, state: State, *, final: bool) -> tuple[Records, State]:
+def split_records(
+    block: bytes, dialect: Dialect, state: State, *, final: bool, limits: Limits = LIMITS
+) -> tuple[Records, State]:
     r"""The records of a block of UTF-8, after what an earlier one has left, and what it leaves.
 
     Lines end in \n, \r\n or \r, mixed as they come; those of blanks alone count as lines and are no rows; a quoted
-    field may hold line ends. A quote that is not closed within MAX_LINE_BYTES and MAX_RECORD_LINES, or not so that the
+    field may hold line ends. A quote that is not closed within the limits, or not so that the
     record has the header's number of columns, makes its own line bad and no other. `final` says that no block follows.
     The result does not depend on where a text is cut into blocks.
     """
@@ -75,17 +74,17 @@ def split_records(block: bytes, dialect: Dialect, state: State, *, final: bool) 
     lines = _find_lines(data, final=final)
     count = len(lines.starts)
     if not count:
-        cut_off, left = leave_off(data, state.line)
+        cut_off, left = leave_off(data, state.line, limits)
         return Records(b"", np.empty(0, np.int64), cut_off), left
     found = _Found(lines.starts, lines.ends, np.arange(state.line, state.line + count), [], count)
-    suspects = _suspects(data, lines, dialect)
+    suspects = _suspects(data, lines, dialect, limits)
     if suspects.any():
-        found = _judge(data, lines, suspects, dialect, state.line, final=final)
+        found = _judge(data, lines, suspects, dialect, state.line, limits=limits, final=final)
     found = _without_unreadable(data, found, dialect)
     if found.whole < count:
         cut_off, left = [], State(data[lines.starts[found.whole] :], state.line + found.whole, skipping=False)
     else:
-        cut_off, left = leave_off(data[lines.stop :], state.line + count)
+        cut_off, left = leave_off(data[lines.stop :], state.line + count, limits)
     return Records(_text(data, found.starts, found.ends), found.numbers, found.bad + cut_off), left
 
 
@@ -121,11 +120,11 @@ def _find_lines(data: bytes, *, final: bool) -> _Lines:
     return _Lines(starts, ends, int(last[-1]) + 1 if len(last) else 0)
 
 
-def _suspects(data: bytes, lines: _Lines, dialect: Dialect) -> NDArray[np.bool_]:
+def _suspects(data: bytes, lines: _Lines, dialect: Dialect, limits: Limits) -> NDArray[np.bool_]:
     """Bool (n,): the lines that are not by themselves, and without a doubt, a record."""
     columns = len(dialect.columns)
     text = np.frombuffer(data, np.uint8, lines.stop)
-    suspects = lines.ends - lines.starts > MAX_LINE_BYTES
+    suspects = lines.ends - lines.starts > limits.line_bytes
     if columns == 1:
         # In a file of more columns, a blank line has too few.
         suspects |= text[lines.starts] <= ord(" ")
@@ -159,7 +158,14 @@ def _misquoted(text: NDArray[np.uint8], delimiter: str, lines: _Lines, columns: 
 
 
 def _judge(
-    data: bytes, lines: _Lines, suspects: NDArray[np.bool_], dialect: Dialect, first: int, *, final: bool
+    data: bytes,
+    lines: _Lines,
+    suspects: NDArray[np.bool_],
+    dialect: Dialect,
+    first: int,
+    *,
+    limits: Limits,
+    final: bool,
 ) -> _Found:
     """Reads the suspects by the grammar, with the lines that follow where one opens a quote. `first` is a number."""
     unclosed, blanks = grammar(dialect.delimiter).unclosed, _BLANKS[dialect.delimiter]
@@ -172,14 +178,14 @@ def _judge(
     for place, start, end in spans:
         if place < following:
             continue  # it is in a record that began before
-        if end - start > MAX_LINE_BYTES:
-            bad.append(too_long(first + place))
+        if end - start > limits.line_bytes:
+            bad.append(too_long(first + place, limits))
             continue
         line = data[start:end]
         if not line.strip(blanks):
             continue
         if b'"' in line and unclosed.fullmatch(line):
-            last = _last_line(data, lines, place, dialect, final=final)
+            last = _last_line(data, lines, place, dialect, limits=limits, final=final)
             if last is None:
                 whole = place
                 break
@@ -198,21 +204,22 @@ def _judge(
     return _Found(lines.starts[records], ends[records], first + records, bad, whole)
 
 
-def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, final: bool) -> int | None:
+def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limits: Limits, final: bool) -> int | None:
     """The last line of the record that begins at `first` and goes on over its end; None if that is not known yet.
 
     `first` itself where there is no such record.
     """
     rules = grammar(dialect.delimiter)
     start = int(lines.starts[first])
-    window = min(lines.stop, start + MAX_LINE_BYTES + 1)
+    window = min(lines.stop, start + limits.line_bytes + 1)
     record = rules.record.match(data, start, window)
     if record and record.end() < window and data[record.end()] in b"\r\n":
         last = int(np.searchsorted(lines.ends, record.end()))
-        right = _columns(record[0], dialect) == len(dialect.columns) and last - first < MAX_RECORD_LINES
+        right = _columns(record[0], dialect) == len(dialect.columns) and last - first < limits.record_lines
         return last if right else first
     has_room = (
-        len(data) - data.endswith(b"\r") - start <= MAX_LINE_BYTES and len(lines.starts) - first < MAX_RECORD_LINES
+        len(data) - data.endswith(b"\r") - start <= limits.line_bytes
+        and len(lines.starts) - first < limits.record_lines
     )
     return None if not final and has_room and rules.unclosed.fullmatch(data, start, window) else first
 
@@ -244,7 +251,7 @@ def _columns(record: bytes, dialect: Dialect) -> int:
 
 def _customer_id(record: bytes, dialect: Dialect) -> str:
     """Of a bad record; "" where it cannot be told, since it is not there or what is before it may have moved it."""
-    place = dialect.columns.index("customer_id")
+    place = dialect.columns.index(CUSTOMER_ID)
     found = fields(record, dialect.delimiter)
     if place and len(found) != len(dialect.columns):
         return ""

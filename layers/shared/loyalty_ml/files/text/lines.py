@@ -2,11 +2,22 @@
 
 from typing import NamedTuple
 
-MAX_LINE_BYTES = 1_000_000
-"""A longer line is dropped as it is read: no more than this is ever kept of what is not a whole line yet."""
-
 BLANKS = b" \t"
 """A line of these alone is no row."""
+
+
+class Limits(NamedTuple):
+    """What may be kept of a text that is not a whole record yet.
+
+    line_bytes:    of a line, and of a record; a longer line is dropped as it is read.
+    record_lines:  of a record, so that a quote that is never closed costs no more.
+    """
+
+    line_bytes: int = 1_000_000
+    record_lines: int = 1_000
+
+
+LIMITS = Limits()
 
 
 class BadLine(NamedTuple):
@@ -25,7 +36,7 @@ class BadLine(NamedTuple):
 class State(NamedTuple):
     """What one block leaves for the next.
 
-    rest:      what is not yet a whole record, at most MAX_LINE_BYTES and one byte.
+    rest:      what is not yet a whole record, at most a line's most bytes and one.
     line:      the number of the line at which `rest` begins.
     skipping:  whether that is a line that was too long, of which all to its end is dropped.
     """
@@ -35,7 +46,9 @@ class State(NamedTuple):
     skipping: bool
 
 
-def split_lines(block: bytes, state: State, *, final: bool) -> tuple[list[tuple[int, bytes]], list[BadLine], State]:
+def split_lines(
+    block: bytes, state: State, *, final: bool, limits: Limits = LIMITS
+) -> tuple[list[tuple[int, bytes]], list[BadLine], State]:
     r"""The lines of JSON Lines that are not blank, each with its number and without its end, and those too long.
 
     Lines end in \n, \r\n or \r, mixed as they come; `final` says that no block follows. Whether a line is UTF-8 and
@@ -47,9 +60,10 @@ def split_lines(block: bytes, state: State, *, final: bool) -> tuple[list[tuple[
     # A \r at the very end may be half of \r\n.
     stop = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
     numbered = list(enumerate(data[:stop].splitlines(), state.line))
-    lines = [(number, line) for number, line in numbered if len(line) <= MAX_LINE_BYTES and line.strip(BLANKS)]
-    bad = [too_long(number) for number, line in numbered if len(line) > MAX_LINE_BYTES]
-    cut_off, state = leave_off(data[stop:], state.line + len(numbered))
+    most = limits.line_bytes
+    lines = [(number, line) for number, line in numbered if len(line) <= most and line.strip(BLANKS)]
+    bad = [too_long(number, limits) for number, line in numbered if len(line) > most]
+    cut_off, state = leave_off(data[stop:], state.line + len(numbered), limits)
     return lines, bad + cut_off, state
 
 
@@ -68,16 +82,16 @@ def take_up(block: bytes, state: State, *, final: bool) -> tuple[bytes, State]:
     return data[end:], State(b"", state.line + 1, skipping=False)
 
 
-def leave_off(rest: bytes, line: int) -> tuple[list[BadLine], State]:
+def leave_off(rest: bytes, line: int, limits: Limits) -> tuple[list[BadLine], State]:
     r"""The state to go on from after a block that ends in `rest`, the beginning of a line, perhaps with half of \r\n.
 
     The line is bad, and skipped from here on, if it is too long already.
     """
     half = rest.endswith(b"\r")
-    if len(rest) - half > MAX_LINE_BYTES:
-        return [too_long(line)], State(b"\r" if half else b"", line, skipping=True)
+    if len(rest) - half > limits.line_bytes:
+        return [too_long(line, limits)], State(b"\r" if half else b"", line, skipping=True)
     return [], State(rest, line, skipping=False)
 
 
-def too_long(line: int) -> BadLine:
-    return BadLine(line, "", f"The line is longer than {MAX_LINE_BYTES:,} bytes.")
+def too_long(line: int, limits: Limits) -> BadLine:
+    return BadLine(line, "", f"The line is longer than {limits.line_bytes:,} bytes.")

@@ -1,0 +1,28 @@
+"""Generated customers in memory, as DynamoDB holds them."""
+
+from typing import Any
+
+import numpy as np
+
+from loyalty_ml.customers.online_store import AS_OF
+from loyalty_ml.customers.table import DEFAULT_FEATURES
+
+
+class MemoryTable:
+    """A DynamoDB client over a dictionary: items as DynamoDB sends them, so that reading their numbers counts."""
+
+    def __init__(self, customers: int) -> None:
+        generator = np.random.default_rng(5)
+        self.items = {
+            str(number): {
+                "customer_id": {"S": str(number)},
+                AS_OF: {"S": "2018-01-02T00:00:00Z"},
+                **{name: {"N": repr(float(value))} for name, value in zip(DEFAULT_FEATURES, row, strict=True)},
+            }
+            for number, row in enumerate(np.exp(generator.normal(3, 2, (customers, len(DEFAULT_FEATURES)))))
+        }
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        ((table, asked),) = RequestItems.items()
+        items = [self.items[key["customer_id"]["S"]] for key in asked["Keys"]]
+        return {"Responses": {table: items}, "UnprocessedKeys": {}}

@@ -1,0 +1,1 @@
+"""Studies: measured by name, for the documents; `python -m benchmarks.studies --help` lists them."""

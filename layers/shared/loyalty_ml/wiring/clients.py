@@ -1,0 +1,56 @@
+"""AWS's clients, each with the time limits and retries that its use allows."""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+def manifest_s3() -> "S3Client":
+    """For what a request may wait for.
+
+    Every half minute one request waits for a look at the manifest: where S3 hangs, it must not hang long.
+    """
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    return boto3.client("s3", config=config)
+
+
+def snapshot_s3(connections: int) -> "S3Client":
+    """For parts of a snapshot, fetched in so many threads while a request waits."""
+    config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}, max_pool_connections=connections)
+    return boto3.client("s3", config=config)
+
+
+def file_s3(connections: int) -> "S3Client":
+    """For files: nobody waits for an answer, so a slow S3 is better than none."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 8},
+        max_pool_connections=connections,
+    )
+    return boto3.client("s3", config=config)
+
+
+def signing_s3() -> "S3Client":
+    """For addresses to be given away: see jobs/presigned.py for why its addresses are unlike the other clients'."""
+    return boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+
+
+def dynamodb() -> "DynamoDBClient":
+    """For jobs, segments and statistics, whose stores leave retries to the client."""
+    return boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"}))
+
+
+def sqs() -> "SQSClient":
+    return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}))
+
+
+def stepfunctions() -> "SFNClient":
+    return boto3.client("stepfunctions", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}))

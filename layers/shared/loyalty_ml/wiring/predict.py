@@ -1,0 +1,52 @@
+"""What functions/predict is made of."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from loyalty_ml.customers import online_store, snapshot
+from loyalty_ml.customers.online_store import FeatureStore
+from loyalty_ml.models.store import ModelStore
+from loyalty_ml.scoring import predictions
+from loyalty_ml.vocabulary import PredictionType
+from loyalty_ml.wiring import clients
+from loyalty_ml.wiring.settings import PredictSettings, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class ModelParts:
+    """What every function has. Each part is made when it is first used, and then kept."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        return clients.manifest_s3()
+
+    @cached_property
+    def models(self) -> ModelStore:
+        return ModelStore(self.s3, self.settings.model_bucket, self.settings.model_cache)
+
+
+class PredictParts(ModelParts):
+    settings: PredictSettings
+
+    def __init__(self, settings: PredictSettings) -> None:
+        super().__init__(settings)
+
+    @cached_property
+    def customers(self) -> FeatureStore:
+        return FeatureStore(online_store.client(), self.settings.customers_table)
+
+    def predict(self, prediction_type: PredictionType, customer_ids: Sequence[str]) -> predictions.Predictions:
+        """Predictions with the models and customers of this deployment; see predictions.predict for what it raises."""
+        return predictions.predict(
+            prediction_type, customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode
+        )
+
+    def read_snapshot_card(self) -> snapshot.SnapshotCard | None:
+        """The current feature snapshot's card; see snapshot.read_current for what it raises."""
+        return snapshot.read_current(self.s3, self.settings.data_bucket)

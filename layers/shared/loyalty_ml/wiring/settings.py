@@ -1,0 +1,102 @@
+"""The environment variables of each function. template.yaml sets just these.
+
+A function's model requires what that function reads, and has nothing else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loyalty_ml.vocabulary import MockMode
+
+
+class Settings(BaseModel):
+    """What every function reads."""
+
+    # A missing variable is logged, and what stands beside it in the environment is nobody's business.
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    model_bucket: str = Field(alias="MODEL_BUCKET", min_length=1, description="The bucket of models and their manifest")
+    data_bucket: str = Field(
+        alias="DATA_BUCKET", min_length=1, description="The bucket of feature snapshots, files and results"
+    )
+    ml_mock_mode: MockMode = Field(
+        "auto",
+        alias="ML_MOCK_MODE",
+        description="`auto`: mock data for a type whose model was never published; `true`: always; `false`: never",
+    )
+    # /tmp is the one folder that a Lambda function may write to.
+    model_cache: Path = Field(
+        Path("/tmp/loyalty-models"),  # noqa: S108
+        alias="MODEL_CACHE",
+        description="The folder where models are kept between processes of one instance",
+    )
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Raises pydantic.ValidationError if a variable is missing."""
+        return cls.model_validate(dict(environment))
+
+
+class PredictSettings(Settings):
+    """Of functions/predict."""
+
+    customers_table: str = Field(
+        alias="CUSTOMERS_TABLE", min_length=1, description="The table of customers' features by id"
+    )
+
+
+class _Jobs(Settings):
+    jobs_table: str = Field(alias="JOBS_TABLE", min_length=1, description="The table of jobs")
+
+
+class _SegmentJobs(_Jobs):
+    segments_table: str = Field(alias="SEGMENTS_TABLE", min_length=1, description="The table of segment definitions")
+    segment_queue_url: str = Field(
+        alias="SEGMENT_QUEUE_URL", min_length=1, description="The queue of what functions/segment_worker does"
+    )
+
+
+class _Snapshots(Settings):
+    snapshot_cache: Path = Field(
+        Path("/tmp/loyalty-snapshots"),  # noqa: S108
+        alias="SNAPSHOT_CACHE",
+        description="The folder where feature snapshots are kept between processes of one instance",
+    )
+
+
+class _Datasets(Settings):
+    dataset_state_machine_arn: str = Field(
+        alias="DATASET_STATE_MACHINE_ARN", min_length=1, description="The state machine that scores datasets"
+    )
+
+
+class BatchSettings(PredictSettings, _SegmentJobs, _Datasets):
+    """Of functions/batch."""
+
+
+class SegmentSettings(_SegmentJobs, _Snapshots):
+    """Of functions/segment."""
+
+    segment_statistics_table: str = Field(
+        alias="SEGMENT_STATISTICS_TABLE", min_length=1, description="The table of segments' statistics"
+    )
+
+
+class SegmentWorkerSettings(SegmentSettings, _Datasets):
+    """Of functions/segment_worker."""
+
+
+class FilesSettings(_Jobs, _Snapshots):
+    """Of functions/files."""
+
+    file_queue_url: str = Field(
+        alias="FILE_QUEUE_URL", min_length=1, description="The queue of what functions/files does"
+    )
+    file_work: Path = Field(
+        Path("/tmp/loyalty-files"),  # noqa: S108
+        alias="FILE_WORK",
+        description="The folder where a file is worked on",
+    )

@@ -1,0 +1,309 @@
+"""The training command on a small warehouse: what it writes, what it refuses, and that it publishes."""
+
+import errno
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
+from loyalty_ml.models.card import Card, Histogram
+from loyalty_ml.models.manifest import Manifest, parse_manifest
+from tests.service import Service
+from training import train_models_from_dwh
+from training.config import EvaluationOptions
+from training.learning import splits
+from training.registry.active_models import active_in_folder
+
+pytestmark = pytest.mark.moto
+
+CUSTOMERS = 1500
+CONFIG = """
+[tables]
+features = "customer_features_view"
+churn = "customer_churn_history"
+offers = "customer_offer_history"
+
+[evaluation]
+splits = 1
+
+[gates]
+auc_below_baselines = 0.03     # on 300 customers a hundredth is luck
+calibration_over_floor = 0.05
+
+[features]
+"""
+ALL_FEATURES = "".join(f'{name} = "{name}"\n' for name in DEFAULT_FEATURES)
+
+RFM = 'days_since_last = "service_count"\ntransaction_count = "service_count"\nrevenue = "service_count"\n'
+
+Train = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,500 customers: churn depends on the first features, the offers that suit someone on the others."""
+    path = tmp_path_factory.mktemp("warehouse") / "warehouse.duckdb"
+    draw = np.random.default_rng(11)
+    features = np.exp(draw.normal(2, 1, (CUSTOMERS, 10)))
+    standard = (np.log(features) - 2) @ np.diag([1.5, -1.2, 1, 1, 1, 1, 1, 1, 1, 1])
+    churned = draw.random(CUSTOMERS) < 1 / (1 + np.exp(-standard[:, :3].sum(axis=1)))
+    shown = draw.integers(0, 8, CUSTOMERS)
+    liking = np.column_stack([standard[:, 2 + offer] for offer in range(8)])[np.arange(CUSTOMERS), shown]
+    converted = draw.random(CUSTOMERS) < 1 / (1 + np.exp(1.5 - 2 * liking))
+    rows = {
+        "customer_id": np.array([f"c-{number}" for number in range(CUSTOMERS)]),
+        "moment": np.full(CUSTOMERS, np.datetime64("2025-05-01", "us")),
+        "churned": churned,
+        "converted": converted,
+        "offer_id": shown,
+        **{name: features[:, place] for place, name in enumerate(DEFAULT_FEATURES)},
+    }
+    tables = {
+        "customer_features_view": "moment AS updated_at",
+        "customer_churn_history": "churned, moment AS snapshot_date",
+        "customer_offer_history": "offer_id, converted, moment AS created_at",
+    }
+    with duckdb.connect(str(path)) as connection:
+        connection.register("rows", rows)
+        for name, own in tables.items():
+            columns = ", ".join(DEFAULT_FEATURES)
+            connection.execute(f"CREATE TABLE {name} AS SELECT customer_id, {own}, {columns} FROM rows")
+    return path
+
+
+@pytest.fixture
+def train(warehouse: Path, tmp_path: Path) -> Train:
+    """train(*options, change=SQL, settings=TOML): trains on a copy of the warehouse into tmp_path/models."""
+
+    def call(*options: str, change: str = "", settings: str = CONFIG + ALL_FEATURES) -> int:
+        mine, toml = tmp_path / "warehouse.duckdb", tmp_path / "warehouse.toml"
+        shutil.copy(warehouse, mine)
+        toml.write_text(settings)
+        if change:
+            with duckdb.connect(str(mine)) as connection:
+                connection.execute(change)
+        return train_models_from_dwh.main(
+            ["--warehouse", f"duckdb://{mine}", "--config", str(toml), "--out", str(tmp_path / "models"), *options]
+        )
+
+    return call
+
+
+def manifest_in(folder: Path) -> Manifest:
+    return parse_manifest((folder / "models/manifest.json").read_bytes())
+
+
+def card_in(folder: Path, name: str) -> Card:
+    version = manifest_in(folder).models[name].version
+    return Card.model_validate_json((folder / "models" / name / version / "card.json").read_bytes())
+
+
+def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_forced(
+    train: Train, tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = service.model_bucket
+    assert train("--publish", "--bucket", bucket) == 0
+    printed = capsys.readouterr().out
+    assert "FAILED" not in printed
+    assert f"active one in {bucket}" in printed
+
+    churn, nbo = card_in(tmp_path, "churn"), card_in(tmp_path, "nbo")
+    assert not churn.placeholder
+    assert churn.features == DEFAULT_FEATURES
+    assert churn.metrics["auc"] > 0.75
+    assert churn.training.objective == "the probability of churn, over all customers"
+    assert nbo.training.objective == "the conversion probability of each offer, over all exposures, converted or not"
+    assert nbo.metrics["auc"] > 0.7
+    assert set(churn.op_versions.values()) == {1}
+    gates: Any = churn.evaluation["gates"]
+    assert all(gate["passed"] for gate in gates)
+    assert {"network", "logistic_regression", "lightgbm"} == set(dict(churn.evaluation["mean"]))  # type: ignore[arg-type]
+    report = (tmp_path / "models/churn" / churn.version / "report.html").read_text()
+    assert f"{churn.evaluation['mean']['network']['auc']:.3f}" in report  # type: ignore[index,call-overload]
+    assert not re.search(r"(src|href)=\"?https?://", report)
+
+    answer = service.predict("good")
+    assert answer.body["model"] == {"name": "churn", "version": churn.version, "placeholder": False}
+    assert service.predict("good", "rfm").body["model"]["version"] == f"20250501T000000Z-{CUSTOMERS}"
+
+    # With two features that say nothing of churn, the same customers are told apart less well.
+    few = CONFIG + "".join(f'{name} = "{name}"\n' for name in ("avg_transaction_value", "product_count")) + RFM
+    before = manifest_in(tmp_path)
+    assert train("--only", "churn", settings=few) == 1
+    refusal = capsys.readouterr().err
+    assert "nothing was written: churn failed not worse than the active version" in refusal
+    assert manifest_in(tmp_path) == before
+    assert list((tmp_path / "models/refused").glob("churn-*.html"))
+
+    assert train("--only", "churn", "--force", "the old features are gone", settings=few) == 0
+    after = manifest_in(tmp_path)
+    assert card_in(tmp_path, "churn").forced == "the old features are gone"
+    assert after.models["nbo"] == before.models["nbo"]
+    assert after.models["churn"] != before.models["churn"]
+    assert service.predict("good").body["model"]["version"] == churn.version  # nothing was published
+
+
+def test_a_card_has_the_distribution_of_the_rows_learnt_from_and_of_their_served_answers(
+    train: Train, warehouse: Path, tmp_path: Path
+) -> None:
+    assert train() == 0
+    models = active_in_folder(tmp_path / "models")
+    tables = {"churn": "customer_churn_history", "nbo": "customer_offer_history"}
+    for name, table in tables.items():
+        card, network = models[name].card, models[name].network
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            columns = connection.execute(f"SELECT customer_id, {', '.join(card.features)} FROM {table}").fetchnumpy()
+        learnt = ~splits.held_out(columns["customer_id"], 0, EvaluationOptions().held_out)
+        rows = np.column_stack([columns[feature][learnt] for feature in card.features])
+        learnt_from = card.distribution
+        assert learnt_from is not None
+        assert learnt_from.rows == card.training.rows == len(rows)
+        for column, feature in enumerate(card.features):
+            assert_shares(learnt_from.features[feature], rows[:, column])
+            assert learnt_from.features[feature].shares == pytest.approx([0.1] * 10, abs=1e-3)
+        answers = network(model_matrix(rows))
+        if isinstance(learnt_from.score, Histogram):
+            assert_shares(learnt_from.score, answers[:, 0])
+        else:
+            recommended = np.bincount(answers.argmax(axis=1), minlength=8)
+            assert list(learnt_from.score) == (recommended / len(rows)).tolist()
+
+
+def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
+    counts, _ = np.histogram(values, [-np.inf, *histogram.edges, np.inf])
+    assert list(histogram.shares) == (counts / len(values)).tolist()
+
+
+def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leak = "UPDATE customer_churn_history SET engagement_score = 50 * churned::INT + revenue / 1e6"
+    assert train("--only", "churn", change=leak) == 1
+    error = capsys.readouterr().err
+    assert "not too good to be true" in error
+    assert "not one feature alone" in error
+    assert not (tmp_path / "models/manifest.json").exists()
+    report = next((tmp_path / "models/refused").glob("churn-*.html")).read_text()
+    assert "engagement_score alone reaches AUC 1.000" in report
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("DROP TABLE customer_churn_history", "has no table customer_churn_history; it has customer_features_view"),
+        ("ALTER TABLE customer_churn_history DROP revenue", "customer_churn_history has no column revenue"),
+        ("DELETE FROM customer_churn_history", "customer_churn_history has no rows"),
+        ("DELETE FROM customer_churn_history WHERE churned", "have the same label, False"),
+        (
+            "DELETE FROM customer_churn_history WHERE customer_id LIKE '%7%'",
+            "churn cannot be trained: 1,134 customers, where 1,200 are asked for: too few.",
+        ),
+        (
+            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR",
+            "Column churned of customer_churn_history is string",
+        ),
+        (
+            "ALTER TABLE customer_churn_history ALTER revenue TYPE VARCHAR",
+            "Column revenue of customer_churn_history is string",
+        ),
+        ("UPDATE customer_churn_history SET snapshot_date = '2999-01-01'", "2999-01-01, which is to come"),
+        (
+            "INSERT INTO customer_churn_history FROM customer_churn_history LIMIT 3",
+            "3 customers more than once at the same",
+        ),
+        ("UPDATE customer_churn_history SET revenue = 'inf' WHERE churned", "infinite or not a number in revenue"),
+        (
+            "UPDATE customer_offer_history SET offer_id = 8 WHERE converted",
+            "has offers 8, which the catalogue of 8 offers",
+        ),
+        ("UPDATE customer_features_view SET revenue = NULL", "No customer has all that RFM needs"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, sentence: str
+) -> None:
+    settings = CONFIG.replace("[gates]", "[gates]\nminimum_customers = 1200")
+    assert train(change=change, settings=settings + ALL_FEATURES) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.startswith("python -m training.train_models_from_dwh: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "models/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("[tables", "is not TOML"),
+        ("[tables]\nfeature = 'x'", "tables.feature: Extra inputs are not permitted"),
+        ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: Input should be greater than 0"),
+        ("seed = 1", "neither features nor transactions is named"),
+    ],
+)
+def test_a_bad_configuration_is_named(
+    train: Train, capsys: pytest.CaptureFixture[str], settings: str, sentence: str
+) -> None:
+    assert train(settings=settings) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_no_configuration_no_bucket_and_no_reason_are_told(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--config", "/no/such/file.toml") == 1
+    assert "cannot be read" in capsys.readouterr().err
+    for options, sentence in (
+        (["--publish"], "--publish needs --bucket"),
+        (["--force", " "], "--force needs a reason"),
+    ):
+        with pytest.raises(SystemExit):
+            train(*options)
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_bucket_that_is_not_there_is_told_before_any_training(
+    train: Train, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--publish", "--bucket", "no-such-bucket") == 1
+    captured = capsys.readouterr()
+    assert "NoSuchBucket" in captured.err
+    assert "no-such-bucket" in captured.err
+    assert captured.out == ""
+
+
+def test_a_full_disk_leaves_the_active_set_as_it_was(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = b'{"created": "2025-01-01T00:00:00Z", "models": {}}'
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/manifest.json").write_bytes(before)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "card.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert train("--only", "churn") == 1
+    assert (
+        capsys.readouterr().err
+        == "python -m training.train_models_from_dwh: the disk is full: make room, then run it again.\n"
+    )
+    assert (tmp_path / "models/manifest.json").read_bytes() == before
+
+
+def test_the_evaluation_in_the_card_is_plain_json(train: Train, tmp_path: Path) -> None:
+    assert train("--only", "churn") == 0
+    version = manifest_in(tmp_path).models["churn"].version
+    text = (tmp_path / "models/churn" / version / "card.json").read_text()
+
+    def no_constants(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    json.loads(text, parse_constant=no_constants)

@@ -1,0 +1,433 @@
+"""The warehouse on DuckDB and on a real PostgreSQL: the same tables, the same features, the same sentences."""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import numpy as np
+import psycopg
+import pytest
+
+from loyalty_ml.customers.online_store import FeatureStore
+from tests.service import Service
+from tests.training.warehouse.postgres import PASSWORD, QUOTED_PASSWORD, postgres_server
+from training import config
+from training.config import Config
+from training.errors import Problem
+from training.snapshot import customers_table
+from training.snapshot.materialize import materialize
+from training.warehouse import features, queries
+from training.warehouse.connection import Warehouse, connect
+
+pytestmark = pytest.mark.moto
+
+DAY = timedelta(days=1)
+AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
+SETTINGS = config.load()
+
+Fill = Callable[..., str]
+"""fill(statement, ...) runs SQL in an empty warehouse and gives its URL."""
+
+Open = Callable[..., Warehouse]
+"""connect(), closed at the end of the test."""
+
+
+@pytest.fixture(name="connect")
+def open_warehouse() -> Iterator[Open]:
+    with ExitStack() as opened:
+        yield lambda url, settings=SETTINGS: opened.enter_context(connect(url, settings))
+
+
+@pytest.fixture(scope="module")
+def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as port:
+        yield port
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def fill(request: pytest.FixtureRequest, tmp_path: Path) -> Fill:
+    if request.param == "duckdb":
+        path = tmp_path / "warehouse.duckdb"
+
+        def fill_duckdb(*statements: str) -> str:
+            with duckdb.connect(str(path)) as connection:
+                for statement in statements:
+                    connection.execute(statement)
+            return f"duckdb://{path}"
+
+        return fill_duckdb
+    url = f"postgresql://warehouse:{QUOTED_PASSWORD}@127.0.0.1:{request.getfixturevalue('postgres_port')}/postgres"
+
+    def fill_postgres(*statements: str) -> str:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("DROP SCHEMA IF EXISTS dwh CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            for statement in statements:
+                connection.execute(statement.encode())
+        return url
+
+    return fill_postgres
+
+
+TRANSACTIONS = """CREATE TABLE customer_transaction_history (
+    customer_id VARCHAR, transaction_id BIGINT, transaction_date TIMESTAMP, transaction_amount NUMERIC(12, 2),
+    product_id BIGINT, service VARCHAR
+)"""
+
+
+def insert(rows: list[tuple[Any, ...]], table: str = "customer_transaction_history") -> str:
+    def literal(value: Any) -> str:
+        if value is None:
+            return "NULL"
+        return str(value) if isinstance(value, int | Decimal | float) else f"'{value}'"
+
+    return f"INSERT INTO {table} VALUES " + ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+
+
+def random_transactions(seed: int, start: datetime, end: datetime, count: int = 400) -> list[tuple[Any, ...]]:
+    """Half of them at midnight, where windows begin and end."""
+    draw = random.Random(seed)
+    seconds = int((end - start).total_seconds())
+
+    def moment(number: int) -> datetime:
+        at = start + timedelta(seconds=draw.randrange(seconds))
+        return (at if number % 2 else at.replace(hour=0, minute=0, second=0)).replace(tzinfo=None)
+
+    return [
+        (
+            f"c-{draw.randrange(40)}",
+            draw.randrange(count),
+            moment(number),
+            Decimal(draw.randrange(-500, 20_000)) / 100,
+            draw.randrange(30),
+            draw.choice([None, None, "deli", "fuel"]),
+        )
+        for number in range(count)
+    ]
+
+
+def expected_features(rows: list[tuple[Any, ...]], as_of: datetime) -> dict[str, dict[str, float | None]]:
+    """The README's definitions, a customer at a time."""
+    at = as_of.replace(tzinfo=None)
+    answer: dict[str, dict[str, float | None]] = {}
+    for customer in sorted({row[0] for row in rows if row[2] < at}):
+        known = [row for row in rows if row[0] == customer and row[2] < at]
+        in_year = [row for row in known if row[2] >= at - 365 * DAY]
+        revenue, purchases = float(sum(row[3] for row in in_year)), len({row[1] for row in in_year})
+        weeks = {-((row[2] - at) // (7 * DAY)) for row in known}  # rounded up: 1 is the last seven days
+        answer[customer] = {
+            "revenue": revenue,
+            "transaction_count": purchases,
+            "days_since_last": (at - max(row[2] for row in known)) // DAY,
+            "avg_transaction_value": revenue / purchases if purchases else None,
+            "lifetime_value": float(sum(row[3] for row in known)),
+            "customer_age_days": (at - min(row[2] for row in known)) // DAY,
+            "monthly_revenue": float(sum(row[3] for row in known if row[2] >= at - 30 * DAY)),
+            "product_count": len({row[4] for row in known}),
+            "service_count": len({row[5] for row in known} - {None}),
+            "engagement_score": 100 * len([week for week in weeks if week <= 12]) / 12,
+        }
+    return answer
+
+
+def computed_features(warehouse: Warehouse, expression: ibis.Table) -> dict[str, dict[str, float | None]]:
+    rows = warehouse.rows(expression.select("customer_id", *SETTINGS.features)).to_pylist()
+    return {row.pop("customer_id"): row for row in rows}
+
+
+def transactions_of(warehouse: Warehouse) -> ibis.Table:
+    table = warehouse.transactions()
+    assert table is not None
+    return table
+
+
+def test_features_are_those_of_the_readme(fill: Fill, connect: Open) -> None:
+    rows = random_transactions(1, AS_OF - 700 * DAY, AS_OF)
+    warehouse = connect(fill(TRANSACTIONS, insert(rows)))
+    computed = computed_features(warehouse, features.as_of(transactions_of(warehouse), AS_OF, SETTINGS.windows))
+    assert computed == expected_features(rows, AS_OF)
+    assert any(row["avg_transaction_value"] is None for row in computed.values()) or len(computed) == 40
+
+
+def test_what_happens_from_the_moment_on_changes_no_feature(fill: Fill, connect: Open) -> None:
+    before = random_transactions(2, AS_OF - 500 * DAY, AS_OF)
+    at_the_moment = [("c-1", 9_001, AS_OF.replace(tzinfo=None), Decimal("99.00"), 777, "photo")]
+    later = [*random_transactions(3, AS_OF, AS_OF + 100 * DAY), *at_the_moment]
+    url = fill(TRANSACTIONS, insert(before))
+    with connect(url) as warehouse:
+        known = computed_features(warehouse, features.as_of(transactions_of(warehouse), AS_OF, SETTINGS.windows))
+    warehouse = connect(
+        fill(TRANSACTIONS, insert(before), insert(later)) if "postgres" in url else fill(insert(later)), SETTINGS
+    )
+    table = transactions_of(warehouse)
+    assert warehouse.rows(table.aggregate(rows=table.count()))["rows"][0].as_py() == len(before) + len(later)
+    assert computed_features(warehouse, features.as_of(table, AS_OF, SETTINGS.windows)) == known
+
+
+def test_features_of_many_moments_at_once_are_those_of_each(fill: Fill, connect: Open) -> None:
+    rows = random_transactions(4, AS_OF - 400 * DAY, AS_OF)
+    moments = [AS_OF - days * DAY for days in (0, 40, 200)]
+    asked = [(f"c-{number}", moments[number % 3].replace(tzinfo=None)) for number in range(40)]
+    warehouse = connect(
+        fill(
+            TRANSACTIONS,
+            insert(rows),
+            "CREATE TABLE asked (customer_id VARCHAR, moment TIMESTAMP)",
+            insert(asked, "asked"),
+        ),
+        SETTINGS,
+    )
+    each = features.as_of_each(transactions_of(warehouse), warehouse.backend.table("asked"), SETTINGS.windows)
+    expected = [expected_features(rows, moment) for moment in moments]
+    assert computed_features(warehouse, each) == {
+        customer: expected[number % 3][customer]
+        for number, (customer, _) in enumerate(asked)
+        if customer in expected[number % 3]
+    }
+
+
+def test_tables_and_columns_may_have_any_names(fill: Fill, connect: Open) -> None:
+    """Another schema, other names, no products or services, dates for timestamps, double for money."""
+    settings = Config.model_validate(
+        {
+            "tables": {"transactions": "dwh.Sales"},
+            "columns": {"transactions": {"customer_id": "Client Nr", "date": "day", "amount": "value"}},
+        }
+    )
+    url = fill(
+        "CREATE SCHEMA dwh",
+        'CREATE TABLE dwh."Sales" ("Client Nr" INTEGER, day DATE, value DOUBLE PRECISION)',
+        insert([(7, date(2025, 5, 1), 0.1), (7, date(2025, 5, 1), 0.2), (8, date(2025, 1, 1), 5.5)], 'dwh."Sales"'),
+    )
+    current = queries.current_features(warehouse := connect(url, settings))
+    assert current.as_of == datetime(2025, 5, 2, tzinfo=UTC)
+    assert "product_count" not in current.names
+    rows = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
+    assert set(rows) == {"7", "8"}
+    assert rows["7"]["transaction_count"] == 2  # each row is a purchase where none are said to belong together
+    assert rows["7"]["revenue"] == 0.3  # summed as decimals
+
+
+def test_churn_from_transactions_is_no_purchase_in_the_window_and_nothing_else(fill: Fill, connect: Open) -> None:
+    rows = random_transactions(5, AS_OF - 300 * DAY, AS_OF, count=150)
+    rows.append(("c-1", 1, (AS_OF - timedelta(seconds=1)).replace(tzinfo=None), Decimal(1), 1, None))
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
+    examples = queries.churn_examples(connect(fill(TRANSACTIONS, insert(rows)), settings))
+    moments = [AS_OF - 28 * DAY * (back + 1) for back in range(6)]
+    expected = {
+        (customer, np.datetime64(moment.replace(tzinfo=None), "us")): not any(
+            row[0] == customer and moment <= row[2].replace(tzinfo=UTC) < moment + 28 * DAY for row in rows
+        )
+        for moment in moments
+        for customer, values in expected_features(rows, moment).items()
+        if values["avg_transaction_value"] is not None
+    }
+    keys = zip(examples.customer_ids, examples.moments, strict=True)
+    assert dict(zip(keys, examples.happened.tolist(), strict=True)) == expected
+    assert examples.horizon_days == 28
+
+
+CHURN = "CREATE TABLE customer_churn_history (customer_id VARCHAR, churned BOOLEAN, snapshot_date DATE, {})".format(
+    ", ".join(f"{name} DOUBLE PRECISION" for name in SETTINGS.features)
+)
+
+
+def churn_rows(count: int = 6) -> list[tuple[Any, ...]]:
+    return [(f"c-{n}", "true" if n % 2 else "false", date(2025, 1, 1), *range(n, n + 10)) for n in range(count)]
+
+
+def test_labelled_tables_are_read_with_their_own_features_and_incomplete_rows_are_counted(
+    fill: Fill, connect: Open
+) -> None:
+    rows = churn_rows()
+    rows.append(("c-9", "true", date(2025, 1, 1), *range(9), None))
+    rows.append((None, "true", date(2025, 1, 1), *range(10)))
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", churn="customer_churn_history")})
+    examples = queries.churn_examples(connect(fill(CHURN, insert(rows, "customer_churn_history")), settings))
+    assert examples.customer_ids.tolist() == [f"c-{n}" for n in range(6)]
+    assert examples.features.tolist() == [[float(n + place) for place in range(10)] for n in range(6)]
+    assert examples.happened.tolist() == [False, True] * 3
+    assert examples.left_out == {"no customer id": 1, "a feature is missing": 1}
+    assert examples.purchases is None
+
+
+def test_labelled_tables_without_features_get_them_from_transactions(fill: Fill, connect: Open) -> None:
+    rows = random_transactions(6, AS_OF - 200 * DAY, AS_OF)
+    shown = [(f"c-{n}", n % 8, "true" if n % 3 else "false", (AS_OF - n * DAY).replace(tzinfo=None)) for n in range(40)]
+    url = fill(
+        TRANSACTIONS,
+        insert(rows),
+        "CREATE TABLE customer_offer_history "
+        "(customer_id VARCHAR, offer_id INTEGER, converted BOOLEAN, created_at TIMESTAMP)",
+        insert(shown, "customer_offer_history"),
+    )
+    examples = queries.offer_examples(connect(url))
+    assert examples is not None
+    assert examples.offers is not None
+    assert len(examples) == 40
+    for row in range(40):
+        number = int(examples.customer_ids[row][2:])
+        values = expected_features(rows, AS_OF - number * DAY)[f"c-{number}"]
+        assert examples.features[row].tolist() == list(values.values())
+        assert examples.offers[row] == number % 8
+
+
+BAD_CHURN = {
+    "no rows": ([], "customer_churn_history has no rows"),
+    "one class": (churn_rows()[::2], "All 3 examples of customer_churn_history have the same label, False"),
+    "twice": (
+        [*churn_rows(), churn_rows()[3]],
+        "1 customers more than once at the same moment (such as customer_id c-3",
+    ),
+    "infinite": (
+        [*churn_rows(), ("c-8", "true", date(2025, 1, 1), "Infinity", *range(9))],
+        "infinite or not a number in revenue",
+    ),
+    "not a number": (
+        [*churn_rows(), ("c-8", "true", date(2025, 1, 1), *range(9), "NaN")],
+        "not a number in engagement_score",
+    ),
+    "to come": ([*churn_rows(), ("c-8", "true", date(2999, 1, 1), *range(10))], "2999-01-01, which is to come"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CHURN)
+def test_what_cannot_be_learnt_from_is_refused_in_a_sentence(fill: Fill, connect: Open, case: str) -> None:
+    rows, sentence = BAD_CHURN[case]
+    url = fill(CHURN, *([insert(rows, "customer_churn_history")] if rows else []))
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", churn="customer_churn_history")})
+    with pytest.raises(Problem) as problem:
+        queries.churn_examples(connect(url, settings))
+    assert sentence in str(problem.value)
+
+
+def test_a_missing_table_or_column_is_named_with_what_is_there(fill: Fill, connect: Open) -> None:
+    url = fill("CREATE TABLE customer_transactions (customer_id VARCHAR)", CHURN.replace("churned", "is_gone"))
+    warehouse = connect(url)
+    with pytest.raises(Problem, match=r"no table customer_transaction_history; it has customer_churn_history, cust"):
+        warehouse.transactions()
+    warehouse = connect(
+        url, SETTINGS.model_copy(update={"tables": config.Tables(features="f", churn="customer_churn_history")})
+    )
+    with pytest.raises(Problem, match=r"customer_churn_history has no column churned; it has .*is_gone"):
+        warehouse.churn()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            "ALTER TABLE customer_churn_history ALTER COLUMN revenue TYPE VARCHAR",
+            "Column revenue of .* is string, where a number",
+        ),
+        (
+            "ALTER TABLE customer_churn_history ALTER COLUMN churned TYPE VARCHAR",
+            "Column churned of .* is string, where a boolean",
+        ),
+        (
+            "ALTER TABLE customer_churn_history ALTER COLUMN snapshot_date TYPE VARCHAR",
+            "is string, where a date or timestamp",
+        ),
+    ],
+)
+def test_a_column_of_the_wrong_kind_is_named(fill: Fill, connect: Open, change: str, sentence: str) -> None:
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", churn="customer_churn_history")})
+    with pytest.raises(Problem, match=sentence):
+        connect(fill(CHURN, change), settings).churn()
+
+
+def test_an_offer_outside_the_catalogue_is_named(fill: Fill, connect: Open) -> None:
+    table = CHURN.replace("customer_churn_history", "customer_offer_history").replace("churned", "converted")
+    table = table.replace("snapshot_date DATE", "created_at DATE, offer_id INTEGER")
+    rows = [(f"c-{n}", "true" if n else "false", date(2025, 1, 1), 7 + n, *range(10)) for n in range(3)]
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", offers="customer_offer_history")})
+    with pytest.raises(Problem, match="has offers 8, 9, which the catalogue of 8 offers does not"):
+        queries.offer_examples(connect(fill(table, insert(rows, "customer_offer_history")), settings))
+
+
+def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, connect: Open) -> None:
+    columns = ", ".join(f"{name} DOUBLE PRECISION" for name in SETTINGS.features)
+    rows = [("a", "2025-03-02 04:00:00", *range(10)), ("b", "2025-03-01 04:00:00", *range(9), None)]
+    url = fill(
+        f"CREATE TABLE customer_features_view (customer_id VARCHAR, updated_at TIMESTAMP, {columns})",
+        insert(rows, "customer_features_view"),
+    )
+    current = queries.current_features(warehouse := connect(url))
+    assert current.as_of == datetime(2025, 3, 1, 4, tzinfo=UTC)
+    found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
+    assert found["b"]["engagement_score"] is None
+    assert math.isclose(found["a"]["engagement_score"], 9)
+
+
+def test_any_warehouse_can_be_materialized(
+    fill: Fill, connect: Open, new_service: Callable[[], Service], tmp_path: Path
+) -> None:
+    rows = random_transactions(7, AS_OF - 200 * DAY, AS_OF)
+    warehouse, service = connect(fill(TRANSACTIONS, insert(rows))), new_service()
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
+    current = queries.current_features(Warehouse(warehouse.backend, settings), AS_OF)
+    ids = service.ids
+    done = materialize(
+        current.table,
+        current.as_of,
+        service.s3,
+        customers_table.client(),
+        bucket=ids["DataBucket"],
+        table=ids["CustomersTable"],
+        work=tmp_path / "work",
+    )
+    expected = expected_features(rows, AS_OF)
+    assert done.customers == len(expected)
+    read = FeatureStore(service.dynamodb, ids["CustomersTable"]).read(list(expected), current.names)
+    assert read.values.tolist() == [[row[name] for name in current.names] for row in expected.values()]
+    assert read.as_of == "2025-06-01T00:00:00Z"
+
+
+def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> None:
+    from training.warehouse import demo
+
+    demo.build(url := fill("SELECT 1"))
+    warehouse = connect(url)
+    churn, offers = queries.churn_examples(warehouse), queries.offer_examples(warehouse)
+    assert offers is not None
+    assert offers.offers is not None
+    assert (len(churn), int(churn.happened.sum())) == (14_637, 2_602)
+    # Of the 6,589 exposures, 165 came before the household's first purchase in the panel.
+    assert (len(offers), len(offers) + sum(offers.left_out.values())) == (6_424, 6_589)
+    totals = dict(zip(churn.names, churn.features.sum(axis=0).tolist(), strict=True))
+    assert totals["revenue"] == pytest.approx(20_110_599.02, rel=1e-12)
+    assert (totals["days_since_last"], totals["product_count"], totals["service_count"]) == (268_379, 4_005_959, 44_149)
+    assert queries.current_features(warehouse).as_of == demo.AS_OF
+
+
+def test_a_warehouse_that_lets_nobody_in_is_told_without_the_password(postgres_port: int, connect: Open) -> None:
+    wrong = f"postgresql://warehouse:{QUOTED_PASSWORD}x@127.0.0.1:{postgres_port}/postgres"
+    with pytest.raises(Problem, match='password authentication failed for user "warehouse"') as problem:
+        connect(wrong)
+    for secret in (PASSWORD, QUOTED_PASSWORD):
+        assert secret not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://someone:hush@127.0.0.1:1/dwh", "Connection refused"),
+        ("duckdb:///no/such/folder/file.duckdb", "does not exist"),
+        ("warehouse.duckdb", "is no warehouse URL"),
+        ("mssql://someone:hush@127.0.0.1/dwh", r"pip install 'ibis-framework\[mssql\]'"),
+        ("nosuchdatabase://someone:hush@127.0.0.1/dwh", "nosuchdatabase"),
+    ],
+)
+def test_an_unreachable_warehouse_is_one_sentence(url: str, sentence: str, connect: Open) -> None:
+    with pytest.raises(Problem, match=sentence) as problem:
+        connect(url)
+    assert "hush" not in str(problem.value)
+    assert "\n" not in str(problem.value)

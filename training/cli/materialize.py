@@ -1,0 +1,92 @@
+"""loyalty materialize: every customer's features from the warehouse into both stores."""
+
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import datetime
+from pathlib import Path
+
+from training import defaults
+from training.cli import options
+from training.cli.command import Command
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    options.add_warehouse(parser)
+    parser.add_argument("--table", required=True, help="the customers table, CustomersTableName in the stack's outputs")
+    parser.add_argument("--bucket", required=True, help="the data bucket, DataBucketName in the stack's outputs")
+    parser.add_argument(
+        "--as-of",
+        type=_moment,
+        metavar="RFC3339",
+        help="compute the features from transactions as of this moment, such as 2018-01-02T00:00:00Z "
+        "(default: as fresh as the warehouse has them)",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=defaults.WORK,
+        metavar="DIR",
+        help="for the parts until they are uploaded, where a killed run stands, and rejects.csv (default: %(default)s)",
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ArgumentTypeError(f"{text!r} is not a moment with its time zone, such as 2018-01-02T00:00:00Z")
+    return moment
+
+
+def _materialize(chosen: Namespace) -> None:
+    import boto3
+
+    from loyalty_ml.vocabulary import rfc3339
+    from training import config
+    from training.snapshot import customers_table
+    from training.snapshot.materialize import materialize
+    from training.warehouse.connection import connect
+    from training.warehouse.queries import current_features
+
+    started = time.perf_counter()
+    settings = config.load(chosen.config)
+    with connect(chosen.warehouse, settings) as warehouse:
+        current = current_features(warehouse, chosen.as_of)
+        print(f"Features as of {rfc3339(current.as_of)}", flush=True)
+        done = materialize(
+            current.table,
+            current.as_of,
+            boto3.client("s3"),
+            customers_table.client(),
+            bucket=chosen.bucket,
+            table=chosen.table,
+            work=chosen.work,
+            max_rejected_share=settings.materialize.max_rejected_share,
+            max_removed_share=settings.materialize.max_removed_share,
+            warehouse=chosen.warehouse.rpartition("@")[2],  # without the password
+        )
+    print(f"{done.customers:,} customers in {chosen.table} and in {chosen.bucket}, as of {rfc3339(done.as_of)}")
+    print(f"{done.removed:,} removed from {chosen.table} that are not in the warehouse")
+    if done.rejects:
+        rejected = sum(done.reasons.values())
+        main_reason = next(iter(done.reasons))
+        print(f"{rejected:,} rejected, mostly because {main_reason}; all are in {done.rejects}")
+    print(f"{len(done.parts)} part(s), {time.perf_counter() - started:.1f} s")
+
+
+COMMAND = Command(
+    name="materialize",
+    summary="write customers' features into DynamoDB and the snapshot",
+    description="Puts every customer's features from the warehouse into the customers table and into a new snapshot in "
+    "the data bucket, which becomes the current one at the end; customers that left the warehouse leave both. A run "
+    "that was killed goes on where it was when the same command is given again.",
+    example="loyalty materialize --warehouse postgresql://reader@dwh/crm --table my-customers --bucket my-data",
+    add_arguments=_add_arguments,
+    work=_materialize,
+    when_stopped=lambda _: (
+        "what was published is as it was; the same command goes on where it was, with the same --as-of."
+    ),
+    needs=("duckdb", "ibis", "pyarrow", "tqdm"),
+)

@@ -1,0 +1,44 @@
+"""Arguments that several subcommands have."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+
+from training import defaults
+
+MODELS = ("churn", "nbo")
+"""The names of the service's models, here without the import of what serves them."""
+
+
+def add_model_bucket(parser: ArgumentParser) -> None:
+    parser.add_argument("--bucket", required=True, help="the model bucket, ModelBucketName among the stack's outputs")
+
+
+def add_out(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=defaults.MODELS,
+        metavar="DIR",
+        help="where the model set goes (default: %(default)s)",
+    )
+
+
+def add_warehouse(parser: ArgumentParser, demo_url: str | None = None) -> None:
+    """--warehouse, and --config, which says what is where in it. Without a demo_url one of the URLs must be given."""
+    url = os.environ.get(defaults.URL_VARIABLE, demo_url)
+    default = f"the variable {defaults.URL_VARIABLE}" + (f", else {demo_url}" if demo_url else "")
+    parser.add_argument(
+        "--warehouse",
+        default=url,
+        required=url is None,
+        metavar="URL",
+        help=f"duckdb://FILE, postgresql://..., any that Ibis speaks (default: {default})",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=defaults.CONFIG,
+        metavar="FILE",
+        help="which tables and columns, and the gates' bars (default: training/warehouse.toml)",
+    )

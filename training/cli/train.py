@@ -1,0 +1,73 @@
+"""loyalty train: from the company's warehouse to a measured model set."""
+
+from argparse import ArgumentParser, Namespace
+
+from training import defaults
+from training.cli import options
+from training.cli.command import Command
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    options.add_warehouse(parser, defaults.DEMO_URL)
+    options.add_out(parser)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        choices=options.MODELS,
+        metavar="MODEL",
+        help="train these (churn, nbo); the others stay as they are",
+    )
+    parser.add_argument(
+        "--force", metavar="REASON", help="write a model that is worse than the active one; its card keeps the reason"
+    )
+    parser.add_argument("--publish", action="store_true", help="make the set the active one in --bucket")
+    parser.add_argument("--bucket", help="the model bucket: to publish to, and to compare with what is active there")
+
+
+def _mistake(chosen: Namespace) -> str:
+    if chosen.publish and not chosen.bucket:
+        return "--publish needs --bucket, the model bucket"
+    if chosen.force is not None and not chosen.force.strip():
+        return "--force needs a reason"
+    return ""
+
+
+def _train(chosen: Namespace) -> None:
+    from training.learning.baselines import check_lightgbm
+
+    check_lightgbm()
+
+    import boto3
+
+    from training import config
+    from training.learning.from_warehouse import train_from_warehouse
+    from training.registry.bucket import ModelBucket
+
+    train_from_warehouse(
+        chosen.warehouse,
+        config.load(chosen.config),
+        chosen.out,
+        only=chosen.only,
+        force=chosen.force,
+        bucket=ModelBucket(boto3.client("s3"), chosen.bucket) if chosen.bucket else None,
+        publish=chosen.publish,
+    )
+
+
+COMMAND = Command(
+    name="train",
+    summary="train on the warehouse, measure, and write a model set",
+    description="Trains churn and next best offer on the warehouse, measures them beside honest baselines on customers "
+    "that they have not seen, and writes them with cards, reports and RFM cut points if they pass every gate. The "
+    "configuration says where the warehouse keeps what, and sets the gates' bars.",
+    example="loyalty train --warehouse postgresql://reader@dwh/crm --config our-warehouse.toml --publish --bucket "
+    "my-models",
+    add_arguments=_add_arguments,
+    work=_train,
+    when_stopped=lambda chosen: f"the models in {chosen.out} are as they were.",
+    place=lambda chosen: f"the bucket {chosen.bucket}" if chosen.bucket else "",
+    mistake=_mistake,
+    needs=("duckdb", "ibis", "jinja2", "lightgbm", "matplotlib", "pyarrow", "scipy", "sklearn", "tensorflow", "tqdm"),
+    installed_by="make train",
+)

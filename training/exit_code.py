@@ -1,0 +1,47 @@
+"""How a command ends: exit code 0 only on success, and a failure is one sentence on standard error."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+from loyalty_ml.models.document import Refused
+from training.aws import asking
+from training.errors import Problem
+
+STOPPED = 130
+"""What a shell reports for a command that Ctrl-C ended: 128 and the number of SIGINT."""
+
+
+def run(command: str, work: Callable[[], None], when_stopped: str, place: str = "") -> int:
+    """Does the work and returns the exit code.
+
+    command:      its name, which the sentence begins with.
+    when_stopped: after Ctrl-C, what is left as it was.
+    place:        the bucket or table that AWS is asked for.
+    """
+    code = 1
+    try:
+        with asking(place):
+            work()
+    except KeyboardInterrupt:
+        code, sentence = STOPPED, f"stopped; {when_stopped}"
+    except (Problem, Refused) as error:
+        sentence = str(error)
+    except ImportError as error:
+        sentence = (
+            f"{error.name or 'A package'} cannot be loaded ({error}): run 'make train' once, or pip install "
+            "'loyalty-ml[training]'."
+        )
+    except OSError as error:
+        if error.errno is None:
+            raise
+        if error.errno == errno.ENOSPC:
+            sentence = "the disk is full: make room, then run it again."
+        else:
+            sentence = (
+                f"{error.filename or 'a file'} cannot be used ({error.strerror}): check that it is there and yours."
+            )
+    else:
+        return 0
+    print(f"{command}: {sentence}", file=sys.stderr)
+    return code

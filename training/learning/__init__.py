@@ -1,0 +1,1 @@
+"""From examples to models that are measured, held to gates and described by a card and a report."""

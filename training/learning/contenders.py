@@ -1,0 +1,192 @@
+"""The network and its baselines, each fitted on the same customers and asked about the same others.
+
+A question is of one kind, which its examples decide:
+
+    churn       will this customer churn?
+    conversion  will this customer convert, shown this offer? Where exposures that did not convert are known too
+    choice      which offer will this customer take? Where only those taken are known
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.learning import baselines
+from training.learning.baselines import DidNotConverge
+from training.warehouse.examples import Examples
+
+Kind = Literal["churn", "conversion", "choice"]
+Answers = NDArray[np.floating]
+
+NETWORK = "network"
+LABELS = {
+    NETWORK: "This model",
+    "logistic_regression": "Logistic regression",
+    "lightgbm": "LightGBM",
+    "bg_nbd": "BG/NBD",
+    "offer_base_rate": "The offer's base rate",
+    "popularity": "The offers' popularity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What every contender fits to: examples, of which `stopping`, bool (n,), decide when to stop; of `offers` offers.
+
+    Those that need no stopping learn from all of them.
+    """
+
+    kind: Kind
+    examples: Examples
+    stopping: NDArray[np.bool_]
+    offers: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted contender.
+
+    answer:  from examples to probabilities: of churn (n,), of converting the shown offer (n,), of each offer (n, k).
+    network: the Keras network, where it is one.
+    effort:  what fitting took, for people.
+    """
+
+    name: str
+    answer: Callable[[Examples], Answers]
+    effort: str
+    network: Any = None
+
+
+def kind_of(examples: Examples) -> Kind:
+    if examples.offers is None:
+        return "churn"
+    return "choice" if examples.happened.all() else "conversion"
+
+
+def shown(examples: Examples) -> NDArray[np.int64]:
+    """int64 (n,): the offers of examples of offers."""
+    if examples.offers is None:
+        raise ValueError("examples of churn have no offers")
+    return examples.offers
+
+
+def fit_all(learning: Learning) -> Iterator[Fitted | DidNotConverge]:
+    """The network first, then each baseline that this kind of question has; or why one of them could not be fitted."""
+    for fit in (fit_network, *_BASELINES[learning.kind]):
+        started = time.perf_counter()
+        try:
+            fitted = fit(learning)
+        except DidNotConverge as problem:
+            yield problem
+            continue
+        if fitted is not None:
+            seconds = f"{time.perf_counter() - started:.1f} s"
+            effort = ", ".join(filter(None, (fitted.effort, seconds)))
+            yield Fitted(fitted.name, fitted.answer, effort, fitted.network)
+
+
+def fit_network(learning: Learning) -> Fitted:
+    """The network that is published. The same learning gives the same network, whatever was fitted before."""
+    from training.learning import networks  # noqa: PLC0415  TensorFlow takes seconds, which --help need not wait for
+
+    networks.reproducible(learning.seed)
+    examples, sample = learning.examples, learning.examples.features[~learning.stopping]
+    happened = examples.happened
+    labels: NDArray[Any]
+    loss: Any
+    if learning.kind == "churn":
+        network = networks.churn_network(sample, float(happened.mean()))
+        labels, loss = happened.astype(np.float32), "binary_crossentropy"
+    elif learning.kind == "conversion":
+        network = networks.conversion_network(
+            sample, baselines.offer_base_rate(shown(examples), happened, learning.offers)
+        )
+        labels = networks.shown_offer_labels(shown(examples), happened, learning.offers)
+        loss = networks.shown_offer_loss
+    else:
+        network = networks.offer_network(
+            sample, learning.offers, baselines.offer_popularity(shown(examples), learning.offers)
+        )
+        labels, loss = shown(examples), "sparse_categorical_crossentropy"
+    epochs = networks.train_until_best(network, examples.features, labels, learning.stopping, loss)
+
+    def answer(asked: Examples) -> Answers:
+        probabilities = networks.answers(network, asked.features)
+        if learning.kind == "choice":
+            return probabilities
+        of_interest = 0 if learning.kind == "churn" else shown(asked)
+        answers: Answers = probabilities[np.arange(len(asked)), of_interest]
+        return answers
+
+    return Fitted(NETWORK, answer, f"epoch {epochs} the best", network)
+
+
+def _logistic_regression(learning: Learning) -> Fitted:
+    predict = baselines.fit_logistic_regression(_inputs(learning, learning.examples), _outcome(learning))
+    if learning.kind != "choice":
+        return Fitted("logistic_regression", lambda asked: predict(_inputs(learning, asked))[:, 1], "")
+    taken = np.unique(shown(learning.examples))
+
+    def answer(asked: Examples) -> Answers:
+        # It knows nothing of an offer that nobody took.
+        probabilities = np.zeros((len(asked), learning.offers))
+        probabilities[:, taken] = predict(asked.features)
+        return probabilities
+
+    return Fitted("logistic_regression", answer, "")
+
+
+def _lightgbm(learning: Learning) -> Fitted:
+    classes = learning.offers if learning.kind == "choice" else 2
+    predict = baselines.fit_lightgbm(
+        _inputs(learning, learning.examples), _outcome(learning), learning.stopping, learning.seed, classes
+    )
+    if learning.kind == "choice":
+        return Fitted("lightgbm", lambda asked: predict(asked.features), "")
+    return Fitted("lightgbm", lambda asked: predict(_inputs(learning, asked))[:, 1], "")
+
+
+def _bg_nbd(learning: Learning) -> Fitted | None:
+    purchases, horizon = learning.examples.purchases, learning.examples.horizon_days
+    if purchases is None or horizon is None:
+        return None
+    model = baselines.fit_bg_nbd(purchases)
+
+    def answer(asked: Examples) -> Answers:
+        if asked.purchases is None:
+            raise ValueError("BG/NBD was fitted to purchases and is asked without")
+        return model.no_purchase(asked.purchases, horizon)
+
+    return Fitted("bg_nbd", answer, "")
+
+
+def _offer_base_rate(learning: Learning) -> Fitted:
+    rate = baselines.offer_base_rate(shown(learning.examples), learning.examples.happened, learning.offers)
+    return Fitted("offer_base_rate", lambda asked: rate[shown(asked)], "")
+
+
+def _popularity(learning: Learning) -> Fitted:
+    popularity = baselines.offer_popularity(shown(learning.examples), learning.offers)
+    return Fitted("popularity", lambda asked: np.tile(popularity, (len(asked), 1)), "")
+
+
+def _inputs(learning: Learning, examples: Examples) -> NDArray[np.float64]:
+    if learning.kind != "conversion":
+        return examples.features
+    return baselines.with_offer(examples.features, shown(examples), learning.offers)
+
+
+def _outcome(learning: Learning) -> NDArray[Any]:
+    return shown(learning.examples) if learning.kind == "choice" else learning.examples.happened
+
+
+_BASELINES: dict[Kind, tuple[Callable[[Learning], Fitted | None], ...]] = {
+    "churn": (_logistic_regression, _lightgbm, _bg_nbd),
+    "conversion": (_logistic_regression, _lightgbm, _offer_base_rate),
+    "choice": (_logistic_regression, _lightgbm, _popularity),
+}

@@ -1,0 +1,153 @@
+"""From the company's warehouse to a measured model set.
+
+Churn and next best offer are trained, measured beside their baselines on customers that they have not seen, and held to
+every gate; RFM cut points are those of the whole base. Only a set that passes is written, and only then published.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from loyalty_ml.models.manifest import RfmCutPoints
+from loyalty_ml.scoring import rfm
+from training import registry
+from training.config import Config
+from training.errors import Problem
+from training.learning import gates, report
+from training.learning.cut_points import rfm_cut_points
+from training.learning.trainer import OUTPUTS, Job, Outcome, train
+from training.registry import model_set
+from training.registry.active_models import active_in_bucket, active_in_folder
+from training.registry.bucket import ModelBucket
+from training.warehouse import queries
+from training.warehouse.connection import Warehouse, connect
+
+
+def train_from_warehouse(
+    url: str,
+    settings: Config,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    force: str | None = None,
+    bucket: ModelBucket | None = None,
+    publish: bool = False,
+) -> None:
+    """Trains what the warehouse has examples of, and writes the set into `out` if it passes every gate.
+
+    url:     the warehouse's, as warehouse.connect takes it.
+    only:    the models to train; all if there are none. The others stay as they are.
+    force:   why a model is written that is worse than the active one.
+    bucket:  the new models are measured beside those that are active in it; without it, beside those in `out`.
+    publish: whether the set becomes the active one in `bucket`.
+
+    Raises Problem if a gate fails, Refused if the functions could not load a model, OSError, botocore's errors.
+    """
+    started = time.perf_counter()
+    active = active_in_bucket(bucket) if bucket else active_in_folder(out)
+    model_set.check_writable(out, only or OUTPUTS)
+    with connect(url, settings) as warehouse:
+        jobs = _read(warehouse, only)
+        cut_points = _cut_points(warehouse)
+    _check_data(jobs, settings)
+    created = datetime.now(UTC).replace(microsecond=0)
+    outcomes = [train(job, settings, active, created, force) for job in jobs]
+    print()
+    for outcome in outcomes:
+        _say_gates(outcome)
+    failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
+    if failed:
+        raise Problem(f"nothing was written: {_refusals(failed)}. Why is in {_write_refused(out, outcomes)}/.")
+    for outcome in outcomes:
+        _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)
+    model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
+    for outcome in outcomes:
+        print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
+    print(f"Done in {time.perf_counter() - started:.0f} s.")
+    if bucket and publish:
+        print(registry.describe(registry.publish(bucket.s3, bucket.name, out), bucket.name))
+
+
+def _refusals(failed: Sequence[Outcome]) -> str:
+    return "; ".join(f"{one.job.name} failed {', '.join(gate.name for gate in one.failed)}" for one in failed)
+
+
+def _write_refused(out: Path, outcomes: Sequence[Outcome]) -> Path:
+    """The reports of a set that is not written: where to look for what is wrong with it."""
+    folder = out / "refused"
+    for outcome in outcomes:
+        _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome)
+    return folder
+
+
+def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
+    tables = warehouse.config.tables
+    where = f"of a {warehouse.backend.name} warehouse"
+    jobs = []
+    if not only or "churn" in only:
+        print("Reading churn examples ...", flush=True)
+        source = tables.churn or tables.transactions
+        jobs.append(Job("churn", f"{source} {where}", queries.churn_examples(warehouse)))
+    if not only or "nbo" in only:
+        print("Reading offer examples ...", flush=True)
+        examples = queries.offer_examples(warehouse)
+        if examples is not None:
+            jobs.append(Job("nbo", f"{tables.offers} {where}", examples))
+        elif only:
+            raise Problem("There is no offers table in the configuration: name it under [tables] to train nbo.")
+        else:
+            print("There is no offers table in the configuration: nbo is not trained.")
+    for job in jobs:
+        left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
+        print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
+    return jobs
+
+
+def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
+    """Over the whole customer base as it is now, less those without one of the three values."""
+    current = queries.current_features(warehouse)
+    missing = set(rfm.FEATURES) - set(current.names)
+    if missing:
+        raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
+    values = queries.matrix(warehouse, current.table, rfm.FEATURES)
+    known = values[np.isfinite(values).all(axis=1)]
+    if not len(known):
+        raise Problem("No customer has all that RFM needs: " + ", ".join(rfm.FEATURES) + ".")
+    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}")
+    return rfm_cut_points(known, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
+
+
+def _check_data(jobs: Sequence[Job], settings: Config) -> None:
+    for job in jobs:
+        failed = [gate.sentence for gate in gates.of_data(job.examples, settings.gates) if not gate.passed]
+        if failed:
+            raise Problem(
+                f"{job.name} cannot be trained: {' '.join(failed)} Lower the bars under [gates], or get more."
+            )
+
+
+def _say_gates(outcome: Outcome) -> None:
+    print(f"{outcome.job.name} {outcome.model.card.version}:")
+    for gate in outcome.gates:
+        print(f"  {'passed' if gate.passed else 'FAILED'}  {gate.name}: {gate.sentence}")
+    if outcome.model.card.forced:
+        print(f"  Forced all the same: {outcome.model.card.forced}")
+
+
+def _write_report(path: Path, outcome: Outcome) -> None:
+    card = outcome.model.card
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report.write_report(
+        path,
+        version=card.version,
+        created=card.created,
+        data=outcome.job.data,
+        examples=outcome.job.examples,
+        evaluation=outcome.evaluation,
+        gates=outcome.gates,
+        caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],
+        offers=card.offers,
+    )

@@ -1,0 +1,211 @@
+"""What a trained model must pass before it is written: each gate says what it measured, what was asked, and whether.
+
+The defaults of the bars are in config.Gates; what is too good is refused like what is too bad.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.models.document import Refused
+from training.config import Gates
+from training.learning import metrics
+from training.learning.contenders import LABELS, NETWORK, Kind, shown
+from training.learning.evaluation import Evaluation
+from training.warehouse.examples import Examples
+
+
+class Gate(NamedTuple):
+    name: str
+    passed: bool
+    sentence: str
+
+
+def of_data(examples: Examples, gates: Gates) -> list[Gate]:
+    """Whether there is enough to learn from: before the time is spent on learning it."""
+    customers = len(set(examples.customer_ids))
+    rarer = min(int(examples.happened.sum()), int((~examples.happened).sum()))
+    if examples.offers is not None and examples.happened.all():
+        rarer = len(examples)  # which offer was taken is asked, not whether
+    return [
+        _at_least("enough customers", customers, gates.minimum_customers, "customers", "{:,.0f}"),
+        _at_least("enough positives", rarer, gates.minimum_positives, "examples of the rarer outcome", "{:,.0f}"),
+    ]
+
+
+def of_quality(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    """Whether it is as good as the baselines, and not better than can be true; figures are the splits' means."""
+    checks = {"churn": _churn, "conversion": _conversion, "choice": _choice}[evaluation.kind](evaluation, gates)
+    if evaluation.kind == "choice":
+        return checks
+    return [*checks, *_leakage(evaluation, gates)]
+
+
+def of_refusal(name: str, holds: str, check: Callable[[], None]) -> Gate:
+    """A check that raises manifest.Refused, as a gate; `holds` is the sentence where it does not."""
+    try:
+        check()
+    except Refused as error:
+        return Gate(name, passed=False, sentence=str(error))
+    return Gate(name, passed=True, sentence=holds)
+
+
+def of_operations(op_versions: Mapping[str, int]) -> Gate:
+    """Version 1 of an operation is what every TFLite runtime knows; a float32 graph needs no other."""
+    newer = [f"{name} {version}" for name, version in op_versions.items() if version > 1]
+    name = "operations"
+    if newer:
+        return Gate(
+            name,
+            passed=False,
+            sentence=f"The graph needs {', '.join(newer)}, which older serving runtimes do not know.",
+        )
+    return Gate(name, passed=True, sentence=f"All {len(op_versions)} operations are of version 1, known everywhere.")
+
+
+def against_active(
+    version: str,
+    kind: Kind,
+    unseen: Examples,
+    *,
+    ours: NDArray[np.floating],
+    theirs: NDArray[np.floating],
+    gates: Gates,
+) -> Gate:
+    """Both models' outputs (n, k) for the same n held-out examples, from which neither has learnt."""
+    figure = "share of right recommendations" if kind == "choice" else "AUC"
+    new, active = (_figure(kind, unseen, outputs) for outputs in (ours, theirs))
+    return Gate(
+        "not worse than the active version",
+        passed=new >= active - gates.auc_below_active,
+        sentence=f"Its {figure} is {new:.3f} on the held-out examples, where the active {version} has {active:.3f} "
+        f"(at most {gates.auc_below_active:g} below; --force REASON overrules this).",
+    )
+
+
+def _figure(kind: Kind, unseen: Examples, outputs: NDArray[np.floating]) -> float:
+    if kind == "choice":
+        return float((outputs.argmax(axis=1) == shown(unseen)).mean())
+    of_interest = 0 if kind == "churn" else shown(unseen)
+    return metrics.auc(unseen.happened, outputs[np.arange(len(unseen)), of_interest])
+
+
+def _churn(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    ours = evaluation.mean[NETWORK]
+    checks = _beside_baselines(evaluation, gates)
+    if "bg_nbd" in evaluation.mean:
+        theirs = evaluation.mean["bg_nbd"]
+        checks += [
+            _at_least("ranks better than BG/NBD", ours["auc"] - theirs["auc"], gates.auc_over_bg_nbd, "of AUC over it"),
+            _at_least(
+                "log-loss under BG/NBD's",
+                theirs["log_loss"] - ours["log_loss"],
+                gates.log_loss_under_bg_nbd,
+                "of log-loss under it",
+            ),
+        ]
+    return [*checks, *_calibrated(evaluation, gates)]
+
+
+def _conversion(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    ours, base = evaluation.mean[NETWORK], evaluation.mean["offer_base_rate"]
+    return [
+        _at_least("ranks exposures", ours["auc"], gates.offer_auc, "of AUC"),
+        Gate(
+            "knows more than the offers' base rates",
+            passed=ours["log_loss"] < base["log_loss"],
+            sentence=f"Log-loss {ours['log_loss']:.4f}, where the base rate of each offer has {base['log_loss']:.4f}.",
+        ),
+        *_calibrated(evaluation, gates),
+    ]
+
+
+def _choice(evaluation: Evaluation, _: Gates) -> list[Gate]:
+    ours, popular = evaluation.mean[NETWORK], evaluation.mean["popularity"]
+    return [
+        Gate(
+            "knows more than the offers' popularity",
+            passed=ours["log_loss"] < popular["log_loss"],
+            sentence=f"Log-loss {ours['log_loss']:.4f}, where the offers' popularity has {popular['log_loss']:.4f}.",
+        )
+    ]
+
+
+def _beside_baselines(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    ours = evaluation.mean[NETWORK]["auc"]
+    checks = []
+    for baseline in ("logistic_regression", "lightgbm"):
+        theirs = evaluation.mean[baseline]["auc"]
+        checks.append(
+            Gate(
+                f"as good as {LABELS[baseline]}",
+                passed=ours >= theirs - gates.auc_below_baselines,
+                sentence=f"AUC {ours:.3f}, where {LABELS[baseline]} has {theirs:.3f} "
+                f"(at most {gates.auc_below_baselines:g} below).",
+            )
+        )
+    return checks
+
+
+def _calibrated(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    ours = evaluation.mean[NETWORK]
+    over = ours["ece"] - ours["ece_floor"]
+    checks = [
+        Gate(
+            "calibrated",
+            passed=over <= gates.calibration_over_floor,
+            sentence=f"Calibration error {ours['ece']:.3f}, where chance alone makes {ours['ece_floor']:.3f} "
+            f"(at most {gates.calibration_over_floor:g} over).",
+        )
+    ]
+    if evaluation.out_of_time is not None:
+        later = evaluation.out_of_time.contest.figures[NETWORK]["ece"]
+        checks.append(
+            Gate(
+                "calibrated out of time",
+                passed=later <= gates.calibration_out_of_time,
+                sentence=f"Calibration error {later:.3f} at a later time than was learnt from "
+                f"(at most {gates.calibration_out_of_time:g}).",
+            )
+        )
+    return checks
+
+
+def _leakage(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+    """A model that is nearly never wrong, or no better than one feature of its ten, has likely seen the answer."""
+    ours = evaluation.mean[NETWORK]["auc"]
+    checks = [
+        Gate(
+            "not too good to be true",
+            passed=ours <= gates.auc_ceiling,
+            sentence=f"AUC {ours:.3f}, under the ceiling of {gates.auc_ceiling:g}."
+            if ours <= gates.auc_ceiling
+            else f"AUC {ours:.3f} is over the ceiling of {gates.auc_ceiling:g}: a feature likely knows the answer; "
+            "compute features from what was known before the moment.",
+        )
+    ]
+    if evaluation.feature_auc:
+        measured = evaluation.splits[0].figures[NETWORK]["auc"]
+        feature, alone = max(evaluation.feature_auc.items(), key=lambda item: item[1])
+        suspect = alone >= gates.suspicious_feature_auc and alone >= measured - gates.single_feature_margin
+        checks.append(
+            Gate(
+                "not one feature alone",
+                passed=not suspect,
+                sentence=f"{feature} alone reaches AUC {alone:.3f}, the model {measured:.3f}"
+                + (
+                    ": it likely knows the answer; leave it out, or compute it from before the moment."
+                    if suspect
+                    else "."
+                ),
+            )
+        )
+    return checks
+
+
+def _at_least(name: str, figure: float, bar: float, unit: str, form: str = "{:.3f}") -> Gate:
+    passed = figure >= bar
+    short = "" if passed else ": too few" if form == "{:,.0f}" else ": too little"
+    return Gate(name, passed, f"{form.format(figure)} {unit}, where {form.format(bar)} are asked for{short}.")

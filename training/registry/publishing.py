@@ -1,0 +1,193 @@
+"""A set goes live, or back, in a bucket: whole, and in one step.
+
+What is active and the way back are one object, models/manifest.json: a set goes live, or back, in one conditional
+write, and until then the set before it is the active one, whole. All else in the bucket is immutable.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loyalty_ml.models.card import card_key, model_key
+from loyalty_ml.models.document import Refused, TooNew, path_in
+from loyalty_ml.models.manifest import (
+    MANIFEST_KEY,
+    ActiveModel,
+    Manifest,
+    PublishedSet,
+    RfmCutPoints,
+    parse_manifest,
+)
+from training.errors import Problem
+from training.registry.bucket import ModelBucket, StoredManifest
+from training.registry.listing import cut_points, hash_of_card
+from training.registry.model_set import load_served
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WAY_BACK = 20
+"""Sets that the manifest keeps beside the active one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command did to the active set: `after` is `before` itself where there was nothing to change."""
+
+    before: Manifest | None
+    after: Manifest
+
+
+def publish(s3: "S3Client", bucket: str, folder: Path, way_back: int = WAY_BACK) -> Change:
+    """Makes the set whose manifest is `folder`/manifest.json the active one; a folder mirrors what is below `models/`.
+
+    Models and cut points that the folder does not have stay active as they are. The manifest keeps `way_back` sets
+    beside the active one.
+
+    Raises FileNotFoundError or Refused if the folder does not hold a whole set that can be served, or the bucket has
+    something else under one of its versions; PublishConflict if the active set changed meanwhile; Problem if S3 did not
+    say whether the set became active; botocore's errors.
+    """
+    new, files = _read_folder(folder)
+    place = ModelBucket(s3, bucket)
+    stored = place.stored_manifest()
+    before = _replaceable(stored)
+    place.upload(files)
+    return _activate(place, stored, before, new.models, new.rfm, way_back=way_back)
+
+
+def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:
+    """Uploads the models of a folder and leaves the active set as it is. Raises what publish raises of both."""
+    new, files = _read_folder(folder)
+    ModelBucket(s3, bucket).upload(files)
+    return new
+
+
+def promote(s3: "S3Client", bucket: str, versions: Mapping[str, str]) -> Change:
+    """Makes versions that are in the bucket, by their model's name, the active ones; the other models stay.
+
+    Raises Refused where one is not there or could not be served, and what publish raises of S3.
+    """
+    place = ModelBucket(s3, bucket)
+    stored = place.stored_manifest()
+    before = stored.parsed()
+    models = {}
+    for name, version in versions.items():
+        card_sha256 = hash_of_card(before, name, version)
+        if card_sha256 is None:
+            card_sha256 = sha256(place.read(card_key(name, version))).hexdigest()
+        models[name] = ActiveModel(version=version, card_sha256=card_sha256)
+        _check(name, models[name], place.read)
+    return _activate(place, stored, before, models)
+
+
+def rollback(s3: "S3Client", bucket: str) -> Change:
+    """Makes the set before the active one active again and takes it off the way back: the next one goes one further.
+
+    Raises Problem if there is no set before, Refused if it is no longer whole in the bucket, and what publish raises of
+    S3.
+    """
+    place = ModelBucket(s3, bucket)
+    stored = place.stored_manifest()
+    before = stored.parsed()
+    if before is None or not before.previous:
+        raise Problem(f"There is no set to go back to in {bucket}: see 'loyalty models list --bucket {bucket}'.")
+    last, *further = before.previous
+    for name, model in last.models.items():
+        # What is active anyway gets no worse by going back, and must not stand in the way of it.
+        if model != before.models.get(name):
+            _check(name, model, place.read)
+    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, previous=tuple(further))
+    place.replace_manifest(stored, after)
+    return Change(before, after)
+
+
+def describe(change: Change, bucket: str) -> str:
+    """What is active of each model and of the cut points, and what was, a line each; then what that means."""
+    before, after = change.before, change.after
+    names = sorted(after.models.keys() | (before.models.keys() if before else set()))
+    lines = [_moved(name, _version(after, name), _version(before, name)) for name in names]
+    lines.append(_moved("rfm cut points", cut_points(after).version, cut_points(before).version if before else None))
+    if after is before:
+        lines.append(f"This set was the active one in {bucket} already: nothing was changed.")
+    else:
+        lines.append(f"This set is now the active one in {bucket}; the functions take it up within a minute.")
+    return "\n".join(lines)
+
+
+def _moved(name: str, new: str | None, old: str | None) -> str:
+    if new is None:
+        return f"{name}: none, where {old} was"
+    if old is None:
+        return f"{name} {new}"
+    return f"{name} {new}, as before" if new == old else f"{name} {new}, where {old} was"
+
+
+def _version(published: PublishedSet | None, name: str) -> str | None:
+    return published.models[name].version if published and name in published.models else None
+
+
+def _read_folder(folder: Path) -> tuple[PublishedSet, dict[str, bytes]]:
+    """The set in a folder, and its files by their key in the bucket, all of them checked."""
+
+    def read(key: str) -> bytes:
+        return path_in(folder, key).read_bytes()
+
+    new = parse_manifest(read(MANIFEST_KEY))
+    if not new.models and not new.rfm:
+        raise Refused(f"{path_in(folder, MANIFEST_KEY)} names no model: train a model set first.")
+    files: dict[str, bytes] = {}
+    for name, model in new.models.items():
+        files |= _check(name, model, read)
+    return new, files
+
+
+def _check(name: str, model: ActiveModel, read: Callable[[str], bytes]) -> dict[str, bytes]:
+    """The files of a model that the functions would serve: they check the same before they do.
+
+    That the interpreter loads it means that it knows the version of each of its operations. The card comes last, so
+    that a version with a card is whole in the bucket.
+    """
+    files: dict[str, bytes] = {}
+
+    def reading(key: str) -> bytes:
+        files[key] = read(key)
+        return files[key]
+
+    load_served(name, model, reading)
+    return {key: files[key] for key in (model_key(name, model.version), card_key(name, model.version))}
+
+
+def _replaceable(stored: StoredManifest) -> Manifest | None:
+    """The manifest in the bucket; None also where it is broken, which publishing again is the way to mend."""
+    try:
+        return stored.parsed()
+    except TooNew:
+        raise
+    except Refused:
+        return None
+
+
+def _activate(
+    place: ModelBucket,
+    stored: StoredManifest,
+    before: Manifest | None,
+    models: Mapping[str, ActiveModel],
+    rfm: RfmCutPoints | None = None,
+    *,
+    way_back: int = WAY_BACK,
+) -> Change:
+    previous: tuple[PublishedSet, ...] = ()
+    if before:
+        models, rfm = {**before.models, **models}, rfm or before.rfm
+        if (models, rfm) == (before.models, before.rfm):
+            place.check_manifest_is_still(stored)
+            return Change(before, before)
+        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm)
+        previous = (was_active, *before.previous)[:way_back]
+    after = Manifest(created=datetime.now(UTC).replace(microsecond=0), models=dict(models), rfm=rfm, previous=previous)
+    place.replace_manifest(stored, after)
+    return Change(before, after)

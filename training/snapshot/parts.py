@@ -1,0 +1,250 @@
+"""From the warehouse to the snapshot's Parquet parts on disk, in bounded memory; rows that cannot be stored told apart.
+
+A part holds customer_id (string) and the features (double, NULL for none) in the models' order, sorted by customer_id
+over all parts, in row groups small enough to be fetched one by one.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.expr import datatypes as dt
+from ibis.expr import types as ir
+
+from loyalty_ml.customers.online_store import AS_OF
+from training.errors import Problem
+from training.warehouse.connection import asking
+
+ID = "customer_id"
+PART_BYTES = 128 * 2**20
+ROW_GROUP = 122_880
+"""Rows; also how many are in memory at a time."""
+WORK_MEMORY = "384MB"
+
+LONGEST_ID = 256
+"""Characters; the API takes none longer."""
+LARGEST, SMALLEST = 1e126, 1e-130
+"""DynamoDB holds numbers below the first, and 0, and from the second on."""
+
+DUPLICATED = "the id comes more than once"
+NO_FEATURE = "there is no feature at all"
+
+Progress = Callable[[int], object]
+
+
+class Part(NamedTuple):
+    """A file in the folder: its name, its rows, its bytes and their SHA-256 in hex."""
+
+    file: str
+    customers: int
+    size: int
+    sha256: str
+
+
+class Parts(NamedTuple):
+    """What was written: the columns after customer_id, the parts in order of id, and the rejected rows by reason."""
+
+    features: tuple[str, ...]
+    parts: tuple[Part, ...]
+    reasons: dict[str, int]
+
+    @property
+    def customers(self) -> int:
+        return sum(part.customers for part in self.parts)
+
+    @property
+    def rejected(self) -> int:
+        return sum(self.reasons.values())
+
+
+def write_parts(
+    features: ir.Table, folder: Path, rejects: Path, max_rejected_share: float, progress: Progress = lambda _: None
+) -> Parts:
+    """Writes `folder`/part-00000.parquet and on, and the rows that are left out to `rejects` (CSV) where there are any.
+
+    `features` has customer_id and a column of numbers for each feature, on any Ibis backend; it is read once, and
+    `progress` is told of each batch's rows. Raises Problem where it is not of that shape, cannot be read, is empty, or
+    more than `max_rejected_share` of its rows are rejected; OSError and duckdb.Error from the disk.
+    """
+    checked = _as_text_and_doubles(features)
+    names = tuple(checked.columns[1:])
+    rejects.unlink(missing_ok=True)
+    with working_duckdb(folder.with_name("spill")) as connection:
+        _read(connection, checked, progress)
+        reasons = _reject(connection, rejects)
+        (rows,) = _row(connection, "SELECT count(*) FROM arrived")
+        if not rows:
+            raise Problem("The warehouse has no customers: there is nothing to materialize, and nothing was changed.")
+        share = sum(reasons.values()) / rows
+        if share > max_rejected_share or share == 1:
+            reason, times = next(iter(reasons.items()))
+            raise Problem(
+                f"{sum(reasons.values()):,} of {rows:,} rows cannot be stored, mostly ({times:,}) because {reason}: "
+                f"see {rejects}; nothing was changed. What may be left out is materialize.max_rejected_share "
+                f"({max_rejected_share:g})."
+            )
+        return Parts(names, _write(connection, names, folder), reasons)
+
+
+def sorted_rows(parts: Sequence[Path], start: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """The parts' customers from place `start` on, at most `rows` at a time."""
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                if start < len(batch):
+                    yield batch.slice(start)
+                start = max(0, start - len(batch))
+
+
+def not_in_parts(ids: Iterable[Sequence[str]], parts: Sequence[Path], spill: Path, rows: int) -> Iterator[list[str]]:
+    """The ids that no part has, each once, at most `rows` at a time. Raises duckdb.Error from the disk."""
+    with working_duckdb(spill) as connection:
+        connection.execute("CREATE TABLE stored (customer_id VARCHAR)")
+        for page in ids:
+            connection.register("page", pa.table({ID: pa.array(page, pa.string())}))
+            connection.execute("INSERT INTO stored FROM page")
+        found = connection.execute(
+            "SELECT DISTINCT customer_id FROM stored ANTI JOIN read_parquet($parts) USING (customer_id)",
+            {"parts": [str(part) for part in parts]},
+        )
+        while left := found.fetchmany(rows):
+            yield [customer_id for (customer_id,) in left]
+
+
+@contextmanager
+def working_duckdb(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory that keeps to WORK_MEMORY: what is more goes to files in `spill`, gone afterwards."""
+    shutil.rmtree(spill, ignore_errors=True)
+    spill.mkdir(parents=True)
+    try:
+        with duckdb.connect(config={"memory_limit": WORK_MEMORY, "temp_directory": str(spill)}) as connection:
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _as_text_and_doubles(features: ir.Table) -> ir.Table:
+    if ID not in features.columns:
+        raise Problem(f"The features have no column {ID}: map it in the configuration.")
+    kind = features[ID].type()
+    if not isinstance(kind, dt.String | dt.Integer | dt.UUID) and not (isinstance(kind, dt.Decimal) and not kind.scale):
+        raise Problem(f"{ID} is {kind}: ids are texts or whole numbers; cast the column in the warehouse.")
+    names = [name for name in features.columns if name != ID]
+    for name in names:
+        kind = features[name].type()
+        if not isinstance(kind, dt.Numeric) or isinstance(kind, dt.Boolean):
+            raise Problem(f"The feature {name} is {kind}, not a number: map another column, or cast it.")
+    # DuckDB, which reads the snapshot, does not tell Revenue from revenue; an item has the second name already, and
+    # DuckDB gives the third to its own count of a part's rows.
+    lowered = [name.lower() for name in (ID, AS_OF, "file_row_number", *names)]
+    for name in names:
+        if lowered.count(name.lower()) > 1:
+            raise Problem(f"The feature {name} has a name that is taken: call it something else.")
+    if not names:
+        raise Problem(f"The features have no column but {ID}: map at least one feature.")
+    return features.select(
+        features[ID].cast("string").name(ID), *(features[name].cast("float64").name(name) for name in names)
+    )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: Progress) -> None:
+    """Into the table `arrived`: the columns, and why a row is rejected, NULL for one that is not."""
+    names = features.columns[1:]
+    columns = ", ".join(f"{_quoted(name)} DOUBLE" for name in names)
+    connection.execute(f"CREATE TABLE arrived (customer_id VARCHAR, {columns}, reason VARCHAR)")
+    # 0 for -0.0, which DynamoDB does not tell apart: both stores hold the same number.
+    values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(_quoted, names))
+    rule, parameters = _rule(names)
+    with asking(features.get_backend()):
+        batches = features.to_pyarrow_batches(chunk_size=ROW_GROUP)
+    while True:
+        with asking(features.get_backend()):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        connection.register("batch", pa.Table.from_batches([batch]))
+        connection.execute(f"INSERT INTO arrived SELECT customer_id, {values}, {rule} FROM batch", parameters)
+        progress(len(batch))
+
+
+def _rule(names: Sequence[str]) -> tuple[str, list[object]]:
+    """SQL for the first reason to reject a row of the source, or NULL; and its parameters."""
+    cases: list[tuple[str, list[object]]] = [
+        ("customer_id IS NULL THEN ?", ["there is no id"]),
+        ("customer_id = '' THEN ?", ["the id is empty"]),
+        ("length(customer_id) > ? THEN ?", [LONGEST_ID, f"the id is longer than {LONGEST_ID} characters"]),
+        (" AND ".join(f"{_quoted(name)} IS NULL" for name in names) + " THEN ?", [NO_FEATURE]),
+    ]
+    for name in names:
+        column = _quoted(name)
+        cases += [
+            (f"isnan({column}) THEN ?", [f"{name} is not a number (NaN)"]),
+            (f"isinf({column}) THEN ?", [f"{name} is infinite"]),
+            (
+                f"{column} <> 0 AND (abs({column}) >= ? OR abs({column}) < ?) THEN ?",
+                [LARGEST, SMALLEST, f"{name} is outside what DynamoDB can hold"],
+            ),
+        ]
+    sql = " ".join(f"WHEN {case}" for case, _ in cases)
+    return f"CASE {sql} END", [parameter for _, parameters in cases for parameter in parameters]
+
+
+def _reject(connection: duckdb.DuckDBPyConnection, rejects: Path) -> dict[str, int]:
+    """Writes the rejects file where there is something in it; rows by reason, the most frequent first."""
+    # Every row of a duplicated id: which of them is right is not known.
+    connection.execute(
+        "UPDATE arrived SET reason = ? WHERE reason IS NULL AND customer_id IN "
+        "(SELECT customer_id FROM arrived GROUP BY customer_id HAVING count(*) > 1)",
+        [DUPLICATED],
+    )
+    reasons = connection.execute(
+        "SELECT reason, count(*) FROM arrived WHERE reason IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason"
+    ).fetchall()
+    if reasons:
+        rejected = connection.sql("SELECT customer_id, reason FROM arrived WHERE reason IS NOT NULL ORDER BY ALL")
+        rejected.write_csv(str(rejects), header=True)
+    return dict(reasons)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, names: Sequence[str], folder: Path) -> tuple[Part, ...]:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    columns = ", ".join(map(_quoted, names))
+    customers = connection.sql(f"SELECT customer_id, {columns} FROM arrived WHERE reason IS NULL ORDER BY customer_id")
+    reader = customers.to_arrow_reader(ROW_GROUP)
+    groups = iter(reader)
+    group = next(groups, None)
+    parts: list[Part] = []
+    while group is not None:
+        path = folder / f"part-{len(parts):05}.parquet"
+        rows = largest = 0
+        with path.open("wb") as file, pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+            while group is not None and file.tell() + largest <= PART_BYTES:
+                before = file.tell()
+                writer.write_table(pa.Table.from_batches([group]), row_group_size=ROW_GROUP)
+                largest = max(largest, file.tell() - before)
+                rows += len(group)
+                group = next(groups, None)
+        parts.append(Part(file=path.name, customers=rows, size=path.stat().st_size, sha256=file_sha256(path)))
+    return tuple(parts)
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[int, ...]:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
