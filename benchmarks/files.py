@@ -20,10 +20,10 @@ from benchmarks import sample_models, segments
 from benchmarks.measure import Result, alternate
 from benchmarks.processes import alternate_processes, report
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.files.job_store import Claim
 from loyalty_ml.files.service import FileService
-from loyalty_ml.files.sizes import Sizes
+from loyalty_ml.files.sizes import DEPLOYED
 from loyalty_ml.files.source import FileJobRequest, FileSource
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim
 from loyalty_ml.models.store import ModelSet
 
 ROWS, MANY = segments.ROWS, segments.MANY
@@ -98,9 +98,8 @@ def file_service(models: ModelSet) -> FileService:
     for left in ("jobs", "uploads"):  # of a benchmark that was stopped
         shutil.rmtree(FOLDER / left, ignore_errors=True)
     snapshot = segments.snapshot(ROWS)
-    jobs: Any = SimpleNamespace(
-        claim=lambda *_: Claim("claimed"), beat=lambda *_, **__: None, succeed=lambda *_: None, release=lambda *_: None
-    )
+    leases = SimpleNamespace(seconds=LEASE_SECONDS, beat=lambda *_: None, release=lambda *_: None)
+    jobs: Any = SimpleNamespace(claim=lambda *_: Claim("claimed"), succeed=lambda *_: None, leases=leases)
     models_store: Any = SimpleNamespace(current=lambda: models)
     snapshots: Any = SimpleNamespace(current=lambda: snapshot)
     s3: Any = FolderS3(FOLDER)
@@ -165,7 +164,7 @@ class FolderS3:
     def upload_part(self, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, Any]:
         # Where it belongs at once: putting parts together is S3's work, and takes none of the machine's here.
         with (self._folder / "uploads" / UploadId).open("r+b") as file:
-            file.seek(sum(Sizes().part(number) for number in range(1, PartNumber)))
+            file.seek(sum(DEPLOYED.part(number) for number in range(1, PartNumber)))
             file.write(Body)
         return {"ETag": "etag"}
 

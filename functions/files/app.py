@@ -7,25 +7,21 @@ An event is one of:
 - an event of EventBridge: an execution of that state machine has failed, timed out or was aborted.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
-import orjson
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import telemetry
+from loyalty_ml.aws.queue import RETRY_SECONDS, Queue, message_of
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
-from loyalty_ml.files.heart import HIDDEN_SECONDS
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
+from loyalty_ml.jobs.lease import HIDDEN_SECONDS, SECONDS_AFTER_LEASE
 from loyalty_ml.telemetry import logger
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.files import FilesParts
@@ -33,9 +29,6 @@ from loyalty_ml.wiring.settings import FilesSettings
 
 MAX_RECEIVES = 5
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
-
-RETRY_SECONDS = 60
-SECONDS_AFTER_LEASE = 5
 
 Beat = Callable[[float], object]
 Remaining = Callable[[], float]
@@ -55,20 +48,20 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
 
     match event:
         case {"task": "dataset_file"}:
-            with _task("dataset_file", context.aws_request_id):
+            with telemetry.task("dataset_file", context.aws_request_id):
                 return _parts().dataset_tasks.score_item(event, remaining)
         case {"task": "dataset_summary"}:
-            with _task("dataset_summary", context.aws_request_id):
+            with telemetry.task("dataset_summary", context.aws_request_id):
                 return _parts().dataset_tasks.summarise(event)
         case {"detail-type": "Step Functions Execution Status Change"}:
-            with _task("dataset_stopped", context.aws_request_id):
+            with telemetry.task("dataset_stopped", context.aws_request_id):
                 _parts().dataset_tasks.stopped(event)
             return None
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
-            with _task("file", context.aws_request_id):
+            with telemetry.task("file", context.aws_request_id):
                 for record in records:
                     # Nothing brings it again that this function could count on: each try is the last.
-                    _score_object(record, partial(_score, remaining=remaining, on_beat=_no_beat, receives=MAX_RECEIVES))
+                    _score_object(record, partial(_score, remaining=remaining, on_beat=_no_beat, attempts=MAX_RECEIVES))
             return None
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
@@ -79,28 +72,24 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
 
 def _work(record: SQSRecord, remaining: Remaining) -> None:
     """Does what a message of the queue asks for; what it raises leaves the message in the queue."""
-    with _task("file", record.message_id):
-        hide = partial(_hide, record.receipt_handle)
-        # The queue would hide it for the function's whole timeout. This way it soon comes back if the worker is killed.
-        hide(HIDDEN_SECONDS)
-        try:
-            body = orjson.loads(record.body)
-            receives = int(record.attributes.approximate_receive_count or 1)
-            _take(body, partial(_score, remaining=remaining, on_beat=hide), receives)
-        except Exception:
-            hide(RETRY_SECONDS)
-            raise
+    message, queue = message_of(record.raw_event), _queue()
+    # The queue would hide it for the function's whole timeout. This way it soon comes back if the worker is killed.
+    with queue.work(message, "file", HIDDEN_SECONDS):
+        _take(
+            message.body,
+            partial(_score, remaining=remaining, on_beat=partial(queue.hide, message), attempts=message.attempts),
+        )
 
 
-def _take(body: Any, score: Callable[..., None], receives: int) -> None:
+def _take(body: Any, score: Callable[[FileJobRequest], None]) -> None:
     match body:
         case {"Event": "s3:TestEvent"}:
             logger.info("S3 has tried the queue")
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
             for record in records:
-                _score_object(record, partial(score, receives=receives))
-        case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int(attempts)}:
-            score(FileJobRequest(FileSource(**source), kind, job_id), receives=attempts + receives)
+                _score_object(record, score)
+        case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int()}:
+            score(FileJobRequest(FileSource(**source), kind, job_id))
         case _:
             raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
 
@@ -144,73 +133,31 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
     return source
 
 
-def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, receives: int) -> None:
-    """receives: how often the queue has brought the job by this message, or by the one that it stands for."""
-    if receives > MAX_RECEIVES:
+def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
+    """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
+    if attempts > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
-    ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=receives >= MAX_RECEIVES)
+    ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
+    task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     match ran.outcome:
         case "finished":
             logger.info("The job is finished", job_id=job.job_id)
         case "unfinished":
             logger.info("The file goes on in another invocation", job_id=job.job_id)
-            _send(job, attempts=0)
+            _queue().send(task)
         case "running":
             # It may be a second notification; but also the message of the very worker that is believed to be at work,
-            # and the last that there is. So it is kept until the job is finished. Left to come again by itself, it
-            # would be a dead letter before a long file is done: the queue counts each receive. A copy is counted anew,
-            # and knows of the attempts so far.
+            # and the last that there is. So it is kept, as a copy, until the job is finished.
             logger.info("A file is at work already: looked at again later", job_id=job.job_id)
-            _send(job, attempts=receives - 1, delay_seconds=math.ceil(ran.lease_left) + SECONDS_AFTER_LEASE)
+            _queue().send(task, attempts=attempts - 1, delay_seconds=ran.lease_left + SECONDS_AFTER_LEASE)
 
 
-def _send(job: FileJobRequest, *, attempts: int, delay_seconds: int = 0) -> None:
-    """attempts: those that failed or were killed, without one that has handed over."""
-    message = {
-        "task": "file",
-        "source": job.source._asdict(),
-        "type": job.type,
-        "job_id": job.job_id,
-        "attempts": attempts,
-    }
-    _parts().sqs.send_message(
-        QueueUrl=_parts().settings.file_queue_url,
-        MessageBody=orjson.dumps(message).decode(),
-        DelaySeconds=delay_seconds,
-    )
-
-
-def _hide(receipt_handle: str, seconds: float) -> None:
-    try:
-        _parts().sqs.change_message_visibility(
-            QueueUrl=_parts().settings.file_queue_url,
-            ReceiptHandle=receipt_handle,
-            VisibilityTimeout=math.ceil(seconds),
-        )
-    except (ClientError, BotoCoreError) as error:
-        # It comes again sooner or later than meant: the lease keeps the job to one worker.
-        logger.warning("The queue did not hide a message", cause=type(error).__name__)
+def _queue() -> Queue:
+    return Queue(_parts().sqs, _parts().settings.file_queue_url, retry_seconds=RETRY_SECONDS)
 
 
 def _no_beat(seconds: float) -> None:
-    """Where there is no message to hide."""
-
-
-@contextmanager
-def _task(task: str, correlation_id: str) -> Iterator[None]:
-    """Writes the line of log and metrics of what is done within it, whatever comes of it."""
-    started = time.perf_counter()
-    logger.set_correlation_id(correlation_id)
-    outcome = "failed"
-    try:
-        yield
-        outcome = "done"
-    except Exception as error:
-        logger.exception("The task comes again")
-        telemetry.count_failure(telemetry.described(error)[0])
-        raise
-    finally:
-        telemetry.write_task(task, outcome, 1000 * (time.perf_counter() - started), correlation_id)
+    """For work that no message asked for, so that there is none to hide."""
 
 
 start.initialize(_parts, lambda parts: (parts.files,))

@@ -8,22 +8,28 @@ A message is one of:
 - {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored.
 """
 
-import functools
 import math
-import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import orjson
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml import telemetry
+from loyalty_ml.aws.queue import RETRY_SECONDS, Message, Queue, message_of
 from loyalty_ml.customers import snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
+from loyalty_ml.jobs.lease import (
+    HIDDEN_SECONDS,
+    SECONDS_AFTER_LEASE,
+    Heartbeat,
+    LeaseLost,
+    attempt,
+    new_owner,
+)
 from loyalty_ml.jobs.record import Job
-from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
@@ -35,18 +41,15 @@ from loyalty_ml.wiring.settings import SegmentWorkerSettings
 MAX_RECEIVES = 3
 """As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
 
-# The queue would hide a message for six times the function's timeout, as it must for one that is at work.
-RETRY_SECONDS = 60
-
 # An instance may have looked for models and snapshots a moment ago, and would store the old ones' statistics again.
 PLAN_DELAY_SECONDS = 5 + math.ceil(max(store.REFRESH_SECONDS, snapshot_store.REFRESH_SECONDS))
 
 PUBLISHED_KEYS = (CURRENT_KEY, MANIFEST_KEY)
 
-SEND_BATCH = 10
-"""What SQS takes at once."""
+KILLED = "The answer could not be made: its worker was stopped for want of time or memory. Ask for less."
 
-Message = Mapping[str, Any]
+Work = Callable[[Job, str, Heartbeat], None]
+"""Does a job, under the owner's name of its lease."""
 
 _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 
@@ -55,133 +58,105 @@ _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
     """Does the task of each message; what it raises leaves them in the queue. Each may be done twice without harm."""
     for record in event["Records"]:
-        _work(record)
+        _work(message_of(record))
 
 
-def _work(record: Mapping[str, Any]) -> None:
-    started = time.perf_counter()
-    logger.set_correlation_id(record["messageId"])
-    receives = int(record["attributes"]["ApproximateReceiveCount"])
-    task, outcome = "unknown", "failed"
-    try:
-        message = orjson.loads(record["body"])
-        task = _task(message)
-        _TASKS[task](message, receives)
-        outcome = "done"
-    except Exception as error:
-        logger.exception("The message stays in the queue", receives=receives)
-        telemetry.count_failure(telemetry.described(error)[0])
-        _retry_soon(record["receiptHandle"])
-        raise
-    finally:
-        telemetry.write_task(task, outcome, 1000 * (time.perf_counter() - started), record["messageId"])
-
-
-def _task(message: Any) -> str:
-    match message:
+def _work(message: Message) -> None:
+    queue = _queue()
+    match message.body:
         case {"detail-type": "Scheduled Event"}:
-            return "plan"
+            with queue.work(message, "plan"):
+                _plan(queue)
         case {"detail-type": "Object Created", "detail": {"object": {"key": key}}} if key in PUBLISHED_KEYS:
-            return "plan"
-        case {"task": "statistics", "segment_id": None | str()}:
-            return "statistics"
-        case {"task": "job" | "segment_dataset" as task, "job_id": str()}:
-            return str(task)
-    raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
+            with queue.work(message, "plan"):
+                _plan(queue)
+        case {"task": "statistics", "segment_id": None | str() as segment_id}:
+            with queue.work(message, "statistics"):
+                _refresh(segment_id)
+        case {"task": "job", "job_id": str()}:
+            with queue.work(message, "job", HIDDEN_SECONDS):
+                _attempt(queue, message, _answer)
+        case {"task": "segment_dataset", "job_id": str(job_id)}:
+            with queue.work(message, "segment_dataset", HIDDEN_SECONDS):
+                if not _parts().datasets.is_started(job_id):  # if it is, its record is the state machine's
+                    _attempt(queue, message, _start_dataset)
+        case _:
+            with queue.work(message, "unknown"):
+                raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
 
 
-def _plan(message: Message, receives: int) -> None:
+def _plan(queue: Queue) -> None:
     segment_ids = [None, *(summary.segment_id for summary in _parts().segments.list())]
-    tasks = [orjson.dumps({"task": "statistics", "segment_id": segment_id}).decode() for segment_id in segment_ids]
-    for first in range(0, len(tasks), SEND_BATCH):
-        answer = _parts().sqs.send_message_batch(
-            QueueUrl=_parts().settings.segment_queue_url,
-            Entries=[
-                {"Id": str(place), "MessageBody": body, "DelaySeconds": PLAN_DELAY_SECONDS}
-                for place, body in enumerate(tasks[first : first + SEND_BATCH])
-            ],
-        )
-        if refused := answer.get("Failed"):
-            raise RuntimeError(f"SQS refused {len(refused)} tasks ({refused[0]['Code']}): all are sent again.")
+    tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
+    queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
 
 
-def _refresh(message: Message, receives: int) -> None:
+def _refresh(segment_id: str | None) -> None:
     try:
-        point = _parts().service.refresh(message["segment_id"])
+        point = _parts().service.refresh(segment_id)
     except (RequestError, NotFound) as error:
         # Deleted meanwhile, or its rule names what the new snapshot lacks: it says so to whoever asks about it.
-        logger.warning("No statistics of a segment", segment_id=message["segment_id"], reason=error.message)
+        logger.warning("No statistics of a segment", segment_id=segment_id, reason=error.message)
         telemetry.count_failure(error.code)
         return
     for name, found in point.drift.items():
         inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
-        segment = message["segment_id"] or ALL_CUSTOMERS
-        telemetry.write_drift(segment, name, {**inputs, "score": found["score"]["psi"]})
+        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
 
 
-def _run_job(message: Message, receives: int) -> None:
-    def work(jobs: JobStore, job: Job) -> None:
-        jobs.succeed(job.job_id, _parts().service.answer(job.request, functools.partial(jobs.progress, job.job_id)))
-
-    _attempt(message["job_id"], receives, work)
-
-
-def _start_dataset(message: Message, receives: int) -> None:
-    def work(jobs: JobStore, job: Job) -> None:
-        _parts().segment_datasets.execute(job.job_id, job.request, functools.partial(jobs.progress, job.job_id))
-
-    if _parts().datasets.is_started(message["job_id"]):
-        return  # its record is the state machine's by now
-    _attempt(message["job_id"], receives, work)
+def _answer(job: Job, owner: str, heartbeat: Heartbeat) -> None:
+    answer = _parts().service.answer(job.request, heartbeat.progress)
+    heartbeat.raise_if_lost()
+    _parts().jobs.put_answer(job.job_id, answer)
+    _parts().leases.succeed(job.job_id, owner)
 
 
-def _attempt(job_id: str, receives: int, work: Callable[[JobStore, Job], None]) -> None:
-    """Does a job's work, and records where it fails: for good, or until the queue brings it again."""
-    jobs = _parts().jobs
+def _start_dataset(job: Job, owner: str, heartbeat: Heartbeat) -> None:
+    _parts().segment_datasets.execute(job.job_id, job.request, heartbeat.progress)
+    with suppress(LeaseLost):  # the state machine has ended it already
+        _parts().leases.hand_over(job.job_id, owner)
+
+
+def _attempt(queue: Queue, message: Message, work: Work) -> None:
+    """Does a job's work unless another worker does, and records where it fails: for good, or until it comes again."""
+    job_id, owner, leases = message.body["job_id"], new_owner(), _parts().leases
+    if message.attempts > MAX_RECEIVES:
+        raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
     try:
-        job = jobs.get(job_id)
+        claim = leases.claim(job_id, owner)
     except JobNotFound:
         logger.warning("The job is no longer kept: its message is dropped", job_id=job_id)
         return
-    if job.status == "succeeded":
+    if claim.outcome == "finished":
         return
-    is_last = receives >= MAX_RECEIVES
-    if is_last and job.status == "running":
-        # An attempt that raises says that it did. This one was killed, as the next one would be.
-        sentence = "The answer could not be made: its worker was stopped for want of time or memory. Ask for less."
-        jobs.fail(job_id, "INTERNAL", sentence)
-        raise RuntimeError("The job's worker was killed: look for a timeout or for too little memory in the log.")
-    jobs.running(job_id)
+    if claim.outcome == "running":
+        _look_again(queue, message, claim.lease_left)
+        return
+    assert claim.job is not None
+    is_last = message.attempts >= MAX_RECEIVES
     try:
-        work(jobs, job)
-    except (RequestError, NotFound) as error:
-        jobs.fail(job_id, error.code, error.message)
-        telemetry.count_failure(error.code)
-    except Exception as error:
-        if is_last:
-            jobs.fail(job_id, *telemetry.described(error))
-        else:
-            jobs.requeued(job_id)
-        raise
+        with attempt(
+            leases, job_id, owner, claim=claim, is_last=is_last, on_beat=partial(queue.hide, message), killed=KILLED
+        ) as heartbeat:
+            try:
+                work(claim.job, owner, heartbeat)
+            except (RequestError, NotFound) as error:
+                leases.fail(job_id, owner, error.code, error.message, final=True)
+                telemetry.count_failure(error.code)
+    except LeaseLost:
+        logger.warning("Another worker has taken the job over", job_id=job_id)
+        _look_again(queue, message, leases.seconds)
 
 
-_TASKS: Mapping[str, Callable[[Message, int], None]] = {
-    "plan": _plan,
-    "statistics": _refresh,
-    "job": _run_job,
-    "segment_dataset": _start_dataset,
-}
+def _look_again(queue: Queue, message: Message, lease_left: float) -> None:
+    # It may be the message of the very worker that is believed to be at work, and the last that there is. So it is
+    # kept, as a copy, until the job is finished.
+    logger.info("A job is at work already: looked at again later", job_id=message.body["job_id"])
+    queue.send(message.body, attempts=message.attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
 
 
-def _retry_soon(receipt_handle: str) -> None:
-    try:
-        _parts().sqs.change_message_visibility(
-            QueueUrl=_parts().settings.segment_queue_url,
-            ReceiptHandle=receipt_handle,
-            VisibilityTimeout=RETRY_SECONDS,
-        )
-    except (ClientError, BotoCoreError) as error:
-        logger.warning("The message comes again only after the queue's own timeout", cause=type(error).__name__)
+def _queue() -> Queue:
+    return Queue(_parts().sqs, _parts().settings.segment_queue_url, retry_seconds=RETRY_SECONDS)
 
 
 start.initialize(_parts, lambda parts: (parts.service,))

@@ -25,8 +25,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 
 from local import stores
-from loyalty_ml.customers import snapshot_download
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
+from loyalty_ml.customers.snapshot_download import SnapshotFetcher
 from loyalty_ml.customers.snapshot_store import REFRESH_SECONDS, LocalSnapshot, SnapshotStore
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from tests.aws import fresh_aws
@@ -38,6 +38,8 @@ pytestmark = pytest.mark.moto
 
 BUCKET = "data"
 RANGE = 10_000
+PATIENCE_SECONDS = 300
+"""When what never comes is given up: a slow machine is waited for."""
 AGAIN = r"write the snapshot again \(loyalty materialize\)"
 
 
@@ -70,7 +72,8 @@ class Bucket:
         """What a new process has."""
         client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}, max_pool_connections=8))
         client.meta.events.register("provide-client-params.s3.GetObject", self._note)
-        return SnapshotStore(client, BUCKET, self.cache, clock=self.clock)
+        fetcher = SnapshotFetcher(client, BUCKET, self.cache, range_bytes=RANGE, chunk_bytes=1_000)
+        return SnapshotStore(client, BUCKET, self.cache, clock=self.clock, fetcher=fetcher)
 
     def _note(self, params: dict[str, Any], **_: Any) -> None:
         self.requests.append((params["Key"], params.get("Range")))
@@ -142,8 +145,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(snapshot_download, "RANGE_BYTES", RANGE)
-    monkeypatch.setattr(snapshot_download, "CHUNK_BYTES", 1_000)
     with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
@@ -221,7 +222,7 @@ def test_ranges_are_fetched_at_the_same_time(bucket: Bucket) -> None:
     written = bucket.write(1, (8 * RANGE,))
     store = bucket.store()
     # Nobody passes before all eight are there: one after the other, they would wait in vain.
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=PATIENCE_SECONDS)
 
     def meet(params: dict[str, Any], **_: Any) -> None:
         if "Range" in params:
@@ -401,7 +402,7 @@ def test_giving_up_ends_the_threads_and_the_next_request_goes_on(bucket: Bucket)
 
     def hold_back(params: dict[str, Any], **_: Any) -> None:
         if "Range" in params and next(turns) >= 10:
-            assert given_up.wait(timeout=20)
+            assert given_up.wait(timeout=PATIENCE_SECONDS)
 
     def give_up(done: int, total: int) -> None:
         if done == 10 * RANGE:
@@ -510,7 +511,7 @@ def test_after_giving_up_no_range_is_asked_for_again(bucket: Bucket, monkeypatch
     given_up = threading.Event()
 
     def break_off(*_: Any) -> Iterator[bytes]:
-        assert given_up.wait(timeout=20)
+        assert given_up.wait(timeout=PATIENCE_SECONDS)
         raise ReadTimeoutError(endpoint_url="https://s3")
 
     def ranges_asked_for() -> int:
@@ -631,7 +632,7 @@ def test_threads_of_one_process_fetch_once(bucket: Bucket) -> None:
     written = bucket.write(1, (20 * RANGE,))
     store = bucket.store()
     store.card()
-    together = threading.Barrier(4, timeout=20)
+    together = threading.Barrier(4, timeout=PATIENCE_SECONDS)
     served: list[LocalSnapshot] = []
 
     def ask() -> None:
@@ -656,10 +657,11 @@ from pathlib import Path
 
 import boto3
 
-from loyalty_ml.customers import snapshot_download, snapshot_store
+from loyalty_ml.customers.snapshot_download import SnapshotFetcher
+from loyalty_ml.customers.snapshot_store import SnapshotStore
 
-snapshot_download.RANGE_BYTES = 100_000
-store = snapshot_store.SnapshotStore(boto3.client("s3"), "data", Path(sys.argv[1]))
+s3, cache = boto3.client("s3"), Path(sys.argv[1])
+store = SnapshotStore(s3, "data", cache, fetcher=SnapshotFetcher(s3, "data", cache, range_bytes=100_000))
 store.card()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -689,7 +691,10 @@ def test_processes_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             reader.stdin.write("go\n")
             reader.stdin.flush()
         hashes = " ".join(part.sha256 for part in written.card.parts)
-        assert [reader.communicate(timeout=60)[0].splitlines()[-1] for reader in readers] == [hashes, hashes]
+        assert [reader.communicate(timeout=PATIENCE_SECONDS)[0].splitlines()[-1] for reader in readers] == [
+            hashes,
+            hashes,
+        ]
         assert [reader.returncode for reader in readers] == [0, 0]
         assert bucket.on_disk() == files(written)
     finally:

@@ -24,9 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
+from loyalty_ml.aws.ranges import ATTEMPTS
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import content
-from loyalty_ml.files.content import AHEAD, READ_ATTEMPTS
+from loyalty_ml.files.content import AHEAD
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileSource
 from tests.aws import fresh_aws
@@ -137,7 +138,7 @@ def test_a_start_between_blocks_is_refused(bucket: Bucket) -> None:
 def test_blocks_are_fetched_at_the_same_time_and_no_more_than_the_next_few(bucket: Bucket) -> None:
     client = bucket.client()
     # Nobody passes before all are there: one after the other, they would wait in vain.
-    together = threading.Barrier(AHEAD, timeout=20)
+    together = threading.Barrier(AHEAD, timeout=300)
     first = iter(range(AHEAD))
 
     def meet(**_: Any) -> None:
@@ -221,7 +222,7 @@ def test_a_body_that_is_cut_short_is_asked_for_again(bucket: Bucket, announced: 
 def test_a_body_that_stays_short_is_an_error_of_the_store(bucket: Bucket) -> None:
     source = bucket.put(NOISE[:BLOCK])
     client = bucket.client()
-    breaking(client, iter([True] * READ_ATTEMPTS), BLOCK)
+    breaking(client, iter([True] * ATTEMPTS), BLOCK)
     with pytest.raises(StoreUnavailable, match=r"a file.csv could not be read .*IncompleteReadError"):
         list(content_blocks(client, source, gzipped=False))
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from moto.dynamodb.models import DynamoDBBackend
 
 from loyalty_ml.errors import InvalidFile, JobNotFound, StoreUnavailable
-from loyalty_ml.files.job_store import LEASE_SECONDS, Claim, FileJobStore, LeaseLost
+from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, upload_key
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim, LeaseLost
 from loyalty_ml.jobs.record import Job
 from tests.service import Service, process
 
@@ -74,11 +75,16 @@ def a_job(dataset: str | None = None, **source: Any) -> FileJobRequest:
     return FileJobRequest(of, "churn", job_id_of(of, dataset), dataset)
 
 
+def claimed(files: Files, job: FileJobRequest, owner: str) -> Claim:
+    """What comes of a claim, without the record as it was before."""
+    return files.store.claim(job, owner)._replace(job=None)
+
+
 def test_the_first_who_claims_a_file_makes_its_record(files: Files) -> None:
     job = a_job()
     with pytest.raises(JobNotFound):
         files.get(job.job_id)
-    assert files.store.claim(job, "one") == Claim("claimed")
+    assert claimed(files, job, "one") == Claim("claimed")
     record = files.get(job.job_id)
     assert (record.kind, record.status, record.processed, record.total, record.errors) == (
         "file",
@@ -100,12 +106,12 @@ def test_the_first_who_claims_a_file_makes_its_record(files: Files) -> None:
 def test_a_lease_is_anothers_until_it_has_passed(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")
-    assert files.store.claim(job, "two") == Claim("running", lease_left=LEASE_SECONDS)
+    assert claimed(files, job, "two") == Claim("running", lease_left=LEASE_SECONDS)
     files.clock.now += LEASE_SECONDS - 1
-    assert files.store.claim(job, "two") == Claim("running", lease_left=1)
+    assert claimed(files, job, "two") == Claim("running", lease_left=1)
     files.clock.now += 1
     created = files.get(job.job_id).created
-    assert files.store.claim(job, "two") == Claim("claimed", was_killed=True)
+    assert claimed(files, job, "two") == Claim("claimed", was_killed=True)
     assert files.get(job.job_id).created == created, "the record is the same one"
 
 
@@ -113,9 +119,9 @@ def test_a_beat_holds_the_lease_and_says_how_far_the_job_is(files: Files) -> Non
     job = a_job()
     files.store.claim(job, "one")
     files.clock.now += 50
-    files.store.beat(job.job_id, "one", rows=5_000, errors=7, share=0.25)
+    files.store.leases.beat(job.job_id, "one", {"processed": 5_000, "errors": 7, "share": 0.25})
     files.clock.now += 50
-    assert files.store.claim(job, "two") == Claim("running", lease_left=LEASE_SECONDS - 50)
+    assert claimed(files, job, "two") == Claim("running", lease_left=LEASE_SECONDS - 50)
     record = files.get(job.job_id)
     assert (record.processed, record.errors, record.share, record.rate) == (5_000, 7, 0.25, 100.0)
     assert record.updated > record.created
@@ -126,15 +132,15 @@ def test_the_rate_is_that_of_the_present_worker(files: Files) -> None:
     files.store.claim(job, "killed")
     assert files.get(job.job_id).rate is None
     files.clock.now += 10
-    files.store.beat(job.job_id, "killed", rows=10_000, errors=0, share=0.1)
+    files.store.leases.beat(job.job_id, "killed", {"processed": 10_000, "errors": 0, "share": 0.1})
     files.clock.now += 3600
     files.store.claim(job, "next")
     assert files.get(job.job_id).rate is None
     files.clock.now += 5
-    files.store.beat(job.job_id, "next", rows=9_000, errors=0, share=0.09)
+    files.store.leases.beat(job.job_id, "next", {"processed": 9_000, "errors": 0, "share": 0.09})
     assert files.get(job.job_id).rate == 0, "it goes on from a checkpoint before what the killed one had counted"
     files.clock.now += 5
-    files.store.beat(job.job_id, "next", rows=30_000, errors=0, share=0.3)
+    files.store.leases.beat(job.job_id, "next", {"processed": 30_000, "errors": 0, "share": 0.3})
     assert files.get(job.job_id).rate == 2_000
 
 
@@ -142,19 +148,21 @@ def test_a_worker_that_is_late_may_go_on_as_long_as_no_other_has_come(files: Fil
     job = a_job()
     files.store.claim(job, "late")
     files.clock.now += 10 * LEASE_SECONDS
-    files.store.beat(job.job_id, "late", rows=1, errors=0, share=0)
-    assert files.store.claim(job, "other") == Claim("running", lease_left=LEASE_SECONDS)
+    files.store.leases.beat(job.job_id, "late", {"processed": 1, "errors": 0, "share": 0})
+    assert claimed(files, job, "other") == Claim("running", lease_left=LEASE_SECONDS)
     files.clock.now += 10 * LEASE_SECONDS
     files.store.succeed(job.job_id, "late", SUMMARY)
     assert files.get(job.job_id).status == "succeeded"
 
 
 ENDS: dict[str, Callable[[FileJobStore, str, str], object]] = {
-    "beat": lambda store, job_id, owner: store.beat(job_id, owner, rows=1, errors=1, share=1),
-    "release": lambda store, job_id, owner: store.release(job_id, owner, "A reason.", "INTERNAL"),
+    "beat": lambda store, job_id, owner: store.leases.beat(job_id, owner, {"processed": 1}),
+    "release": lambda store, job_id, owner: store.leases.release(job_id, owner, "A reason.", "INTERNAL"),
     "succeed": lambda store, job_id, owner: store.succeed(job_id, owner, SUMMARY),
-    "fail": lambda store, job_id, owner: store.fail(job_id, owner, "INTERNAL", "A reason.", final=False),
-    "fail for good": lambda store, job_id, owner: store.fail(job_id, owner, "INVALID_FILE", "A reason.", final=True),
+    "fail": lambda store, job_id, owner: store.leases.fail(job_id, owner, "INTERNAL", "A reason.", final=False),
+    "fail for good": lambda store, job_id, owner: store.leases.fail(
+        job_id, owner, "INVALID_FILE", "A reason.", final=True
+    ),
 }
 
 
@@ -218,7 +226,7 @@ def test_a_success_is_final_and_tells_what_came_of_it(files: Files) -> None:
 def test_a_failure_for_good_is_final(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")
-    files.store.fail(job.job_id, "one", "INVALID_FILE", "The header has no customer_id: add it.", final=True)
+    files.store.leases.fail(job.job_id, "one", "INVALID_FILE", "The header has no customer_id: add it.", final=True)
     record = files.get(job.job_id)
     assert (record.status, record.code) == ("failed", "INVALID_FILE")
     assert record.error == "The header has no customer_id: add it."
@@ -228,11 +236,11 @@ def test_a_failure_for_good_is_final(files: Files) -> None:
 def test_a_failure_for_want_of_a_service_can_be_mended_and_claimed_again(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")
-    files.store.fail(job.job_id, "one", "MODEL_UNAVAILABLE", "churn cannot be served.", final=False)
+    files.store.leases.fail(job.job_id, "one", "MODEL_UNAVAILABLE", "churn cannot be served.", final=False)
     assert files.get(job.job_id).status == "failed"
     with pytest.raises(LeaseLost):
         ENDS["fail for good"](files.store, job.job_id, "one")
-    assert files.store.claim(job, "two") == Claim("claimed")
+    assert claimed(files, job, "two") == Claim("claimed")
     running = files.get(job.job_id)
     assert (running.status, running.error, running.code) == ("running", None, None)
     files.store.succeed(job.job_id, "two", SUMMARY)
@@ -243,11 +251,11 @@ def test_a_failure_for_want_of_a_service_can_be_mended_and_claimed_again(files: 
 def test_who_hands_over_is_followed_at_once(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")
-    files.store.beat(job.job_id, "one", rows=500, errors=2, share=0.5)
-    files.store.release(job.job_id, "one")
+    files.store.leases.beat(job.job_id, "one", {"processed": 500, "errors": 2, "share": 0.5})
+    files.store.leases.release(job.job_id, "one")
     waiting = files.get(job.job_id)
     assert (waiting.status, waiting.processed, waiting.errors, waiting.share) == ("queued", 500, 2, 0.5)
-    assert files.store.claim(job, "two") == Claim("claimed")
+    assert claimed(files, job, "two") == Claim("claimed")
     assert files.get(job.job_id).processed == 500
 
 
@@ -271,7 +279,7 @@ def test_a_write_whose_answer_was_lost_and_that_is_sent_again_counts_as_done(
 ) -> None:
     store = files.with_client(LosesAnswers(files.service.dynamodb))
     job = a_job()
-    assert store.claim(job, "one") == Claim("claimed")
+    assert store.claim(job, "one").outcome == "claimed"
     end(store, job.job_id, "one")
     assert files.get(job.job_id).updated
 

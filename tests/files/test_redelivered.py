@@ -3,10 +3,8 @@
 import io
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,19 +19,26 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from functions.files import app as files_function
 from local import events
 from local.gateway import LambdaContext
-from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files import heart
-from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
-from loyalty_ml.files.service import FileService, Ran
+from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileSource, job_id_of
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, as_csv, rows_of
 from tests.files.test_killed import served_stores
-from tests.files.test_reliability import FILES, SMALL, Jobs, ids_only, rows_with_features, small_parts  # noqa: F401
+from tests.files.test_reliability import (
+    ALL_SAVED,
+    FILES,
+    Clock,
+    Jobs,
+    ids_only,
+    rows_with_features,
+    score,
+    small,  # noqa: F401  a fixture
+)
 from tests.functions.test_files import NOTHING, Queue, queue  # noqa: F401  a fixture
 from tests.segments.test_segments import Deployment, some_customers
-from tests.service import Service, new_process, process
+from tests.service import Service, new_process
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -179,7 +184,6 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
     """What stops an attempt for all the clients' retries, the next delivery goes on from."""
     jobs = served_jobs
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between retries
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.05)
     content = ids_only() if name == "ids.csv" else FILES[name](rows_with_features())
     job = jobs.put(f"incoming/all/{name}", content)
     expected = jobs.undisturbed(job)
@@ -187,26 +191,9 @@ def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
 
     def deliver(number: int) -> Ran:
         """To a new instance, when the lease is over that the one before may not have been able to give back."""
-        new_process()
-        for client in (process().files.data_s3, process().predict.s3, process().files.dynamodb):
-            faults.afflict(client)
-        store = FileJobStore(
-            process().files.dynamodb,
-            process().files.settings.jobs_table,
-            lambda: time.time() + number * (LEASE_SECONDS + 1),
-        )
-        parts = process().files
-        worker = FileService(
-            parts.data_s3,
-            store,
-            parts.models,
-            SnapshotStore(parts.data_s3, parts.settings.data_bucket, parts.settings.snapshot_cache),
-            bucket=parts.settings.data_bucket,
-            mock_mode="false",
-            work=parts.settings.file_work,
-            sizes=replace(SMALL, checkpoint_seconds=0),
-        )
-        return worker.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=False)
+        clock = Clock(jobs.clock.now + number * (LEASE_SECONDS + 1))
+        often = Timing(clock=Clock(), seconds=0.05)
+        return score(jobs.worker(clock, faults.afflict, ALL_SAVED, often), job)
 
     for number in range(MOST_DELIVERIES):
         with suppress(LoyaltyError):

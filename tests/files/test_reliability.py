@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,23 +11,23 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.config import Config
 from moto.dynamodb.models import DynamoDBBackend
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.files import heart as heart_module
-from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore
+from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, HEADER, Files, as_csv, files  # noqa: F401  a fixture
@@ -40,14 +39,36 @@ pytestmark = pytest.mark.moto
 
 BLOCK_BYTES = 1_600
 PART_BYTES = 1_600
-SMALL = Sizes(block_bytes=BLOCK_BYTES, parquet_rows=25, part_bytes=PART_BYTES)
-"""A file of some kilobytes has several blocks, and its results several parts."""
 Row = list[Any]
 
 
+SMALL = Sizes(block_bytes=BLOCK_BYTES, parquet_rows=25, part_bytes=PART_BYTES)
+"""With them a file of some kilobytes has several blocks, and its results several parts."""
+ALL_SAVED = replace(SMALL, checkpoint_seconds=0)
+"""The same, with a checkpoint after each block."""
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self, now: float = 1_795_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def never(stop: threading.Event, _: float) -> bool:
+    """Waits for the end: no beat comes in between, however slow the machine is."""
+    return stop.wait()
+
+
+NO_BEATS = Timing(clock=Clock(), wait=never)
+
+
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto, as S3, takes no parts below 5 MB; it has no other way to be told otherwise."""
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto takes parts as small as SMALL has them."""
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART_BYTES)
 
 
@@ -57,6 +78,7 @@ class Jobs:
     def __init__(self, service: Service, folder: Path) -> None:
         self.service = service
         self.bucket = service.ids["DataBucket"]
+        self.clock = Clock()
         self._folder = folder
         self._workers = count()
         self._data: Any = boto3.resource("s3").Bucket(self.bucket)
@@ -66,28 +88,36 @@ class Jobs:
         source = FileSource(self.bucket, key, answer["VersionId"], answer["ETag"], len(content))
         return FileJobRequest(source, type_of(key), job_id_of(source))
 
+    def after_the_lease(self) -> Clock:
+        """The clock of a worker that comes when the lease is over that another has now."""
+        return Clock(self.clock.now + LEASE_SECONDS + 1)
+
     def worker(
         self,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         afflict: Callable[[Any], object] | None = None,
         sizes: Sizes = SMALL,
+        timing: Timing = NO_BEATS,
     ) -> FileService:
         """A new instance, with models and customers of its own; afflict: what is done to its clients."""
         folder = self._folder / f"worker-{next(self._workers)}"
         s3, dynamodb, ids = self.service.s3, self.service.dynamodb, self.service.ids
         if afflict:
-            s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+            config = Config(retries={"mode": "standard", "total_max_attempts": 8})
+            s3, dynamodb = boto3.client("s3", config=config), boto3.client("dynamodb", config=config)
             afflict(s3)
             afflict(dynamodb)
         return FileService(
             s3,
-            FileJobStore(dynamodb, ids["JobsTable"], clock),
+            FileJobStore(dynamodb, ids["JobsTable"], clock or self.clock),
             ModelStore(s3, ids["ModelBucket"], folder / "models"),
             SnapshotStore(s3, self.bucket, folder / "snapshots"),
             bucket=self.bucket,
             mock_mode="false",
             work=folder / "files",
             sizes=sizes,
+            clock=self.clock,
+            timing=timing,
         )
 
     def results(self, job: FileJobRequest) -> dict[str, bytes]:
@@ -247,18 +277,17 @@ def test_the_same_event_ten_times_at_once_is_one_result(jobs: Jobs, monkeypatch:
     }
 
 
-def its_heart_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for heart in [thread for thread in threading.enumerate() if "_beat_on" in thread.name]:
-        heart.join(60)
+def its_heart_is_told(clock: Clock) -> None:
+    for heart in [thread for thread in threading.enumerate() if thread.name == "heartbeat"]:
+        heart.join()
 
 
-def its_own_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.monotonic() + LEASE_SECONDS + 1
-    monkeypatch.setattr(heart_module, "time", SimpleNamespace(monotonic=lambda: now))
+def its_own_clock_says_so(clock: Clock) -> None:
+    clock.now += LEASE_SECONDS + 1
 
 
-def it_does_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the whole instance was stopped between two of its steps."""
+def it_does_not_notice(clock: Clock) -> None:
+    """As if the whole instance was stopped between two of its steps."""
 
 
 @pytest.mark.parametrize(
@@ -275,17 +304,17 @@ def it_does_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     jobs: Jobs,
     other_models: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-    notice: Callable[[pytest.MonkeyPatch], None],
+    notice: Callable[[Clock], None],
     after_blocks: int,
     part_bytes: int,
     *,
     is_saved: bool,
 ) -> None:
     """Models are new when the other takes over, so that it can be seen whose the results are."""
-    sizes = replace(SMALL, part_bytes=part_bytes, checkpoint_seconds=0 if is_saved else 900)
-    if notice is its_heart_is_told:
-        monkeypatch.setattr(heart_module, "BEAT_SECONDS", 0.01)
+    sizes = replace(ALL_SAVED if is_saved else SMALL, part_bytes=part_bytes)
+    own_clock = Clock()
+    # The worker's heart beats often, or not at all.
+    timing = Timing(own_clock, 0.01) if notice is its_heart_is_told else Timing(own_clock, wait=never)
     content = as_csv(rows_with_features())
     assert 4 * BLOCK_BYTES < len(content) <= 5 * BLOCK_BYTES
     job = jobs.put("incoming/churn/customers.csv", content)
@@ -295,15 +324,16 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     def take_over() -> float:
         if next(asked) == after_blocks:
             publish(jobs.service.s3, jobs.service.model_bucket, other_models)
-            ran = score(jobs.worker(lambda: time.time() + LEASE_SECONDS + 1, sizes=sizes), job)
+            ran = score(jobs.worker(jobs.after_the_lease(), sizes=sizes), job)
             assert ran.outcome == "finished"
             of_the_other.update(jobs.results(job))
-            notice(monkeypatch)
+            notice(own_clock)
         return 900
 
-    # Of a checkpoint that is another than it knows, or an upload that was aborted, which moto says so.
+    worker = jobs.worker(sizes=sizes, timing=timing)
+    # Of an upload that was aborted, which moto says so.
     with suppress(StoreUnavailable, KeyError):
-        assert score(jobs.worker(sizes=sizes), job, take_over).outcome == "running"
+        assert score(worker, job, take_over).outcome == "running"
     assert b'"v2"' in of_the_other["summary.json"]
     assert jobs.results(job) == of_the_other
     assert jobs.versions(job) == dict.fromkeys(of_the_other, 1)
@@ -320,7 +350,7 @@ def test_parts_of_a_parquet_file_by_a_worker_given_up_for_dead_are_not_mixed_wit
     def take_over() -> float:
         if next(asked) == 1:
             publish(jobs.service.s3, jobs.service.model_bucket, other_models)
-            other = jobs.worker(lambda: time.time() + LEASE_SECONDS + 1)
+            other = jobs.worker(jobs.after_the_lease())
             assert score(other, job, Blocks(4)).outcome == "unfinished"
         return 900
 
@@ -354,22 +384,18 @@ class Killed:
 
 
 @pytest.mark.parametrize("name", ["customers.csv", "customers.parquet"])
-def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_bytes(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    each_is_saved = replace(SMALL, checkpoint_seconds=0)
-    # A beat would be a call as well, whenever it came, and end its own thread in the place of the worker.
-    monkeypatch.setattr(heart_module, "BEAT_SECONDS", 3600.0)
+def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_bytes(jobs: Jobs, name: str) -> None:
     rows = rows_with_features()
     job = jobs.put(f"incoming/churn/{name}", FILES[name](rows[: len(rows) // 2]))
     expected = jobs.undisturbed(job)
     for calls in count(1):
         killed = Killed(calls)
         with suppress(KilledError):
-            score(jobs.worker(afflict=killed.afflict, sizes=each_is_saved), job)
+            # Without beats: one would be a call as well, and end its own thread in the place of the worker.
+            score(jobs.worker(afflict=killed.afflict, sizes=ALL_SAVED), job)
         if killed.made < calls:
             break
-        ran = score(jobs.worker(lambda: time.time() + LEASE_SECONDS + 1), job)
+        ran = score(jobs.worker(jobs.after_the_lease()), job)
         assert ran.outcome == "finished"
         assert jobs.results(job) == expected
         jobs.forget(job)

@@ -23,6 +23,7 @@ from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import results as results_module
 from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
+from loyalty_ml.jobs.lease import LeaseLost
 from tests.aws import fresh_aws
 
 if TYPE_CHECKING:
@@ -235,26 +236,26 @@ def test_results_say_what_they_are_and_may_be_empty(bucket: Bucket) -> None:
 
 
 def test_a_worker_given_up_for_dead_undoes_nothing_of_its_successor(bucket: Bucket) -> None:
-    another = f"Another worker has gone on with the job {JOB}"
+    another = f"The lease of job {JOB} is no longer this worker's"
     with bucket.open() as dead, bucket.open() as second:
         dead.append(*WORK[0])
         second.append(*WORK[0])
         second.checkpoint({"done": 1})
-        with pytest.raises(StoreUnavailable, match=another):
+        with pytest.raises(LeaseLost, match=another):
             dead.checkpoint({"done": 1})
         with bucket.open() as third:
             third.checkpoint({"done": 1})
             for name, data in WORK[1:]:
                 second.append(name, data)
             for _ in range(2):
-                with pytest.raises(StoreUnavailable, match=another):
+                with pytest.raises(LeaseLost, match=another):
                     second.complete({"done": 5})
             assert not bucket.results()
             for name, data in WORK[1:]:
                 third.append(name, data)
             third.complete({"done": 5})
             third.clean()
-        with pytest.raises(StoreUnavailable, match=another):
+        with pytest.raises(LeaseLost, match=another):
             second.checkpoint({"done": 5})
     assert bucket.results() == whole(WORK)
     assert bucket.open().position is None

@@ -20,9 +20,8 @@ from local import events, template
 from local.gateway import LambdaContext
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.files.heart import HIDDEN_SECONDS
-from loyalty_ml.files.job_store import LEASE_SECONDS
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
+from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS
 from tests.service import CONTEXT, Service, process, put_in_place
 
 if TYPE_CHECKING:

@@ -202,14 +202,15 @@ def test_a_files_job_shows_how_far_it_is(service: Service) -> None:
         "progress": {"processed": 0, "total": None, "errors": 0, "share": None, "rate": None},
         "request": {"type": "nbo", "key": SOURCE.key, "version_id": "v1", "size": 12_345},
     }
-    files.beat(JOB.job_id, "one", rows=400, errors=3, share=0.5)
+    files.leases.beat(JOB.job_id, "one", {"processed": 400, "errors": 3, "share": 0.5})
     progress = get(service, JOB.job_id)["progress"]
     assert progress.pop("rate") > 0
     assert progress == {"processed": 400, "total": None, "errors": 3, "share": 0.5}
-    files.fail(JOB.job_id, "one", "INVALID_FILE", "The file ends within a gzip member: upload it again.", final=True)
+    sentence = "The file ends within a gzip member: upload it again."
+    files.leases.fail(JOB.job_id, "one", "INVALID_FILE", sentence, final=True)
     failed = get(service, JOB.job_id)
     assert (failed["status"], failed["code"]) == ("failed", "INVALID_FILE")
-    assert failed["error"] == "The file ends within a gzip member: upload it again."
+    assert failed["error"] == sentence
     assert failed.keys().isdisjoint({"answer", "summary", "results"})
 
 

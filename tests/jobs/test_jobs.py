@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from moto.sqs.models import sqs_backends
 
 from functions.segment_worker import app as refresh
 from local import events, template
 from loyalty_ml import errors
+from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS, Leases, WorkerKilled
 from loyalty_ml.jobs.record import answer_key
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
@@ -28,6 +30,16 @@ DESCRIBED = template.load()
 REQUEST = {"segment_id": "vip", "answer": "predict", "type": "churn", "top": None, "offer": None}
 ANSWER = {"segment_id": "vip", "total_customers": 3, "aggregated_stats": {"avg_probability": 0.1097012534737587}}
 CURRENT = "snapshots/current.json"
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now: float = 1_795_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,12 @@ class Queue:
             bodies += [json.loads(message["Body"]) for message in messages]
         return bodies
 
+    def delayed(self) -> list[Any]:
+        """The tasks that are in the queue and do not show yet."""
+        backend: Any = sqs_backends["123456789012"]["eu-west-1"]
+        name = self.url.rpartition("/")[2]
+        return [json.loads(message.body) for message in backend.queues[name]._messages if message.delayed]
+
     def dead_letters(self) -> list[str]:
         messages = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10).get("Messages", [])
         return [message["Body"] for message in messages]
@@ -69,6 +87,15 @@ def queue(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Queue:
     monkeypatch.setattr(refresh, "PLAN_DELAY_SECONDS", 0)
     ids = empty_service.ids
     return Queue(boto3.client("sqs"), ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
+
+
+@pytest.fixture
+def clock(empty_service: Service) -> Clock:
+    """The leases' clock."""
+    clock = Clock()
+    leases = Leases(empty_service.dynamodb, empty_service.ids["JobsTable"], clock)
+    put_in_place(process().worker, leases=leases)
+    return clock
 
 
 @pytest.fixture
@@ -232,12 +259,13 @@ def test_a_dead_letter_that_is_sent_again_once_mended_succeeds(
     assert (body["status"], body["answer"]) == ("succeeded", ANSWER)
 
 
-def test_a_job_whose_worker_is_killed_each_time_fails_at_the_last(
-    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
-) -> None:
-    class Killed(BaseException):
-        """As when Lambda stops a process: no line of the worker runs any more."""
+class Killed(BaseException):
+    """As when Lambda stops a process: no line of the worker runs any more."""
 
+
+def test_a_job_whose_worker_is_killed_each_time_fails_at_the_last(
+    empty_service: Service, queue: Queue, clock: Clock, answers: Callable[..., list[Any]]
+) -> None:
     calls = answers(Killed())
     job_id = start()
     message = {"task": "job", "job_id": job_id}
@@ -245,11 +273,59 @@ def test_a_job_whose_worker_is_killed_each_time_fails_at_the_last(
         with pytest.raises(Killed):
             refresh.handler(event(message, receives), CONTEXT)
         assert status(empty_service, job_id).body["status"] == "running"
-    with pytest.raises(RuntimeError, match="killed"):
+        clock.now += HIDDEN_SECONDS
+    with pytest.raises(WorkerKilled, match="killed"):
         refresh.handler(event(message, 3), CONTEXT)
     body = status(empty_service, job_id).body
     assert (body["status"], body["code"], len(calls)) == ("failed", "INTERNAL", 2)
     assert "time or memory" in body["error"]
+
+
+def test_a_job_whose_worker_was_killed_is_taken_up_within_a_minute_and_a_half(
+    empty_service: Service,
+    queue: Queue,
+    clock: Clock,
+    answers: Callable[..., list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The queue alone would bring its message again after six times the function's timeout: 90 minutes."""
+    hidden_until = 0.0
+
+    def hide(**asked: Any) -> Any:
+        nonlocal hidden_until
+        hidden_until = clock.now + asked["VisibilityTimeout"]
+
+    monkeypatch.setattr(process().worker.sqs, "change_message_visibility", hide)
+
+    def work_and_be_killed(on_progress: Callable[[int, int], None]) -> Any:
+        clock.now += 20
+        on_progress(50, 100)
+        raise Killed
+
+    calls = answers(work_and_be_killed, ANSWER)
+    job_id = start()
+    message = {"task": "job", "job_id": job_id}
+    with pytest.raises(Killed):
+        refresh.handler(event(message), CONTEXT)
+    killed_at = clock.now
+    assert status(empty_service, job_id).body["progress"] == {"processed": 50, "total": 100}
+    assert hidden_until - killed_at <= 90
+    clock.now = max(hidden_until, killed_at + LEASE_SECONDS)
+    assert clock.now - killed_at <= 90
+    refresh.handler(event(message, 2), CONTEXT)
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["answer"], len(calls)) == ("succeeded", ANSWER, 2)
+
+
+def test_a_job_that_older_code_left_running_is_taken_up(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+) -> None:
+    """Its record has no lease: its worker was killed, or is at work still and changes nothing after a success."""
+    answers(ANSWER)
+    job_id = start()
+    process().worker.jobs.running(job_id)
+    assert queue.deliver_all() == 1
+    assert status(empty_service, job_id).body["answer"] == ANSWER
 
 
 def test_a_job_delivered_twice_is_done_once(
@@ -264,23 +340,57 @@ def test_a_job_delivered_twice_is_done_once(
     assert (status(empty_service, job_id).body, len(calls)) == (first, 1)
 
 
-def test_of_two_deliveries_at_once_the_first_to_end_stays(
-    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]
+def test_of_two_deliveries_at_once_the_second_comes_again_when_the_lease_has_ended(
+    empty_service: Service, queue: Queue, clock: Clock, answers: Callable[..., list[Any]]
 ) -> None:
-    ended: list[Any] = []
+    """As a copy, which the queue counts anew: waiting never makes it a dead letter, and uses up no attempt."""
+    message = {"task": "job", "job_id": start()}
 
     def meanwhile_again(on_progress: Callable[[int, int], None]) -> Any:
-        refresh.handler(event({"task": "job", "job_id": job_id}), CONTEXT)
-        ended.append(status(empty_service, job_id).body)
-        on_progress(100, 100)
-        raise errors.ModelUnavailable("too late to matter")
+        refresh.handler(event(message, 3), CONTEXT)
+        assert status(empty_service, message["job_id"]).body["status"] == "running"
+        return ANSWER
 
-    answers(meanwhile_again, ANSWER)
+    calls = answers(meanwhile_again)
+    assert queue.deliver()
+    body = status(empty_service, message["job_id"]).body
+    assert (body["status"], body["answer"], len(calls)) == ("succeeded", ANSWER, 1)
+    (copy,) = queue.delayed()
+    assert copy == {**message, "attempts": 2}
+    refresh.handler(event(copy), CONTEXT)
+    assert (status(empty_service, message["job_id"]).body, len(calls)) == (body, 1)
+
+
+def test_a_worker_that_was_given_up_for_dead_changes_nothing_any_more(
+    empty_service: Service, queue: Queue, clock: Clock, answers: Callable[..., list[Any]]
+) -> None:
+    seen: list[Any] = []
+
+    def given_up(on_progress: Callable[[int, int], None]) -> Any:
+        clock.now += LEASE_SECONDS
+        refresh.handler(event({"task": "job", "job_id": job_id}, 2), CONTEXT)
+        seen.append(status(empty_service, job_id).body)
+        on_progress(100, 100)
+        return {"too late": "to matter"}
+
+    answers(given_up, ANSWER)
     job_id = start()
     assert queue.deliver()
-    assert ended[0]["status"] == "succeeded"
-    assert queue.deliver_all() == 1, "the delivery that failed comes again, and finds the job done"
-    assert status(empty_service, job_id).body == ended[0]
+    assert (seen[0]["status"], seen[0]["answer"]) == ("succeeded", ANSWER)
+    assert status(empty_service, job_id).body == seen[0]
+    assert queue.delayed() == [{"task": "job", "job_id": job_id, "attempts": 0}], "it looks whether the other is done"
+
+
+@pytest.mark.parametrize("attempts", [3, 7])
+def test_a_copy_that_has_no_attempt_left_becomes_a_dead_letter(
+    empty_service: Service, queue: Queue, answers: Callable[..., list[Any]], attempts: int
+) -> None:
+    calls = answers(ANSWER)
+    job_id = start()
+    queue.receive_all()
+    queue.send(json.dumps({"task": "job", "job_id": job_id, "attempts": attempts}))
+    assert queue.deliver_all() == 3
+    assert (calls, len(queue.dead_letters())) == ([], 1)
 
 
 def test_the_message_of_a_job_that_is_no_longer_kept_is_dropped(
@@ -332,24 +442,6 @@ def test_an_answer_that_s3_does_not_take_is_made_again(
     assert status(empty_service, job_id).body["answer"] == ANSWER
     kept = empty_service.s3.get_object(Bucket=empty_service.ids["DataBucket"], Key=answer_key(job_id))
     assert json.loads(kept["Body"].read()) == ANSWER
-
-
-def test_progress_is_written_once_a_second_and_at_the_end(empty_service: Service, queue: Queue) -> None:
-    now = 100.0
-    jobs = JobStore(
-        empty_service.dynamodb,
-        empty_service.s3,
-        table=empty_service.ids["JobsTable"],
-        bucket=empty_service.ids["DataBucket"],
-        clock=lambda: now,
-    )
-    job_id = jobs.record("segment", REQUEST).job_id
-    jobs.running(job_id)
-    shown = []
-    for now, processed in [(100.0, 1), (100.9, 2), (101.0, 3), (101.5, 4), (101.6, 1000)]:  # noqa: B007 (read by the clock)
-        jobs.progress(job_id, processed, 1000)
-        shown.append(jobs.get(job_id).processed)
-    assert shown == [1, 1, 3, 3, 1000]
 
 
 def test_a_job_expires(empty_service: Service, queue: Queue) -> None:

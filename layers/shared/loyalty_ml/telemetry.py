@@ -6,8 +6,10 @@ are in none.
 """
 
 import os
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
@@ -92,6 +94,23 @@ def write_task(task: str, outcome: str, milliseconds: float, correlation_id: str
     """Writes the line of a message of the queue, by the task that it asked for, and begins the next."""
     _dimensions["task"] = task
     _write("Duration", milliseconds, {"outcome": outcome, "correlation_id": correlation_id})
+
+
+@contextmanager
+def task(name: str, correlation_id: str, clock: Callable[[], float] = time.perf_counter) -> Iterator[None]:
+    """Writes the line of log and metrics of what is done within it, whatever comes of it. clock: seconds."""
+    started = clock()
+    logger.set_correlation_id(correlation_id)
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    except Exception as error:
+        logger.exception("The task has failed")
+        count_failure(described(error)[0])
+        raise
+    finally:
+        write_task(name, outcome, 1000 * (clock() - started), correlation_id)
 
 
 def write_drift(segment: str, model: str, psi: Mapping[str, float | None]) -> None:

@@ -12,29 +12,26 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loyalty_ml.aws.ranges import ObjectMissing, ObjectReplaced, ObjectVersion, range_chunks
 from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN, Snapshot, SnapshotPart
 from loyalty_ml.errors import can_pass
 from loyalty_ml.progress import Progress
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 RANGE_BYTES = 8 * 2**20
 CHUNK_BYTES = 2**20
-"""What a thread holds of a range at a time."""
 THREADS = 8
 """Ranges at a time: the client's max_pool_connections must be no less."""
-RANGE_ATTEMPTS = 3
-"""How often a range is asked for whose answer broke off: botocore retries only until an answer begins."""
 PROGRESS_SECONDS = 0.2
 
 
@@ -61,8 +58,19 @@ _Job = Callable[[threading.Event], int]
 class SnapshotFetcher:
     """Fetches from one bucket into {cache}/snapshots; one at a time, which is its caller's to see to."""
 
-    def __init__(self, s3: "S3Client", bucket: str, cache: Path) -> None:
+    def __init__(
+        self,
+        s3: "S3Client",
+        bucket: str,
+        cache: Path,
+        *,
+        range_bytes: int = RANGE_BYTES,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        """range_bytes: what is asked of S3 at a time; chunk_bytes: what a thread holds of it at a time."""
         self._s3 = s3
+        self._range_bytes = range_bytes
+        self._chunk_bytes = chunk_bytes
         self._bucket = bucket
         self._cache = cache
         self._folder = cache / "snapshots"
@@ -120,12 +128,12 @@ class SnapshotFetcher:
         with ExitStack() as open_files:
             for part, path in partials.items():
                 with _writing(path.parent):
-                    file = _open_partial(path, part.size)
+                    file = _open_partial(path, part.size + self._ranges(part.size))
                     open_files.callback(os.close, file)
-                    marks = os.pread(file, _ranges(part.size), part.size)
+                    marks = os.pread(file, self._ranges(part.size), part.size)
                 for place, mark in enumerate(marks):
                     if mark:
-                        there += len(_range(part, place))
+                        there += len(self._range(part, place))
                     else:
                         ranges.append(partial(self._fetch_range, part, file, place))
             step(there)
@@ -141,47 +149,30 @@ class SnapshotFetcher:
                 raise DiskProblem(_no_room(needed, self._cache))
 
     def _fetch_range(self, part: SnapshotPart, file: int, place: int, stop: threading.Event) -> int:
-        wanted = _range(part, place)
-        for attempt in range(1, RANGE_ATTEMPTS + 1):
-            if stop.is_set():
-                return 0
-            body = self._ask(part, wanted)
-            at = wanted.start
-            try:
-                for chunk in body.iter_chunks(CHUNK_BYTES):
-                    if stop.is_set():
-                        return 0
-                    with _writing(self._cache):
-                        _write(file, chunk, at)
-                    at += len(chunk)
-                break
-            except BotoCoreError as error:
-                if attempt == RANGE_ATTEMPTS:
-                    raise _unreachable(part, error) from error
+        wanted = self._range(part, place)
+        version = ObjectVersion(self._bucket, part.key, None, "", part.size)
+        at = wanted.start
+        with (
+            _asking(part),
+            closing(range_chunks(self._s3, version, wanted, self._chunk_bytes, stop.is_set)) as chunks,
+        ):
+            for chunk in chunks:
+                if stop.is_set():
+                    break
+                with _writing(self._cache):
+                    _write(file, chunk, at)
+                at += len(chunk)
+        if at < wanted.stop:
+            return 0
         with _writing(self._cache):
             _write(file, b"\1", part.size + place)
         return len(wanted)
 
-    def _ask(self, part: SnapshotPart, wanted: range) -> "StreamingBody":
-        try:
-            answer = self._s3.get_object(
-                Bucket=self._bucket, Key=part.key, Range=f"bytes={wanted.start}-{wanted.stop - 1}"
-            )
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "NoSuchKey":
-                raise NotWhole(f"{part.key} is missing from the bucket: {WRITE_IT_AGAIN}.") from error
-            if code == "InvalidRange":
-                raise NotWhole(_wrong_size(part)) from error
-            raise NotWhole(
-                f"S3 answered {code} for {part.key}: check that the function may read the data bucket.",
-                retry=can_pass(code),
-            ) from error
-        except BotoCoreError as error:
-            raise _unreachable(part, error) from error
-        if not answer["ContentRange"].endswith(f"/{part.size}"):
-            raise NotWhole(_wrong_size(part))
-        return answer["Body"]
+    def _ranges(self, size: int) -> int:
+        return -(-size // self._range_bytes)
+
+    def _range(self, part: SnapshotPart, place: int) -> range:
+        return range(place * self._range_bytes, min((place + 1) * self._range_bytes, part.size))
 
     def _finish(self, part: SnapshotPart, unfinished: Path, path: Path, _: threading.Event) -> int:
         with _writing(path.parent):
@@ -216,6 +207,28 @@ def _in_parallel(jobs: Sequence[_Job], step: Callable[[int], None]) -> None:
 
 
 @contextmanager
+def _asking(part: SnapshotPart) -> Iterator[None]:
+    """Raises NotWhole for what S3 does not give."""
+    try:
+        yield
+    except ObjectMissing as error:
+        raise NotWhole(f"{part.key} is missing from the bucket: {WRITE_IT_AGAIN}.") from error
+    except ObjectReplaced as error:
+        raise NotWhole(f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}.") from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise NotWhole(
+            f"S3 answered {code} for {part.key}: check that the function may read the data bucket.",
+            retry=can_pass(code),
+        ) from error
+    except BotoCoreError as error:
+        name = type(error).__name__
+        raise NotWhole(
+            f"S3 cannot be reached for {part.key} ({name}): the function tries again by itself.", retry=can_pass(name)
+        ) from error
+
+
+@contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     # Never around on_progress: what it raises may be an OSError too, as TimeoutError is.
     try:
@@ -226,17 +239,8 @@ def _writing(folder: Path) -> Iterator[None]:
         raise DiskProblem(f"{folder} cannot be written ({error.strerror}): check the folder and its disk.") from error
 
 
-def _ranges(size: int) -> int:
-    return -(-size // RANGE_BYTES)
-
-
-def _range(part: SnapshotPart, place: int) -> range:
-    return range(place * RANGE_BYTES, min((place + 1) * RANGE_BYTES, part.size))
-
-
-def _open_partial(path: Path, size: int) -> int:
+def _open_partial(path: Path, whole: int) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    whole = size + _ranges(size)
     if os.fstat(file).st_size != whole:
         os.ftruncate(file, 0)
         os.ftruncate(file, whole)
@@ -265,15 +269,4 @@ def _no_room(needed: int, cache: Path) -> str:
     return (
         f"it needs {-(-needed // 10**6):,} MB in {cache}, where {free // 10**6:,} MB are free: raise the function's "
         "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
-    )
-
-
-def _wrong_size(part: SnapshotPart) -> str:
-    return f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
-
-
-def _unreachable(part: SnapshotPart, error: BotoCoreError) -> NotWhole:
-    name = type(error).__name__
-    return NotWhole(
-        f"S3 cannot be reached for {part.key} ({name}): the function tries again by itself.", retry=can_pass(name)
     )

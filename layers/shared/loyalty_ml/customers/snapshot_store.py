@@ -60,12 +60,14 @@ class SnapshotStore:
         cache: Path,
         refresh_seconds: float = REFRESH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        fetcher: SnapshotFetcher | None = None,
     ) -> None:
         self._s3 = s3
         self._bucket = bucket
         self._cache = cache
         self._folder = cache / "snapshots"
-        self._fetcher = SnapshotFetcher(s3, bucket, cache)
+        self._fetcher = fetcher or SnapshotFetcher(s3, bucket, cache)
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._current: Current | None = None

@@ -9,25 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+from typing import TYPE_CHECKING
 
 from loyalty_ml.aws.errors import asking
+from loyalty_ml.aws.ranges import ObjectMissing, ObjectReplaced, read_range
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileSource
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 AHEAD = 2
 """Blocks that are fetched while the caller works on the one before them."""
 DOWNLOAD_AHEAD = 8
 """The same where the caller only writes to disk: the client's max_pool_connections must be no less."""
-READ_ATTEMPTS = 3
-"""How often a block is asked for whose answer broke off: botocore retries only until an answer begins."""
 
 MAX_EXPANSION = 200
 """How many times its size a gzip may grow. Text that repeats itself a lot grows 20 times, a bomb 1,000 times.
@@ -37,8 +33,6 @@ Sizes.expansion_free_bytes may come out of it before that counts.
 _FED_BYTES = 64 * 2**10
 """What zlib is fed at a time: it copies what is left of that at the end of each member."""
 _GZIP = 16 + zlib.MAX_WBITS
-
-_GONE = {"NoSuchKey", "NoSuchVersion", "404", "PreconditionFailed", "412", "MethodNotAllowed", "InvalidRange"}
 
 OnRead = Callable[[int], object]
 """Is told how many of the stored bytes are read so far, in the caller's thread."""
@@ -114,40 +108,11 @@ def _stored_blocks(
 
 
 def _read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
-    attempt = 0
     with asking("files", f"The file {source.key} could not be read from the bucket {source.bucket}"):
-        while True:
-            attempt += 1
-            body = _ask(s3, source, wanted)
-            try:
-                block = body.read()
-                if len(block) != len(wanted):
-                    raise IncompleteReadError(actual_bytes=len(block), expected_bytes=len(wanted))
-            except BotoCoreError:
-                if attempt == READ_ATTEMPTS:
-                    raise
-            else:
-                return block
-
-
-def _ask(s3: "S3Client", source: FileSource, wanted: range) -> "StreamingBody":
-    # The etag besides the version: a bucket that has stopped versioning replaces its version "null".
-    version: dict[str, Any] = {"VersionId": source.version_id} if source.version_id else {}
-    try:
-        answer = s3.get_object(
-            Bucket=source.bucket,
-            Key=source.key,
-            Range=f"bytes={wanted.start}-{wanted.stop - 1}",
-            IfMatch='"' + source.etag.strip('"') + '"',
-            **version,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        try:
+            return read_range(s3, source, wanted)
+        except (ObjectMissing, ObjectReplaced) as error:
             raise _gone(source) from error
-        raise
-    if not answer["ContentRange"].endswith(f"/{source.size}"):
-        raise _gone(source)
-    return answer["Body"]
 
 
 def _gunzip(stored: Iterable[bytes], name: str, sizes: Sizes) -> Iterator[bytes]:

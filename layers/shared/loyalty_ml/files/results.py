@@ -19,8 +19,9 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 
 from loyalty_ml.aws.errors import asking, unavailable
-from loyalty_ml.errors import InvalidFile, StoreUnavailable
+from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
+from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class _Upload:
 class Results:
     """The results of one job, in the hands of one worker; made by open_results.
 
-    Every method raises StoreUnavailable where S3 does not do its part, or where another worker has gone on with
+    Every method raises StoreUnavailable if S3 does not do its part, and LeaseLost if another worker has gone on with
     the job meanwhile. After any error only close and abort are left: what was not saved is for the next to do again.
 
     position:    what the checkpoint was saved with that this goes on from; None: from the beginning.
@@ -268,10 +269,7 @@ class Results:
             # The client may have tried twice: the answer to what it stored at first was lost.
             there = _head(self._s3, self._bucket, key)
             if there is None or there["Metadata"].get(_TOKEN) != token:
-                raise StoreUnavailable(
-                    "results",
-                    f"Another worker has gone on with the job {self._job_id}: leave the job to that one.",
-                ) from error
+                raise LeaseLost(self._job_id) from error
             etag: str = there["ETag"]
             return etag
         return answer["ETag"]

@@ -10,11 +10,10 @@ import heapq
 import os
 import shutil
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -27,9 +26,8 @@ from loyalty_ml.arrow import NO_EXTENSIONS
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.errors import InvalidFile, StoreUnavailable
-from loyalty_ml.files.heart import Heart
-from loyalty_ml.files.job_store import LEASE_SECONDS, FileJobStore, LeaseLost
+from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.parquet_parts import ParquetParts, PartsMissing
 from loyalty_ml.files.reading import AnyFile, Position, open_file
 from loyalty_ml.files.results import Results, open_results
@@ -38,6 +36,7 @@ from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, format_of
 from loyalty_ml.files.table import Rows, features_in
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows
+from loyalty_ml.jobs.lease import Heartbeat, LeaseLost, Timing, attempt, new_owner
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import CUSTOMER_ID, MockMode, rfc3339
@@ -130,7 +129,7 @@ class _Attempt:
     job: FileJobRequest
     work: Path
     remaining: Callable[[], float]
-    heart: Heart
+    heart: Heartbeat
 
 
 def connect(work: Path) -> duckdb.DuckDBPyConnection:
@@ -164,6 +163,7 @@ class FileService:
         sizes: Sizes = DEPLOYED,
         clock: Callable[[], float] = time.monotonic,
         connect: Callable[[Path], duckdb.DuckDBPyConnection] = connect,
+        timing: Timing | None = None,
     ) -> None:
         """Scores into one bucket.
 
@@ -171,6 +171,7 @@ class FileService:
         work:     a folder of this process alone, for what a file needs while it is scored.
         clock:    monotonic seconds, by which it is time for a checkpoint.
         connect:  gives a file a DuckDB of its own, which spills into the file's folder.
+        timing:   the heartbeat's.
         """
         self._s3 = s3
         self._jobs = jobs
@@ -182,6 +183,7 @@ class FileService:
         self._sizes = sizes
         self._clock = clock
         self._connect = connect
+        self._timing = timing
         self._population: Population | None = None
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
@@ -202,7 +204,7 @@ class FileService:
         is_last:    where this attempt fails the job fails, until someone sends it again.
         Raises what stops it for now; what is wrong with the file itself is the job's failure, for good.
         """
-        owner = uuid.uuid4().hex
+        owner = new_owner()
         claim = self._jobs.claim(job, owner)
         if claim.outcome == "running":
             return Ran("running", job.job_id, claim.lease_left)
@@ -210,24 +212,23 @@ class FileService:
             assert claim.job is not None
             ended = claim.job.summary or _failure(job, claim.job.code, claim.job.error)
             return Ran("finished", job.job_id, summary=ended)
-        if claim.was_killed and is_last:
-            # It would be killed as well, and then nobody could say so.
-            self._jobs.fail(job.job_id, owner, "INTERNAL", _KILLED, final=False)
-            raise WorkerKilled(f"The worker of job {job.job_id} was killed, as those before it may have been.")
-        with Heart(self._jobs, job.job_id, owner, on_beat) as heart:
-            try:
+        leases = self._jobs.leases
+        try:
+            with attempt(
+                leases,
+                job.job_id,
+                owner,
+                claim=claim,
+                is_last=is_last,
+                on_beat=on_beat,
+                killed=_KILLED,
+                described=_described,
+                timing=self._timing,
+            ) as heart:
                 return self._try(_Attempt(job, self._work / job.job_id, remaining, heart), owner)
-            except LeaseLost:
-                logger.warning("Another worker has taken the job over", job_id=job.job_id)
-                return Ran("running", job.job_id, LEASE_SECONDS)
-            except Exception as error:
-                code, sentence = _described(error)
-                with suppress(LeaseLost, StoreUnavailable):  # or what went wrong first would not be told
-                    if is_last:
-                        self._jobs.fail(job.job_id, owner, code, sentence, final=False)
-                    else:
-                        self._jobs.release(job.job_id, owner, sentence, code)
-                raise
+        except LeaseLost:
+            logger.warning("Another worker has taken the job over", job_id=job.job_id)
+            return Ran("running", job.job_id, leases.seconds)
 
     def _try(self, attempt: _Attempt, owner: str) -> Ran:
         job = attempt.job
@@ -241,12 +242,12 @@ class FileService:
             telemetry.write_file(job.type, summary)
             results.clean()
         except _OutOfTime:
-            self._jobs.release(job.job_id, owner)
+            self._jobs.leases.release(job.job_id, owner)
             return Ran("unfinished", job.job_id)
         except InvalidFile as error:
             attempt.heart.raise_if_lost()
             self._open(job).abort()
-            self._jobs.fail(job.job_id, owner, error.code, error.message, final=True)
+            self._jobs.leases.fail(job.job_id, owner, error.code, error.message, final=True)
             summary = _failure(job, error.code, error.message)
             telemetry.write_file(job.type, summary)
         finally:
@@ -413,10 +414,6 @@ _KILLED = (
 )
 
 
-class WorkerKilled(Exception):
-    """The last try of the queue, which is left to say what the tries before it could not."""
-
-
 class CountsDiffer(Exception):
     """Rows are not predictions and errors together: nothing of the job is shown."""
 
@@ -434,8 +431,8 @@ def _failure(job: FileJobRequest, code: str | None, error: str | None) -> dict[s
     return {"job_id": job.job_id, "status": "failed", "code": code, "error": error}
 
 
-def _tell(heart: Heart, counts: _Counts, share: float) -> None:
-    heart.progress(counts.rows, counts.errors.total(), share)
+def _tell(heart: Heartbeat, counts: _Counts, share: float) -> None:
+    heart.note(processed=counts.rows, errors=counts.errors.total(), share=share)
 
 
 def _counts_at(position: Position) -> _Counts:

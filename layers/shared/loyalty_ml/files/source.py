@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+from loyalty_ml.aws.ranges import ObjectVersion
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.vocabulary import FileFormat, FileType
 
@@ -14,18 +15,10 @@ INCOMING = "incoming/"
 _UPLOAD = re.compile(r"incoming/[a-z]+/uploads/([0-9a-f]{32})\.[a-z.]+")
 
 
-class FileSource(NamedTuple):
-    """One version of an object: what is read is this and nothing newer.
+class FileSource(ObjectVersion):
+    """The version of an object that a file is."""
 
-    version_id:  None in a bucket without versions, where `etag` tells whether the object is still the one meant.
-    size:        bytes as stored.
-    """
-
-    bucket: str
-    key: str
-    version_id: str | None
-    etag: str
-    size: int
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

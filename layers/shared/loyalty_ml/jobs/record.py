@@ -7,15 +7,15 @@ from typing import Any, Literal, cast
 
 import orjson
 
+from loyalty_ml.aws.dynamodb import Item, attribute, attributes
+
 JobKind = Literal["segment", "file", "dataset"]
 JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
 # All in one partition, which takes 1,000 writes a second. The files of a dataset are not listed and so not in it.
-LISTED = {"S": "all"}
-Item = dict[str, Any]
-"""An item as DynamoDB's client has it: {"job_id": {"S": "..."}, ...}."""
+LISTED = attribute("all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,24 @@ def new_item(
 ) -> Item:
     """The record of a job of which nothing is done yet; with `listed` False it is found by its id alone."""
     return {
-        "job_id": {"S": job_id},
-        "kind": {"S": kind},
-        "status": {"S": status},
-        "created": {"S": timestamp(now)},
-        "updated": {"S": timestamp(now)},
-        "request": {"S": orjson.dumps(request).decode()},
-        "processed": {"N": "0"},
-        "expires": {"N": str(int((now + KEPT).timestamp()))},
+        **attributes(
+            {
+                "job_id": job_id,
+                "kind": kind,
+                "status": status,
+                "created": timestamp(now),
+                "updated": timestamp(now),
+                "request": orjson.dumps(request).decode(),
+                "processed": 0,
+                "expires": int((now + KEPT).timestamp()),
+            }
+        ),
         **({"listed": LISTED} if listed else {}),
     }
 
 
 def job_of(item: Item) -> Job:
-    """The job that a record is of."""
+    """The job of a record."""
     failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
     processed = int(item["processed"]["N"])
     rate = None
@@ -103,11 +107,6 @@ def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
         "errors": summary["errors"],
         "share": 1,
     }
-
-
-def attribute(value: str | float) -> Mapping[str, str]:
-    """A text or a number as DynamoDB's client wants it."""
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
 def timestamp(moment: datetime) -> str:

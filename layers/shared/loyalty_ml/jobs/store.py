@@ -1,13 +1,11 @@
 """Jobs: what takes longer than a request may.
 
 A job is a record in the jobs table, of one of three kinds: a segment's answer, a file, or a dataset of many files. A
-segment's has a message in the queue that has it run, and in the end its answer in S3. A queue delivers at least once,
-so a job may be run twice: a success is final, and what comes after it changes nothing. What files need besides is in
-files/job_store.py.
+segment's has a message in the queue that has it run, and in the end its answer in S3. Who is at work on a job is in
+lease.py. A success is final, and what comes after it changes nothing. What files need besides is in files/job_store.py.
 """
 
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,16 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from loyalty_ml.aws.dynamodb import Item, Value, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, JobNotFound, StoreUnavailable
 from loyalty_ml.jobs.record import (
     LISTED,
-    Item,
     Job,
     JobKind,
     JobStatus,
     answer_key,
-    attribute,
     job_of,
     new_item,
     outcome_of,
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-SECONDS_BETWEEN_PROGRESS = 1.0
 INDEX = "by-created"
 """The index of the jobs table that lists jobs in the order in which they were made."""
 QUERIES_PER_PAGE = 10
@@ -59,16 +55,13 @@ class JobStore:
         *,
         table: str,
         bucket: str,
-        clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._s3 = s3
         self._bucket = bucket
-        self._clock = clock
         self._now = now
-        self._next_progress = 0.0
 
     @contextmanager
     def failing(self, job_id: str) -> Iterator[None]:
@@ -138,23 +131,11 @@ class JobStore:
         return [job_of(item) for item in items], f"{last['created']['S']}.{last['job_id']['S']}" if last else None
 
     def running(self, job_id: str) -> None:
-        self._next_progress = self._clock()
+        """Records that a job is at work that no lease is needed for."""
         self._update(job_id, status="running", processed=0)
 
-    def progress(self, job_id: str, processed: int, total: int) -> None:
-        """Records how far the job is: at most once a second, and always at its end."""
-        now = self._clock()
-        if now < self._next_progress and processed < total:
-            return
-        self._next_progress = now + SECONDS_BETWEEN_PROGRESS
-        self._update(job_id, processed=processed, total=total)
-
-    def requeued(self, job_id: str) -> None:
-        """Records that an attempt has failed and the queue will bring the job again."""
-        self._update(job_id, status="queued")
-
-    def succeed(self, job_id: str, answer: Any) -> None:
-        """Stores the answer, and then that there is one."""
+    def put_answer(self, job_id: str, answer: Any) -> None:
+        """Stores the answer of a job that is about to succeed."""
         with asking("results", "The job's answer cannot be stored in the data bucket"):
             self._s3.put_object(
                 Bucket=self._bucket,
@@ -162,7 +143,6 @@ class JobStore:
                 Body=orjson.dumps(answer),
                 ContentType="application/json",
             )
-        self._update(job_id, status="succeeded")
 
     def finish(self, job_id: str, summary: Mapping[str, Any]) -> None:
         """Records that a dataset is done; `summary` has `rows` and `errors`, and in `files` where its results are."""
@@ -178,24 +158,20 @@ class JobStore:
             text = self._s3.get_object(Bucket=self._bucket, Key=answer_key(job_id))["Body"].read()
         return orjson.loads(text)
 
-    def _update(self, job_id: str, **values: str | float) -> None:
+    def _update(self, job_id: str, **values: Value) -> None:
         values["updated"] = timestamp(self._now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
         with asking("jobs", "The job cannot be written to the jobs table"):
-            try:
-                self._dynamodb.update_item(
-                    TableName=self._table,
-                    Key={"job_id": {"S": job_id}},
-                    UpdateExpression=f"SET {assignments}",
-                    ConditionExpression="attribute_exists(job_id) AND #status <> :final",
-                    ExpressionAttributeNames={"#status": "status", **{f"#{name}": name for name in values}},
-                    ExpressionAttributeValues={
-                        ":final": {"S": "succeeded"},
-                        **{f":{name}": attribute(value) for name, value in values.items()},
-                    },
-                )
-            except self._dynamodb.exceptions.ConditionalCheckFailedException:
-                logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
+            _, is_written = conditional_update(
+                self._dynamodb,
+                self._table,
+                {"job_id": job_id},
+                update=f"SET {assignments}",
+                condition="attribute_exists(#job_id) AND #status <> :final",
+                values=attributes({**values, "final": "succeeded"}),
+            )
+        if not is_written:
+            logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
 
 
 def _key_of(token: str) -> Item:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, PayloadTooLarge, SegmentNotFound, StoreUnavailable, VersionConflict
 from loyalty_ml.segments.definition import (
@@ -30,13 +31,8 @@ if TYPE_CHECKING:
 MAX_DEFINITION_BYTES = 380_000
 """Compressed. An item holds 409,600 bytes, names and the other attributes included."""
 
-Item = Mapping[str, Mapping[str, Any]]
-"""An item as DynamoDB sends it: {name: {type: value}}."""
-
-# All are given by placeholder, as some of them are words of DynamoDB's own.
-_NAMES = {
-    f"#{name}": name for name in ("segment_id", "segment_name", "kind", "version", "updated", "definition", "write")
-}
+_SUMMARY = ("segment_id", "segment_name", "kind", "version", "updated")
+"""The attributes that a summary is made of."""
 
 
 def _now() -> datetime:
@@ -69,14 +65,13 @@ class SegmentStore:
 
     def list(self) -> Sequence[SegmentSummary]:
         """All segments in order of id. One whose item is damaged is left out, and logged."""
-        wanted = [name for name in _NAMES if name not in ("#definition", "#write")]
         summaries = []
         with asking("segments", "The segments table cannot be read"):
             pages = self._dynamodb.get_paginator("scan").paginate(
                 TableName=self._table,
-                ProjectionExpression=", ".join(wanted),
+                ProjectionExpression=", ".join(f"#{name}" for name in _SUMMARY),
                 FilterExpression="attribute_exists(#definition)",
-                ExpressionAttributeNames={name: _NAMES[name] for name in (*wanted, "#definition")},
+                ExpressionAttributeNames={f"#{name}": name for name in (*_SUMMARY, "definition")},
                 ConsistentRead=True,
             )
             for page in pages:
@@ -107,14 +102,14 @@ class SegmentStore:
                 "split the list into several segments."
             )
         updated = self._now()
-        values: dict[str, Any] = {
-            ":segment_name": {"S": definition.segment_name},
-            ":kind": {"S": definition.kind},
-            ":definition": {"B": content},
-            ":updated": {"S": rfc3339(updated)},
-            ":write": {"S": uuid.uuid4().hex},
-            ":none": {"N": "0"},
-            ":one": {"N": "1"},
+        values: dict[str, Value] = {
+            "segment_name": definition.segment_name,
+            "kind": definition.kind,
+            "definition": content,
+            "updated": rfc3339(updated),
+            "write": uuid.uuid4().hex,
+            "none": 0,
+            "one": 1,
         }
         if must_be_new:
             condition = "attribute_not_exists(#definition)"
@@ -122,7 +117,7 @@ class SegmentStore:
             condition = "attribute_not_exists(#definition) OR #definition <> :definition"
         else:
             condition = "attribute_exists(#definition) AND #definition <> :definition AND #version = :match"
-            values[":match"] = {"N": str(if_match)}
+            values["match"] = if_match
         before, written = self._update(
             segment_id,
             "SET #segment_name = :segment_name, #kind = :kind, #definition = :definition, #updated = :updated, "
@@ -134,7 +129,7 @@ class SegmentStore:
             version = int(before["version"]["N"]) + 1 if "version" in before else 1
             return Segment(segment_id, version, updated, definition), "definition" not in before
         current = _segment(segment_id, before) if "definition" in before else None
-        if current and before.get("write") == values[":write"]:
+        if current and before.get("write") == attribute(values["write"]):
             return current, must_be_new
         if current is None or must_be_new or if_match not in (None, current.version):
             raise VersionConflict(current.version if current else None)
@@ -145,42 +140,32 @@ class SegmentStore:
         if not is_segment_id(segment_id):
             raise SegmentNotFound
         condition = "attribute_exists(#definition)"
-        values: dict[str, Any] = {":updated": {"S": rfc3339(self._now())}, ":write": {"S": uuid.uuid4().hex}}
+        values: dict[str, Value] = {"updated": rfc3339(self._now()), "write": uuid.uuid4().hex}
         if if_match is not None:
             condition += " AND #version = :match"
-            values[":match"] = {"N": str(if_match)}
+            values["match"] = if_match
         before, written = self._update(
             segment_id,
             "REMOVE #segment_name, #kind, #definition SET #updated = :updated, #write = :write",
             condition,
             values,
         )
-        if not written and before.get("write") != values[":write"]:
+        if not written and before.get("write") != attribute(values["write"]):
             if "definition" not in before:
                 raise SegmentNotFound
             raise VersionConflict(_segment(segment_id, before).version)
 
-    def _update(self, segment_id: str, update: str, condition: str, values: Mapping[str, Any]) -> tuple[Item, bool]:
-        """The item as it was before, empty where there was none, and whether the condition let it be written.
-
-        It is not let where the client retries a write whose answer was lost: then the item has `write` of this one.
-        """
-        used = {placeholder: name for placeholder, name in _NAMES.items() if placeholder in f"{update} {condition}"}
+    def _update(self, segment_id: str, update: str, condition: str, values: Mapping[str, Value]) -> tuple[Item, bool]:
+        """As conditional_update; a write whose answer was lost is told by its `write`."""
         with asking("segments", "The segments table cannot be written"):
-            try:
-                answer = self._dynamodb.update_item(
-                    TableName=self._table,
-                    Key={"segment_id": {"S": segment_id}},
-                    UpdateExpression=update,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=used,
-                    ExpressionAttributeValues=values,
-                    ReturnValues="ALL_OLD",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-                return cast("Item", refused.response.get("Item", {})), False
-        return cast("Item", answer.get("Attributes", {})), True
+            return conditional_update(
+                self._dynamodb,
+                self._table,
+                {"segment_id": segment_id},
+                update=update,
+                condition=condition,
+                values=attributes(values),
+            )
 
 
 def _json(definition: SegmentDefinition) -> bytes:

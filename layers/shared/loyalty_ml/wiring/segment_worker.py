@@ -4,6 +4,7 @@ from functools import cached_property
 
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.start import DatasetJobs
+from loyalty_ml.jobs.lease import Leases
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
@@ -14,6 +15,10 @@ class SegmentWorkerParts(SegmentParts):
 
     def __init__(self, settings: SegmentWorkerSettings) -> None:
         super().__init__(settings)
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self.dynamodb, self.settings.jobs_table)
 
     @cached_property
     def datasets(self) -> DatasetJobs:

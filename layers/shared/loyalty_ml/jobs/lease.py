@@ -1,0 +1,335 @@
+"""Who is at work on a job: one worker at a time, whoever is killed, late, or told the same thing twice.
+
+A queue brings a job's message at least once, and a worker can be killed at any point. So whoever works on a job holds
+its lease: a name and a moment in the job's record, which the worker moves on while it lives. A lease that has passed is
+free to be taken. A worker whose lease was taken is told so at its next word, and ends nothing any more.
+
+Beside what jobs/record.py says, an item has
+- `lease_owner`, `lease_until`: the last one who had the lease, and until when (epoch seconds) while it is held;
+- `claimed`, `claimed_rows`, `counted`: when the lease was taken (epoch seconds), at how many rows, and when rows were
+  last counted: what the rate is computed from;
+- `final`: there once the job has succeeded, or failed in a way that no other attempt would change.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+from loyalty_ml import telemetry
+from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
+from loyalty_ml.aws.errors import asking
+from loyalty_ml.errors import JobNotFound, StoreUnavailable
+from loyalty_ml.jobs.record import Job, job_of, timestamp
+from loyalty_ml.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LEASE_SECONDS = 60.0
+BEAT_SECONDS = 3.0
+HIDDEN_SECONDS = LEASE_SECONDS + 30
+"""How long a beat keeps the queue's message hidden: the lease must be over when it comes."""
+SECONDS_AFTER_LEASE = 5
+"""How long after another worker's lease a message looks at its job again."""
+SECONDS_BETWEEN_PROGRESS = 1.0
+
+# Still held by this owner: one that has passed counts too, because nobody has taken it since. A dataset's record is the
+# state machine's from when that is started, which may end it.
+_HELD = "#lease_owner = :owner AND attribute_exists(#lease_until) AND #status = :running"
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the job up, or its record is gone: what this one does counts no more."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"The lease of job {job_id} is no longer this worker's: stop, another one goes on.")
+
+
+class WorkerKilled(Exception):
+    """The last attempt, which is left to say what the attempts before it could not."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"The worker of job {job_id} was killed: look for a timeout or for too little memory or disk in the log."
+        )
+
+
+class Claim(NamedTuple):
+    """What came of claiming a job.
+
+    outcome:     claimed: the lease is the owner's; running: it is another's; finished: the job has ended for good.
+    lease_left:  seconds of the other's, if running.
+    job:         its record as it was before; None if there was none.
+    was_killed:  the worker that had it last was killed: it has neither ended the job nor given it back.
+    """
+
+    outcome: Literal["claimed", "running", "finished"]
+    lease_left: float = 0.0
+    job: Job | None = None
+    was_killed: bool = False
+
+
+class Leases:
+    """The leases of one table's jobs. Every method raises StoreUnavailable if DynamoDB does not do its part.
+
+    The client's own retries must be on: none are made here. A write that was done though its answer was lost, and that
+    the client then sends again, counts as done. An owner is a text of its own for each attempt.
+    """
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        clock: Callable[[], float] = time.time,
+        seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """clock: epoch seconds; seconds: how long a lease is held without a beat."""
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+        self.seconds = seconds
+
+    def claim(self, job_id: str, owner: str, new: Item | None = None) -> Claim:
+        """Takes the job's lease if it is free or the owner's.
+
+        new:  the record of a job that has none yet. Without it, raises JobNotFound if there is no record.
+        """
+        now = self._clock()
+        made = {name: value for name, value in (new or {}).items() if name not in ("job_id", "status", "updated")}
+        assignments = "".join(f", #{name} = if_not_exists(#{name}, :{name})" for name in made)
+        there = "" if new else "attribute_exists(#job_id) AND "
+        before, is_written = self._update(
+            job_id,
+            "SET #status = :running, #updated = :updated, #lease_owner = :owner, #lease_until = :until, "
+            f"#claimed = :now, #claimed_rows = if_not_exists(#processed, :none){assignments}",
+            # Of a segment's job that succeeded before there were leases the status alone says so.
+            f"{there}attribute_not_exists(#final) AND (attribute_not_exists(#status) OR #status <> :succeeded) AND "
+            "(attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :owner)",
+            {
+                "running": "running",
+                "succeeded": "succeeded",
+                "owner": owner,
+                "until": now + self.seconds,
+                "now": now,
+                "none": 0,
+            },
+            made,
+        )
+        if not before and not is_written:
+            raise JobNotFound
+        job = job_of(before) if "status" in before else None
+        if is_written:
+            # A worker that ends in any other way changes the status.
+            was_running = job is not None and job.status == "running"
+            return Claim("claimed", job=job, was_killed=was_running and before.get("lease_owner") != attribute(owner))
+        if "final" in before or (job is not None and job.status == "succeeded"):
+            return Claim("finished", job=job)
+        return Claim("running", max(0.0, float(before["lease_until"]["N"]) - now), job)
+
+    def beat(self, job_id: str, owner: str, progress: Mapping[str, float] | None = None) -> None:
+        """Holds the lease for another while, and records how far the job is. Raises LeaseLost.
+
+        progress: `processed`, and what else the record says of it: `total`, or `errors` and `share` of a file.
+        """
+        now = self._clock()
+        values: dict[str, Value] = dict(progress or {})
+        if "share" in values:  # of a file, whose rate is told
+            values["counted"] = now
+        assignments = "".join(f", #{name} = :{name}" for name in values)
+        _, is_written = self._update(
+            job_id,
+            f"SET #lease_until = :until, #updated = :updated{assignments}",
+            _HELD,
+            {**values, "owner": owner, "until": now + self.seconds, "running": "running"},
+        )
+        if not is_written:
+            raise LeaseLost(job_id)
+
+    def release(self, job_id: str, owner: str, error: str | None = None, code: str | None = None) -> None:
+        """Gives the lease back, for another worker to go on. error, code: why this attempt failed. Raises LeaseLost."""
+        reason = {"error": error, "code": code} if error is not None and code is not None else {}
+        self._end(job_id, owner, {"status": "queued", **reason}, is_final=False)
+
+    def hand_over(self, job_id: str, owner: str) -> None:
+        """Gives the lease up while the job goes on elsewhere, where no lease is needed. Raises LeaseLost."""
+        self._end(job_id, owner, {"status": "running"}, is_final=False)
+
+    def succeed(self, job_id: str, owner: str, outcome: Mapping[str, Value] | None = None) -> None:
+        """Records the success, for good, with what else the record says of it. Raises LeaseLost."""
+        self._end(job_id, owner, {**(outcome or {}), "status": "succeeded"}, is_final=True)
+
+    def fail(self, job_id: str, owner: str, code: str, error: str, *, final: bool) -> None:
+        """Records a failure: for good, or until the job is claimed once more. error: a sentence. Raises LeaseLost."""
+        self._end(job_id, owner, {"status": "failed", "code": code, "error": error}, is_final=final)
+
+    def _end(self, job_id: str, owner: str, values: Mapping[str, Value], *, is_final: bool) -> None:
+        assignments = "".join(f", #{name} = :new_{name}" for name in values)
+        before, is_written = self._update(
+            job_id,
+            f"SET #updated = :updated{assignments}{', #final = :final' if is_final else ''} REMOVE #lease_until",
+            _HELD,
+            {
+                **{f"new_{name}": value for name, value in values.items()},
+                "owner": owner,
+                "running": "running",
+                **({"final": True} if is_final else {}),
+            },
+        )
+        is_done_already = (
+            before.get("lease_owner") == attribute(owner)
+            and "lease_until" not in before
+            and before["status"] == attribute(values["status"])
+            and ("final" in before) == is_final
+        )
+        if not is_written and not is_done_already:
+            raise LeaseLost(job_id)
+
+    def _update(
+        self, job_id: str, update: str, condition: str, values: Mapping[str, Value], made: Item | None = None
+    ) -> tuple[Item, bool]:
+        given = attributes({**values, "updated": timestamp(datetime.fromtimestamp(self._clock(), UTC))})
+        with asking("jobs", "The job cannot be written to the jobs table"):
+            return conditional_update(
+                self._dynamodb,
+                self._table,
+                {"job_id": job_id},
+                update=update,
+                condition=condition,
+                values={**given, **(made or {})},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How a heartbeat keeps time.
+
+    clock:    monotonic seconds.
+    seconds:  between two beats.
+    wait:     waits so long for the event, and says whether it has come.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    seconds: float = BEAT_SECONDS
+    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
+
+
+class Heartbeat:
+    """Tells a job's record, from a thread of its own, that its worker lives, as long as it is entered."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        job_id: str,
+        owner: str,
+        on_beat: Callable[[float], object],
+        timing: Timing | None = None,
+    ) -> None:
+        """on_beat: is told for how many seconds the job's message must not come again."""
+        self._leases = leases
+        self._job_id = job_id
+        self._owner = owner
+        self._on_beat = on_beat
+        self._timing = timing or Timing()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._one_at_a_time = threading.Lock()
+        self._progress: Mapping[str, float] | None = None
+        self._lost = False
+        self._last_beat = self._timing.clock()
+        self._next_progress = self._last_beat
+
+    def __enter__(self) -> Self:
+        self._on_beat(HIDDEN_SECONDS)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def note(self, **progress: float) -> None:
+        """How far the job is, which the next beats tell: see Leases.beat."""
+        self._progress = progress
+
+    def progress(self, processed: int, total: int) -> None:
+        """Tells how far the job is: at most once a second, and always at its end. Raises LeaseLost."""
+        self.note(processed=processed, total=total)
+        now = self._timing.clock()
+        if now >= self._next_progress or processed >= total:
+            self._next_progress = now + SECONDS_BETWEEN_PROGRESS
+            self._beat()
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        """Raises LeaseLost: another worker has the job, or may have it because this one was not heard of for long."""
+        if self._lost or self._timing.clock() - self._last_beat > self._leases.seconds:
+            raise LeaseLost(self._job_id)
+
+    def _beat_on(self) -> None:
+        while not self._lost and not self._timing.wait(self._stop, self._timing.seconds):
+            if self._beat():
+                self._on_beat(HIDDEN_SECONDS)
+
+    def _beat(self) -> bool:
+        """Whether the record was told."""
+        with self._one_at_a_time:
+            started = self._timing.clock()
+            try:
+                self._leases.beat(self._job_id, self._owner, self._progress)
+            except LeaseLost:
+                self._lost = True
+                return False
+            except StoreUnavailable as error:
+                logger.warning("The job's record does not know that its worker lives", problem=error.message)
+                return False
+            self._last_beat = started
+            return True
+
+
+@contextmanager
+def attempt(
+    leases: Leases,
+    job_id: str,
+    owner: str,
+    *,
+    claim: Claim,
+    is_last: bool,
+    on_beat: Callable[[float], object],
+    killed: str,
+    described: Callable[[Exception], tuple[str, str]] = telemetry.described,
+    timing: Timing | None = None,
+) -> Iterator[Heartbeat]:
+    """An attempt at a claimed job: its heartbeat, and in the record what stops it.
+
+    is_last:    if this attempt fails the job fails, until someone sends it again; else another worker goes on.
+    killed:     the sentence for whoever asked, if the attempt before the last one was killed.
+    described:  the code and the sentence of what stopped it.
+    Raises what stops it, LeaseLost if another worker goes on meanwhile, and WorkerKilled.
+    """
+    if claim.was_killed and is_last:
+        # This one would be killed as well, and then nobody could say so.
+        leases.fail(job_id, owner, "INTERNAL", killed, final=False)
+        raise WorkerKilled(job_id)
+    with Heartbeat(leases, job_id, owner, on_beat, timing) as heartbeat:
+        try:
+            yield heartbeat
+        except LeaseLost:
+            raise
+        except Exception as error:
+            code, sentence = described(error)
+            with suppress(LeaseLost, StoreUnavailable):  # or what went wrong first would not be told
+                if is_last:
+                    leases.fail(job_id, owner, code, sentence, final=False)
+                else:
+                    leases.release(job_id, owner, sentence, code)
+            raise
+
+
+def new_owner() -> str:
+    """A name for an attempt."""
+    return uuid.uuid4().hex
