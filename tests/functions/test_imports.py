@@ -36,7 +36,7 @@ ROUTES = "aws_lambda_powertools.event_handler"
 
 DESCRIBED = template.load()
 FUNCTIONS = template.functions(DESCRIBED)
-VARIABLES = DESCRIBED["Globals"]["Function"]["Environment"]["Variables"].keys() - {
+VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "local")).keys() - {
     "ML_MOCK_MODE",
     "POWERTOOLS_LOG_LEVEL",
 }

@@ -180,7 +180,7 @@ def test_an_execution_that_stops_is_told_to_the_files_function(translated: dict[
     ]
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     (arn,) = rule["EventPattern"]["detail"]["stateMachineArn"]
-    variables = resources["FilesFunction"]["Properties"]["Environment"]["Variables"]
+    variables = resources["BatchFunction"]["Properties"]["Environment"]["Variables"]
     assert arn == variables["DATASET_STATE_MACHINE_ARN"]
     assert rule["Targets"][0]["Arn"] == {"Fn::GetAtt": ["FilesFunction", "Arn"]}
 
