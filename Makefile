@@ -11,7 +11,7 @@ PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
 PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run build test check bench study train models format openapi lock deploy sam-local
+.PHONY: FORCE help run build test test-fast test-long check bench study train models format openapi lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -26,8 +26,14 @@ PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
-test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
+test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
 	@exec .venv/bin/pytest
+
+test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route
+	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
+
+test-long: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
+	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the template
 	.venv/bin/ruff format --check

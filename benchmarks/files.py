@@ -21,8 +21,8 @@ from benchmarks.measure import Result, alternate
 from benchmarks.processes import alternate_processes, report
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.job_store import Claim
-from loyalty_ml.files.results import part_bytes
 from loyalty_ml.files.service import FileService
+from loyalty_ml.files.sizes import DEPLOYED
 from loyalty_ml.files.source import FileJobRequest, FileSource
 from loyalty_ml.models.store import ModelSet
 
@@ -165,7 +165,7 @@ class FolderS3:
     def upload_part(self, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> dict[str, Any]:
         # Where it belongs at once: putting parts together is S3's work, and takes none of the machine's here.
         with (self._folder / "uploads" / UploadId).open("r+b") as file:
-            file.seek(sum(part_bytes(number) for number in range(1, PartNumber)))
+            file.seek(sum(DEPLOYED.part(number) for number in range(1, PartNumber)))
             file.write(Body)
         return {"ETag": "etag"}
 
