@@ -29,13 +29,15 @@ run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (P
 	@exec .venv/bin/python -m local --port $(PORT)
 
 test: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## every test
+test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
 	@exec .venv/bin/pytest
 
-test-fast: .venv/test.stamp ## the unit tests, while you work
-	@exec .venv/bin/pytest -m unit
+test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route
+	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
 
-test-long: test ## every test, however long
+test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
+test-long: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
+	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
 	.venv/bin/ruff format --check

@@ -13,9 +13,12 @@ import local  # noqa: F401 (importing it takes the user's AWS settings out of th
 # Powertools reads these when it is first imported.
 os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMESPACE="LoyaltyML")
 
-# How long an example takes says something of the machine, and nothing of the code.
-hypothesis.settings.register_profile("no clock", deadline=None)
-hypothesis.settings.load_profile("no clock")
+# How long an example takes says something of the machine, and nothing of the code: none has a deadline. `ci` tries the
+# same examples each time, so that its verdict on the same code is the same; `dev` and `long` draw new ones.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=10)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=400)
+hypothesis.settings.load_profile("ci")  # unless --hypothesis-profile names another
 
 if TYPE_CHECKING:
     from tests.service import Service

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from loyalty_ml import arrow
 from loyalty_ml.arrow import texts_of
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -37,7 +38,7 @@ def test_some_of_the_texts_are_themselves_texts(values: list[str], draw: object)
 
 
 @given(some_texts)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_a_table_goes_through_duckdb_and_comes_back(values: list[str]) -> None:
     numbers = np.arange(len(values), dtype=np.float64) / 7
     flags = np.arange(len(values)).astype(np.int8)

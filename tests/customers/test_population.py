@@ -26,6 +26,7 @@ from loyalty_ml.customers.snapshot import Snapshot, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.segments.rules import parse_rule
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -119,7 +120,7 @@ def assert_same_bits(values: NDArray[np.float64], expected: NDArray[np.float64])
 
 
 @given(cases())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_everyone_is_every_row_in_order(case: Case) -> None:
     with population_of(case) as customers:
         assert_are(customers.everyone(), case, np.ones(len(case.ids), np.bool_))
@@ -131,7 +132,7 @@ def test_everyone_is_every_row_in_order(case: Case) -> None:
     limit=st.sampled_from(VALUES[:-1]),
     operator=st.sampled_from([">=", "not >="]),
 )
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_rule_means_those_of_whom_it_is_known_to_be_true(case: Case, limit: float, operator: str) -> None:
     name = next(name for name in case.features if '"' not in name)
     column = case.values[:, case.features.index(name)]
@@ -145,7 +146,7 @@ def test_a_rule_means_those_of_whom_it_is_known_to_be_true(case: Case, limit: fl
 
 
 @given(cases(), st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_list_means_its_customers_and_names_the_ids_that_are_none(case: Case, data: st.DataObject) -> None:
     strangers = ["0-00 ", "nobody", "' OR '1'='1", "0-00%", "ñ"]
     listed = data.draw(st.lists(st.sampled_from([*case.ids, *strangers]), max_size=60))
@@ -156,7 +157,7 @@ def test_a_list_means_its_customers_and_names_the_ids_that_are_none(case: Case, 
 
 
 @given(cases(), st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_customers_are_read_by_their_numbers_in_any_order(case: Case, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(case.ids) - 1), unique=True)) if case.ids else []
     with population_of(case) as customers:

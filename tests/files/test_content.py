@@ -31,6 +31,7 @@ from loyalty_ml.files.content import AHEAD
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileSource
 from tests.aws import fresh_aws
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -258,7 +259,7 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket) -> None:
         list(content_blocks(client, bucket.put(NOISE), gzipped=False))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.integers(0, 6_000), max_size=5),
     runs=st.booleans(),

@@ -37,6 +37,7 @@ from loyalty_ml.jobs.record import Job
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.vocabulary import PredictionType, rfc3339
 from tests import sample_set
+from tests.examples import examples
 from tests.segments.test_segments import MOMENT, Deployment, Row, some_customers
 from tests.service import GOOD, Service, new_process, process, services
 from training.registry import publish
@@ -452,7 +453,7 @@ def assert_all_told(files: Files, key: str, content: bytes, rows: Sequence[tuple
 
 
 @given(csv_files(), st.sampled_from(["csv", "csv.gz"]), st.sampled_from(list(TYPES)), st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_any_csv_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
     written: tuple[bytes, list[Line]],
@@ -515,7 +516,7 @@ def json_lines(draw: st.DrawFn) -> Line:
 
 
 @given(up_to(25, json_lines()), st.sampled_from(["jsonl", "jsonl.gz"]), st.sampled_from(list(TYPES)))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     files: Files, lines: list[Line], extension: str, kind: str
 ) -> None:
@@ -536,7 +537,7 @@ def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     st.booleans(),
     st.sampled_from(list(TYPES)),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
     rows: list[tuple[str | None, list[float | None]]],
@@ -567,7 +568,7 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     st.sampled_from(["csv", "csv.gz", "jsonl", "parquet"]),
     st.sampled_from(list(TYPES)),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_ids_alone_are_answered_from_the_snapshot_as_over_http(
     files: Files,
     answered: Answered,
@@ -676,6 +677,7 @@ def test_the_bytes_of_the_results_do_not_depend_on_who_reads_which_block(files: 
         assert first == second
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("kind", TYPES)
 def test_each_type_has_its_columns(files: Files, kind: str) -> None:
     ran = files.score(files.key("csv", kind), as_csv([["a", *GOOD.values()]]))

@@ -18,6 +18,7 @@ from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, upload_key
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim, LeaseLost
 from loyalty_ml.jobs.record import Job
+from tests.examples import examples
 from tests.service import Service, process
 
 pytestmark = pytest.mark.moto
@@ -365,7 +366,7 @@ def test_a_table_that_does_not_answer_is_said_to(files: Files) -> None:
 ACTIONS = ("claim", *ENDS)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.sampled_from(ACTIONS), st.sampled_from("abc"), st.sampled_from([0, 1, 59, 60, 61])),

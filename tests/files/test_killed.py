@@ -196,6 +196,7 @@ def customers(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.long
 def test_a_job_that_is_killed_twenty_times_ends_with_the_same_bytes(bucket: Bucket) -> None:
     undisturbed = bucket.attempt()
     expected = bucket.results()

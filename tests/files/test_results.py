@@ -25,6 +25,7 @@ from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LeaseLost
 from tests.aws import fresh_aws
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -134,7 +135,7 @@ JOB_IDS = (f"{number:032x}" for number in count(1))
 """One for each example that hypothesis tries in the same bucket."""
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     work=st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=60)), max_size=8),
     troubles=st.lists(st.sampled_from(["append", "append", "checkpoint", "kill"]), max_size=25),

@@ -28,6 +28,7 @@ from loyalty_ml.files.table import (
     parquet_rows,
 )
 from loyalty_ml.files.text.csv_lines import Dialect, State, split_records
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -123,7 +124,7 @@ number_texts = st.text("0123456789+-._eExXn af", max_size=8) | st.floats().map(r
 
 
 @given(number_texts)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_text_is_the_same_number_in_json_and_in_parquet_or_in_both_none(
     connection: duckdb.DuckDBPyConnection, text: str
 ) -> None:

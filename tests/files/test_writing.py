@@ -28,6 +28,7 @@ from loyalty_ml.scoring.scorers import Scores
 from loyalty_ml.scoring.scores import ChurnScores, OfferScores
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +77,7 @@ def bits(number: Any) -> str:
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 @given(arrays(np.float32, st.integers(1, 30), elements=st.floats(0, 1, width=32)))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_a_probability_is_read_back_to_the_bit(
     connection: duckdb.DuckDBPyConnection,
     tmp_path_factory: pytest.TempPathFactory,
@@ -92,7 +93,7 @@ def test_a_probability_is_read_back_to_the_bit(
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_any_float64_of_a_customer_is_too(
     connection: duckdb.DuckDBPyConnection,
     tmp_path_factory: pytest.TempPathFactory,
@@ -232,7 +233,7 @@ def test_a_text_that_a_spreadsheet_would_run_begins_with_an_apostrophe(
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@\t\r\n.0"), max_size=6))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_predictions_and_errors_agree_on_which_texts_these_are(
     connection: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:

@@ -70,6 +70,7 @@ def test_rfm_is_calculated_from_the_customers_own_features(service: Service) -> 
     }
 
 
+@pytest.mark.smoke
 def test_batch_keeps_order_repeats_duplicates_and_counts(service: Service) -> None:
     service.put_customer("older", GOOD, as_of="2017-06-01T00:00:00Z")
     asked = ["lapsed", "nobody", "good", "lapsed", "nobody", "older"]
@@ -98,6 +99,7 @@ def test_a_batch_of_100_equals_100_singles_to_the_bit(service: Service, predicti
         assert service.predict(result["customer_id"], prediction_type).body["result"] == result["result"]
 
 
+@pytest.mark.smoke
 def test_the_two_form_endpoint_answers_both_forms(service: Service) -> None:
     path = "/config/ml/test/"
     single = service.call("POST", path, {"customer_id": "good"}).body
@@ -111,6 +113,7 @@ def test_the_two_form_endpoint_wants_exactly_one_form(service: Service, body: An
     assert_error(service.call("POST", "/config/ml/test/", body), 400, "INVALID_REQUEST", "customer_id", "customer_ids")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -259,6 +262,7 @@ def test_a_body_over_the_limit_is_413(service: Service) -> None:
     assert_error(service.call("POST", "/ml/predict/batch", body), 413, "PAYLOAD_TOO_LARGE", "1,048,576")
 
 
+@pytest.mark.smoke
 def test_an_unknown_customer_is_404(service: Service) -> None:
     assert_error(service.predict("nobody"), 404, "CUSTOMER_NOT_FOUND", "Customer not found in DWH")
 

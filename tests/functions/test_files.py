@@ -172,6 +172,7 @@ FAILED = {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 DONE: dict[str, Any] = {"batchItemFailures": []}
 
 
+@pytest.mark.smoke
 def test_a_file_that_is_put_is_scored_as_its_folder_says(queue: Queue, scoring: Scoring) -> None:
     version = queue.put("incoming/nbo/customers.csv.gz")
     assert queue.deliver_all() == 1

@@ -104,6 +104,7 @@ def test_an_uploads_address_is_for_one_key_one_hour_and_five_gigabytes(service: 
     assert upload["fields"]["key"].startswith("incoming/churn/uploads/"), "churn is what is meant where none is named"
 
 
+@pytest.mark.smoke
 def test_two_uploads_are_two_jobs(service: Service) -> None:
     first, second = (post(service, {"format": "csv"}).body for _ in range(2))
     assert first["job_id"] != second["job_id"]
@@ -163,6 +164,7 @@ class Datasets:
         return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "request_", [{"type": "all", "prefix": "datasets/2026-11/a..b/é +/"}, {"type": "nbo", "segment_id": "high-value"}]
 )
@@ -214,6 +216,7 @@ def test_a_files_job_shows_how_far_it_is(service: Service) -> None:
     assert failed.keys().isdisjoint({"answer", "summary", "results"})
 
 
+@pytest.mark.smoke
 def test_a_files_results_can_be_had(service: Service) -> None:
     folder = f"results/{JOB.job_id}"
     contents = {
@@ -260,6 +263,7 @@ def test_a_datasets_summary_may_have_other_files(service: Service) -> None:
     assert get(service, job_id)["status"] == "succeeded"
 
 
+@pytest.mark.smoke
 def test_jobs_of_every_kind_are_listed_the_newest_first(service: Service) -> None:
     jobs = jobs_of(service)
     ids = [jobs.record("segment", {"segment_id": "vip"}).job_id]

@@ -157,6 +157,7 @@ def event(message: Any, receives: int = 1) -> dict[str, Any]:
     }
 
 
+@pytest.mark.smoke
 def test_a_job_waits_runs_and_answers(empty_service: Service, queue: Queue, answers: Callable[..., list[Any]]) -> None:
     seen = []
 

@@ -22,6 +22,7 @@ from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.scoring.scores import RISKS, OfferScores, risk_band, score_churn, score_offers
 from loyalty_ml.vocabulary import PredictionType
 from tests import sample_set
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -56,7 +57,7 @@ def comparable(predictions: Predictions) -> dict[str, object]:
 
 @pytest.mark.parametrize("prediction_type", TYPES)
 @given(values=customers, data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_single_equals_batch_in_any_order(
     prediction_type: PredictionType, values: NDArray[np.float64], data: st.DataObject
 ) -> None:
@@ -68,7 +69,7 @@ def test_single_equals_batch_in_any_order(
 
 @pytest.mark.parametrize("prediction_type", TYPES)
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(1, 9999), max_size=5, unique=True))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_a_table_scores_the_same_in_any_chunks(prediction_type: PredictionType, seed: int, cuts: list[int]) -> None:
     scorer = scorer_for(prediction_type, MODELS, "auto")
     generator = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.segments.rules import MAX_DEPTH, MAX_NODES, parse_rule
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -159,7 +160,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(rule=rules, rows=rows)
 def test_a_rule_says_of_each_customer_what_its_operators_say(
     connection: duckdb.DuckDBPyConnection, rule: Any, rows: list[Row]

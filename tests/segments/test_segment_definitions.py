@@ -65,6 +65,7 @@ def call(service: Service, method: str, segment_id: str, body: Any, **headers: s
     return service.call(method, f"/segments/{segment_id}", body, headers=sent)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -160,6 +161,7 @@ def test_no_version_comes_twice_though_the_segment_is_deleted_between(service: S
     assert (again.status, again.body["version"]) == (201, 3)
 
 
+@pytest.mark.smoke
 def test_what_is_deleted_is_gone(service: Service) -> None:
     put(service, "some", HIGH_VALUE)
     deleted = delete(service, "some")
@@ -217,6 +219,7 @@ def test_the_list_has_every_segment_in_order_without_rules_and_ids(
     assert body["segments"][1].keys() == {"segment_id", "segment_name", "kind", "version", "updated"}
 
 
+@pytest.mark.smoke
 def test_the_list_can_be_had_in_parts(service: Service) -> None:
     for segment_id in ("b", "B", "a", "c"):
         put(service, segment_id, CHAMPIONS)

@@ -170,6 +170,7 @@ def expected_aggregate(prediction_type: str, results: list[Any]) -> dict[str, An
             return dict(Counter(result["segment"] for result in results))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("prediction_type", ["churn", "nbo", "rfm"])
 def test_a_segment_is_what_its_members_are_one_by_one(deployment: Deployment, prediction_type: str) -> None:
     deployment.define("high-value", rule=HIGH_VALUE)
@@ -319,6 +320,7 @@ def test_a_segment_of_nobody_is_zeros(deployment: Deployment) -> None:
     assert {found["band"] for found in stats["drift"]["segment"]["churn"]["features"].values()} == {"too_few"}
 
 
+@pytest.mark.smoke
 def test_statistics_are_the_aggregates_of_the_three_types(deployment: Deployment) -> None:
     deployment.define("high-value", rule=HIGH_VALUE)
     stats = deployment.stats("high-value").body

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from loyalty_ml.files.text import bit_words, csv_lines
 from loyalty_ml.files.text.csv_lines import BadLine, Dialect, Records, State, split_records
 from loyalty_ml.files.text.lines import Limits, split_lines
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -146,7 +147,7 @@ def cut(text: bytes, places: Sequence[int]) -> list[bytes]:
 
 
 @given(text=texts, dialect=dialects)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_every_line_is_where_the_rules_put_it(text: bytes, dialect: Dialect) -> None:
     records, bad = found_in([text], dialect)
     wanted, problems = expected(text, dialect)
@@ -157,13 +158,13 @@ def test_every_line_is_where_the_rules_put_it(text: bytes, dialect: Dialect) -> 
 
 
 @given(text=texts, dialect=dialects, places=st.lists(st.integers(0, 10**6), max_size=6))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_blocks_may_be_cut_anywhere(text: bytes, dialect: Dialect, places: list[int]) -> None:
     assert found_in(cut(text, places), dialect) == found_in([text], dialect)
 
 
 @given(text=texts, dialect=dialects)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_blocks_may_be_of_one_byte(text: bytes, dialect: Dialect) -> None:
     assert found_in(cut(text, range(len(text))), dialect) == found_in([text], dialect)
 
@@ -181,7 +182,7 @@ fields = st.text(st.sampled_from('ab ,;"\r\n\té€'), max_size=6)
         ]
     ),
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_what_a_writer_of_csv_wrote_is_read_again(rows: list[tuple[str, str, str]], style: dict[str, Any]) -> None:
     written = io.StringIO(newline="")
     csv.writer(written, **style).writerows(rows)
@@ -276,7 +277,7 @@ def test_of_a_line_that_is_too_long_nothing_is_kept() -> None:
     text=st.lists(st.one_of(pieces, st.sampled_from([b'{"customer_id": "1"}', b"{}\n"])), max_size=25).map(b"".join),
     places=st.lists(st.integers(0, 10**6), max_size=6),
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_lines_of_json_are_all_there_or_bad_wherever_blocks_are_cut(text: bytes, places: list[int]) -> None:
     state = State(b"", 1, skipping=False)
     blocks = cut(text, places)

@@ -34,7 +34,7 @@ from training.warehouse import queries
 from training.warehouse.connection import connect
 from training.warehouse.examples import Examples
 
-pytestmark = pytest.mark.moto
+pytestmark = [pytest.mark.moto, pytest.mark.long]
 
 SEED = 7
 GATES = Gates()

@@ -22,6 +22,7 @@ from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
+from tests.examples import examples
 from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
 from tests.service import Service, new_process, process, put_in_place
 from training import registry
@@ -90,7 +91,7 @@ def test_a_set_goes_live_and_back_and_further_back(service: Service, tmp_path: P
     assert objects(service) == before
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from([("churn",), ("nbo",), ("churn", "nbo"), ()]), max_size=5))
 def test_as_many_rollbacks_as_publishes_lead_to_the_first_set(
     empty_service: Service, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.errors import Problem
 from training.snapshot import parts as snapshot_parts
 from training.snapshot.parts import DUPLICATED, sorted_rows, write_parts
@@ -61,7 +62,7 @@ def warehouse(rows: list[Row]) -> ibis.Table:
 
 
 @given(rows=st.lists(st.tuples(ids, numbers, numbers), max_size=12))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_each_row_is_stored_or_rejected_for_its_reason(
     rows: list[Row], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

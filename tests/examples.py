@@ -1,0 +1,8 @@
+"""How many examples a property is tried with."""
+
+from hypothesis import settings
+
+
+def examples(count: int) -> int:
+    """As much of `count` as the profile has it: all in `ci`, a tenth in `dev`, four times in `long` (conftest.py)."""
+    return max(1, count * settings.default.max_examples // 100)
