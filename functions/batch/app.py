@@ -24,19 +24,19 @@ from loyalty_ml.wiring import runtime
 
 app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
-Limit = Annotated[int, Query(ge=1, le=100, description="At most this many jobs")]
+Limit = Annotated[int, Query(ge=1, le=100, description="The most jobs on a page")]
 Status = Annotated[
     JobStatus | None,
     Query(
-        description="Only jobs of this status: then a page may hold fewer than `limit`, even none, yet have a `next`"
+        description="Only jobs with this status; a page can then have fewer than `limit`, even none, and still a `next`"
     ),
 ]
-Next = Annotated[str | None, Query(alias="next", description="`next` of the page before")]
+Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the page before")]
 
 
 @app.post(
     "/ml/predict/batch",
-    summary="Predict for up to a hundred customers; one that fails does not stop the others",
+    summary="Predict for up to 100 customers; if one fails, the others are still answered",
     responses=http.responses(BatchAnswer, *http.BATCH_ERRORS),
 )
 @http.json_route(app)
@@ -58,10 +58,10 @@ del _STARTED[200]
 
 @app.post(
     "/ml/jobs",
-    summary="Score a file, a prefix of many files, or every member of a segment, with a row of results for each",
-    description="With `format`: an address to upload the file to, which is then scored. With `prefix`: every file "
-    "below it in the data bucket. With `segment_id`: its members. A file put under incoming/{type}/ of the data bucket "
-    "needs no request at all.",
+    summary="Start a job that scores a file, many files, or every member of a segment, with a row of results for each",
+    description="With `format`, the answer is an address for the upload; the file is scored when it arrives. With "
+    "`prefix`, the job scores every file of the data bucket whose key begins with it. With `segment_id`, it scores the "
+    "segment's members. A file that is put under incoming/{type}/ of the data bucket is scored without a request.",
     responses={
         **_STARTED,
         201: jobs.upload_response("The job waits for its file"),
@@ -77,7 +77,7 @@ def start_job(request: JobRequest) -> http.Reply:
 
 @app.get(
     "/ml/jobs",
-    summary="Jobs, the newest first; they are kept for 30 days",
+    summary="List jobs, newest first; jobs are kept for 30 days",
     responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.StoreUnavailable),
 )
 @http.json_route(app)
@@ -88,7 +88,7 @@ def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> J
 
 @app.get(
     "/ml/jobs/<job_id>",
-    summary="How far a job is, and its answer or results once there are any; jobs are kept for 30 days",
+    summary="A job: its progress and, when it is finished, its answer or results; jobs are kept for 30 days",
     responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.StoreUnavailable),
 )
 @http.json_route(app)

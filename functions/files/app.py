@@ -70,7 +70,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
             processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
             work = partial(_work, remaining=remaining)
             return process_partial_response(dict(event), work, processor, context)
-    raise ValueError("The event is none of this function: see who else invokes it.")
+    raise ValueError("This function does not know the event: check who else invokes it.")
 
 
 def _work(record: SQSRecord, remaining: Remaining) -> None:
@@ -98,7 +98,9 @@ def _take(body: Any, score: Callable[..., None], receives: int) -> None:
         case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int(attempts)}:
             score(FileJobRequest(FileSource(**source), kind, job_id), receives=attempts + receives)
         case _:
-            raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
+            raise ValueError(
+                "The message is not a task of this queue: delete it, and check who else writes to the queue."
+            )
 
 
 def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], None]) -> None:
@@ -143,7 +145,7 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
 def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, receives: int) -> None:
     """receives: how often the queue has brought the job by this message, or by the one that it stands for."""
     if receives > MAX_RECEIVES:
-        raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
+        raise RuntimeError(f"{MAX_RECEIVES} attempts failed or were killed: the log has the cause of each.")
     ran = file_runtime.score(job, remaining=remaining, on_beat=on_beat, is_last=receives >= MAX_RECEIVES)
     match ran.outcome:
         case "finished":

@@ -23,7 +23,7 @@ def predict(request: PredictRequest) -> SingleAnswer:
 
 @app.post(
     "/config/ml/test",
-    summary="Predict for one customer or for up to a hundred, by which form the body has",
+    summary="Predict for one customer, if the body has `customer_id`, or for up to 100, if it has `customer_ids`",
     responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
 )
 @http.json_route(app)
@@ -35,14 +35,16 @@ def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | Batch
 
 
 @app.get(
-    "/config/ml/status", summary="What is loaded: models, versions, features", responses=http.responses(StatusAnswer)
+    "/config/ml/status",
+    summary="Show the loaded models, their versions, and the age of the features",
+    responses=http.responses(StatusAnswer),
 )
 @http.json_route(app)
 def status() -> StatusAnswer:
     return status_answer(runtime.settings().ml_mock_mode, runtime.model_store().current(), runtime.read_snapshot_card)
 
 
-@app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
+@app.get("/health", summary="Check that the function answers", responses=http.responses(HealthAnswer))
 @http.json_route(app)
 def health() -> HealthAnswer:
     return {"status": "ok"}

@@ -82,7 +82,7 @@ def _task(message: Any) -> str:
             return "statistics"
         case {"task": "job" | "segment_dataset" as task, "job_id": str()}:
             return str(task)
-    raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
+    raise ValueError("The message is not a task of this queue: delete it, and check who else writes to the queue.")
 
 
 def _plan(message: Message, receives: int) -> None:
@@ -140,7 +140,7 @@ def _attempt(job_id: str, receives: int, work: Callable[[JobStore, Job], None]) 
         # An attempt that raises says that it did. This one was killed, as the next one would be.
         sentence = "The answer could not be made: its worker was stopped for want of time or memory. Ask for less."
         jobs.fail(job_id, "INTERNAL", sentence)
-        raise RuntimeError("The job's worker was killed: look for a timeout or for too little memory in the log.")
+        raise RuntimeError("The job's worker was killed: check the log for a timeout or too little memory.")
     jobs.running(job_id)
     try:
         work(jobs, job)

@@ -40,7 +40,7 @@ def expected_version(if_match: str | None) -> int | None:
 
 
 def must_be_new(if_none_match: str | None, if_match: str | None) -> bool:
-    """Whether a PUT may only create: If-None-Match is `*`. Raises InvalidRequest for ETags in it, and for both headers."""
+    """Whether a PUT may only create: If-None-Match is `*`. Raises InvalidRequest for ETags and for both."""
     if if_none_match is None:
         return False
     if if_none_match != "*":

@@ -263,13 +263,13 @@ def _sha256(path: Path) -> str:
 def _no_room(needed: int, cache: Path) -> str:
     free = shutil.disk_usage(cache).free
     return (
-        f"it needs {-(-needed // 10**6):,} MB in {cache}, where {free // 10**6:,} MB are free: raise the function's "
-        "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
+        f"it needs {-(-needed // 10**6):,} MB in {cache}, but only {free // 10**6:,} MB are free: raise the function's "
+        "ephemeral storage (parameter SegmentStorage; for files, FileStorage)."
     )
 
 
 def _wrong_size(part: SnapshotPart) -> str:
-    return f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
+    return f"{part.key} does not have the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
 
 
 def _unreachable(part: SnapshotPart, error: BotoCoreError) -> NotWhole:

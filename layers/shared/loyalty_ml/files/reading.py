@@ -104,7 +104,9 @@ class JsonFile:
             raise InvalidFile("The file is a JSON array: write one object a line instead, without brackets and commas.")
         columns = json_columns(lines)
         if columns is None:
-            raise InvalidFile("No line of the file is a JSON object: it is not JSON Lines, or name it as what it is.")
+            raise InvalidFile(
+                "No line of the file is a JSON object: write one object a line, or correct the file's extension."
+            )
         if "customer_id" not in columns:
             raise InvalidFile(f"No row has a customer_id, but {shown(columns) or 'nothing'}: add it.")
         self.columns = columns
@@ -141,7 +143,7 @@ class ParquetFile:
 
     def __init__(self, s3: "S3Client", source: FileSource, connection: duckdb.DuckDBPyConnection, work: Path) -> None:
         if not source.size:
-            raise InvalidFile("The file is empty: it is not even a Parquet file without rows.")
+            raise InvalidFile("The file is empty: upload a Parquet file.")
         self._path = work / "input.parquet"
         self._duckdb = connection
         download(s3, source, self._path)
@@ -166,7 +168,7 @@ class ParquetFile:
             return Read([no_rows(features)], [], 0)
         rows = list(parquet_rows(connection, self._path, block.start, features))
         if sum(len(part.values) for part in rows) != len(block):
-            raise InvalidFile("The Parquet file is damaged: its rows are not as many as it says; write it again.")
+            raise InvalidFile("The Parquet file is damaged: it does not have as many rows as it says. Write it again.")
         return Read(rows, [], len(block))
 
     def close(self) -> None:
