@@ -72,7 +72,7 @@ del _STARTED[200]
 def start_job(request: JobRequest) -> http.Reply:
     if request.format is not None:
         return _announce(request.type, request.format)
-    return jobs.started(runtime.dataset_jobs().start(request.model_dump(exclude_none=True)))
+    return jobs.start_reply(runtime.dataset_jobs().start(request.model_dump(exclude_none=True)))
 
 
 @app.get(
@@ -83,7 +83,7 @@ def start_job(request: JobRequest) -> http.Reply:
 @http.json_route(app)
 def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
     page, following = runtime.job_store().list(limit, status, token)
-    return {"jobs": [jobs.listed(job) for job in page], "next": following}
+    return {"jobs": [jobs.list_entry(job) for job in page], "next": following}
 
 
 @app.get(
@@ -107,7 +107,7 @@ def _announce(prediction_type: FileType, extension: FileFormat) -> http.Reply:
     upload = presigned.upload(runtime.signing_s3(), runtime.settings().data_bucket, key)
     request = {"type": prediction_type, "format": extension, "key": key}
     record = runtime.file_job_store().announce(job_id, request)
-    return jobs.upload_awaited(record, upload)
+    return jobs.upload_reply(record, upload)
 
 
 runtime.initialize(runtime.model_store, runtime.feature_store)

@@ -260,7 +260,7 @@ def _in_time_or_as_a_job(
         except TakesTooLong:
             pass
     check()  # or the job would fail where this can say so
-    return jobs.started(runtime.job_store().start(request))
+    return jobs.start_reply(runtime.job_store().start(request))
 
 
 def _reply(segment: Segment, status: int = 200) -> http.Reply:

@@ -893,7 +893,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "Parquet named .jsonl": ("jsonl", PARQUET, "No line of the file is a JSON object"),
     "CSV named .parquet": ("parquet", CSV, "The file is not a whole Parquet file: correct its extension"),
     "CSV named .csv.gz": ("csv.gz", CSV, "is not gzip, but its name says so"),
-    "CSV named .jsonl": ("jsonl", CSV, "No line of the file is a JSON object: it is not JSON Lines"),
+    "CSV named .jsonl": ("jsonl", CSV, "No line of the file is a JSON object: write one object a line"),
     "gzip named .csv": ("csv", gzip.compress(CSV), "The file is named as CSV, but is a gzip file: name it .csv.gz"),
     "gzip named .jsonl": ("jsonl", gzip.compress(JSON), "No line of the file is a JSON object"),
     "a workbook named .csv": ("csv", zipped(CSV), "The file is named as CSV, but is an Excel or zip file"),
@@ -925,7 +925,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "names that differ by case": (
         "parquet",
         as_parquet(table_of(["a"], Revenue=[1.0])),
-        "The file has 2 columns named 'revenue', in whichever case",
+        "The file has 2 columns named 'revenue', in upper or lower case",
     ),
     "the name of the row number": (
         "parquet",

@@ -75,18 +75,18 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     for kind in every:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
-    described: dict[int, Any] = {204: {"description": "Done"}}
+    entries: dict[int, Any] = {204: {"description": "Done"}}
     if answer is not None:
-        described = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+        entries = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
     for status, names in sorted(codes.items()):
-        described[status] = {
+        entries[status] = {
             "description": ", ".join(names),
             "content": {"application/json": {"model": ErrorAnswer}},
         }
-    if 503 in described:
+    if 503 in entries:
         description = "Seconds to wait before the next try; absent if the same request cannot succeed later"
-        described[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
-    return described
+        entries[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
+    return entries
 
 
 _PREDICTION_ERRORS = (
