@@ -21,12 +21,17 @@ APPS: tuple[APIGatewayHttpResolver, ...] = tuple(module.make_app(_no_parts) for 
 PATH = Path(__file__).parent.parent / "openapi.json"
 
 DESCRIPTION = """\
-Churn probability, next best offer and RFM for one customer or up to a hundred.
+Churn probability, next best offer and RFM for one customer, up to 100, a segment, or files of any size.
 
-Every route answers with and without a trailing slash. Each answer has an `X-Correlation-Id` header: the logs have the
-request under it. Numbers are exact: a probability is the model's float32, written so that it reads back to the bit.
+Every route answers with and without a trailing slash. Each answer has an `X-Correlation-Id` header: the logs name
+the request by it. Numbers are exact: a probability is the model's float32, written so that it reads back to the bit.
+A route refuses query parameters and fields that it does not have.
 """
-_GATEWAY = {"401": "No token, or for another audience", "403": "The token lacks the scope", "429": "Throttled"}
+_GATEWAY = {
+    "401": "There is no token, or it is for another audience",
+    "403": "The token lacks the scope",
+    "429": "Too many requests: try again later",
+}
 
 
 def document() -> dict[str, Any]:

@@ -25,14 +25,14 @@ from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.settings import BatchSettings
 
-Limit = Annotated[int, Query(ge=1, le=100, description="At most this many jobs")]
+Limit = Annotated[int, Query(ge=1, le=100, description="The most jobs on a page")]
 Status = Annotated[
     JobStatus | None,
     Query(
-        description="Only jobs of this status: then a page may hold fewer than `limit`, even none, yet have a `next`"
+        description="Only jobs with this status; a page can then have fewer than `limit`, even none, and still a `next`"
     ),
 ]
-Next = Annotated[str | None, Query(alias="next", description="`next` of the page before")]
+Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the page before")]
 
 
 _STARTED = http.responses(
@@ -52,7 +52,7 @@ def _announce(parts: BatchParts, prediction_type: FileType, extension: FileForma
     key = upload_key(prediction_type, job_id, extension)
     upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
     request = {"type": prediction_type, "format": extension, "key": key}
-    return jobs.upload_awaited(parts.file_jobs.announce(job_id, request), upload)
+    return jobs.upload_reply(parts.file_jobs.announce(job_id, request), upload)
 
 
 def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
@@ -61,7 +61,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
 
     @app.post(
         "/ml/predict/batch",
-        summary="Predict for up to a hundred customers; one that fails does not stop the others",
+        summary="Predict for up to 100 customers; if one fails, the others are still answered",
         responses=http.responses(BatchAnswer, *http.BATCH_ERRORS),
     )
     @http.json_route(app)
@@ -70,10 +70,11 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
 
     @app.post(
         "/ml/jobs",
-        summary="Score a file, a prefix of many files, or every member of a segment, with a row of results for each",
-        description="With `format`: an address to upload the file to, which is then scored. With `prefix`: every file "
-        "below it in the data bucket. With `segment_id`: its members. A file put under incoming/{type}/ of the data "
-        "bucket needs no request at all.",
+        summary="Start a job that scores a file, many files, or every member of a segment, a row of results for each",
+        description="With `format`, the answer is an address for the upload; the file is scored when it arrives. With "
+        "`prefix`, the job scores every file of the data bucket whose key begins with it. With `segment_id`, it scores "
+        "the segment's members. A file that is put under incoming/{type}/ of the data bucket is scored without a "
+        "request.",
         responses={
             **_STARTED,
             201: jobs.upload_response("The job waits for its file"),
@@ -86,25 +87,25 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         if request.format is not None:
             return _announce(own, request.type, request.format)
         if request.prefix is not None:
-            return jobs.started(own.datasets.start(request.type, request.prefix))
+            return jobs.start_reply(own.datasets.start(request.type, request.prefix))
         assert request.segment_id is not None
         own.segments.get(request.segment_id)
         asked = {"type": request.type, "segment_id": request.segment_id}
-        return jobs.started(own.queued_jobs.start("dataset", "segment_dataset", asked))
+        return jobs.start_reply(own.queued_jobs.start("dataset", "segment_dataset", asked))
 
     @app.get(
         "/ml/jobs",
-        summary="Jobs, the newest first; they are kept for 30 days",
+        summary="List jobs, newest first; jobs are kept for 30 days",
         responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.StoreUnavailable),
     )
     @http.json_route(app)
     def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
         page, following = parts().jobs.list(limit, status, token)
-        return {"jobs": [jobs.listed(job) for job in page], "next": following}
+        return {"jobs": [jobs.list_entry(job) for job in page], "next": following}
 
     @app.get(
         "/ml/jobs/<job_id>",
-        summary="How far a job is, and its answer or results once there are any; jobs are kept for 30 days",
+        summary="A job: its progress and, when it is finished, its answer or results; jobs are kept for 30 days",
         responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.StoreUnavailable),
     )
     @http.json_route(app)

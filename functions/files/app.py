@@ -67,7 +67,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, An
             processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
             work = partial(_work, remaining=remaining)
             return process_partial_response(dict(event), work, processor, context)
-    raise ValueError("The event is none of this function: see who else invokes it.")
+    raise ValueError("This function does not know the event: check who else invokes it.")
 
 
 def _work(record: SQSRecord, remaining: Remaining) -> None:
@@ -91,7 +91,9 @@ def _take(body: Any, score: Callable[[FileJobRequest], None]) -> None:
         case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int()}:
             score(FileJobRequest(FileSource(**source), kind, job_id))
         case _:
-            raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
+            raise ValueError(
+                "The message is not a task of this queue: delete it, and check who else writes to the queue."
+            )
 
 
 def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], None]) -> None:
@@ -136,7 +138,7 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
 def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     if attempts > MAX_RECEIVES:
-        raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
+        raise RuntimeError(f"{MAX_RECEIVES} attempts failed or were killed: the log has the cause of each.")
     ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
     task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     match ran.outcome:

@@ -28,7 +28,7 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
 
     @app.post(
         "/config/ml/test",
-        summary="Predict for one customer or for up to a hundred, by which form the body has",
+        summary="Predict for one customer, if the body has `customer_id`, or for up to 100, if it has `customer_ids`",
         responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
     )
     @http.json_route(app)
@@ -40,7 +40,7 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
 
     @app.get(
         "/config/ml/status",
-        summary="What is loaded: models, versions, features",
+        summary="Show the loaded models, their versions, and the age of the features",
         responses=http.responses(StatusAnswer),
     )
     @http.json_route(app)
@@ -48,7 +48,7 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
         own = parts()
         return status_answer(own.settings.ml_mock_mode, own.models.current(), own.read_snapshot_card)
 
-    @app.get("/health", summary="Whether the function can answer", responses=http.responses(HealthAnswer))
+    @app.get("/health", summary="Check that the function answers", responses=http.responses(HealthAnswer))
     @http.json_route(app)
     def health() -> HealthAnswer:
         return {"status": "ok"}

@@ -27,30 +27,50 @@ from loyalty_ml.wiring.settings import SegmentSettings
 
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", description="An ETag: only if the segment is still at that version, or it is a 412"),
+    Header(
+        alias="If-Match",
+        description="The ETag of a version: only this version is changed; otherwise the answer is 412",
+    ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="ETags: if the segment is at one of these versions, it is a 304"),
+    Header(
+        alias="If-None-Match",
+        description="ETags of versions: if the segment is at one of them, the answer is 304, without a body",
+    ),
 ]
-IfSeen = Annotated[str | None, Header(alias="If-None-Match", description="ETags: if one is this answer's, it is a 304")]
+IfSeen = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="ETags of answers: if the answer still has one of them, it is 304, without a body",
+    ),
+]
 IfNew = Annotated[
-    str | None, Header(alias="If-None-Match", description="`*`: only if there is no such segment, or it is a 412")
+    str | None,
+    Header(
+        alias="If-None-Match", description="`*`: the request only creates; if the segment exists, the answer is 412"
+    ),
 ]
 
-Limit = Annotated[int | None, Query(ge=1, description="At most this many segments; without it, all")]
-Next = Annotated[str | None, Query(alias="next", description="`next` of the answer before")]
+Limit = Annotated[int | None, Query(ge=1, description="The most segments in the answer; without it, all")]
+Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the answer before")]
 Top = Annotated[
     int | None,
-    Query(ge=1, le=MAX_TOP, description="Show this many of the likeliest: to leave, or to take `offer`; best first"),
+    Query(
+        ge=1,
+        le=MAX_TOP,
+        description="Show this many members, with the highest probability of leaving or of taking `offer` first",
+    ),
 ]
-Offer = Annotated[int | None, Query(ge=0, description="With `top`: the offer that the best are wanted for")]
+Offer = Annotated[int | None, Query(ge=0, description="The id of the offer that `top` orders by")]
 Entries = Annotated[
     int | None,
-    Query(alias="history", ge=1, le=MAX_ENTRIES, description="At most this many entries of `history`, the latest"),
+    Query(alias="history", ge=1, le=MAX_ENTRIES, description="The most entries of `history`; the latest are kept"),
 ]
 Prefer = Annotated[
-    str | None, Header(alias="Prefer", description="`respond-async`: start a job at once, as for what takes too long")
+    str | None,
+    Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
 ]
 
 ANSWER_SECONDS = 20.0
@@ -100,11 +120,11 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             except TakesTooLong:
                 pass
         check()  # or the job would fail where this can say so
-        return jobs.started(parts().queued_jobs.start("segment", "job", request))
+        return jobs.start_reply(parts().queued_jobs.start("segment", "job", request))
 
     @app.get(
         "/segments",
-        summary="All segments, without their rules and ids",
+        summary="List segments, without their rules and ids",
         responses=http.responses(
             SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
         ),
@@ -132,7 +152,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
 
     @app.get(
         "/segments/<segment_id>",
-        summary="A segment's definition",
+        summary="Show a segment's definition",
         responses={
             **http.responses(SegmentDefinitionAnswer, errors.SegmentNotFound, errors.StoreUnavailable),
             200: _definition("OK"),
@@ -150,8 +170,8 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @app.put(
         "/segments/<segment_id>",
         summary="Define a segment, or change its definition",
-        description="The last writer wins, unless If-Match or If-None-Match says otherwise. A definition that is there "
-        "already keeps its version.",
+        description="Without If-Match and If-None-Match, the last request wins. If the definition does not change, its "
+        "version stays the same.",
         responses={
             **http.responses(
                 SegmentDefinitionAnswer,
@@ -163,7 +183,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
                 errors.StoreUnavailable,
                 errors.ModelUnavailable,
             ),
-            200: _definition("Changed, or there already"),
+            200: _definition("Changed, or equal to the stored definition"),
             201: _definition("Created"),
         },
     )
@@ -196,8 +216,8 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @app.post(
         "/segments/<segment_id>/ml/predict",
         summary="Predict for every member of a segment",
-        description="Every member is scored and counted, however many there are; the first 100 are shown, or the best "
-        "`top`. What takes too long for a request becomes a job: 202, and its address in Location.",
+        description="Every member is scored and counted. The answer shows the first 100, or the `top` members with the "
+        "highest probability. If it takes too long for a request, a job makes it: 202, with its address in Location.",
         responses={
             **http.responses(
                 SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
@@ -221,16 +241,16 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
 
     @app.get(
         "/segments/<segment_id>/ml/stats",
-        summary="Statistics of every member of a segment, drift, and how they moved from snapshot to snapshot",
-        description="Measured once for a snapshot, model set and definition, then read from store. What takes too long "
-        "for a request becomes a job: 202, and its address in Location.",
+        summary="Show statistics of all members of a segment, their drift, and how they changed between snapshots",
+        description="The statistics are computed once for each snapshot, model set and definition, and then stored. If "
+        "that takes too long for a request, a job does it: 202, with its address in Location.",
         responses={
             **http.responses(SegmentStatsAnswer, errors.PayloadTooLarge, *_SERVED_ERRORS),
             **_AS_A_JOB,
             200: {
                 "description": "OK",
                 "content": {"application/json": {"model": SegmentStatsAnswer}},
-                "headers": {"ETag": {"description": "Of this answer, in quotes", "schema": {"type": "string"}}},
+                "headers": {"ETag": {"description": "The tag of this answer, in quotes", "schema": {"type": "string"}}},
             },
             304: {"description": "The caller has this answer already"},
         },

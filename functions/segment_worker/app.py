@@ -82,7 +82,9 @@ def _work(message: Message) -> None:
                     _attempt(queue, message, _start_dataset)
         case _:
             with queue.work(message, "unknown"):
-                raise ValueError("The message is no task of this queue: see who else writes to it, and delete it.")
+                raise ValueError(
+                    "The message is not a task of this queue: delete it, and check who else writes to the queue."
+                )
 
 
 def _plan(queue: Queue) -> None:

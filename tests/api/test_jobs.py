@@ -23,14 +23,14 @@ def never(*_: Any) -> Any:
 
 
 def test_a_started_job_says_where_and_when_to_look() -> None:
-    reply = jobs.started(SEGMENT)
+    reply = jobs.start_reply(SEGMENT)
     assert (reply.status, reply.headers) == (202, {"Location": ADDRESS + "a" * 32, "Retry-After": "2"})
     assert reply.answer == {"job_id": "a" * 32, "status": "running", "location": ADDRESS + "a" * 32}
 
 
 def test_a_job_that_waits_for_its_file_says_where_to_send_it() -> None:
     upload = Upload("https://data.s3/", {"key": "incoming/nbo/1.csv"}, datetime(2026, 11, 28, 4, tzinfo=UTC))
-    reply = jobs.upload_awaited(dataclasses.replace(FILE, status="awaiting_upload"), upload)
+    reply = jobs.upload_reply(dataclasses.replace(FILE, status="awaiting_upload"), upload)
     assert (reply.status, reply.headers) == (201, {"Location": ADDRESS + "b" * 32})
     assert reply.answer == {
         "job_id": "b" * 32,
@@ -47,19 +47,25 @@ def test_a_job_that_waits_for_its_file_says_where_to_send_it() -> None:
 
 
 def test_only_jobs_of_files_count_rows() -> None:
-    assert jobs.listed(SEGMENT)["progress"] == {"processed": 10, "total": 40}
-    assert jobs.listed(FILE)["progress"] == {"processed": 400, "total": None, "errors": 3, "share": 0.5, "rate": 80.0}
+    assert jobs.list_entry(SEGMENT)["progress"] == {"processed": 10, "total": 40}
+    assert jobs.list_entry(FILE)["progress"] == {
+        "processed": 400,
+        "total": None,
+        "errors": 3,
+        "share": 0.5,
+        "rate": 80.0,
+    }
 
 
 @pytest.mark.parametrize("job", [SEGMENT, FILE])
 def test_a_running_job_is_as_in_the_list(job: Job) -> None:
-    assert jobs.job_answer(job, never, never) == jobs.listed(job)
+    assert jobs.job_answer(job, never, never) == jobs.list_entry(job)
 
 
 def test_a_segments_job_that_succeeded_has_its_answer() -> None:
     done = dataclasses.replace(SEGMENT, status="succeeded")
     shown = jobs.job_answer(done, lambda job_id: {"of": job_id}, never)
-    assert shown == {**jobs.listed(done), "answer": {"of": "a" * 32}}
+    assert shown == {**jobs.list_entry(done), "answer": {"of": "a" * 32}}
 
 
 def test_a_files_job_that_succeeded_has_its_summary_and_signed_results() -> None:
@@ -67,7 +73,7 @@ def test_a_files_job_that_succeeded_has_its_summary_and_signed_results() -> None
     done = dataclasses.replace(FILE, status="succeeded", summary={"rows": 400, "files": {"predictions": key}})
     shown = jobs.job_answer(done, never, lambda key, name: f"https://data.s3/{key}?as={name}")
     assert shown == {
-        **jobs.listed(done),
+        **jobs.list_entry(done),
         "summary": done.summary,
         "results": {"predictions": {"key": key, "url": f"https://data.s3/{key}?as={FILE.job_id}-predictions.csv.gz"}},
     }
@@ -76,4 +82,4 @@ def test_a_files_job_that_succeeded_has_its_summary_and_signed_results() -> None
 def test_a_job_that_failed_says_why() -> None:
     failed = dataclasses.replace(FILE, status="failed", code="INVALID_FILE", error="The file ends too early.")
     shown = jobs.job_answer(failed, never, never)
-    assert shown == {**jobs.listed(failed), "code": "INVALID_FILE", "error": "The file ends too early."}
+    assert shown == {**jobs.list_entry(failed), "code": "INVALID_FILE", "error": "The file ends too early."}

@@ -310,8 +310,8 @@ def test_no_room_is_said_plainly_and_takes_none(snapshot: LocalSnapshot, parts: 
         Population(snapshot)
     assert (refused.value.details, refused.value.retry) == ({"store": "disk"}, False)
     assert refused.value.message == (
-        "part-00001.features.partial needs 1 MB, which its disk has no room for: raise the function's ephemeral "
-        "storage (parameter SegmentStorage, of files FileStorage)."
+        "part-00001.features.partial needs 1 MB, but its disk has no room: raise the function's ephemeral "
+        "storage (parameter SegmentStorage; for files, FileStorage)."
     )
     assert not partial.is_symlink()
     assert_same_bits(everyone(Population(snapshot)), expected_of(parts))
@@ -334,7 +334,7 @@ def test_a_part_that_is_not_as_its_card_says_is_refused(
     with pytest.raises(FeatureStoreUnavailable) as refused:
         Population(snapshot)
     assert refused.value.message == (
-        "part-00001.parquet has not the customers and columns of its card: write the snapshot again "
+        "part-00001.parquet does not have the customers and columns that its card says: write the snapshot again "
         "(loyalty materialize)."
     )
     assert not snapshot.paths[1].with_suffix(".features").exists()
@@ -352,7 +352,7 @@ def test_features_that_were_cut_off_meanwhile_are_never_made_up(snapshot: LocalS
     decoded = snapshot.paths[1].with_suffix(".features")
     with decoded.open("r+b") as file:
         file.truncate(decoded.stat().st_size - 8)
-    with pytest.raises(FeatureStoreUnavailable, match=r"^part-00001.features was cut off on this disk: ask again\.$"):
+    with pytest.raises(FeatureStoreUnavailable, match=r"^part-00001.features is cut off on this disk: try again\.$"):
         everyone(customers)
 
 

@@ -129,7 +129,7 @@ class Bucket:
             self.put_part(written, 1, content[:-1] + bytes([content[-1] ^ 1]))
             return rf"{part.key} is damaged \(its SHA-256 is not its card's\): {AGAIN}"
         self.put_part(written, 1, {"cut off": content[:-1], "empty": b"", "longer": content + b"x"}[how])
-        return f"{part.key} is not of the {part.size:,} bytes that its card says: {AGAIN}"
+        return f"{part.key} does not have the {part.size:,} bytes that its card says: {AGAIN}"
 
     def on_disk(self) -> set[str]:
         """All files in the cache but the lock."""
@@ -580,7 +580,7 @@ def test_too_little_room_says_how_much_is_needed(bucket: Bucket, monkeypatch: py
     store = bucket.store()
     store.current()
     new = bucket.write(2, (1_900_000, 50_000), previous=old)
-    sentence = rf"it needs 2 MB in {bucket.cache}, where 1 MB are free: raise .* \(parameter SegmentStorage, .*\)"
+    sentence = rf"it needs 2 MB in {bucket.cache}, but only 1 MB are free: raise .* \(parameter SegmentStorage; .*\)"
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
@@ -615,7 +615,7 @@ def test_a_disk_that_fills_up_is_left_with_room(bucket: Bucket, monkeypatch: pyt
         bucket.later()
         local = store.current()
     assert_serves(local, old)
-    assert_matches(r"it needs 1 MB in .* raise .* \(parameter SegmentStorage, of files FileStorage\)", local.trouble)
+    assert_matches(r"it needs 1 MB in .* raise .* \(parameter SegmentStorage; for files, FileStorage\)", local.trouble)
     assert bucket.on_disk() == files(old)
     bucket.later()
     assert_serves(store.current(), new)

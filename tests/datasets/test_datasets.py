@@ -373,7 +373,7 @@ def test_a_prefix_starts_one_execution_named_after_its_job(empty_service: Servic
 @pytest.mark.parametrize(
     ("prefix", "reason"),
     [
-        ("datasets/none/", "none does: put the files there first"),
+        ("datasets/none/", "no key of the data bucket begins with this: upload the files first"),
         ("incoming/churn/", "must begin with datasets/"),
         ("", "must begin with datasets/"),
         (f"datasets/{'x' * 512}", "at most 512"),
@@ -688,7 +688,7 @@ def test_the_command_says_in_a_sentence_that_there_are_no_files(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert loyalty(command(stack, "datasets/none/")) == 1
-    assert capsys.readouterr().err.count("none does: put the files there first") == 1
+    assert capsys.readouterr().err.count("no key of the data bucket begins with this: upload the files first") == 1
 
 
 def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_reason_is(

@@ -293,11 +293,11 @@ def damaged(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("stored", "problem"),
     [
-        (b"customer_id\n1\n", "a file.csv is no gzip, though its name says so"),
-        (bytes(100), "is no gzip"),
+        (b"customer_id\n1\n", "a file.csv is not gzip, but its name says so"),
+        (bytes(100), "is not gzip"),
         (b"\x1f", "ends too early"),
-        (compressed(NOISE) + b"customer_id\n", "has something after the end of its gzip"),
-        (compressed(NOISE) + bytes(10) + b"xy", "has something after the end of its gzip"),
+        (compressed(NOISE) + b"customer_id\n", "has trailing data after its gzip"),
+        (compressed(NOISE) + bytes(10) + b"xy", "has trailing data after its gzip"),
         (damaged(NOISE), "is a damaged gzip, after 19,[0-9]{3} bytes of content"),
     ],
     ids=["no gzip", "zeros", "cut", "text after the end", "zeros after the end", "damaged"],

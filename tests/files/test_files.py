@@ -723,8 +723,8 @@ def test_rfm_reads_three_features_and_no_more(files: Files) -> None:
     ("header", "sentence"),
     [
         ("customer_id,revenue", "The file has feature columns, but not transaction_count, days_since_last"),
-        ("customer_id,Revenue", "The file has a column 'Revenue' where the model wants 'revenue': rename it."),
-        ("customer_id,REVENUE ", "The file has a column 'REVENUE' where the model wants 'revenue': rename it."),
+        ("customer_id,Revenue", "The file has a column 'Revenue', but the model reads 'revenue': rename it."),
+        ("customer_id,REVENUE ", "The file has a column 'REVENUE', but the model reads 'revenue': rename it."),
     ],
 )
 def test_some_features_without_the_others_are_neither_the_files_nor_the_snapshots(
@@ -883,18 +883,18 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "a Parquet with fewer rows than it says": (
         "parquet",
         miscounted(as_parquet(table_of(["a"] * 500))),
-        "its rows are not as many as it says",
+        "it does not have as many rows as it says",
     ),
     "noise named .parquet": ("parquet", bytes(range(256)) * 9, "The file is not a whole Parquet file"),
-    "Parquet named .csv": ("csv", PARQUET, "The file is named as CSV and is a Parquet file: name it .parquet."),
+    "Parquet named .csv": ("csv", PARQUET, "The file is named as CSV, but is a Parquet file: name it .parquet."),
     "Parquet named .jsonl": ("jsonl", PARQUET, "No line of the file is a JSON object"),
-    "CSV named .parquet": ("parquet", CSV, "The file is not a whole Parquet file: name it as what it is"),
-    "CSV named .csv.gz": ("csv.gz", CSV, "is no gzip, though its name says so"),
-    "CSV named .jsonl": ("jsonl", CSV, "No line of the file is a JSON object: it is not JSON Lines"),
-    "gzip named .csv": ("csv", gzip.compress(CSV), "The file is named as CSV and is a gzip file: name it .csv.gz"),
+    "CSV named .parquet": ("parquet", CSV, "The file is not a whole Parquet file: correct its extension"),
+    "CSV named .csv.gz": ("csv.gz", CSV, "is not gzip, but its name says so"),
+    "CSV named .jsonl": ("jsonl", CSV, "No line of the file is a JSON object: write one object a line"),
+    "gzip named .csv": ("csv", gzip.compress(CSV), "The file is named as CSV, but is a gzip file: name it .csv.gz"),
     "gzip named .jsonl": ("jsonl", gzip.compress(JSON), "No line of the file is a JSON object"),
-    "a workbook named .csv": ("csv", zipped(CSV), "The file is named as CSV and is an Excel or zip file"),
-    "JSON Lines named .csv": ("csv", JSON, "The file is named as CSV and looks like JSON"),
+    "a workbook named .csv": ("csv", zipped(CSV), "The file is named as CSV, but is an Excel or zip file"),
+    "JSON Lines named .csv": ("csv", JSON, "The file is named as CSV, but looks like JSON"),
     "a JSON array in a line": ("jsonl", b'[{"customer_id": "a"}]', "The file is a JSON array: write one object a line"),
     "a JSON array": ("jsonl", b'[\n{"customer_id": "a"},\n{"customer_id": "b"}\n]', "The file is a JSON array"),
     "a header in Latin-1": ("csv", b"customer_id,gr\xf6\xdfe\na,1\n", "The header is not valid UTF-8"),
@@ -922,7 +922,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "names that differ by case": (
         "parquet",
         as_parquet(table_of(["a"], Revenue=[1.0])),
-        "The file has 2 columns named 'revenue', in whichever case",
+        "The file has 2 columns named 'revenue', in upper or lower case",
     ),
     "the name of the row number": (
         "parquet",

@@ -225,7 +225,7 @@ def test_what_may_work_later_is_tried_again(
     ("error", "code", "sentence"),
     [
         (errors.ModelUnavailable("churn cannot be served."), "MODEL_UNAVAILABLE", "churn cannot be served."),
-        (RuntimeError("a secret"), "INTERNAL", "the log has it under"),
+        (RuntimeError("a secret"), "INTERNAL", "which is in its log too"),
     ],
 )
 def test_what_fails_three_times_fails_the_job_and_is_kept_as_a_dead_letter(
@@ -578,7 +578,7 @@ def test_a_message_writes_one_line_of_metrics(
 
 
 def test_a_failure_is_counted_by_its_code(capsys: pytest.CaptureFixture[str], queue: Queue) -> None:
-    with pytest.raises(ValueError, match="no task of this queue"):
+    with pytest.raises(ValueError, match="not a task of this queue"):
         refresh.handler(event({}), CONTEXT)
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (record["task"], record["outcome"], record["INTERNAL"]) == ("unknown", "failed", [1])

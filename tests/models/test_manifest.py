@@ -43,7 +43,7 @@ def test_what_is_not_a_manifest_is_refused_with_a_sentence(text: bytes | str) ->
         ({"golden": {"inputs": [[1.0] * 10], "outputs": []}}, "as many golden outputs"),
         ({"thresholds": {"high": 0.3, "medium": 0.6}}, "above the high one"),
         ({"version": "../../secrets"}, "version"),
-        ({"api_version": 2}, "api_version 2 and this code reads 1"),
+        ({"api_version": 2}, "api_version 2 but this code reads 1"),
         ({"name": "nbo"}, "describes nbo"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_distribution_survives_the_card(name: str) -> None:
 def test_content_that_changed_or_was_cut_is_refused() -> None:
     digest = sha256(b"model").hexdigest()
     check_content(b"model", "models/x", digest, 5)
-    with pytest.raises(Refused, match="models/x has 4 bytes where 5"):
+    with pytest.raises(Refused, match="models/x has 4 bytes, but 5"):
         check_content(b"mode", "models/x", digest, 5)
     with pytest.raises(Refused, match="sha256 differs"):
         check_content(b"Model", "models/x", digest, 5)

@@ -124,7 +124,7 @@ def test_a_broken_model_never_replaces_a_good_one_and_the_set_stays_whole(
     assert {name: service.predict("good", name).body for name in before} == before
     status = service.call("GET", "/config/ml/status").body["models"]["churn"]
     assert (status["loaded"], status["version"]) == (True, before["churn"]["model"]["version"])
-    assert "goes on serving" in status["message"]
+    assert "Meanwhile the version named here answers" in status["message"]
     put_manifest(service, sample_entries())
     clock.now += REFRESH_SECONDS
     assert "message" not in service.call("GET", "/config/ml/status").body["models"]["churn"]

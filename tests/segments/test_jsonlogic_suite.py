@@ -23,10 +23,10 @@ OPERATORS = {"and", "or", "!", ">", ">=", "<", "<=", "==", "!=", "===", "!==", "
 REASONS = {
     "takes conditions": "the truth of a number, a text or a list",
     "compares": "a number with a text, which JsonLogic converts",
-    "is no list": "in a text: a part of it",
-    "where a rule is a condition": "a number for the whole rule",
+    "is not a list": "in a text: a part of it",
+    "a rule must be a condition": "a number for the whole rule",
     "there is no column": "data that is no column of numbers: absent, a text, a list, within another",
-    "is no column's name": "var of a place, or of all the data",
+    "is not a column's name": "var of a place, or of all the data",
     "takes a column's name": "var of a place, or of all the data",
 }
 

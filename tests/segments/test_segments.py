@@ -286,9 +286,9 @@ def test_the_best_of_any_segment_for_an_offer(deployment: Deployment) -> None:
     [
         ("rfm", {"top": 5}, "top: RFM has no probability to order by: ask for churn or nbo"),
         ("churn", {"top": 5, "offer": 1}, "offer: churn has no offers: ask for nbo"),
-        ("nbo", {"top": 5}, "top: give offer too: for which offer the best are wanted"),
-        ("nbo", {"offer": 5}, "offer: give top too: how many of the best for the offer"),
-        ("nbo", {"top": 5, "offer": 8}, "offer: there are offers 0 to 7"),
+        ("nbo", {"top": 5}, "top: this needs offer for nbo: add offer, the id of the offer to order by"),
+        ("nbo", {"offer": 5}, "offer: this works only with top: add top, the number of members to show"),
+        ("nbo", {"top": 5, "offer": 8}, "offer: there is no such offer: choose 0 to 7"),
         ("nbo", {"top": 0, "offer": 1}, "top: Input should be greater than or equal to 1"),
         ("churn", {"top": 1001}, "top: Input should be less than or equal to 1000"),
         ("churn", {"top": "many"}, "top: Input should be a valid integer, unable to parse string as an integer"),
@@ -610,7 +610,7 @@ def test_an_offer_that_the_model_has_no_longer_is_named(deployment: Deployment) 
     process().segment.segments.put("old-offer", as_of_an_older_model)
     for answer in (deployment.predict("old-offer", "rfm"), deployment.predict("old-offer", "nbo")):
         assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
-        assert "the segment is of offer 9, and the model has offers 0 to 7" in answer.body["error"]
+        assert "the segment is of offer 9, but the model has only offers 0 to 7" in answer.body["error"]
 
 
 def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deployment) -> None:

@@ -142,9 +142,10 @@ class VersionConflict(RequestError):
 
     def __init__(self, current: int | None) -> None:
         """`current` is the version that there is, None where there is none."""
-        state = "There is no such segment" if current is None else f"The segment is at version {current}"
+        state = "The segment does not exist" if current is None else f"The segment is now at version {current}"
         super().__init__(
-            f"{state}, which is not what the request was made for: read it again, then decide.", {"version": current}
+            f"{state}, and the request expects another state: read the segment again, then decide.",
+            {"version": current},
         )
 
 
@@ -175,7 +176,7 @@ class SegmentNotFound(NotFound):
     code = "SEGMENT_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("There is no such segment: GET /segments lists those that there are.")
+        super().__init__("There is no segment with this id: GET /segments lists all segments.")
 
 
 class JobNotFound(NotFound):
@@ -184,7 +185,7 @@ class JobNotFound(NotFound):
     code = "JOB_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("There is no such job, or it is no longer kept: start it again.")
+        super().__init__("There is no job with this id, or its 30 days are over: start it again.")
 
 
 class Unscorable(LoyaltyError):

@@ -60,7 +60,8 @@ def described(error: Exception) -> tuple[str, str]:
     """The code and the sentence that whoever asked is given for what was raised; of a bug neither says what it was."""
     if isinstance(error, LoyaltyError):
         return error.code, error.message
-    return "INTERNAL", f"Something went wrong on our side; the log has it under {logger.get_correlation_id()}."
+    correlation_id = logger.get_correlation_id()
+    return "INTERNAL", f"The service failed by a fault of its own: report {correlation_id}, which is in its log too."
 
 
 def count_answer(answer: Mapping[str, Any]) -> None:

@@ -14,7 +14,13 @@ CUSTOMER_ID = "customer_id"
 MAX_ID_CHARACTERS = 256
 CustomerId = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=MAX_ID_CHARACTERS, description="As in the warehouse", examples=["1"]),
+    Field(
+        strict=True,
+        min_length=1,
+        max_length=MAX_ID_CHARACTERS,
+        description="The customer's id in the warehouse",
+        examples=["1"],
+    ),
 ]
 
 

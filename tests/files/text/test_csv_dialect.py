@@ -71,40 +71,40 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
         ),
         (
             b"customer_id,a,customer_id,a\n",
-            "The header has more than one column named 'customer_id', 'a': leave one of each.",
+            "The header has more than one column named 'customer_id', 'a': keep one of each.",
         ),
         (b"customer_id,,\n", "The header has 2 columns without a name: name or remove them."),
-        (b"customer_id,\0\n", "The header has NUL bytes, which text has not: save the file as CSV in UTF-8."),
-        (b"\x7fELF\0\0\n", "The header has NUL bytes, which text has not: save the file as CSV in UTF-8."),
+        (b"customer_id,\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
+        (b"\x7fELF\0\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
         (b"customer_id,\xfc\n", "The header is not valid UTF-8: save the file as UTF-8."),
         (
             b'customer_id,"a\n1,2\n',
-            "The header has a quote that does not begin, or does not end, a name: quote whole names.",
+            "The header has a misplaced quote: quote whole names.",
         ),
         (
             b'customer_id,a"b"\n',
-            "The header has a quote that does not begin, or does not end, a name: quote whole names.",
+            "The header has a misplaced quote: quote whole names.",
         ),
         (
             b"customer_id," + b"x" * LIMITS.line_bytes + b"\n",
-            "The header is longer than 1,000,000 bytes: it is to be one line of names.",
+            "The header is longer than 1,000,000 bytes: put the names of the columns on one line.",
         ),
         (
             b"\x1f\x8b\x08\0\0\0\n",
-            "The file is named as CSV and is a gzip file: name it .csv.gz or .jsonl.gz, by what is in it.",
+            "The file is named as CSV, but is a gzip file: name it .csv.gz or .jsonl.gz, by what is in it.",
         ),
-        (b"PAR1\x15\0\n", "The file is named as CSV and is a Parquet file: name it .parquet."),
+        (b"PAR1\x15\0\n", "The file is named as CSV, but is a Parquet file: name it .parquet."),
         (
             b"PK\x03\x04\0\0\n",
-            "The file is named as CSV and is an Excel or zip file: save it as CSV, or unpack it.",
+            "The file is named as CSV, but is an Excel or zip file: save it as CSV, or unpack it.",
         ),
         (
             b'{"customer_id": "1"}\n',
-            "The file is named as CSV and looks like JSON: write one object a line, and name it .jsonl.",
+            "The file is named as CSV, but looks like JSON: write one object a line, and name it .jsonl.",
         ),
         (
             b'\n[\n {"customer_id": "1"}]\n',
-            "The file is named as CSV and looks like JSON: write one object a line, and name it .jsonl.",
+            "The file is named as CSV, but looks like JSON: write one object a line, and name it .jsonl.",
         ),
     ],
 )

@@ -15,8 +15,8 @@ class RuntimeStatus(TypedDict):
 
 class ModelStatus(TypedDict):
     path: Annotated[str | None, Field(description="The model's key in the model bucket")]
-    exists: Annotated[bool, Field(description="A version of it is published")]
-    loaded: Annotated[bool, Field(description="It answers requests now")]
+    exists: Annotated[bool, Field(description="Whether a version is published")]
+    loaded: Annotated[bool, Field(description="Whether it answers requests now")]
     version: str | None
     sha256: str | None
     placeholder: bool | None
@@ -42,6 +42,6 @@ class HealthAnswer(TypedDict):
 
 
 class ErrorAnswer(TypedDict):
-    error: Annotated[str, Field(description="A sentence that a person can act on")]
-    code: Annotated[str, Field(description="For programs")]
+    error: Annotated[str, Field(description="What is wrong, and what to do")]
+    code: Annotated[str, Field(description="The error code, for programs")]
     details: NotRequired[dict[str, object]]

@@ -75,18 +75,18 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     for kind in every:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
-    described: dict[int, Any] = {204: {"description": "Done"}}
+    entries: dict[int, Any] = {204: {"description": "Done"}}
     if answer is not None:
-        described = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+        entries = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
     for status, names in sorted(codes.items()):
-        described[status] = {
+        entries[status] = {
             "description": ", ".join(names),
             "content": {"application/json": {"model": ErrorAnswer}},
         }
-    if 503 in described:
+    if 503 in entries:
         description = "Seconds to wait before the next try; absent if the same request cannot succeed later"
-        described[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
-    return described
+        entries[503]["headers"] = {"Retry-After": {"description": description, "schema": {"type": "integer"}}}
+    return entries
 
 
 _PREDICTION_ERRORS = (
@@ -182,9 +182,11 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
     try:
         body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     except UnicodeEncodeError as error:
-        raise errors.InvalidJson("The body is not valid Unicode text.") from error
+        raise errors.InvalidJson("The body is not valid Unicode: send UTF-8 without lone surrogates.") from error
     if len(body) > MAX_BODY_BYTES:
-        raise errors.PayloadTooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes: send less in one request.")
+        raise errors.PayloadTooLarge(
+            f"The body is larger than {MAX_BODY_BYTES:,} bytes: split it into several requests."
+        )
     if not body:
         raise errors.InvalidJson("The request has no body: send a JSON object.")
     try:
@@ -224,9 +226,11 @@ def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.Req
     ]
     for field, kind, message in problems:
         if kind == "json_invalid" and "recursion limit" in message:
-            return errors.InvalidJson("The body is nested too deeply to be read: put what can be side by side.")
+            return errors.InvalidJson("The body is nested too deeply: send a flatter JSON object.")
         if kind == "json_invalid":
-            return errors.InvalidJson(f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}.")
+            return errors.InvalidJson(
+                f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}. Send a JSON object."
+            )
         if (field, kind) == ("customer_ids", "too_long"):
             return errors.BatchTooLarge(
                 f"A batch has at most {MAX_BATCH} customer ids: split it into several requests.", {"limit": MAX_BATCH}
@@ -246,8 +250,8 @@ def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None =
     if len(body) > MAX_ANSWER_BYTES // 4 and (size := _size_in_json(body)) > MAX_ANSWER_BYTES:
         return _answer_error(
             errors.PayloadTooLarge(
-                f"The answer takes {size:,} bytes, and Lambda sends {MAX_ANSWER_BYTES:,}: ask for less of it at once, "
-                "by limit, history or top where the route has it, or by fewer ids.",
+                f"The answer has {size:,} bytes, but Lambda sends at most {MAX_ANSWER_BYTES:,}: ask for less, with a "
+                "smaller limit, history or top, or with fewer ids.",
                 {"bytes": size, "limit": MAX_ANSWER_BYTES},
             )
         )
@@ -270,7 +274,7 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
 
 
 def _answer_no_route(error: NotFoundError) -> Response[str]:
-    return _answer_error(errors.RouteNotFound("There is no such route: openapi.json lists those that there are."))
+    return _answer_error(errors.RouteNotFound("There is no such route: openapi.json lists all routes."))
 
 
 def _answer_bug(error: Exception) -> Response[str]:

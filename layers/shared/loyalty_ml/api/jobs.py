@@ -17,25 +17,25 @@ _RETRY_AFTER = {"description": "Seconds to wait before the first look at the job
 
 
 def upload_response(description: str) -> Any:
-    """The OpenAPI entry of `upload_awaited`."""
+    """The OpenAPI entry of `upload_reply`."""
     return _response(UploadAwaited, description, Location=_LOCATION)
 
 
 def started_response(description: str) -> Any:
-    """The OpenAPI entry of `started`."""
+    """The OpenAPI entry of `start_reply`."""
     return _response(JobStarted, description, **{"Location": _LOCATION, "Retry-After": _RETRY_AFTER})
 
 
-def started(job: Job) -> Reply:
+def start_reply(job: Job) -> Reply:
     """202: the job runs, and the caller has nothing more to do."""
-    answer = _started(job)
+    answer = _start_answer(job)
     return Reply(answer, 202, {"Location": answer["location"], "Retry-After": str(RETRY_SECONDS)})
 
 
-def upload_awaited(job: Job, upload: Upload) -> Reply:
+def upload_reply(job: Job, upload: Upload) -> Reply:
     """201: the job waits for its file, and `upload` is where the caller sends it."""
     answer: UploadAwaited = {
-        **_started(job),
+        **_start_answer(job),
         "upload": {
             "method": "POST",
             "url": upload.url,
@@ -47,9 +47,9 @@ def upload_awaited(job: Job, upload: Upload) -> Reply:
     return Reply(answer, 201, {"Location": answer["location"]})
 
 
-def listed(job: Job) -> JobListed:
+def list_entry(job: Job) -> JobListed:
     """A job as the listing shows it; only jobs of files count errors, share and rate."""
-    shown: JobListed = {
+    entry: JobListed = {
         "job_id": job.job_id,
         "kind": job.kind,
         "status": job.status,
@@ -59,8 +59,8 @@ def listed(job: Job) -> JobListed:
         "request": dict(job.request),
     }
     if job.kind != "segment":
-        shown["progress"] |= {"errors": job.errors, "share": job.share, "rate": job.rate}
-    return shown
+        entry["progress"] |= {"errors": job.errors, "share": job.share, "rate": job.rate}
+    return entry
 
 
 def job_answer(
@@ -71,22 +71,22 @@ def job_answer(
     read_answer:  the stored answer of a job id; called only for a job that succeeded without files.
     sign_url:     a presigned URL for an object's key, under which name it is saved.
     """
-    shown = cast("JobAnswer", listed(job))
+    answer = cast("JobAnswer", list_entry(job))
     if job.summary is not None:
-        shown["summary"] = dict(job.summary)
-        shown["results"] = {
+        answer["summary"] = dict(job.summary)
+        answer["results"] = {
             name: ResultFile(key=key, url=sign_url(key, f"{job.job_id}-{key.rpartition('/')[2]}"))
             for name, key in job.summary["files"].items()
         }
     elif job.status == "succeeded":
-        shown["answer"] = read_answer(job.job_id)
+        answer["answer"] = read_answer(job.job_id)
     if job.error is not None and job.code is not None:
-        shown["error"] = job.error
-        shown["code"] = job.code
-    return shown
+        answer["error"] = job.error
+        answer["code"] = job.code
+    return answer
 
 
-def _started(job: Job) -> JobStarted:
+def _start_answer(job: Job) -> JobStarted:
     return {"job_id": job.job_id, "status": job.status, "location": f"{BASE_PATH}/ml/jobs/{job.job_id}"}
 
 

@@ -37,12 +37,12 @@ def _model_status(name: str, models: ModelSet, mock_mode: MockMode) -> ModelStat
     }
     problem = models.problems.get(name) or models.trouble
     if problem:
-        answer["message"] = f"{problem} The version named here goes on serving." if loaded else str(problem)
+        answer["message"] = f"{problem} Meanwhile the version named here answers." if loaded else str(problem)
     elif not published:
         answer["message"] = (
-            f"No {name} model is published: answers are errors until one is."
+            f"No {name} model is published, so requests for it fail: publish one."
             if mock_mode == "false"
-            else f"No {name} model is published: answers are mock data until one is."
+            else f"No {name} model is published, so answers are mock data: publish one."
         )
     return answer
 
@@ -53,5 +53,9 @@ def _features_status(read_snapshot_card: Callable[[], SnapshotCard | None]) -> F
     except SnapshotUnavailable as error:
         return {"as_of": None, "customers": None, "message": str(error)}
     if card is None:
-        return {"as_of": None, "customers": None, "message": "No feature snapshot has been written yet."}
+        return {
+            "as_of": None,
+            "customers": None,
+            "message": "There is no feature snapshot yet: write one (python -m training.materialize).",
+        }
     return {"as_of": rfc3339(card.as_of), "customers": card.customers}

@@ -123,7 +123,7 @@ class FeatureStore:
             if self._clock() + wait >= give_up_at:
                 logger.error("DynamoDB did not answer in time", table=self._table, cause=cause)
                 raise FeatureStoreUnavailable(
-                    f"Customers' features could not be read within {self._deadline_seconds:g} s "
+                    f"Customers' features cannot be read within {self._deadline_seconds:g} s "
                     "(DynamoDB is throttling or unreachable): try again in a moment."
                 )
             self._sleep(wait)

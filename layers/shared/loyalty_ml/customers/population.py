@@ -188,7 +188,7 @@ class Population:
                 with _decoded(path).open("rb", buffering=0) as file:
                     file.seek(first * values.strides[0])
                     if file.readinto(values) != values.nbytes:
-                        raise FeatureStoreUnavailable(f"{_decoded(path).name} was cut off on this disk: ask again.")
+                        raise FeatureStoreUnavailable(f"{_decoded(path).name} is cut off on this disk: try again.")
                 return
             first -= customers
 
@@ -286,7 +286,7 @@ def _is_whole(decoded: Path, size: int) -> bool:
 
 def _not_as_its_card_says(part: Path) -> FeatureStoreUnavailable:
     return FeatureStoreUnavailable(
-        f"{part.name} has not the customers and columns of its card: {WRITE_IT_AGAIN}.", retry=False
+        f"{part.name} does not have the customers and columns that its card says: {WRITE_IT_AGAIN}.", retry=False
     )
 
 
@@ -308,8 +308,8 @@ def _room_for(partial: Path, size: int) -> Iterator[None]:
             raise
         raise StoreUnavailable(
             "disk",
-            f"{partial.name} needs {-(-size // 10**6):,} MB, which its disk has no room for: raise the function's "
-            "ephemeral storage (parameter SegmentStorage, of files FileStorage).",
+            f"{partial.name} needs {-(-size // 10**6):,} MB, but its disk has no room: raise the function's "
+            "ephemeral storage (parameter SegmentStorage; for files, FileStorage).",
             retry=False,
         ) from error
     except BaseException:

@@ -214,7 +214,9 @@ def _asking(part: SnapshotPart) -> Iterator[None]:
     except ObjectMissing as error:
         raise NotWhole(f"{part.key} is missing from the bucket: {WRITE_IT_AGAIN}.") from error
     except ObjectReplaced as error:
-        raise NotWhole(f"{part.key} is not of the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}.") from error
+        raise NotWhole(
+            f"{part.key} does not have the {part.size:,} bytes that its card says: {WRITE_IT_AGAIN}."
+        ) from error
     except ClientError as error:
         code = error.response["Error"]["Code"]
         raise NotWhole(
@@ -267,6 +269,6 @@ def _sha256(path: Path) -> str:
 def _no_room(needed: int, cache: Path) -> str:
     free = shutil.disk_usage(cache).free
     return (
-        f"it needs {-(-needed // 10**6):,} MB in {cache}, where {free // 10**6:,} MB are free: raise the function's "
-        "ephemeral storage (parameter SegmentStorage, of files FileStorage)."
+        f"it needs {-(-needed // 10**6):,} MB in {cache}, but only {free // 10**6:,} MB are free: raise the function's "
+        "ephemeral storage (parameter SegmentStorage; for files, FileStorage)."
     )

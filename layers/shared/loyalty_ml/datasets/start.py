@@ -81,6 +81,6 @@ class DatasetJobs:
             with asking("files", "The data bucket cannot be listed"):
                 found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
             if not found.get("KeyCount"):
-                problem = "must be what keys of the data bucket begin with, and none does: put the files there first"
+                problem = "no key of the data bucket begins with this: upload the files first"
         if problem:
             raise InvalidRequest.of("prefix", problem)

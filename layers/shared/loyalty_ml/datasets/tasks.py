@@ -187,7 +187,7 @@ def _outcome(key: str, ran: Ran) -> dict[str, Any]:
             return {**answer, "status": "succeeded", **{name: summary[name] for name in COUNTS}}
         case "finished", {"status": "failed", "code": code, "error": error}:
             return _not_scored("failed", key, ran.job_id, code, error)
-    raise RuntimeError(f"The job {ran.job_id} is finished and has no summary: look for it in the jobs table.")
+    raise RuntimeError(f"The job {ran.job_id} is finished, but has no summary: check its item in the jobs table.")
 
 
 def _check(files: Counter[str], counts: Counter[str], listed: int) -> None:

@@ -157,10 +157,8 @@ def _no_gzip(name: str, members: int, of_member: int, given: int) -> InvalidFile
     if of_member:
         return InvalidFile(f"{name} is a damaged gzip, after {given:,} bytes of content: compress and upload it again.")
     if members:
-        return InvalidFile(
-            f"{name} has something after the end of its gzip that is none: compress and upload it again."
-        )
-    return InvalidFile(f"{name} is no gzip, though its name says so: name it as what it is, or compress it.")
+        return InvalidFile(f"{name} has trailing data after its gzip: compress and upload it again.")
+    return InvalidFile(f"{name} is not gzip, but its name says so: correct its extension, or compress it.")
 
 
 def _blocks(pieces: Iterable[bytes], start: int, block_bytes: int) -> Iterator[bytes]:
@@ -191,7 +189,7 @@ def _gone(source: FileSource) -> InvalidFile:
 def _no_room(source: FileSource) -> StoreUnavailable:
     return StoreUnavailable(
         "disk",
-        f"{_name(source)} needs {-(-source.size // 10**6):,} MB, which its disk has no room for: raise the function's "
+        f"{_name(source)} needs {-(-source.size // 10**6):,} MB, but its disk has no room: raise the function's "
         "ephemeral storage (parameter FileStorage).",
         retry=False,
     )

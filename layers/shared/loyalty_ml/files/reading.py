@@ -105,7 +105,9 @@ class JsonFile:
             raise InvalidFile("The file is a JSON array: write one object a line instead, without brackets and commas.")
         columns = json_columns(lines)
         if columns is None:
-            raise InvalidFile("No line of the file is a JSON object: it is not JSON Lines, or name it as what it is.")
+            raise InvalidFile(
+                "No line of the file is a JSON object: write one object a line, or correct the file's extension."
+            )
         if CUSTOMER_ID not in columns:
             raise InvalidFile(f"No row has a {CUSTOMER_ID}, but {shown(columns) or 'nothing'}: add it.")
         self.columns = columns
@@ -150,7 +152,7 @@ class ParquetFile:
         sizes: Sizes = DEPLOYED,
     ) -> None:
         if not source.size:
-            raise InvalidFile("The file is empty: it is not even a Parquet file without rows.")
+            raise InvalidFile("The file is empty: upload a Parquet file.")
         self._path = work / "input.parquet"
         self._block_rows = sizes.parquet_rows
         download(s3, source, self._path, sizes=sizes)
@@ -175,7 +177,7 @@ class ParquetFile:
             return Read([no_rows(features)], [], 0)
         rows = list(parquet_rows(connection, self._path, block, features))
         if sum(len(part.values) for part in rows) != len(block):
-            raise InvalidFile("The Parquet file is damaged: its rows are not as many as it says; write it again.")
+            raise InvalidFile("The Parquet file is damaged: it does not have as many rows as it says. Write it again.")
         return Read(rows, [], len(block))
 
     def close(self) -> None:

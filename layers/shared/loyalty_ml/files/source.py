@@ -72,7 +72,7 @@ def type_of(key: str) -> FileType:
             return kind
     raise InvalidFile(
         f"{key!r} is in none of the folders {', '.join(f'{INCOMING}{kind}/' for kind in get_args(FileType))}: "
-        "which one it is in says what is predicted."
+        "put it into the folder of the prediction that you want."
     )
 
 

@@ -58,7 +58,7 @@ def features_in(columns: Sequence[str], wanted: Sequence[str], known: Sequence[s
     for column in columns:
         meant = by_name.get(column.strip().casefold())
         if meant and meant not in columns:
-            raise InvalidFile(f"The file has a column {column!r} where the model wants {meant!r}: rename it.")
+            raise InvalidFile(f"The file has a column {column!r}, but the model reads {meant!r}: rename it.")
     if not set(columns) & set(known):
         return ()
     missing = [name for name in wanted if name not in columns]
@@ -133,7 +133,7 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.Error, UnicodeDecodeError) as error:  # the latter of a column's name
-        raise InvalidFile("The file is not a whole Parquet file: name it as what it is, or write it again.") from error
+        raise InvalidFile("The file is not a whole Parquet file: correct its extension, or write it again.") from error
     _check_names(_top_level(schema))
     if CUSTOMER_ID not in kinds:
         raise InvalidFile(f"The file has no column {CUSTOMER_ID}: its columns are {shown(list(kinds)) or 'none'}.")
@@ -158,7 +158,7 @@ def _check_names(columns: Iterable[str]) -> None:
     # DuckDB renames the later ones: what it reads by a name might be another column.
     for name, times in Counter(column.lower() for column in columns).items():
         if times > 1:
-            raise InvalidFile(f"The file has {times} columns named {name!r}, in whichever case: leave one of them.")
+            raise InvalidFile(f"The file has {times} columns named {name!r}, in upper or lower case: keep one of them.")
         if name == _ROW_NUMBER:
             raise InvalidFile(f"The file has a column {name}, which is how its rows are counted: rename that column.")
 

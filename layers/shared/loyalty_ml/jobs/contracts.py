@@ -14,22 +14,28 @@ MAX_PREFIX = 512
 
 
 class JobRequest(Request):
-    """Files to be scored: one that is to be uploaded, all below a prefix, or a segment's members as files."""
+    """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": [name]} for name in ("format", "prefix", "segment_id")]}
     )
 
-    type: Annotated[FileType, Field(description="Which question to answer; `all`: the three side by side")] = "churn"
-    format: FileFormat | None = Field(None, description="Of the file to be uploaded: it is its name's extension")
+    type: Annotated[FileType, Field(description="The question to answer; `all` answers the three side by side")] = (
+        "churn"
+    )
+    format: FileFormat | None = Field(
+        None, description="The format of the file to upload, which is the extension of its name"
+    )
     prefix: str | None = Field(
         None,
         max_length=MAX_PREFIX,
         json_schema_extra={"pattern": f"^{DATASETS}"},  # checked below, with a sentence of its own
-        description="Of the data bucket: every file whose key begins with it is scored",
+        description="A prefix of keys in the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )
-    segment_id: str | None = Field(None, min_length=1, max_length=64, description="Every member of it is scored")
+    segment_id: str | None = Field(
+        None, min_length=1, max_length=64, description="The segment whose members are scored"
+    )
 
     @field_validator("prefix")
     @classmethod
@@ -37,7 +43,7 @@ class JobRequest(Request):
         if prefix is not None and not prefix.startswith(DATASETS):
             raise ValueError(f"must begin with {DATASETS}")
         if prefix is not None and ".." in prefix.split("/"):
-            raise ValueError("must have no .. between its slashes")
+            raise ValueError("must not have .. between its slashes")
         return prefix
 
     @model_validator(mode="after")
@@ -50,17 +56,19 @@ class JobRequest(Request):
 class JobStarted(TypedDict):
     job_id: str
     status: JobStatus
-    location: Annotated[str, Field(description="GET it for progress and the answer; also in the Location header")]
+    location: Annotated[
+        str, Field(description="The job's address, also in the header Location: GET it for progress and the answer")
+    ]
 
 
 class UploadAddress(TypedDict):
-    """Where the file goes: a form (multipart/form-data) of all `fields`, and last the file, as the field `file`."""
+    """Where to send the file: a form (multipart/form-data) of all `fields` and, last, the file as the field `file`."""
 
     method: Literal["POST"]
     url: str
     fields: dict[str, str]
     max_bytes: Annotated[int, Field(description="S3 refuses a larger file, and an empty one")]
-    expires: Annotated[str, Field(description="Until when the upload can begin (RFC 3339)")]
+    expires: Annotated[str, Field(description="The upload must begin before this moment (RFC 3339)")]
 
 
 class UploadAwaited(JobStarted):
@@ -68,11 +76,13 @@ class UploadAwaited(JobStarted):
 
 
 class JobProgress(TypedDict):
-    processed: Annotated[int, Field(description="The customers or, of files, the rows that are done")]
-    total: Annotated[int | None, Field(description="Null until it is known")]
-    errors: NotRequired[Annotated[int, Field(description="Of files: the rows of `processed` that have no prediction")]]
-    share: NotRequired[Annotated[float | None, Field(description="Of files: how much of the input is read, 0 to 1")]]
-    rate: NotRequired[Annotated[float | None, Field(description="Of files: rows a second")]]
+    processed: Annotated[int, Field(description="How many customers, or rows of files, are done")]
+    total: Annotated[int | None, Field(description="How many there are in all; null until that is known")]
+    errors: NotRequired[Annotated[int, Field(description="Files only: the `processed` rows without a prediction")]]
+    share: NotRequired[
+        Annotated[float | None, Field(description="Files only: the share of the input that is read, 0 to 1")]
+    ]
+    rate: NotRequired[Annotated[float | None, Field(description="Files only: rows per second")]]
 
 
 class JobListed(TypedDict):
@@ -82,26 +92,35 @@ class JobListed(TypedDict):
     created: Annotated[str, Field(description="RFC 3339, to the millisecond")]
     updated: Annotated[str, Field(description="RFC 3339, to the millisecond")]
     progress: JobProgress
-    request: Annotated[dict[str, object], Field(description="What was asked")]
+    request: Annotated[dict[str, object], Field(description="The request that started the job")]
 
 
 class JobListAnswer(TypedDict):
-    jobs: Annotated[list[JobListed], Field(description="The newest first; a dataset's files are not among them")]
-    next: Annotated[str | None, Field(description="The `next` of the request for the page after this; null at the end")]
+    jobs: Annotated[list[JobListed], Field(description="Newest first; the files of a dataset are not listed")]
+    next: Annotated[
+        str | None, Field(description="The page token: send it as `next` for the following page; null on the last page")
+    ]
 
 
 class ResultFile(TypedDict):
-    key: Annotated[str, Field(description="In the data bucket")]
-    url: Annotated[str, Field(description="Where it can be had for 15 minutes; GET the job again for another")]
+    key: Annotated[str, Field(description="The object's key in the data bucket")]
+    url: Annotated[str, Field(description="A download address, valid for 15 minutes; GET the job again for a new one")]
 
 
 class JobAnswer(JobListed):
     answer: NotRequired[
-        Annotated[dict[str, object], Field(description="Of a segment, once succeeded: what a request had given")]
+        Annotated[
+            dict[str, object],
+            Field(description="If a job of a segment succeeded: the answer that a request would have had"),
+        ]
     ]
     summary: NotRequired[
-        Annotated[dict[str, object], Field(description="Of files, once succeeded: rows = predictions + errors")]
+        Annotated[
+            dict[str, object], Field(description="If a job of files succeeded: its counts; rows = predictions + errors")
+        ]
     ]
-    results: NotRequired[Annotated[dict[str, ResultFile], Field(description="Of files, once succeeded")]]
-    error: NotRequired[Annotated[str, Field(description="Once failed: a sentence that a person can act on")]]
-    code: NotRequired[Annotated[str, Field(description="Once failed: for programs")]]
+    results: NotRequired[
+        Annotated[dict[str, ResultFile], Field(description="If a job of files succeeded: its files, by name")]
+    ]
+    error: NotRequired[Annotated[str, Field(description="If the job failed: what is wrong, and what to do")]]
+    code: NotRequired[Annotated[str, Field(description="If the job failed: the error code, for programs")]]

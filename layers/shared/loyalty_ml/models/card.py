@@ -242,7 +242,9 @@ class ModelInfo(TypedDict):
     """What an answer says of the model that made it."""
 
     name: str
-    version: Annotated[str, Field(description="`mock` where no model was asked; for RFM, whose cut points applied")]
+    version: Annotated[
+        str, Field(description="`mock` if the answer is mock data; for RFM, the version of the cut points")
+    ]
     placeholder: Annotated[bool, Field(description="True for a model trained on generated data")]
 
 

@@ -43,7 +43,7 @@ def to_json(document: Document) -> bytes:
 def check_content(content: bytes, key: str, sha256: str, size: int | None = None) -> None:
     """Raises Refused where content is not what was published: truncated, or changed since."""
     if size is not None and len(content) != size:
-        raise Refused(f"{key} has {len(content)} bytes where {size} were published: {PUBLISH_AGAIN}")
+        raise Refused(f"{key} has {len(content)} bytes, but {size} were published: {PUBLISH_AGAIN}")
     if hashlib.sha256(content).hexdigest() != sha256:
         raise Refused(f"{key} is not the file that was published (sha256 differs): {PUBLISH_AGAIN}")
 
@@ -65,7 +65,7 @@ def _refusal(text: bytes, key: str, error: ValidationError) -> Refused:
     api_version = fields.get("api_version")
     if isinstance(api_version, int) and api_version > API_VERSION:
         return TooNew(
-            f"{key} has api_version {api_version} and this code reads {API_VERSION}: "
+            f"{key} has api_version {api_version} but this code reads {API_VERSION}: "
             "deploy the newer functions, or roll the model set back."
         )
     first = error.errors(include_url=False, include_input=False)[0]

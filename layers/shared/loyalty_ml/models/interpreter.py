@@ -68,7 +68,7 @@ class _FixedBatch:
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             inputs, results = self._interpreter.get_input_details(), self._interpreter.get_output_details()
             if len(inputs) != 1 or len(results) != 1:
-                raise Refused(f"it has {len(inputs)} inputs and {len(results)} outputs where one of each is served")
+                raise Refused(f"it has {len(inputs)} inputs and {len(results)} outputs, but only one of each is served")
             self._input, self._output = inputs[0]["index"], results[0]["index"]
             self._interpreter.resize_tensor_input(self._input, [shape, features], strict=True)
             self._interpreter.allocate_tensors()
@@ -99,7 +99,7 @@ class _FixedBatch:
 
 def _check(tensor: Mapping[str, Any], side: str, shape: tuple[int, int]) -> None:
     if tensor["dtype"] != np.float32:
-        raise Refused(f"its {side} is {np.dtype(tensor['dtype'])} where float32 is served")
+        raise Refused(f"its {side} is {np.dtype(tensor['dtype'])}, but only float32 is served")
     if tuple(tensor["shape"]) != shape:
         found = tuple(int(size) for size in tensor["shape"])
-        raise Refused(f"its {side} is of shape {found} where its card says {shape}")
+        raise Refused(f"its {side} is of shape {found}, but its card says {shape}")

@@ -194,7 +194,9 @@ def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]
     key = card_key(name, active.version)
     card = parse_card(read(key, active.card_sha256), name, active.version, active.card_sha256)
     if card.output != MODEL_OUTPUTS[name]:
-        raise Refused(f"its card says that it gives {card.output}, not {MODEL_OUTPUTS[name]}: publish it again.")
+        raise Refused(
+            f"its card names the output {card.output}, but it must be {MODEL_OUTPUTS[name]}: publish it again."
+        )
     key = model_key(name, active.version)
     model = read(key, card.file.sha256)
     check_content(model, key, card.file.sha256, card.file.size)

@@ -15,9 +15,9 @@ from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
 MAX_BATCH = 100
 CustomerIds = Annotated[
     list[CustomerId],
-    Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; one that comes twice is answered twice"),
+    Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; an id that is given twice is answered twice"),
 ]
-Type = Annotated[PredictionType, Field(description="Which question to answer")]
+Type = Annotated[PredictionType, Field(description="The question to answer")]
 
 
 class PredictRequest(Request):
@@ -48,7 +48,7 @@ class PredictOrBatchRequest(Request):
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if (self.customer_id is None) == (self.customer_ids is None):
-            raise ValueError("give either customer_id or customer_ids, not both and not neither")
+            raise ValueError("give exactly one of customer_id and customer_ids")
         return self
 
 
@@ -70,8 +70,8 @@ class NboResult(TypedDict):
     customer_id: str
     recommended_offer: int
     confidence: float
-    offer_scores: Annotated[list[float], Field(description="By offer id")]
-    offers: Annotated[list[OfferProbability], Field(description="The best first")]
+    offer_scores: Annotated[list[float], Field(description="The probability of each offer, in order of offer id")]
+    offers: Annotated[list[OfferProbability], Field(description="The most probable first")]
     top_offer: OfferProbability
     mock: NotRequired[Literal[True]]
 
@@ -91,7 +91,9 @@ class RfmResult(TypedDict):
 Result = ChurnResult | NboResult | RfmResult
 FeaturesAsOf = Annotated[
     str | None,
-    Field(description="When the features were computed for (RFC 3339); the oldest of a batch, null if none was found"),
+    Field(
+        description="The moment that the features describe (RFC 3339); the oldest of a batch, null if it found nobody"
+    ),
 ]
 
 

@@ -17,11 +17,13 @@ class ChurnAggregate(TypedDict):
     high: int
     medium: int
     low: int
-    avg_probability: Annotated[float, Field(description="Over the members that were answered; 0 where there are none")]
+    avg_probability: Annotated[
+        float, Field(description="The mean over the members with an answer; 0 if there are none")
+    ]
 
 
 class ChurnStatistics(ChurnAggregate):
-    count: Annotated[int, Field(description="The members that were answered; the percentages are of these")]
+    count: Annotated[int, Field(description="The number of members with an answer; the percentages are of these")]
     failed: int
     high_percentage: float
     medium_percentage: float
@@ -31,15 +33,17 @@ class ChurnStatistics(ChurnAggregate):
 class NboStatistics(TypedDict):
     count: int
     failed: int
-    top_offers: Annotated[list[tuple[str, int]], Field(description="The three that are best for most, most first")]
-    distribution: Annotated[dict[str, int], Field(description="Members by the offer that is best for them")]
+    top_offers: Annotated[
+        list[tuple[str, int]], Field(description="The three offers that are best for the most members, most first")
+    ]
+    distribution: Annotated[dict[str, int], Field(description="The number of members by their best offer")]
 
 
 class RfmStatistics(TypedDict):
     count: int
     failed: int
-    distribution: Annotated[dict[str, int], Field(description="Members by RFM segment")]
-    top_segments: Annotated[list[tuple[str, int]], Field(description="The three largest, largest first")]
+    distribution: Annotated[dict[str, int], Field(description="The number of members by RFM segment")]
+    top_segments: Annotated[list[tuple[str, int]], Field(description="The three largest RFM segments, largest first")]
 
 
 class Statistics(TypedDict):

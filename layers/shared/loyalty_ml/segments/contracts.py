@@ -15,13 +15,14 @@ from loyalty_ml.segments.history import HistoryEntry
 from loyalty_ml.vocabulary import PredictionType, Request
 
 DefinitionVersion = Annotated[
-    int, Field(ge=1, description="One more with each change; never used again, not even once the segment is deleted")
+    int,
+    Field(ge=1, description="Each change adds one; a version is never used again, even after the segment is deleted"),
 ]
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
 class SegmentDefinitionAnswer(TypedDict):
-    """A definition as it is stored: exactly one of the last five is there."""
+    """A definition as it is stored, with exactly one of the last five fields."""
 
     segment_id: str
     segment_name: str
@@ -37,14 +38,16 @@ class SegmentDefinitionAnswer(TypedDict):
 class SegmentSummary(TypedDict):
     segment_id: str
     segment_name: str
-    kind: Annotated[SegmentKind, Field(description="Which of the five says who is in it")]
+    kind: Annotated[SegmentKind, Field(description="Which of the five fields defines the members")]
     version: DefinitionVersion
     updated: Updated
 
 
 class SegmentListAnswer(TypedDict):
     segments: Annotated[list[SegmentSummary], Field(description="In order of segment_id")]
-    next: NotRequired[Annotated[str, Field(description="Where there are more: the `next` of the request for those")]]
+    next: NotRequired[
+        Annotated[str, Field(description="If there are more: send it as `next` for the following segments")]
+    ]
 
 
 class SegmentPredictRequest(Request):
@@ -58,26 +61,30 @@ class SegmentAnswer(TypedDict):
     segment_name: str
     type: PredictionType
     mode: Literal["segment"]
-    total_customers: Annotated[int, Field(description="The members, each counted: nothing is sampled")]
+    total_customers: Annotated[int, Field(description="The number of members: all are counted, none is sampled")]
     processed: int
     successful: int
     failed: int
     aggregated_stats: Annotated[
-        ChurnAggregate | dict[str, int], Field(description="For nbo and rfm the members by offer or segment name")
+        ChurnAggregate | dict[str, int],
+        Field(description="For nbo and rfm: the number of members by name of the offer or RFM segment"),
     ]
     results: Annotated[
-        list[CustomerResult], Field(description="The first 100 in order of customer_id, or the best `top`, best first")
+        list[CustomerResult],
+        Field(description="The first 100 in order of customer_id, or the `top` members, highest probability first"),
     ]
     errors: Annotated[list[CustomerError], Field(description="The first 10 in order of customer_id")]
     has_more_results: bool
     mock: bool
     model: ModelInfo
     features_as_of: str
-    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
+    message: NotRequired[
+        Annotated[str, Field(description="Why the answer is from an older feature snapshot than the newest")]
+    ]
 
 
 class SegmentDrift(TypedDict):
-    """By model that has its training distribution in its card: of the segment's members, and of all customers."""
+    """Drift by model, of the members and of all customers; a model needs the training distribution in its card."""
 
     segment: dict[str, ModelDrift]
     all_customers: dict[str, ModelDrift]
@@ -88,9 +95,13 @@ class SegmentStatsAnswer(TypedDict):
     segment_name: str
     member_count: int
     stats: Statistics
-    history: Annotated[list[HistoryEntry], Field(description="One entry a snapshot, oldest first, of the latest 1,000")]
+    history: Annotated[
+        list[HistoryEntry], Field(description="One entry for each snapshot, oldest first; the latest 1,000")
+    ]
     drift: SegmentDrift
     mock: bool
     models: dict[str, ModelInfo]
     features_as_of: str
-    message: NotRequired[Annotated[str, Field(description="Why an older feature snapshot than the newest answered")]]
+    message: NotRequired[
+        Annotated[str, Field(description="Why the answer is from an older feature snapshot than the newest")]
+    ]

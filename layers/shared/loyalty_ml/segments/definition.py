@@ -17,7 +17,7 @@ SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "reco
 KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 _SEGMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, of which the first is a letter or a digit"
+SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"
 
 
 def is_segment_id(text: str) -> bool:
@@ -29,7 +29,7 @@ def _writable(rule: dict[str, Any]) -> dict[str, Any]:
     try:
         orjson.dumps(rule)
     except TypeError as error:
-        raise ValueError("a whole number in it takes more than 64 bits: write it as 1e20") from error
+        raise ValueError("a whole number has more than 64 bits: write it as a float, such as 1e20") from error
     return rule
 
 
@@ -39,51 +39,58 @@ def _each_once(ids: list[str]) -> list[str]:
 
 def _rfm_segment(name: str) -> str:
     if name not in SEGMENT_NAMES:
-        raise ValueError(f"there is no such RFM segment, there are {', '.join(SEGMENT_NAMES)}")
+        raise ValueError(f"there is no such RFM segment: the segments are {', '.join(SEGMENT_NAMES)}")
     return name
 
 
 class SegmentDefinition(BaseModel):
-    """A segment: its name, and who is in it by exactly one of the other five."""
+    """A segment: its name, and exactly one of the other five fields, which defines its members."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]}
     )
 
     segment_name: Annotated[
-        str, Field(strict=True, min_length=1, max_length=200, description="For people", examples=["High Value"])
+        str,
+        Field(
+            strict=True, min_length=1, max_length=200, description="The name that people see", examples=["High Value"]
+        ),
     ]
     rule: Annotated[
         Annotated[dict[str, Any], AfterValidator(_writable)] | None,
         Field(
-            description="JsonLogic over the feature columns; {} is everyone",
+            description="A JsonLogic condition over the feature columns; {} selects everyone",
             examples=[{">=": [{"var": "revenue"}, 1000]}],
         ),
     ] = None
     customer_ids: Annotated[
         # Of half a million ids of the wrong kind, the first says enough.
         Annotated[list[CustomerId], Field(fail_fast=True), AfterValidator(_each_once)] | None,
-        Field(min_length=1, description="Each is kept once, in the order of its first place"),
+        Field(min_length=1, description="The members; duplicates are removed, the order stays"),
     ] = None
     rfm_segment: Annotated[
         Annotated[
             str, Field(strict=True, json_schema_extra={"enum": list(SEGMENT_NAMES)}), AfterValidator(_rfm_segment)
         ]
         | None,
-        Field(description="The customers whose RFM scores have this name"),
+        Field(description="The members are the customers in this RFM segment"),
     ] = None
-    churn_risk: Annotated[ChurnRisk | None, Field(description="The customers whom the churn model puts there")] = None
+    churn_risk: Annotated[ChurnRisk | None, Field(description="The members are the customers with this churn risk")] = (
+        None
+    )
     recommended_offer: Annotated[
         Annotated[int, Field(strict=True, ge=0)] | None,
-        Field(description="The customers for whom the offer of this id is the best, the likeliest first"),
+        Field(
+            description="The members are the customers whose best offer has this id; the most probable are shown first"
+        ),
     ] = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(KINDS)}, not {found}")
+            given_kinds = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of {', '.join(KINDS)}, but here is {given_kinds}")
         return self
 
     @property

@@ -25,7 +25,7 @@ DriftBand = Literal["stable", "moderate", "significant", "too_few"]
 class Drift(TypedDict):
     psi: Annotated[float | None, Field(description="Population stability index against the training rows")]
     band: DriftBand
-    count: Annotated[int, Field(description="The members with a value")]
+    count: Annotated[int, Field(description="The number of members with a value")]
 
 
 class ModelDrift(TypedDict):

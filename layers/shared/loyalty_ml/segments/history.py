@@ -52,7 +52,7 @@ class HistoryEntry(TypedDict):
     definition: Annotated[int, Field(description="The version of the segment's definition; 0 for the whole base")]
     member_count: int
     stats: Statistics
-    change: Annotated[HistoryChange | None, Field(description="Null where there is nothing before")]
+    change: Annotated[HistoryChange | None, Field(description="Null if there is no entry before")]
 
 
 Cause = Literal["customers", "model", "definition"]

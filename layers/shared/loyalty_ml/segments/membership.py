@@ -76,7 +76,7 @@ def select(
     if definition.recommended_offer >= len(scorer.offers):
         raise InvalidRequest.of(
             "recommended_offer",
-            f"the segment is of offer {definition.recommended_offer}, and the model has offers 0 to "
+            f"the segment is of offer {definition.recommended_offer}, but the model has only offers 0 to "
             f"{len(scorer.offers) - 1}: change the segment's definition",
         )
     return in_group(scorer, definition.recommended_offer)

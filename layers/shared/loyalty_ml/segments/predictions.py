@@ -135,11 +135,11 @@ def shown_order(
     if prediction_type == "churn" and definition.churn_risk is not None:
         return top or SHOWN_RESULTS, None
     if offer is not None and top is None:
-        raise InvalidRequest.of("offer", "give top too: how many of the best for the offer")
+        raise InvalidRequest.of("offer", "this works only with top: add top, the number of members to show")
     if scorer.answers.choices and top is not None and offer is None:
-        raise InvalidRequest.of("top", "give offer too: for which offer the best are wanted")
+        raise InvalidRequest.of("top", "this needs offer for nbo: add offer, the id of the offer to order by")
     if offer is not None and offer >= scorer.answers.choices:
-        raise InvalidRequest.of("offer", f"there are offers 0 to {scorer.answers.choices - 1}")
+        raise InvalidRequest.of("offer", f"there is no such offer: choose 0 to {scorer.answers.choices - 1}")
     return top, offer
 
 

@@ -98,7 +98,14 @@ def parse_rule(rule: Mapping[str, Any], columns: Sequence[str]) -> Expression | 
         fields = dict(_fields(tree, "rule"))
         raise _invalid([(fields[id(diagnostic.operator)], diagnostic.message) for diagnostic in diagnostics])
     if not isinstance(kind, BooleanType):
-        raise _invalid([("rule", f"{_shown(tree)} is {_KINDS[type(kind)]} where a rule is a condition: compare it")])
+        raise _invalid(
+            [
+                (
+                    "rule",
+                    f"{_shown(tree)} is {_KINDS[type(kind)]}, but a rule must be a condition: compare it with a value",
+                )
+            ]
+        )
 
     # Evaluated as the library does it, with columns for values. The quotes keep DuckDB from reading a.b as b of a.
     data: dict[str, Any] = {name: ColumnExpression(f'"{name}"') for name in kinds}
@@ -124,7 +131,7 @@ class _Operator(Operator):
         if len(self.arguments) in self.counts:
             problems = list(self.problems(context))
         else:
-            problems = [f"{self.operator} takes {self.takes}, and here are {len(self.arguments)}"]
+            problems = [f"{self.operator} takes {self.takes}, but here are {len(self.arguments)}"]
         for problem in problems:
             context.add_diagnostic(problem, "argument_type", self)
         return AnyType() if problems else self.result(context)
@@ -149,7 +156,7 @@ class _Junction(_Operator):
         for argument in self.arguments:
             kind = _kind(argument, context)
             if kind not in (_CONDITION, None):
-                yield f"{_shown(argument)} is {kind} where {self.operator} takes conditions: compare it with a value"
+                yield f"{_shown(argument)} is {kind}, but {self.operator} takes conditions: compare it with a value"
 
     def evaluate(self, context: EvaluationContext) -> Expression:
         return _joined(_FUNCTIONS[self.operator], [_expression(argument, context) for argument in self.arguments])
@@ -170,7 +177,7 @@ class _Order(_Operator):
     def problems(self, context: TypecheckContext) -> Iterator[str]:
         kinds = [_kind(argument, context) for argument in self.arguments]
         if None not in kinds and set(kinds) != {_NUMBER}:
-            yield f"{_with_kinds(self.arguments, kinds)}, and {self.operator} compares numbers"
+            yield f"{_with_kinds(self.arguments, kinds)}, but {self.operator} compares numbers"
 
     def evaluate(self, context: EvaluationContext) -> Expression:
         compare = _FUNCTIONS[self.operator]
@@ -194,7 +201,7 @@ class _Equality(_Operator):
         compared = set(kinds) - {_NULL}
         if None not in kinds and (len(compared) > 1 or _CONDITION in compared or _LIST in compared):
             yield (
-                f"{_with_kinds(self.arguments, kinds)}, and {self.operator} compares two numbers, two texts, "
+                f"{_with_kinds(self.arguments, kinds)}, but {self.operator} compares two numbers, two texts, "
                 "or either with null"
             )
 
@@ -217,15 +224,16 @@ class _In(_Operator):
         if kind is None:
             return
         if kind not in (_NUMBER, _TEXT):
-            yield f"{_shown(value)} is {kind} where in looks for a number or a text"
+            yield f"{_shown(value)} is {kind}, but in looks for a number or a text"
         elif not isinstance(values, list):
-            yield f"{_shown(values)} is no list: in looks into a list of values, written out"
+            yield f"{_shown(values)} is not a list: write the values of in as a list"
         elif not values:
             yield "the list of in is empty: name at least one value"
         else:
             strangers = [listed for listed in values if isinstance(listed, Operator) or _literal_kind(listed) != kind]
             if strangers:
-                yield f"{_shown(value)} is {kind} and {_shown(strangers[0])} in its list is none, written out"
+                stranger = _shown(strangers[0])
+                yield f"{_shown(value)} is {kind}, but {stranger} in its list is not a plain value of that kind"
 
     def evaluate(self, context: EvaluationContext) -> Expression:
         value, values = self.arguments
@@ -240,7 +248,7 @@ class _Var(_Operator):
     def problems(self, context: TypecheckContext) -> Iterator[str]:
         name, *defaults = self.arguments
         if not isinstance(name, str):
-            yield f"{_shown(name)} is no column's name: write the name as a text"
+            yield f"{_shown(name)} is not a column's name: write the name as a text"
             return
         try:
             kind = _KINDS[type(self.result(context))]
@@ -250,7 +258,7 @@ class _Var(_Operator):
             return
         for default in defaults:
             if isinstance(default, Operator) or _literal_kind(default) != kind:
-                yield f"{name} is {kind} and its default {_shown(default)} is none, written out"
+                yield f"{name} is {kind}, but its default {_shown(default)} is not a plain value of that kind"
 
     def result(self, context: TypecheckContext) -> JSONSchemaType:
         return from_json_schema(context.resolve_variable(str(self.arguments[0])), {})
@@ -291,7 +299,7 @@ def _problems_of_form(rule: dict[str, Any]) -> list[_Problem]:
         if not isinstance(node, dict | list):
             problem = _problem_of_literal(node)
         elif depth > MAX_DEPTH:
-            return [("rule", f"it is over {MAX_DEPTH} levels deep: and, or and in take many arguments side by side")]
+            return [("rule", f"the rule is over {MAX_DEPTH} levels deep: give and, or and in more arguments instead")]
         else:
             problem = _problem_of_operator(node) if isinstance(node, dict) else None
         if problem:
@@ -303,7 +311,12 @@ def _problems_of_form(rule: dict[str, Any]) -> list[_Problem]:
             arguments = node if isinstance(node, list) else [node]
             nodes += len(arguments)
             if nodes > MAX_NODES:
-                return [("rule", f"it has over {MAX_NODES:,} operators and values: make two segments, or one of ids")]
+                return [
+                    (
+                        "rule",
+                        f"the rule has over {MAX_NODES:,} operators and values: use two segments, or a list of ids",
+                    )
+                ]
             below = [(f"{field}.{place}", argument, depth + 1) for place, argument in enumerate(arguments)]
             waiting += reversed(below)
     return problems
@@ -311,7 +324,7 @@ def _problems_of_form(rule: dict[str, Any]) -> list[_Problem]:
 
 def _problem_of_operator(node: dict[str, Any]) -> str | None:
     if len(node) != 1:
-        return f"an operator is an object of one key, and here are {len(node)}: join conditions with and"
+        return f"an operator is an object with one key, but here are {len(node)}: join conditions with and"
     (name,) = node
     try:
         _REGISTRY.get(name)
@@ -323,13 +336,13 @@ def _problem_of_operator(node: dict[str, Any]) -> str | None:
 def _problem_of_literal(value: object) -> str | None:
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT:
-            return f"a text is longer than {LONGEST_TEXT} characters, which no id is: shorten it"
+            return f"a text is longer than {LONGEST_TEXT} characters, the most that an id can have: shorten it"
         lone_surrogates = value.encode(errors="replace").decode() != value
         return f"{_shown(value)} is not Unicode: leave out lone surrogates" if lone_surrogates else None
     if isinstance(value, int | float):
         return _problem_of_number(value)
     if value is not None:
-        return f"a {type(value).__name__} is no JSON value: write a number, a text, true, false or null"
+        return f"a {type(value).__name__} is not a JSON value: write a number, a text, true, false or null"
     return None
 
 
@@ -337,7 +350,7 @@ def _problem_of_number(value: float) -> str | None:
     if not -sys.float_info.max <= value <= sys.float_info.max:  # NaN too
         return "a number is not finite as a 64-bit float: write one below 1.8e308"
     if float(value) != value:
-        return f"{_shown(value)} is no 64-bit float: write the nearest, {float(value)!r}"
+        return f"{_shown(value)} is not a 64-bit float: write the nearest one, {float(value)!r}"
     return None
 
 

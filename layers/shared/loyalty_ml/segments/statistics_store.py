@@ -102,7 +102,7 @@ class StatisticsStore:
             logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
             raise StoreUnavailable(
                 "statistics",
-                f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item.",
+                f"The segment's statistics {place} in the table {self._table} are damaged: delete that item.",
                 retry=False,
             ) from error
 

@@ -94,7 +94,7 @@ class SegmentStore:
         Raises VersionConflict where one of these two forbids it, InvalidRequest for the id, and PayloadTooLarge.
         """
         if not is_segment_id(segment_id):
-            raise InvalidRequest.of("segment_id", f"must be {SEGMENT_ID_RULE}")
+            raise InvalidRequest.of("segment_id", f"must have {SEGMENT_ID_RULE}")
         content = zlib.compress(_json(definition))
         if len(content) > MAX_DEFINITION_BYTES:
             raise PayloadTooLarge(

@@ -133,9 +133,9 @@ def unquoted(field: bytes) -> bytes:
 def _check_kind(head: bytes) -> None:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
-            raise InvalidFile(f"The file is named as CSV and is {kind}.")
+            raise InvalidFile(f"The file is named as CSV, but is {kind}.")
     if _JSON.match(head, 0, 1000):
-        raise InvalidFile("The file is named as CSV and looks like JSON: write one object a line, and name it .jsonl.")
+        raise InvalidFile("The file is named as CSV, but looks like JSON: write one object a line, and name it .jsonl.")
 
 
 def _after_blank_lines(text: bytes) -> int:
@@ -151,12 +151,14 @@ def _without_end(text: bytes, start: int, window: int) -> InvalidFile:
     if b"\0" in first[0]:
         return _binary()
     if first.end() - start > LIMITS.line_bytes:
-        return InvalidFile(f"The header is longer than {LIMITS.line_bytes:,} bytes: it is to be one line of names.")
-    return InvalidFile("The header has a quote that does not begin, or does not end, a name: quote whole names.")
+        return InvalidFile(
+            f"The header is longer than {LIMITS.line_bytes:,} bytes: put the names of the columns on one line."
+        )
+    return InvalidFile("The header has a misplaced quote: quote whole names.")
 
 
 def _binary() -> InvalidFile:
-    return InvalidFile("The header has NUL bytes, which text has not: save the file as CSV in UTF-8.")
+    return InvalidFile("The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8.")
 
 
 def _check_names(columns: tuple[str, ...]) -> None:
@@ -164,7 +166,7 @@ def _check_names(columns: tuple[str, ...]) -> None:
         raise InvalidFile(f"The header has {columns.count('')} columns without a name: name or remove them.")
     twice = [name for name, times in Counter(columns).items() if times > 1]
     if twice:
-        raise InvalidFile(f"The header has more than one column named {shown(twice)}: leave one of each.")
+        raise InvalidFile(f"The header has more than one column named {shown(twice)}: keep one of each.")
     if any("\0" in name for name in columns):
         raise _binary()
 
