@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import boto3
 import pyarrow as pa
@@ -24,11 +25,12 @@ from functions.segment_worker import app as refresh
 from local import state_machines, stores, template
 from local.gateway import LambdaContext
 from loyalty_ml import errors
-from loyalty_ml.datasets import members, tasks
+from loyalty_ml.datasets import tasks
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Leases
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
@@ -505,14 +507,22 @@ def test_a_segment_without_members_fails_its_job_with_the_reason(deployment: Dep
 
 
 def test_a_worker_that_dies_between_files_and_start_leaves_nothing_that_the_next_one_scores(
-    deployment: Deployment, machine: str, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, machine: str
 ) -> None:
+    def die(*_: Any) -> None:
+        raise Killed
+
     deployment.define("everyone", rule={})
     job = process().batch.queued_jobs.start("dataset", "segment_dataset", {"type": "churn", "segment_id": "everyone"})
-    with monkeypatch.context() as patched:
-        patched.setattr(members, "write_members", dying_after(members.write_members))
-        with pytest.raises(Killed):
-            take_up(job)
+    worker, dying = process().worker, SimpleNamespace(execute=die)
+    bucket = worker.settings.data_bucket
+    put_in_place(worker, segment_datasets=SegmentDatasets(worker.service, cast("Any", dying), worker.s3, bucket=bucket))
+    with pytest.raises(Killed):
+        take_up(job)
+    new_process()
+    worker = process().worker
+    after_the_lease = Leases(worker.dynamodb, worker.settings.jobs_table, clock=lambda: time.time() + LEASE_SECONDS + 1)
+    put_in_place(worker, leases=after_the_lease)
     take_up(job, receives=2)
     prefix = executions(machine)[job.job_id]["prefix"]
     assert [len(ids) for ids in members_of(deployment, prefix)] == [250]
@@ -521,14 +531,6 @@ def test_a_worker_that_dies_between_files_and_start_leaves_nothing_that_the_next
 
 class Killed(BaseException):
     """As when Lambda stops a process: no line of the worker runs any more."""
-
-
-def dying_after(work: Callable[..., Any]) -> Callable[..., Any]:
-    def die(*arguments: Any, **named: Any) -> None:
-        work(*arguments, **named)
-        raise Killed
-
-    return die
 
 
 @dataclass(frozen=True)

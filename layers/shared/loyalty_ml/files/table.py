@@ -64,8 +64,8 @@ def features_in(columns: Sequence[str], wanted: Sequence[str], known: Sequence[s
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise InvalidFile(
-            f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or leave {CUSTOMER_ID} "
-            "alone, so that the features come from the snapshot."
+            f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or keep only "
+            f"{CUSTOMER_ID}, so that the features come from the snapshot."
         )
     return tuple(wanted)
 

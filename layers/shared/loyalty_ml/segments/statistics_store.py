@@ -74,8 +74,8 @@ class StatisticsStore:
 
     def _delete(self, requests: list[Any]) -> None:
         left: Any = {self._table: requests}
-        for attempt, pause in enumerate(itertools.islice(backoff.pauses(), DELETE_TRIES)):
-            if attempt:
+        for pause in itertools.chain([0.0], itertools.islice(backoff.pauses(), DELETE_TRIES - 1)):
+            if pause:
                 self._sleep(pause)
             with asking("statistics", self._problem("deleted from")):
                 left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
