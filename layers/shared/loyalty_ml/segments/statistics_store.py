@@ -6,7 +6,6 @@ items lie in the order of time. An item is written once and never changed.
 """
 
 import hashlib
-import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -74,9 +73,10 @@ class StatisticsStore:
 
     def _delete(self, requests: list[Any]) -> None:
         left: Any = {self._table: requests}
-        for attempt, pause in enumerate(itertools.islice(backoff.pauses(), DELETE_TRIES)):
+        pauses = backoff.pauses()
+        for attempt in range(DELETE_TRIES):
             if attempt:
-                self._sleep(pause)
+                self._sleep(next(pauses))
             with asking("statistics", self._problem("deleted from")):
                 left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
             if not left:
