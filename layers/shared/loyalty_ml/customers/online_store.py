@@ -21,6 +21,7 @@ from loyalty_ml.aws import backoff
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -89,11 +90,11 @@ class FeatureStore:
         Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
         an id that was not answered is not an unknown customer.
         """
-        attributes = ("customer_id", AS_OF, *names)
+        attributes = (CUSTOMER_ID, AS_OF, *names)
         placeholders = {f"#{place}": name for place, name in enumerate(attributes)}
         pending: Mapping[str, Any] = {
             self._table: {
-                "Keys": [{"customer_id": {"S": customer_id}} for customer_id in customer_ids],
+                "Keys": [{CUSTOMER_ID: {"S": customer_id}} for customer_id in customer_ids],
                 "ProjectionExpression": ",".join(placeholders),
                 "ExpressionAttributeNames": placeholders,
             }
@@ -104,7 +105,7 @@ class FeatureStore:
             try:
                 answer = self._dynamodb.batch_get_item(RequestItems=pending)
                 for item in answer["Responses"].get(self._table, ()):
-                    items[item["customer_id"]["S"]] = item
+                    items[item[CUSTOMER_ID]["S"]] = item
                 pending = answer["UnprocessedKeys"]
                 if not pending:
                     return _table(customer_ids, names, items)

@@ -6,7 +6,6 @@ items lie in the order of time. An item is written once and never changed.
 """
 
 import hashlib
-import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -74,9 +73,10 @@ class StatisticsStore:
 
     def _delete(self, requests: list[Any]) -> None:
         left: Any = {self._table: requests}
-        for pause in itertools.chain([0.0], itertools.islice(backoff.pauses(), DELETE_TRIES - 1)):
-            if pause:
-                self._sleep(pause)
+        pauses = backoff.pauses()
+        for attempt in range(DELETE_TRIES):
+            if attempt:
+                self._sleep(next(pauses))
             with asking("statistics", self._problem("deleted from")):
                 left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
             if not left:
@@ -102,7 +102,7 @@ class StatisticsStore:
             logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
             raise StoreUnavailable(
                 "statistics",
-                f"The segment's statistics {place} in the table {self._table} are damaged: delete that item.",
+                f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item.",
                 retry=False,
             ) from error
 
