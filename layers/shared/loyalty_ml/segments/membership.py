@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.customers.population import BLOCK_ROWS, Block, Members, Population
+from loyalty_ml.customers.population import Block, Members, Population
 from loyalty_ml.customers.table import taking
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.models.store import ModelSet
@@ -84,7 +84,7 @@ def scoring(scorer: Scorer, population: Population) -> Callable[[Block], Answere
 
     def score(block: Block) -> Answered:
         if not hasattr(of_thread, "matrix"):
-            of_thread.matrix = np.empty((BLOCK_ROWS, len(scorer.features)), np.float32)
+            of_thread.matrix = np.empty((population.block_rows, len(scorer.features)), np.float32)
         matrix = scorer.matrix(columns(block.values), of_thread.matrix[: len(block.numbers)])
         failed = np.empty(0, np.int64)
         finite = np.isfinite(matrix)
