@@ -5,4 +5,6 @@ from hypothesis import settings
 
 def examples(count: int) -> int:
     """As much of `count` as the profile has it: all in `ci`, a tenth in `dev`, four times in `long` (conftest.py)."""
-    return max(1, count * settings.default.max_examples // 100)
+    profile = settings.default
+    assert profile is not None
+    return max(1, count * profile.max_examples // 100)
