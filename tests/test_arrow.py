@@ -81,8 +81,8 @@ def test_batches_are_read_without_pyarrow_which_is_in_no_layer() -> None:
 import sys
 sys.modules["pyarrow"] = None
 import duckdb
-from loyalty_ml import columns
-print([len(batch) for batch in columns.batches(duckdb.sql("from range(5)"))])
+from loyalty_ml import arrow
+print([len(batch) for batch in arrow.batches(duckdb.sql("from range(5)"))])
 """
     # A process of its own: DuckDB keeps the modules that it has found.
     done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers import population
 from loyalty_ml.customers.population import Block, Members, Population
-from loyalty_ml.customers.snapshot import Snapshot, SnapshotPart
+from loyalty_ml.customers.snapshot import ROW_GROUP, Snapshot, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.segments.rules import parse_rule
@@ -92,9 +93,9 @@ def write(folder: Path, features: Sequence[str], parts: Sequence[Customers], row
 
 @contextmanager
 def population_of(case: Case) -> Iterator[Population]:
-    sizes = mock.patch.multiple(population, BLOCK_ROWS=case.block_rows, DECODED_ROWS=case.decoded_rows)
-    with sizes, tempfile.TemporaryDirectory() as folder:
-        yield Population(write(Path(folder), case.features, case.parts, case.row_group))
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = write(Path(folder), case.features, case.parts, case.row_group)
+        yield Population(snapshot, block_rows=case.block_rows, decoded_rows=case.decoded_rows)
 
 
 def copied(block: Block) -> Block:
@@ -186,10 +187,7 @@ def everyone(customers: Population) -> NDArray[np.float64]:
     return np.concatenate([block.values for block in customers.everyone().measure(copied)])
 
 
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(population, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(population, "DECODED_ROWS", 90)
+small_population = partial(Population, block_rows=64, decoded_rows=90)
 
 
 @pytest.fixture
@@ -222,7 +220,7 @@ def stopping_after(calls: int) -> Callable[[int, int], None]:
 
 
 def test_no_customers_at_all(tmp_path: Path) -> None:
-    nobody = Population(write(tmp_path, FEATURES, some_customers(sizes=[0, 0])))
+    nobody = small_population(write(tmp_path, FEATURES, some_customers(sizes=[0, 0])))
     rule = parse_rule({">": [{"var": "revenue"}, 0]}, FEATURES)
     for members in (nobody.everyone(), nobody.where(rule), nobody.listed(["1"])[0]):
         assert list(members.measure(copied)) == []
@@ -232,7 +230,7 @@ def test_no_customers_at_all(tmp_path: Path) -> None:
 
 def test_progress_is_told_of_all_customers(snapshot: LocalSnapshot) -> None:
     decoded, measured = [], []
-    customers = Population(snapshot, lambda *told: decoded.append(told))
+    customers = small_population(snapshot, lambda *told: decoded.append(told))
     members, _ = customers.listed(["0-000001"])
     list(members.measure(copied, lambda *told: measured.append(told)))
     assert decoded == [(300, 500), (500, 500)]
@@ -244,14 +242,13 @@ def test_a_rule_over_more_rows_than_duckdb_gives_at_a_time(tmp_path: Path) -> No
     values = np.random.default_rng(1).normal(size=(rows, 1))
     part = Customers([f"{row:07}" for row in range(rows)], values)
     rule = parse_rule({">": [{"var": "revenue"}, 0]}, ["revenue"])
-    with mock.patch.multiple(population, BLOCK_ROWS=32_768, DECODED_ROWS=122_880):
-        customers = Population(write(tmp_path, ["revenue"], [part], row_group=122_880))
-        blocks = list(customers.where(rule).measure(copied))
+    customers = Population(write(tmp_path, ["revenue"], [part], row_group=ROW_GROUP))
+    blocks = list(customers.where(rule).measure(copied))
     assert_same_bits(np.concatenate([block.values for block in blocks]), values[values > 0][:, np.newaxis])
 
 
 def test_a_rule_can_be_given_up_after_each_part(snapshot: LocalSnapshot) -> None:
-    customers = Population(snapshot)
+    customers = small_population(snapshot)
     rule = parse_rule({">": [{"var": "revenue"}, 0]}, FEATURES)
     told = []
     customers.where(rule, lambda *progress: told.append(progress))
@@ -261,18 +258,18 @@ def test_a_rule_can_be_given_up_after_each_part(snapshot: LocalSnapshot) -> None
 
 
 def test_features_are_decoded_once(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
-    Population(snapshot)
+    small_population(snapshot)
     with mock.patch.object(population, "_rows", side_effect=AssertionError("decoded again")):
-        again = Population(snapshot)
+        again = small_population(snapshot)
     assert_same_bits(everyone(again), expected_of(parts))
 
 
 def test_decoding_that_was_given_up_goes_on_where_it_was(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
     with pytest.raises(Stopped):
-        Population(snapshot, stopping_after(1))
+        small_population(snapshot, stopping_after(1))
     there = [path.with_suffix(".features").exists() for path in snapshot.paths]
     assert there == [True, False]
-    assert_same_bits(everyone(Population(snapshot)), expected_of(parts))
+    assert_same_bits(everyone(small_population(snapshot)), expected_of(parts))
 
 
 def test_decoding_that_fails_half_way_leaves_nothing(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
@@ -286,9 +283,9 @@ def test_decoding_that_fails_half_way_leaves_nothing(snapshot: LocalSnapshot, pa
         return rows(batch)
 
     with mock.patch.object(population, "_rows", failing), pytest.raises(Stopped):
-        Population(snapshot)
+        small_population(snapshot)
     assert sorted(snapshot.paths[0].parent.iterdir()) == before
-    assert_same_bits(everyone(Population(snapshot)), expected_of(parts))
+    assert_same_bits(everyone(small_population(snapshot)), expected_of(parts))
 
 
 @pytest.mark.parametrize("left", ["part-00000.features.partial", "part-00000.features"])
@@ -298,7 +295,7 @@ def test_what_a_killed_process_left_is_replaced(
 ) -> None:
     folder = snapshot.paths[0].parent
     (folder / left).write_bytes(content)
-    assert_same_bits(everyone(Population(snapshot)), expected_of(parts))
+    assert_same_bits(everyone(small_population(snapshot)), expected_of(parts))
     assert list(folder.glob("*.partial")) == []
 
 
@@ -307,14 +304,14 @@ def test_no_room_is_said_plainly_and_takes_none(snapshot: LocalSnapshot, parts: 
     partial = snapshot.paths[1].with_name("part-00001.features.partial")
     partial.symlink_to("/dev/full")
     with pytest.raises(StoreUnavailable) as refused:
-        Population(snapshot)
+        small_population(snapshot)
     assert (refused.value.details, refused.value.retry) == ({"store": "disk"}, False)
     assert refused.value.message == (
         "part-00001.features.partial needs 1 MB, but its disk has no room: raise the function's ephemeral "
         "storage (parameter SegmentStorage; for files, FileStorage)."
     )
     assert not partial.is_symlink()
-    assert_same_bits(everyone(Population(snapshot)), expected_of(parts))
+    assert_same_bits(everyone(small_population(snapshot)), expected_of(parts))
 
 
 @pytest.mark.parametrize(
@@ -332,7 +329,7 @@ def test_a_part_that_is_not_as_its_card_says_is_refused(
 ) -> None:
     pq.write_table(change(pq.read_table(snapshot.paths[1])), snapshot.paths[1])
     with pytest.raises(FeatureStoreUnavailable) as refused:
-        Population(snapshot)
+        small_population(snapshot)
     assert refused.value.message == (
         "part-00001.parquet does not have the customers and columns that its card says: write the snapshot again "
         "(loyalty materialize)."
@@ -341,14 +338,14 @@ def test_a_part_that_is_not_as_its_card_says_is_refused(
 
 
 def test_features_that_were_removed_are_decoded_again(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
-    customers = Population(snapshot)
+    customers = small_population(snapshot)
     snapshot.paths[0].with_suffix(".features").unlink()
     customers.decode()
     assert_same_bits(everyone(customers), expected_of(parts))
 
 
 def test_features_that_were_cut_off_meanwhile_are_never_made_up(snapshot: LocalSnapshot) -> None:
-    customers = Population(snapshot)
+    customers = small_population(snapshot)
     decoded = snapshot.paths[1].with_suffix(".features")
     with decoded.open("r+b") as file:
         file.truncate(decoded.stat().st_size - 8)
@@ -359,14 +356,14 @@ def test_features_that_were_cut_off_meanwhile_are_never_made_up(snapshot: LocalS
 def test_a_measurement_that_is_given_up_leaves_the_population_usable(
     snapshot: LocalSnapshot, parts: list[Customers]
 ) -> None:
-    customers = Population(snapshot)
+    customers = small_population(snapshot)
     with pytest.raises(Stopped):
         list(customers.everyone().measure(copied, stopping_after(2)))
     assert_same_bits(everyone(customers), expected_of(parts))
 
 
 def test_what_measuring_raises_is_raised(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
-    customers = Population(snapshot)
+    customers = small_population(snapshot)
 
     def measure(block: Block) -> None:
         if 100 in block.numbers:
@@ -380,41 +377,40 @@ def test_what_measuring_raises_is_raised(snapshot: LocalSnapshot, parts: list[Cu
 def test_several_threads_ask_of_one_population(tmp_path: Path) -> None:
     """Of enough customers that each query is under way when the next begins."""
     parts = some_customers(sizes=[40_000])
-    with mock.patch.multiple(population, BLOCK_ROWS=4096, DECODED_ROWS=20_000):
-        customers = Population(write(tmp_path, FEATURES, parts, row_group=5000))
-        values = expected_of(parts)
-        threads = 4
-        at_once = threading.Barrier(threads)
+    snapshot = write(tmp_path, FEATURES, parts, row_group=5000)
+    customers = Population(snapshot, block_rows=4096, decoded_rows=20_000)
+    values = expected_of(parts)
+    threads = 4
+    at_once = threading.Barrier(threads)
 
-        def ask(limit: float) -> None:
-            expected = values[:, 0] > limit
-            listed = parts[0].ids[:: int(7 + limit)]
-            for _ in range(3):
-                at_once.wait(timeout=30)
-                rule = duckdb.ColumnExpression("revenue") > duckdb.ConstantExpression(limit)
-                blocks = list(customers.where(rule).measure(copied))
-                assert_same_bits(np.concatenate([block.values for block in blocks]), values[expected])
-                members, unknown = customers.listed(listed)
-                numbers = np.concatenate([block.numbers for block in members.measure(copied)]).tolist()
-                assert unknown == []
-                assert customers.ids(numbers) == listed
+    def ask(limit: float) -> None:
+        expected = values[:, 0] > limit
+        listed = parts[0].ids[:: int(7 + limit)]
+        for _ in range(3):
+            at_once.wait(timeout=30)
+            rule = duckdb.ColumnExpression("revenue") > duckdb.ConstantExpression(limit)
+            blocks = list(customers.where(rule).measure(copied))
+            assert_same_bits(np.concatenate([block.values for block in blocks]), values[expected])
+            members, unknown = customers.listed(listed)
+            numbers = np.concatenate([block.numbers for block in members.measure(copied)]).tolist()
+            assert unknown == []
+            assert customers.ids(numbers) == listed
 
-        with ThreadPoolExecutor(threads) as pool:
-            for asked in [pool.submit(ask, limit) for limit in (-1.0, 0.0, 0.5, 2.0)]:
-                asked.result()
+    with ThreadPoolExecutor(threads) as pool:
+        for asked in [pool.submit(ask, limit) for limit in (-1.0, 0.0, 0.5, 2.0)]:
+            asked.result()
 
 
 def test_several_threads_decode_one_snapshot(tmp_path: Path) -> None:
     parts = some_customers(sizes=[20_000, 10_000])
-    with mock.patch.multiple(population, BLOCK_ROWS=4096, DECODED_ROWS=1000):
-        snapshot = write(tmp_path, FEATURES, parts)
-        at_once = threading.Barrier(3)
+    snapshot = write(tmp_path, FEATURES, parts)
+    at_once = threading.Barrier(3)
 
-        def decode() -> NDArray[np.float64]:
-            at_once.wait(timeout=30)
-            return everyone(Population(snapshot))
+    def decode() -> NDArray[np.float64]:
+        at_once.wait(timeout=30)
+        return everyone(Population(snapshot, block_rows=4096, decoded_rows=1000))
 
-        with ThreadPoolExecutor(3) as pool:
-            for decoded in [pool.submit(decode) for _ in range(3)]:
-                assert_same_bits(decoded.result(), expected_of(parts))
+    with ThreadPoolExecutor(3) as pool:
+        for decoded in [pool.submit(decode) for _ in range(3)]:
+            assert_same_bits(decoded.result(), expected_of(parts))
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".features"] * 2 + [".parquet"] * 2

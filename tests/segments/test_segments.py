@@ -22,19 +22,19 @@ from functions.segment_worker import app as refresh
 from functions.segment_worker import app as segment_worker
 from local import template
 from loyalty_ml.api.http import entrypoint
-from loyalty_ml.customers import population
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import Card, card_key, model_key
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import band, psi
+from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics import Measured, measure_segment
 from tests import sample_set
-from tests.service import BASE, CONTEXT, Answer, Service, process
+from tests.service import BASE, CONTEXT, Answer, Service, process, put_in_place
 from training.registry import publish
 from training.registry.model_set import TrainedModel, write_model_set
-from training.snapshot import parts as snapshot_parts
 from training.snapshot.materialize import materialize
+from training.snapshot.parts import PART_SIZES, PartSizes
 
 pytestmark = pytest.mark.moto
 
@@ -66,6 +66,7 @@ class Deployment:
     service: Service
     work: Path
     customers: dict[str, Row] = field(default_factory=dict)
+    sizes: PartSizes = PART_SIZES
 
     def write_customers(self, customers: dict[str, Row], as_of: datetime = MOMENT) -> None:
         self.customers = customers
@@ -81,6 +82,7 @@ class Deployment:
             table=self.service.ids["CustomersTable"],
             work=self.work,
             max_removed_share=1.0,
+            sizes=self.sizes,
         )
 
     def define(self, segment_id: str, **definition: Any) -> None:
@@ -125,13 +127,20 @@ class Deployment:
         return outcomes
 
 
+def serve_segments(**others: Any) -> None:
+    """Gives the process a segment service with other arguments than a deployment's."""
+    parts = process().segment
+    service = SegmentService(
+        parts.segments, parts.snapshots, parts.statistics, parts.models, parts.settings.ml_mock_mode, **others
+    )
+    put_in_place(parts, service=service)
+
+
 @pytest.fixture
-def deployment(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+def deployment(service: Service, tmp_path: Path) -> Deployment:
     """Several parts and blocks, as a million customers have, with as few as a test can read one by one."""
-    monkeypatch.setattr(snapshot_parts, "ROW_GROUP", 150)
-    monkeypatch.setattr(snapshot_parts, "PART_BYTES", 40_000)
-    monkeypatch.setattr(population, "BLOCK_ROWS", 64)
-    deployed = Deployment(service, tmp_path / "work")
+    deployed = Deployment(service, tmp_path / "work", sizes=PartSizes(row_group=150, part_bytes=40_000))
+    serve_segments(block_rows=64)
     deployed.write_customers(some_customers())
     return deployed
 
@@ -339,10 +348,8 @@ def test_statistics_are_the_aggregates_of_the_three_types(deployment: Deployment
     assert stats["features_as_of"] == churn["features_as_of"]
 
 
-def test_a_mock_segment_says_so_and_is_what_mock_predictions_are(
-    empty_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(population, "BLOCK_ROWS", 64)
+def test_a_mock_segment_says_so_and_is_what_mock_predictions_are(empty_service: Service, tmp_path: Path) -> None:
+    serve_segments(block_rows=64)
     deployed = Deployment(empty_service, tmp_path / "work")
     deployed.write_customers(some_customers(customers=150))
     deployed.define("all", rule={})
@@ -352,6 +359,10 @@ def test_a_mock_segment_says_so_and_is_what_mock_predictions_are(
     assert [entry["result"] for entry in answer["results"]] == list(outcomes.values())[:100]
     assert answer["aggregated_stats"] == expected_aggregate("churn", list(outcomes.values()))
     assert deployed.stats("all").body["mock"] is True
+
+
+def measure_nothing(*_: Any) -> Measured:
+    raise AssertionError("Nothing is to be measured.")
 
 
 class Calls(Counter[str]):
@@ -383,18 +394,17 @@ def test_a_warm_second_request_reads_nothing_from_s3(deployment: Deployment, cal
 
 
 def test_statistics_are_measured_once_and_known_by_their_etag(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment,
 ) -> None:
     deployment.define("high-value", rule=HIGH_VALUE)
     first = deployment.stats("high-value")
     etag = first.headers["ETag"]
-    monkeypatch.setattr("loyalty_ml.segments.service.measure_segment", None)  # would fail
+    serve_segments(measure=measure_nothing)
     second = deployment.stats("high-value")
     assert (second.body, second.headers["ETag"]) == (first.body, etag)
     unchanged = deployment.stats("high-value", **{"if-none-match": f'"other", {etag}'})
     assert (unchanged.status, unchanged.headers["ETag"]) == (304, etag)
     assert not unchanged.body
-    monkeypatch.undo()
 
 
 def test_a_changed_definition_is_measured_again(deployment: Deployment) -> None:
@@ -494,7 +504,7 @@ def test_a_segment_made_again_begins_its_history_anew(deployment: Deployment) ->
 
 
 def test_an_answer_is_of_one_snapshot_and_one_model_set_though_others_are_published_meanwhile(
-    deployment: Deployment, other_models: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, other_models: Path
 ) -> None:
     service = deployment.service
     deployment.define("all", rule={})
@@ -509,7 +519,7 @@ def test_an_answer_is_of_one_snapshot_and_one_model_set_though_others_are_publis
         measured.append(found.member_count)
         return found
 
-    monkeypatch.setattr("loyalty_ml.segments.service.measure_segment", measure_and_publish)
+    serve_segments(measure=measure_and_publish)
     answer = deployment.stats("all").body
     assert measured == [CUSTOMERS, 600, 600], "the segment, all customers, and the segment again"
     assert answer["member_count"] == 600

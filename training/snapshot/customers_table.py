@@ -20,10 +20,10 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  #
 
 from loyalty_ml.aws.backoff import FIRST_SECONDS, pauses
 from loyalty_ml.customers.online_store import AS_OF, TRANSIENT_CODES
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training.aws import asking
 from training.errors import Problem
-from training.snapshot.parts import ID, sorted_rows
+from training.snapshot.parts import sorted_rows
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -76,7 +76,7 @@ def put_requests(parts: Sequence[Path], as_of: datetime, start: int = 0) -> Iter
         names = batch.schema.names[1:]
         requests: list[WriteRequest] = []
         for customer_id, *values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            item = {ID: {"S": customer_id}, AS_OF: stamp}
+            item = {CUSTOMER_ID: {"S": customer_id}, AS_OF: stamp}
             for name, value in zip(names, values, strict=True):
                 if value is not None:
                     # repr gives the shortest text that reads back to the same float64.
@@ -86,7 +86,7 @@ def put_requests(parts: Sequence[Path], as_of: datetime, start: int = 0) -> Iter
 
 
 def delete_requests(customer_ids: Sequence[str]) -> Iterator[list[WriteRequest]]:
-    return _chunks([{"DeleteRequest": {"Key": {ID: {"S": customer_id}}}} for customer_id in customer_ids])
+    return _chunks([{"DeleteRequest": {"Key": {CUSTOMER_ID: {"S": customer_id}}}} for customer_id in customer_ids])
 
 
 class CustomersTable:
@@ -100,7 +100,7 @@ class CustomersTable:
     def check(self) -> None:
         """That the table is there and can be read, before any long work. Asks once, with no retry."""
         with asking(f"the table {self._table}"):
-            self._dynamodb.scan(TableName=self._table, Limit=1, ProjectionExpression=ID)
+            self._dynamodb.scan(TableName=self._table, Limit=1, ProjectionExpression=CUSTOMER_ID)
 
     def write(self, requests: Iterable[Sequence[WriteRequest]]) -> Generator[int]:
         """Makes the requests, some at a time, and yields how many items each had, in order, once it is done."""
@@ -152,10 +152,10 @@ class CustomersTable:
 
     def _page(self, share: dict[str, Any], stopping: threading.Event) -> tuple[dict[str, Any], list[str], Any]:
         scan = partial(
-            self._dynamodb.scan, TableName=self._table, ProjectionExpression=ID, ConsistentRead=True, **share
+            self._dynamodb.scan, TableName=self._table, ProjectionExpression=CUSTOMER_ID, ConsistentRead=True, **share
         )
         answer = _Patience(self._table, self._writing, stopping).ask(scan)
-        return share, [item[ID]["S"] for item in answer["Items"]], answer.get("LastEvaluatedKey")
+        return share, [item[CUSTOMER_ID]["S"] for item in answer["Items"]], answer.get("LastEvaluatedKey")
 
 
 class _Patience:

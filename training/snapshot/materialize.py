@@ -29,7 +29,7 @@ from training.snapshot.customers_table import (
     delete_requests,
     put_requests,
 )
-from training.snapshot.parts import Parts, not_in_parts, write_parts
+from training.snapshot.parts import PART_SIZES, Parts, PartSizes, not_in_parts, write_parts
 from training.snapshot.work import Run, Work, alone_in, room_in
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def materialize(
     warehouse: str = "",
     writing: Writing = AS_USUAL,
     customers_per_checkpoint: int = CUSTOMERS_PER_CHECKPOINT,
+    sizes: PartSizes = PART_SIZES,
 ) -> Materialized:
     """Makes both stores hold these customers and no others, with their features as of `as_of`.
 
@@ -78,6 +79,7 @@ def materialize(
     work:       a directory for the parts, about 100 bytes a customer, and as much again to sort them.
     max_removed_share: of the customers published now; beyond it the warehouse is thought to be broken, not shrunk.
     customers_per_checkpoint: after how many the table's progress is kept.
+    sizes:      of the snapshot's parts.
     warehouse:  what tells this warehouse from others with the same tables: only the same source is resumed.
 
     Raises Problem for what whoever runs it can put right; until the last step the published snapshot is the old one.
@@ -91,7 +93,7 @@ def materialize(
             # Asked first: what is refused here is known before any long work.
             current = snapshots.current()
             customers.check()
-            written = _write_parts(features, place, max_rejected_share)
+            written = _write_parts(features, place, max_rejected_share, sizes)
             _check_removed(current.customers, written.customers, max_removed_share, place)
             run = Run(
                 source=source.hexdigest(),
@@ -109,11 +111,11 @@ def materialize(
     return Materialized(as_of, run.card.customers, run.reasons, rejects, removed, parts)
 
 
-def _write_parts(features: ir.Table, place: Work, max_rejected_share: float) -> Parts:
+def _write_parts(features: ir.Table, place: Work, max_rejected_share: float, sizes: PartSizes) -> Parts:
     place.clear()
     try:
         with _bar("Reading the warehouse", None, "") as bar:
-            return write_parts(features, place.parts, place.rejects, max_rejected_share, bar.update)
+            return write_parts(features, place.parts, place.rejects, max_rejected_share, bar.update, sizes=sizes)
     except BaseException:
         place.clear()  # a full disk would stay full
         raise

@@ -18,17 +18,13 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from loyalty_ml.customers.online_store import AS_OF
+from loyalty_ml.customers.snapshot import ROW_GROUP
+from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 from training.errors import Problem
 from training.warehouse.connection import asking
 
-ID = "customer_id"
-PART_BYTES = 128 * 2**20
-ROW_GROUP = 122_880
-"""Rows; also how many are in memory at a time."""
 WORK_MEMORY = "384MB"
 
-LONGEST_ID = 256
-"""Characters; the API takes none longer."""
 LARGEST, SMALLEST = 1e126, 1e-130
 """DynamoDB holds numbers below the first, and 0, and from the second on."""
 
@@ -36,6 +32,16 @@ DUPLICATED = "the id comes more than once"
 NO_FEATURE = "there is no feature at all"
 
 Progress = Callable[[int], object]
+
+
+class PartSizes(NamedTuple):
+    """row_group: rows of one, which are also how many are in memory at a time; part_bytes: the most of a part."""
+
+    row_group: int = ROW_GROUP
+    part_bytes: int = 128 * 2**20
+
+
+PART_SIZES = PartSizes()
 
 
 class Part(NamedTuple):
@@ -64,7 +70,13 @@ class Parts(NamedTuple):
 
 
 def write_parts(
-    features: ir.Table, folder: Path, rejects: Path, max_rejected_share: float, progress: Progress = lambda _: None
+    features: ir.Table,
+    folder: Path,
+    rejects: Path,
+    max_rejected_share: float,
+    progress: Progress = lambda _: None,
+    *,
+    sizes: PartSizes = PART_SIZES,
 ) -> Parts:
     """Writes `folder`/part-00000.parquet and on, and the rows that are left out to `rejects` (CSV) where there are any.
 
@@ -76,7 +88,7 @@ def write_parts(
     names = tuple(checked.columns[1:])
     rejects.unlink(missing_ok=True)
     with working_duckdb(folder.with_name("spill")) as connection:
-        _read(connection, checked, progress)
+        _read(connection, checked, progress, sizes)
         reasons = _reject(connection, rejects)
         (rows,) = _row(connection, "SELECT count(*) FROM arrived")
         if not rows:
@@ -89,7 +101,7 @@ def write_parts(
                 f"see {rejects}; nothing was changed. What may be left out is materialize.max_rejected_share "
                 f"({max_rejected_share:g})."
             )
-        return Parts(names, _write(connection, names, folder), reasons)
+        return Parts(names, _write(connection, names, folder, sizes), reasons)
 
 
 def sorted_rows(parts: Sequence[Path], start: int, rows: int) -> Iterator[pa.RecordBatch]:
@@ -107,7 +119,7 @@ def not_in_parts(ids: Iterable[Sequence[str]], parts: Sequence[Path], spill: Pat
     with working_duckdb(spill) as connection:
         connection.execute("CREATE TABLE stored (customer_id VARCHAR)")
         for page in ids:
-            connection.register("page", pa.table({ID: pa.array(page, pa.string())}))
+            connection.register("page", pa.table({CUSTOMER_ID: pa.array(page, pa.string())}))
             connection.execute("INSERT INTO stored FROM page")
         found = connection.execute(
             "SELECT DISTINCT customer_id FROM stored ANTI JOIN read_parquet($parts) USING (customer_id)",
@@ -130,30 +142,31 @@ def working_duckdb(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _as_text_and_doubles(features: ir.Table) -> ir.Table:
-    if ID not in features.columns:
-        raise Problem(f"The features have no column {ID}: map it in the configuration.")
-    kind = features[ID].type()
+    if CUSTOMER_ID not in features.columns:
+        raise Problem(f"The features have no column {CUSTOMER_ID}: map it in the configuration.")
+    kind = features[CUSTOMER_ID].type()
     if not isinstance(kind, dt.String | dt.Integer | dt.UUID) and not (isinstance(kind, dt.Decimal) and not kind.scale):
-        raise Problem(f"{ID} is {kind}: ids are texts or whole numbers; cast the column in the warehouse.")
-    names = [name for name in features.columns if name != ID]
+        raise Problem(f"{CUSTOMER_ID} is {kind}: ids are texts or whole numbers; cast the column in the warehouse.")
+    names = [name for name in features.columns if name != CUSTOMER_ID]
     for name in names:
         kind = features[name].type()
         if not isinstance(kind, dt.Numeric) or isinstance(kind, dt.Boolean):
             raise Problem(f"The feature {name} is {kind}, not a number: map another column, or cast it.")
     # DuckDB, which reads the snapshot, does not tell Revenue from revenue; an item has the second name already, and
     # DuckDB gives the third to its own count of a part's rows.
-    lowered = [name.lower() for name in (ID, AS_OF, "file_row_number", *names)]
+    lowered = [name.lower() for name in (CUSTOMER_ID, AS_OF, "file_row_number", *names)]
     for name in names:
         if lowered.count(name.lower()) > 1:
             raise Problem(f"The feature {name} has a name that is taken: call it something else.")
     if not names:
-        raise Problem(f"The features have no column but {ID}: map at least one feature.")
+        raise Problem(f"The features have no column but {CUSTOMER_ID}: map at least one feature.")
     return features.select(
-        features[ID].cast("string").name(ID), *(features[name].cast("float64").name(name) for name in names)
+        features[CUSTOMER_ID].cast("string").name(CUSTOMER_ID),
+        *(features[name].cast("float64").name(name) for name in names),
     )
 
 
-def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: Progress) -> None:
+def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: Progress, sizes: PartSizes) -> None:
     """Into the table `arrived`: the columns, and why a row is rejected, NULL for one that is not."""
     names = features.columns[1:]
     columns = ", ".join(f"{_quoted(name)} DOUBLE" for name in names)
@@ -162,7 +175,7 @@ def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: P
     values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(_quoted, names))
     rule, parameters = _rule(names)
     with asking(features.get_backend()):
-        batches = features.to_pyarrow_batches(chunk_size=ROW_GROUP)
+        batches = features.to_pyarrow_batches(chunk_size=sizes.row_group)
     while True:
         with asking(features.get_backend()):
             batch = next(batches, None)
@@ -178,7 +191,10 @@ def _rule(names: Sequence[str]) -> tuple[str, list[object]]:
     cases: list[tuple[str, list[object]]] = [
         ("customer_id IS NULL THEN ?", ["there is no id"]),
         ("customer_id = '' THEN ?", ["the id is empty"]),
-        ("length(customer_id) > ? THEN ?", [LONGEST_ID, f"the id is longer than {LONGEST_ID} characters"]),
+        (
+            "length(customer_id) > ? THEN ?",
+            [MAX_ID_CHARACTERS, f"the id is longer than {MAX_ID_CHARACTERS} characters"],
+        ),
         (" AND ".join(f"{_quoted(name)} IS NULL" for name in names) + " THEN ?", [NO_FEATURE]),
     ]
     for name in names:
@@ -212,12 +228,14 @@ def _reject(connection: duckdb.DuckDBPyConnection, rejects: Path) -> dict[str, i
     return dict(reasons)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, names: Sequence[str], folder: Path) -> tuple[Part, ...]:
+def _write(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], folder: Path, sizes: PartSizes
+) -> tuple[Part, ...]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     columns = ", ".join(map(_quoted, names))
     customers = connection.sql(f"SELECT customer_id, {columns} FROM arrived WHERE reason IS NULL ORDER BY customer_id")
-    reader = customers.to_arrow_reader(ROW_GROUP)
+    reader = customers.to_arrow_reader(sizes.row_group)
     groups = iter(reader)
     group = next(groups, None)
     parts: list[Part] = []
@@ -225,9 +243,9 @@ def _write(connection: duckdb.DuckDBPyConnection, names: Sequence[str], folder: 
         path = folder / f"part-{len(parts):05}.parquet"
         rows = largest = 0
         with path.open("wb") as file, pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-            while group is not None and file.tell() + largest <= PART_BYTES:
+            while group is not None and file.tell() + largest <= sizes.part_bytes:
                 before = file.tell()
-                writer.write_table(pa.Table.from_batches([group]), row_group_size=ROW_GROUP)
+                writer.write_table(pa.Table.from_batches([group]), row_group_size=sizes.row_group)
                 largest = max(largest, file.tell() - before)
                 rows += len(group)
                 group = next(groups, None)

@@ -78,22 +78,34 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def train(warehouse: Path, tmp_path: Path) -> Train:
-    """train(*options, change=SQL, settings=TOML): trains on a copy of the warehouse into tmp_path/models."""
+def training_in(folder: Path, warehouse: Path) -> Train:
+    """train(*options, change=SQL, settings=TOML): trains on a copy of the warehouse into folder/models."""
 
     def call(*options: str, change: str = "", settings: str = CONFIG + ALL_FEATURES) -> int:
-        mine, toml = tmp_path / "warehouse.duckdb", tmp_path / "warehouse.toml"
+        mine, toml = folder / "warehouse.duckdb", folder / "warehouse.toml"
         shutil.copy(warehouse, mine)
         toml.write_text(settings)
         if change:
             with duckdb.connect(str(mine)) as connection:
                 connection.execute(change)
         return train_models_from_dwh.main(
-            ["--warehouse", f"duckdb://{mine}", "--config", str(toml), "--out", str(tmp_path / "models"), *options]
+            ["--warehouse", f"duckdb://{mine}", "--config", str(toml), "--out", str(folder / "models"), *options]
         )
 
     return call
+
+
+@pytest.fixture
+def train(warehouse: Path, tmp_path: Path) -> Train:
+    return training_in(tmp_path, warehouse)
+
+
+@pytest.fixture(scope="module")
+def trained(warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one training of both models, for those who only read what it wrote."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert training_in(folder, warehouse)() == 0
+    return folder
 
 
 def manifest_in(folder: Path) -> Manifest:
@@ -151,10 +163,9 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
 
 
 def test_a_card_has_the_distribution_of_the_rows_learnt_from_and_of_their_served_answers(
-    train: Train, warehouse: Path, tmp_path: Path
+    trained: Path, warehouse: Path
 ) -> None:
-    assert train() == 0
-    models = active_in_folder(tmp_path / "models")
+    models = active_in_folder(trained / "models")
     tables = {"churn": "customer_churn_history", "nbo": "customer_offer_history"}
     for name, table in tables.items():
         card, network = models[name].card, models[name].network
@@ -298,10 +309,9 @@ def test_a_full_disk_leaves_the_active_set_as_it_was(
     assert (tmp_path / "models/manifest.json").read_bytes() == before
 
 
-def test_the_evaluation_in_the_card_is_plain_json(train: Train, tmp_path: Path) -> None:
-    assert train("--only", "churn") == 0
-    version = manifest_in(tmp_path).models["churn"].version
-    text = (tmp_path / "models/churn" / version / "card.json").read_text()
+def test_the_evaluation_in_the_card_is_plain_json(trained: Path) -> None:
+    version = manifest_in(trained).models["churn"].version
+    text = (trained / "models/churn" / version / "card.json").read_text()
 
     def no_constants(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from training.errors import Problem
-from training.snapshot import parts as snapshot_parts
-from training.snapshot.parts import DUPLICATED, sorted_rows, write_parts
+from training.snapshot.parts import DUPLICATED, PartSizes, sorted_rows, write_parts
 
 pytestmark = pytest.mark.unit
 
@@ -94,13 +93,12 @@ def bytes_of(customer_id: str | None) -> bytes:
 
 
 def test_parts_are_cut_by_size_sorted_over_all_and_read_from_any_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(snapshot_parts, "ROW_GROUP", 2048)
-    monkeypatch.setattr(snapshot_parts, "PART_BYTES", 100_000)
+    small = PartSizes(row_group=2048, part_bytes=100_000)
     numbers = WAREHOUSE.sql("SELECT 'c-' || hash(i) AS customer_id, sqrt(i) AS revenue FROM range(20000) AS t(i)")
-    written = write_parts(numbers, tmp_path / "parts", tmp_path / "rejects.csv", 0.0)
-    again = write_parts(numbers, tmp_path / "again", tmp_path / "rejects.csv", 0.0)
+    written = write_parts(numbers, tmp_path / "parts", tmp_path / "rejects.csv", 0.0, sizes=small)
+    again = write_parts(numbers, tmp_path / "again", tmp_path / "rejects.csv", 0.0, sizes=small)
     assert written == again, "the same customers give the same bytes"
     paths = [tmp_path / "parts" / part.file for part in written.parts]
     sizes = [path.stat().st_size for path in paths]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml import arrow
 from loyalty_ml.arrow import Texts
-from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN
+from loyalty_ml.customers.snapshot import ROW_GROUP, WRITE_IT_AGAIN
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
@@ -34,9 +34,6 @@ BLOCK_ROWS = 32_768
 """Rows that a thread works on at a time: 2.6 MB of ten features, which stay in the processor's cache."""
 
 _DUCKDB = {**arrow.NO_EXTENSIONS, "memory_limit": "512MB"}
-
-DECODED_ROWS = 122_880
-"""Rows that are decoded at a time: one of a snapshot's row groups."""
 
 MeasuredT = TypeVar("MeasuredT")
 
@@ -51,8 +48,18 @@ class Block(NamedTuple):
 class Population:
     """The customers of one snapshot, numbered from 0 in order of customer_id."""
 
-    def __init__(self, snapshot: LocalSnapshot, progress: Progress = no_progress) -> None:
+    def __init__(
+        self,
+        snapshot: LocalSnapshot,
+        progress: Progress = no_progress,
+        *,
+        block_rows: int = BLOCK_ROWS,
+        decoded_rows: int = ROW_GROUP,
+    ) -> None:
         """Decodes the features, where that is not done yet.
+
+        block_rows:    customers in a block.
+        decoded_rows:  rows that are decoded at a time.
 
         Raises StoreUnavailable if the disk is full, FeatureStoreUnavailable if a part is not what its card says.
         """
@@ -61,6 +68,8 @@ class Population:
         self.customers = snapshot.card.customers
         self.version = snapshot.card.version
         self.as_of = snapshot.card.as_of
+        self.block_rows = block_rows
+        self._decoded_rows = decoded_rows
         threads = len(os.sched_getaffinity(0))
         # Asked through cursors only: a connection's second query, from another thread, would end its first.
         spill = str(snapshot.paths[0].with_name("spill"))  # the working directory of a function is not for writing
@@ -170,7 +179,7 @@ class Population:
         # A thread's own, used again: memory that is new to a process is mapped page by page, which takes as long as
         # all that is done with it here.
         if not hasattr(self._of_thread, "read"):
-            self._of_thread.read, self._of_thread.wanted = np.empty((2, BLOCK_ROWS, len(self.features)))
+            self._of_thread.read, self._of_thread.wanted = np.empty((2, self.block_rows, len(self.features)))
         numbers, values = np.arange(rows.start, rows.stop), self._of_thread.read[: len(rows)]
         if mask is None or mask.any():
             self._read_rows(rows.start, values)
@@ -228,8 +237,8 @@ class Population:
             with _room_for(partial, size):
                 with partial.open("wb") as file:
                     # A range at a time: of all rows at once DuckDB would hold a million, and those after, in memory.
-                    for start in range(0, customers, DECODED_ROWS):
-                        least, most = map(duckdb.ConstantExpression, (start, start + DECODED_ROWS - 1))
+                    for start in range(0, customers, self._decoded_rows):
+                        least, most = map(duckdb.ConstantExpression, (start, start + self._decoded_rows - 1))
                         wanted = rows.filter(number.between(least, most)).select(all_features)
                         with nanoarrow.c_array_stream(wanted) as batches:
                             for batch in batches:
@@ -253,22 +262,23 @@ class Members:
         It is called in several threads at once, and may keep nothing of the block's arrays, which are used again.
         """
         population = self._population
+        block_rows = population.block_rows
         first = done = 0
         for (_, customers), mask in zip(population._parts, self._masks, strict=True):
-            starts = range(0, customers, BLOCK_ROWS)
+            starts = range(0, customers, block_rows)
             blocks = [
                 population._pool.submit(
                     population._measure_block,
                     measure,
-                    range(first + start, first + min(start + BLOCK_ROWS, customers)),
-                    None if mask is None else mask[start : start + BLOCK_ROWS],
+                    range(first + start, first + min(start + block_rows, customers)),
+                    None if mask is None else mask[start : start + block_rows],
                 )
                 for start in starts
             ]
             try:
                 for start, block in zip(starts, blocks, strict=True):
                     yield block.result()
-                    done += min(BLOCK_ROWS, customers - start)
+                    done += min(block_rows, customers - start)
                     progress(done, population.customers)
             finally:
                 for block in blocks:

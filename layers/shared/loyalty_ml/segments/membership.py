@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.customers.population import BLOCK_ROWS, Block, Members, Population
+from loyalty_ml.customers.population import Block, Members, Population
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.models.store import ModelSet
@@ -84,7 +84,7 @@ def select(
 
 def answering(scorer: Scorer, population: Population) -> Callable[[Block], Answered]:
     """How a block is scored: each customer by the same scorer, from the same features, as in a single prediction."""
-    score = scoring([scorer], population.features, most_rows=BLOCK_ROWS)
+    score = scoring([scorer], population.features, most_rows=population.block_rows)
 
     def answer(block: Block) -> Answered:
         table = FeatureTable((), population.features, block.values, absent=None, found=None, as_of=None)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from loyalty_ml.customers.population import Population
+from loyalty_ml.customers.population import BLOCK_ROWS, Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidRequest, ModelUnavailable
 from loyalty_ml.models.manifest import Manifest, PublishedSet
@@ -20,7 +20,7 @@ from loyalty_ml.segments.history import Point, needed_bridge
 from loyalty_ml.segments.membership import Selection, select
 from loyalty_ml.segments.predictions import predict_segment, shown_order
 from loyalty_ml.segments.rules import parse_rule
-from loyalty_ml.segments.statistics import measure_segment, scorers_of
+from loyalty_ml.segments.statistics import Measured, measure_segment, scorers_of
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
@@ -47,12 +47,18 @@ class SegmentService:
         statistics: StatisticsStore,
         models: ModelStore,
         mock_mode: MockMode,
+        *,
+        block_rows: int = BLOCK_ROWS,
+        measure: Callable[..., Measured] = measure_segment,
     ) -> None:
+        """block_rows: customers that a thread scores at a time; measure: as measure_segment does."""
         self._segments = segments
         self._snapshots = snapshots
         self._statistics = statistics
         self._models = models
         self._mock_mode = mock_mode
+        self._block_rows = block_rows
+        self._measure_segment = measure
         self._population: Population | None = None
 
     def predict(
@@ -193,7 +199,7 @@ class SegmentService:
         *,
         bridge: bool = False,
     ) -> Point:
-        measured = measure_segment(
+        measured = self._measure_segment(
             segment.definition if segment else None, population, models, self._mock_mode, progress
         )
         scorers = scorers_of(models, self._mock_mode)
@@ -219,7 +225,7 @@ class SegmentService:
         """The customers on this machine's disk, and why they are not the newest snapshot's, where they are not."""
         local = self._snapshots.current(steps("fetch"))
         if self._population is None or self._population.version != local.card.version:
-            self._population = Population(local, steps("decode"))
+            self._population = Population(local, steps("decode"), block_rows=self._block_rows)
         else:
             self._population.decode(steps("decode"))  # what somebody has removed, as the store fetches it again
         return self._population, local.trouble

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.customers.population import BLOCK_ROWS, Block, Population
+from loyalty_ml.customers.population import Block, Population
 from loyalty_ml.models.card import Distribution, Histogram
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
@@ -68,7 +68,7 @@ def measure_segment(
     def measure(block: Block) -> tuple[dict[PredictionType, Tally], dict[tuple[str, str], _Reach]]:
         block = keep(block)
         if not hasattr(of_thread, "columns"):
-            of_thread.columns = np.empty((len(population.features), BLOCK_ROWS))
+            of_thread.columns = np.empty((len(population.features), population.block_rows))
         transposed = of_thread.columns[:, : len(block.numbers)]
         np.copyto(transposed, block.values.T)
         columns = dict(zip(population.features, transposed, strict=True))
