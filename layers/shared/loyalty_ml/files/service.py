@@ -24,6 +24,7 @@ import orjson
 from loyalty_ml import telemetry
 from loyalty_ml.arrow import NO_EXTENSIONS
 from loyalty_ml.aws.errors import asking
+from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidFile
@@ -176,7 +177,7 @@ class FileService:
         self._s3 = s3
         self._jobs = jobs
         self._models = models
-        self._snapshots = snapshots
+        self._customers = CurrentCustomers(snapshots)
         self._bucket = bucket
         self._mock_mode = mock_mode
         self._work = work
@@ -184,7 +185,6 @@ class FileService:
         self._clock = clock
         self._connect = connect
         self._timing = timing
-        self._population: Population | None = None
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(self._threads, "file_service")
@@ -292,7 +292,7 @@ class FileService:
         written = format_of(job.source.key)
         asked = question(job.type, self._models.current(), self._mock_mode)
         features = features_in(file.columns, asked.wanted, asked.known)
-        population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers()
+        population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers.get()
         made_with = {
             "type": job.type,
             "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
@@ -314,15 +314,6 @@ class FileService:
             made_with,
             trouble,
         )
-
-    def _customers(self) -> tuple[Population, str | None]:
-        """All customers, and why they are not of the newest snapshot, where they are not."""
-        snapshot = self._snapshots.current()
-        if self._population is None or self._population.version != snapshot.card.version:
-            self._population = Population(snapshot)
-        else:
-            self._population.decode()  # what was removed from the disk since
-        return self._population, snapshot.trouble
 
     def _append_all(self, attempt: _Attempt, plan: _Plan, results: Results) -> _Counts:
         """Appends the results of all blocks that are left, or saves where it is and raises _OutOfTime."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
+from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import BLOCK_ROWS, Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidRequest, ModelUnavailable
@@ -57,9 +58,8 @@ class SegmentService:
         self._statistics = statistics
         self._models = models
         self._mock_mode = mock_mode
-        self._block_rows = block_rows
         self._measure_segment = measure
-        self._population: Population | None = None
+        self._current = CurrentCustomers(snapshots, block_rows)
 
     def predict(
         self,
@@ -222,13 +222,7 @@ class SegmentService:
         return {name: scorer.info["version"] for name, scorer in scorers_of(models, self._mock_mode).items()}
 
     def _customers(self, steps: Steps) -> tuple[Population, str | None]:
-        """The customers on this machine's disk, and why they are not the newest snapshot's, where they are not."""
-        local = self._snapshots.current(steps("fetch"))
-        if self._population is None or self._population.version != local.card.version:
-            self._population = Population(local, steps("decode"), block_rows=self._block_rows)
-        else:
-            self._population.decode(steps("decode"))  # what somebody has removed, as the store fetches it again
-        return self._population, local.trouble
+        return self._current.get(steps("fetch"), steps("decode"))
 
     def _models_of(self, versions: dict[str, str]) -> ModelSet | None:
         """The model set of these versions, of those that the manifest remembers, loaded again."""
