@@ -169,7 +169,7 @@ def test_status_says_what_is_loaded(service: Service) -> None:
     assert body["features"] == {
         "as_of": None,
         "customers": None,
-        "message": "There is no feature snapshot yet: write one (python -m training.materialize).",
+        "message": "There is no feature snapshot yet: write one (loyalty materialize).",
     }
     part = {"key": "snapshots/x/part-00000.parquet", "customers": 2469, "size": 1, "sha256": "0" * 64}
     service.s3.put_object(

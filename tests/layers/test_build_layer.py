@@ -52,7 +52,7 @@ SYSTEM_LIBRARIES = {
 def test_the_functions_and_their_layers_are_complete(build: Path) -> None:
     for function in ("PredictFunction", "BatchFunction", "SegmentFunction"):
         assert (build / function / "app.py").is_file(), function
-    assert (build / "RefreshFunction" / "refresh.py").is_file()
+    assert (build / "RefreshFunction" / "app.py").is_file()
     assert (build / "FilesFunction" / "files.py").is_file()
     python = build / "SharedLayer" / "python"
     for package in ("loyalty_ml", "numpy", "pydantic", "aws_lambda_powertools"):

@@ -56,6 +56,6 @@ def _features_status(read_snapshot_card: Callable[[], SnapshotCard | None]) -> F
         return {
             "as_of": None,
             "customers": None,
-            "message": "There is no feature snapshot yet: write one (python -m training.materialize).",
+            "message": "There is no feature snapshot yet: write one (loyalty materialize).",
         }
     return {"as_of": rfc3339(card.as_of), "customers": card.customers}
