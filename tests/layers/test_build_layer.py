@@ -50,10 +50,8 @@ SYSTEM_LIBRARIES = {
 
 
 def test_the_functions_and_their_layers_are_complete(build: Path) -> None:
-    for function in ("PredictFunction", "BatchFunction", "SegmentFunction"):
+    for function in ("PredictFunction", "BatchFunction", "SegmentFunction", "RefreshFunction", "FilesFunction"):
         assert (build / function / "app.py").is_file(), function
-    assert (build / "RefreshFunction" / "app.py").is_file()
-    assert (build / "FilesFunction" / "files.py").is_file()
     python = build / "SharedLayer" / "python"
     for package in ("loyalty_ml", "numpy", "pydantic", "aws_lambda_powertools"):
         assert (python / package / "__init__.py").is_file(), package
