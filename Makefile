@@ -28,8 +28,8 @@ PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
-test: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
+test: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
+test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
 	@exec .venv/bin/pytest
 
 test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,22 +109,28 @@ def build(lambdas_python: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def builds(
+def build_for(
     build: Path, run_in_sam_venv: Callable[..., str], lambdas_python: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """Such a folder for each processor: the other one's is made by the template's parameter, as by hand."""
-    folder = tmp_path_factory.mktemp("sam-build")
-    other = "x86_64" if THIS_PROCESSOR == "arm64" else "arm64"
-    run_in_sam_venv(
-        "sam",
-        "build",
-        "--template-file",
-        ROOT / "template.yaml",
-        "--build-dir",
-        folder / "build",
-        "--parameter-overrides",
-        f"Architecture={other}",
-        cwd=folder,
-        path=str(lambdas_python.parent),
-    )
-    return {THIS_PROCESSOR: build, other: folder / "build"}
+) -> Callable[[str], Path]:
+    """Such a folder for a processor: the other one's is made once, by the template's parameter, as by hand."""
+
+    @cache
+    def make(processor: str) -> Path:
+        if processor == THIS_PROCESSOR:
+            return build
+        folder = tmp_path_factory.mktemp("sam-build")
+        run_in_sam_venv(
+            "sam",
+            "build",
+            "--template-file",
+            ROOT / "template.yaml",
+            "--build-dir",
+            folder / "build",
+            "--parameter-overrides",
+            f"Architecture={processor}",
+            cwd=folder,
+            path=str(lambdas_python.parent),
+        )
+        return folder / "build"
+
+    return make

@@ -13,9 +13,13 @@ from tests.scoring.test_scores import outputs
 REPOSITORY = Path(__file__).parents[1]
 PYTHON_3_11 = REPOSITORY / ".venv-3.11" / "bin" / "python"
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON_3_11.exists(), reason="no Python 3.11 on this machine: 'make test' makes .venv-3.11 where there is one"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not PYTHON_3_11.exists(),
+        reason="no Python 3.11 on this machine: 'make test-long' makes .venv-3.11 where there is one",
+    ),
+]
 
 ROUNDING = 1e-6
 """The two releases' LOG and SOFTMAX kernels round differently: 1.8e-7 was seen for churn, 6.6e-7 for offers."""
