@@ -33,61 +33,71 @@ MAX_RECEIVES = 5
 Beat = Callable[[float], object]
 Remaining = Callable[[], float]
 
-_parts = start.once(FilesParts, FilesSettings)
+Handler = Callable[[Mapping[str, Any], LambdaContext], Mapping[str, Any] | None]
+"""Messages: which of them failed and shall come again. A bare notification: nothing, or what went wrong is raised.
+
+The state machine's tasks: what it goes on with (loyalty_ml/datasets/tasks.py).
+"""
 
 
-@telemetry.traced
-def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, Any] | None:
-    """Messages: which of them failed and shall come again. A bare notification: nothing, or what went wrong is raised.
+def make_handler(parts: Callable[[], FilesParts]) -> Handler:
+    """The handler, over the parts of one deployment."""
+    return telemetry.traced(lambda event, context: _handle(parts(), event, context))
 
-    The state machine's tasks: what it goes on with (loyalty_ml/datasets/tasks.py).
-    """
 
+def _handle(parts: FilesParts, event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, Any] | None:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
     match event:
         case {"task": "dataset_file"}:
             with telemetry.task("dataset_file", context.aws_request_id):
-                return _parts().dataset_tasks.score_item(event, remaining)
+                return parts.dataset_tasks.score_item(event, remaining)
         case {"task": "dataset_summary"}:
             with telemetry.task("dataset_summary", context.aws_request_id):
-                return _parts().dataset_tasks.summarise(event)
+                return parts.dataset_tasks.summarise(event)
         case {"detail-type": "Step Functions Execution Status Change"}:
             with telemetry.task("dataset_stopped", context.aws_request_id):
-                _parts().dataset_tasks.stopped(event)
+                parts.dataset_tasks.stopped(event)
             return None
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
             with telemetry.task("file", context.aws_request_id):
                 for record in records:
                     # Nothing brings it again that this function could count on: each try is the last.
-                    _score_object(record, partial(_score, remaining=remaining, on_beat=_no_beat, attempts=MAX_RECEIVES))
+                    _score_object(
+                        parts,
+                        record,
+                        partial(_score, parts, remaining=remaining, on_beat=_no_beat, attempts=MAX_RECEIVES),
+                    )
             return None
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-            work = partial(_work, remaining=remaining)
+            work = partial(_work, parts, remaining=remaining)
             return process_partial_response(dict(event), work, processor, context)
     raise ValueError("This function does not know the event: check who else invokes it.")
 
 
-def _work(record: SQSRecord, remaining: Remaining) -> None:
+def _work(parts: FilesParts, record: SQSRecord, remaining: Remaining) -> None:
     """Does what a message of the queue asks for; what it raises leaves the message in the queue."""
-    message, queue = message_of(record.raw_event), _queue()
+    message, queue = message_of(record.raw_event), _queue(parts)
     # The queue would hide it for the function's whole timeout. This way it soon comes back if the worker is killed.
     with queue.work(message, "file", HIDDEN_SECONDS):
         _take(
+            parts,
             message.body,
-            partial(_score, remaining=remaining, on_beat=partial(queue.hide, message), attempts=message.attempts),
+            partial(
+                _score, parts, remaining=remaining, on_beat=partial(queue.hide, message), attempts=message.attempts
+            ),
         )
 
 
-def _take(body: Any, score: Callable[[FileJobRequest], None]) -> None:
+def _take(parts: FilesParts, body: Any, score: Callable[[FileJobRequest], None]) -> None:
     match body:
         case {"Event": "s3:TestEvent"}:
             logger.info("S3 has tried the queue")
         case {"Records": [{"eventSource": "aws:s3"}, *_] as records}:
             for record in records:
-                _score_object(record, score)
+                _score_object(parts, record, score)
         case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int()}:
             score(FileJobRequest(FileSource(**source), kind, job_id))
         case _:
@@ -96,8 +106,8 @@ def _take(body: Any, score: Callable[[FileJobRequest], None]) -> None:
             )
 
 
-def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], None]) -> None:
-    source = _source_of(record)
+def _score_object(parts: FilesParts, record: Mapping[str, Any], score: Callable[[FileJobRequest], None]) -> None:
+    source = _source_of(parts, record)
     if source is None:
         return
     try:
@@ -105,12 +115,12 @@ def _score_object(record: Mapping[str, Any], score: Callable[[FileJobRequest], N
         format_of(source.key)
     except InvalidFile as error:
         telemetry.count_failure(error.code)
-        _parts().file_jobs.refuse(source, error)
+        parts.file_jobs.refuse(source, error)
         return
-    score(FileJobRequest(source, kind, _parts().file_jobs.job_id_for(source)))
+    score(FileJobRequest(source, kind, parts.file_jobs.job_id_for(source)))
 
 
-def _source_of(record: Mapping[str, Any]) -> FileSource | None:
+def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | None:
     """The version of an object that a notification is about, if it is one to score."""
     bucket, described = record["s3"]["bucket"]["name"], record["s3"]["object"]
     key = unquote_plus(described["key"])
@@ -124,7 +134,7 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
     version_id = described.get("versionId", object_versions.NO_VERSION)
     if version_id != object_versions.NO_VERSION:
         return FileSource(bucket, key, version_id, described["eTag"], described["size"])
-    source = object_versions.find_version(_parts().data_s3, bucket, key, described["eTag"])
+    source = object_versions.find_version(parts.data_s3, bucket, key, described["eTag"])
     if source is None:
         # So says the made-up ETag of an event that was not S3's too.
         logger.warning(
@@ -135,31 +145,33 @@ def _source_of(record: Mapping[str, Any]) -> FileSource | None:
     return source
 
 
-def _score(job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
+def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     if attempts > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts failed or were killed: the log has the cause of each.")
-    ran = _parts().files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
+    ran = parts.files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
     task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     match ran.outcome:
         case "finished":
             logger.info("The job is finished", job_id=job.job_id)
         case "unfinished":
             logger.info("The file goes on in another invocation", job_id=job.job_id)
-            _queue().send(task)
+            _queue(parts).send(task)
         case "running":
             # It may be a second notification; but also the message of the very worker that is believed to be at work,
             # and the last that there is. So it is kept, as a copy, until the job is finished.
             logger.info("A file is at work already: looked at again later", job_id=job.job_id)
-            _queue().send(task, attempts=attempts - 1, delay_seconds=ran.lease_left + SECONDS_AFTER_LEASE)
+            _queue(parts).send(task, attempts=attempts - 1, delay_seconds=ran.lease_left + SECONDS_AFTER_LEASE)
 
 
-def _queue() -> Queue:
-    return Queue(_parts().sqs, _parts().settings.file_queue_url, retry_seconds=RETRY_SECONDS)
+def _queue(parts: FilesParts) -> Queue:
+    return Queue(parts.sqs, parts.settings.file_queue_url, retry_seconds=RETRY_SECONDS)
 
 
 def _no_beat(seconds: float) -> None:
     """For work that no message asked for, so that there is none to hide."""
 
 
+_parts = start.once(FilesParts, FilesSettings)
 start.initialize(_parts, lambda parts: (parts.files,))
+handler = make_handler(_parts)

@@ -48,38 +48,42 @@ PUBLISHED_KEYS = (CURRENT_KEY, MANIFEST_KEY)
 
 KILLED = "The answer could not be made: its worker was stopped for want of time or memory. Ask for less."
 
-Work = Callable[[Job, str, Heartbeat], None]
+Work = Callable[[SegmentWorkerParts, Job, str, Heartbeat], None]
 """Does a job, under the owner's name of its lease."""
 
-_parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
+Handler = Callable[[Mapping[str, Any], LambdaContext], None]
+"""Does the task of each message; what it raises leaves them in the queue. Each may be done twice without harm."""
 
 
-@telemetry.traced
-def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
-    """Does the task of each message; what it raises leaves them in the queue. Each may be done twice without harm."""
-    for record in event["Records"]:
-        _work(message_of(record))
+def make_handler(parts: Callable[[], SegmentWorkerParts]) -> Handler:
+    """The handler, over the parts of one deployment."""
+
+    def handle(event: Mapping[str, Any], context: LambdaContext) -> None:
+        for record in event["Records"]:
+            _work(parts(), message_of(record))
+
+    return telemetry.traced(handle)
 
 
-def _work(message: Message) -> None:
-    queue = _queue()
+def _work(parts: SegmentWorkerParts, message: Message) -> None:
+    queue = _queue(parts)
     match message.body:
         case {"detail-type": "Scheduled Event"}:
             with queue.work(message, "plan"):
-                _plan(queue)
+                _plan(parts, queue)
         case {"detail-type": "Object Created", "detail": {"object": {"key": key}}} if key in PUBLISHED_KEYS:
             with queue.work(message, "plan"):
-                _plan(queue)
+                _plan(parts, queue)
         case {"task": "statistics", "segment_id": None | str() as segment_id}:
             with queue.work(message, "statistics"):
-                _refresh(segment_id)
+                _refresh(parts, segment_id)
         case {"task": "job", "job_id": str()}:
             with queue.work(message, "job", HIDDEN_SECONDS):
-                _attempt(queue, message, _answer)
+                _attempt(parts, queue, message, _answer)
         case {"task": "segment_dataset", "job_id": str(job_id)}:
             with queue.work(message, "segment_dataset", HIDDEN_SECONDS):
-                if not _parts().datasets.is_started(job_id):  # if it is, its record is the state machine's
-                    _attempt(queue, message, _start_dataset)
+                if not parts.datasets.is_started(job_id):  # if it is, its record is the state machine's
+                    _attempt(parts, queue, message, _start_dataset)
         case _:
             with queue.work(message, "unknown"):
                 raise ValueError(
@@ -87,15 +91,15 @@ def _work(message: Message) -> None:
                 )
 
 
-def _plan(queue: Queue) -> None:
-    segment_ids = [None, *(summary.segment_id for summary in _parts().segments.list())]
+def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
+    segment_ids = [None, *(summary.segment_id for summary in parts.segments.list())]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
     queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
 
 
-def _refresh(segment_id: str | None) -> None:
+def _refresh(parts: SegmentWorkerParts, segment_id: str | None) -> None:
     try:
-        point = _parts().service.refresh(segment_id)
+        point = parts.service.refresh(segment_id)
     except (RequestError, NotFound) as error:
         # Deleted meanwhile, or its rule names what the new snapshot lacks: it says so to whoever asks about it.
         logger.warning("No statistics of a segment", segment_id=segment_id, reason=error.message)
@@ -106,22 +110,22 @@ def _refresh(segment_id: str | None) -> None:
         telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
 
 
-def _answer(job: Job, owner: str, heartbeat: Heartbeat) -> None:
-    answer = _parts().service.answer(job.request, heartbeat.progress)
+def _answer(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:
+    answer = parts.service.answer(job.request, heartbeat.progress)
     heartbeat.raise_if_lost()
-    _parts().jobs.put_answer(job.job_id, answer)
-    _parts().leases.succeed(job.job_id, owner)
+    parts.jobs.put_answer(job.job_id, answer)
+    parts.leases.succeed(job.job_id, owner)
 
 
-def _start_dataset(job: Job, owner: str, heartbeat: Heartbeat) -> None:
-    _parts().segment_datasets.execute(job.job_id, job.request, heartbeat.progress)
+def _start_dataset(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:
+    parts.segment_datasets.execute(job.job_id, job.request, heartbeat.progress)
     with suppress(LeaseLost):  # the state machine has ended it already
-        _parts().leases.hand_over(job.job_id, owner)
+        parts.leases.hand_over(job.job_id, owner)
 
 
-def _attempt(queue: Queue, message: Message, work: Work) -> None:
+def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Work) -> None:
     """Does a job's work unless another worker does, and records where it fails: for good, or until it comes again."""
-    job_id, owner, leases = message.body["job_id"], new_owner(), _parts().leases
+    job_id, owner, leases = message.body["job_id"], new_owner(), parts.leases
     if message.attempts > MAX_RECEIVES:
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
     try:
@@ -141,7 +145,7 @@ def _attempt(queue: Queue, message: Message, work: Work) -> None:
             leases, job_id, owner, claim=claim, is_last=is_last, on_beat=partial(queue.hide, message), killed=KILLED
         ) as heartbeat:
             try:
-                work(claim.job, owner, heartbeat)
+                work(parts, claim.job, owner, heartbeat)
             except (RequestError, NotFound) as error:
                 leases.fail(job_id, owner, error.code, error.message, final=True)
                 telemetry.count_failure(error.code)
@@ -157,8 +161,10 @@ def _look_again(queue: Queue, message: Message, lease_left: float) -> None:
     queue.send(message.body, attempts=message.attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
 
 
-def _queue() -> Queue:
-    return Queue(_parts().sqs, _parts().settings.segment_queue_url, retry_seconds=RETRY_SECONDS)
+def _queue(parts: SegmentWorkerParts) -> Queue:
+    return Queue(parts.sqs, parts.settings.segment_queue_url, retry_seconds=RETRY_SECONDS)
 
 
+_parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
+handler = make_handler(_parts)

@@ -120,10 +120,11 @@ PREDICT = """
 import json
 from pathlib import Path
 import numpy as np
-from loyalty_ml.manifest import parse_manifest, path_in
-from loyalty_ml.model_store import ModelSet, load_model
-from loyalty_ml.contracts import PredictionType
-from loyalty_ml.predictions import scorer_for
+from loyalty_ml.models.document import path_in
+from loyalty_ml.models.manifest import parse_manifest
+from loyalty_ml.models.store import ModelSet, load_model
+from loyalty_ml.vocabulary import PredictionType
+from loyalty_ml.scoring.scorers import scorer_for
 
 asked = json.load(sys.stdin)
 folder = Path(asked["models"])
@@ -153,7 +154,7 @@ def test_the_built_layer_predicts_each_type_as_the_sources_do(build: Path, lambd
 
 
 def test_every_aws_service_that_the_code_calls_is_in_the_layer(build: Path, lambdas_python: Path) -> None:
-    sources = [*(ROOT / "layers" / "shared" / "loyalty_ml").glob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    sources = [*(ROOT / "layers" / "shared" / "loyalty_ml").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
     called = {name for path in sources for name in re.findall(r'\.client\(\s*"(\w+)"', path.read_text("utf-8"))}
     assert {"s3", "dynamodb"} <= called
     # By web identity, as where credentials come from such a token; Lambda's own come from its environment.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from functions.files import app as files
 from local import state_machines, template
 from local.gateway import LambdaContext
 from loyalty_ml.datasets import tasks as tasks_module
-from loyalty_ml.datasets.tasks import DatasetTasks
 from tests.sam import ROOT
 
 pytestmark = pytest.mark.built
@@ -135,14 +135,18 @@ def test_only_what_is_not_finished_goes_round_again() -> None:
     assert CHILD[choice["Default"]] == {"Type": "Pass", "OutputPath": "$.scored.answer", "End": True}
 
 
-def test_the_functions_handler_knows_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = []
-    monkeypatch.setattr(DatasetTasks, "score_item", lambda self, event, _: called.append(event["task"]))
-    monkeypatch.setattr(DatasetTasks, "summarise", lambda _, event: called.append(event["task"]))
+def test_the_functions_handler_knows_each_task() -> None:
+    called: list[str] = []
+    known = SimpleNamespace(
+        score_item=lambda event, _: called.append(event["task"]),
+        summarise=lambda event: called.append(event["task"]),
+    )
+    parts: Any = SimpleNamespace(dataset_tasks=known)
+    handler = files.make_handler(lambda: parts)
     tasks = [state["Parameters"]["Payload"] for state in states_of(DEFINITION) if state["Type"] == "Task"]
     context: Any = LambdaContext("FilesFunction")
     for payload in tasks:
-        files.handler(payload, context)
+        handler(payload, context)
     assert called == ["dataset_file", "dataset_summary"]
 
 

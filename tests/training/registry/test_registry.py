@@ -253,7 +253,7 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
             "offers": [{"offer_id": 0, "offer_name": "One", "category": "one"}],
             "distribution": None,
         },
-        "gives offer_probabilities, not churn_probability",
+        "names the output offer_probabilities, but it must be churn_probability",
     ),
     "a card of newer code": ({"api_version": 2}, "api_version 2"),
 }  # fmt: skip
