@@ -50,6 +50,7 @@ def test_memory(build: Path) -> None:
 
 
 @pytest.mark.built
+@pytest.mark.long
 def test_peers(build: Path) -> None:
     done = study("peers", "--only", "handler", "gateway", "--rounds", "1", "--seconds", "0.2")
     assert done.returncode == 0, done.stderr
@@ -60,6 +61,7 @@ def test_peers(build: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.long
 def test_held() -> None:
     done = study("held", "--seconds", "2", "--rate", "4", "--no-publish")
     assert done.returncode == 0, done.stderr
@@ -68,6 +70,7 @@ def test_held() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.long
 def test_training() -> None:
     done = study("training", "--only", "cdnow", "--splits", "1")
     assert done.returncode == 0, done.stderr

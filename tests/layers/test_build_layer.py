@@ -296,6 +296,7 @@ def test_a_build_without_its_tools_says_what_installs_them(tmp_path: Path, monke
 
 
 @pytest.mark.usefixtures("lambdas_python")
+@pytest.mark.long
 def test_what_is_built_is_made_anew_where_it_is_gone_or_another_processors_or_not_of_make(tmp_path: Path) -> None:
     """With a `sam` of the test's own, that empties the folder first, as the real one does."""
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")

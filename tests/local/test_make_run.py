@@ -194,6 +194,7 @@ def test_an_announced_upload_is_scored_under_the_id_that_was_given(running: Runn
     assert [json.loads(line)["customer_id"] for line in predictions.splitlines()] == ["1", "2"]
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced(running: Running) -> None:
     workers = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):  # a bare Debian has no ps
@@ -210,6 +211,7 @@ def test_a_killed_worker_is_replaced(running: Running) -> None:
     assert job_when_ended(running, announced["job_id"])["summary"]["predictions"] == 2
 
 
+@pytest.mark.long
 def test_a_request_does_not_wait_for_a_file(running: Running, tmp_path: Path) -> None:
     """The file's job is looked at while it runs: it would be over, were the request to wait for it."""
     file = tmp_path / "many.csv"

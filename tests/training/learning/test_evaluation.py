@@ -109,6 +109,7 @@ def test_same_data_and_seed_give_the_same_file(churn: Evaluation) -> None:
     assert networks.op_versions(model)["FULLY_CONNECTED"] == 1
 
 
+@pytest.mark.long
 def test_another_seed_gives_another_network(churn: Evaluation) -> None:
     examples = churn_examples()
     other = evaluate(examples, ONE_SPLIT, SEED + 1)
@@ -197,6 +198,7 @@ def test_only_the_offer_shown_teaches() -> None:
     np.testing.assert_allclose(loss, [-np.log(0.8), -np.log(0.75)], rtol=1e-5)
 
 
+@pytest.mark.long
 def test_offers_taken_alone_are_a_choice() -> None:
     examples = offer_examples()
     measured = evaluate(examples.where(examples.happened), ONE_SPLIT, SEED)

@@ -391,6 +391,7 @@ def test_any_warehouse_can_be_materialized(
     assert read.as_of == "2025-06-01T00:00:00Z"
 
 
+@pytest.mark.long
 def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> None:
     from training.warehouse import demo
 
