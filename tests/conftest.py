@@ -1,9 +1,11 @@
 """What every function gets from the template, and nothing of the AWS settings of whoever runs the tests."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -31,6 +33,33 @@ def _unit_tests_open_no_socket(request: pytest.FixtureRequest) -> None:
     """What a unit test tests is pure, or its edges are passed in."""
     if request.node.get_closest_marker("unit"):
         request.getfixturevalue("socket_disabled")
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore pauses between its tries, and has no other way to be told not to."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
+@pytest.fixture
+def smallest_part(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """How small, in bytes, a part of a multipart upload may be; in S3, and in moto too, 5 MB."""
+    return partial(monkeypatch.setattr, "moto.s3.models.S3_UPLOAD_PART_MIN_SIZE")
+
+
+@pytest.fixture
+def whole_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One update of an item at a time, as DynamoDB has it and moto alone does not."""
+    from moto.dynamodb.models import DynamoDBBackend
+
+    one_at_a_time = threading.Lock()
+    update_item = DynamoDBBackend.update_item
+
+    def update(*arguments: Any, **named: Any) -> Any:
+        with one_at_a_time:
+            return update_item(*arguments, **named)
+
+    monkeypatch.setattr(DynamoDBBackend, "update_item", update)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from loyalty_ml import telemetry
-from loyalty_ml.aws.queue import RETRY_SECONDS, Queue, message_of
+from loyalty_ml.aws.queue import message_of
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
@@ -79,7 +79,7 @@ def _handle(parts: FilesParts, event: Mapping[str, Any], context: LambdaContext)
 
 def _work(parts: FilesParts, record: SQSRecord, remaining: Remaining) -> None:
     """Does what a message of the queue asks for; what it raises leaves the message in the queue."""
-    message, queue = message_of(record.raw_event), _queue(parts)
+    message, queue = message_of(record.raw_event), parts.queue
     # The queue would hide it for the function's whole timeout. This way it soon comes back if the worker is killed.
     with queue.work(message, "file", HIDDEN_SECONDS):
         _take(
@@ -156,16 +156,12 @@ def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_b
             logger.info("The job is finished", job_id=job.job_id)
         case "unfinished":
             logger.info("The file goes on in another invocation", job_id=job.job_id)
-            _queue(parts).send(task)
+            parts.queue.send(task)
         case "running":
             # It may be a second notification; but also the message of the very worker that is believed to be at work,
             # and the last that there is. So it is kept, as a copy, until the job is finished.
             logger.info("A file is at work already: looked at again later", job_id=job.job_id)
-            _queue(parts).send(task, attempts=attempts - 1, delay_seconds=ran.lease_left + SECONDS_AFTER_LEASE)
-
-
-def _queue(parts: FilesParts) -> Queue:
-    return Queue(parts.sqs, parts.settings.file_queue_url, retry_seconds=RETRY_SECONDS)
+            parts.queue.send(task, attempts=attempts - 1, delay_seconds=ran.lease_left + SECONDS_AFTER_LEASE)
 
 
 def _no_beat(seconds: float) -> None:

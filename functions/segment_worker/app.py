@@ -17,7 +17,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from loyalty_ml import telemetry
-from loyalty_ml.aws.queue import RETRY_SECONDS, Message, Queue, message_of
+from loyalty_ml.aws.queue import Message, Queue, message_of
 from loyalty_ml.customers import snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
@@ -66,7 +66,7 @@ def make_handler(parts: Callable[[], SegmentWorkerParts]) -> Handler:
 
 
 def _work(parts: SegmentWorkerParts, message: Message) -> None:
-    queue = _queue(parts)
+    queue = parts.queue
     match message.body:
         case {"detail-type": "Scheduled Event"}:
             with queue.work(message, "plan"):
@@ -118,7 +118,12 @@ def _answer(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbea
 
 
 def _start_dataset(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:
-    parts.segment_datasets.execute(job.job_id, job.request, heartbeat.progress)
+    def before_start() -> None:
+        # A state machine that has failed the job meanwhile must not see it running again.
+        heartbeat.raise_if_lost()
+        heartbeat.note(processed=0)  # from here on what is counted is what is scored, and no longer what is written
+
+    parts.segment_datasets.execute(job.job_id, job.request, heartbeat.progress, before_start)
     with suppress(LeaseLost):  # the state machine has ended it already
         parts.leases.hand_over(job.job_id, owner)
 
@@ -159,10 +164,6 @@ def _look_again(queue: Queue, message: Message, lease_left: float) -> None:
     # kept, as a copy, until the job is finished.
     logger.info("A job is at work already: looked at again later", job_id=message.body["job_id"])
     queue.send(message.body, attempts=message.attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
-
-
-def _queue(parts: SegmentWorkerParts) -> Queue:
-    return Queue(parts.sqs, parts.settings.segment_queue_url, retry_seconds=RETRY_SECONDS)
 
 
 _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from loyalty_ml.customers import online_store
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.errors import FeatureStoreUnavailable
+from tests.clients import answering
 from tests.functions.test_api import assert_error
 from tests.service import GOOD, Service, process, put_in_place
 
@@ -39,18 +40,24 @@ def time() -> Time:
 
 
 @pytest.fixture
-def store(service: Service, time: Time, monkeypatch: pytest.MonkeyPatch) -> FeatureStore:
+def client(service: Service) -> Any:
+    """The store's client, whose methods a test may replace."""
+    return answering(online_store.client())
+
+
+@pytest.fixture
+def store(service: Service, time: Time, client: Any) -> FeatureStore:
     """The service's feature store on a clock of the test's own."""
-    store = FeatureStore(online_store.client(), service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
+    store = FeatureStore(client, service.ids["CustomersTable"], sleep=time.sleep, clock=time.clock)
     for parts in (process().predict, process().batch):
         put_in_place(parts, customers=store)
     return store
 
 
 @pytest.fixture
-def disturb(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> Disturb:
+def disturb(store: FeatureStore, client: Any) -> Disturb:
     """Lets a function see each request first and raise, or give the answer itself; returns the requests as sent."""
-    send = store._dynamodb.batch_get_item
+    send = client.batch_get_item
 
     def install(disturbance: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
@@ -59,7 +66,7 @@ def disturb(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> Disturb:
             sent.append(request["RequestItems"])
             return disturbance(request["RequestItems"]) or send(**request)
 
-        monkeypatch.setattr(store._dynamodb, "batch_get_item", batch_get_item)
+        client.batch_get_item = batch_get_item
         return sent
 
     return install

@@ -259,8 +259,11 @@ def test_a_rule_can_be_given_up_after_each_part(snapshot: LocalSnapshot) -> None
 
 def test_features_are_decoded_once(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
     small_population(snapshot)
-    with mock.patch.object(population, "_rows", side_effect=AssertionError("decoded again")):
-        again = small_population(snapshot)
+    decoded = [path.with_suffix(".features").stat() for path in snapshot.paths]
+    again = small_population(snapshot)
+    written = [(file.st_ino, file.st_mtime_ns) for file in decoded]
+    now = [path.with_suffix(".features").stat() for path in snapshot.paths]
+    assert [(file.st_ino, file.st_mtime_ns) for file in now] == written
     assert_same_bits(everyone(again), expected_of(parts))
 
 

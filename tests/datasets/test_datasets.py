@@ -28,7 +28,7 @@ from loyalty_ml import errors
 from loyalty_ml.datasets import tasks
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.tasks import DatasetTasks
-from loyalty_ml.files.service import FileService, Ran
+from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Leases
 from loyalty_ml.jobs.record import Job
@@ -76,11 +76,18 @@ def failed(code: str, error: str) -> Callable[[FileJobRequest], Ran]:
     return lambda job: Ran("finished", job.job_id, 0, {"job_id": job.job_id, **summary})
 
 
+def score_files_by(scoring: Scoring) -> None:
+    """Puts it in the place of this process's scoring of files."""
+    parts = process().files
+    vars(parts).pop("dataset_tasks", None)  # made with what was there before
+    put_in_place(parts, files=SimpleNamespace(score=scoring))
+
+
 @pytest.fixture
-def scoring(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scoring]:
+def scoring() -> Callable[..., Scoring]:
     def put(*outcomes: Any) -> Scoring:
         scoring = Scoring(list(outcomes))
-        monkeypatch.setattr(FileService, "score", scoring)
+        score_files_by(scoring)
         return scoring
 
     return put
@@ -208,7 +215,7 @@ class MapRun:
         given = json.dumps({"job_id": self.job_id, "type": "churn", "item": {"Key": key}})
         self.children.append(("FAILED", {"Status": status, "Input": given, **more}))
 
-    def summarise(self, monkeypatch: pytest.MonkeyPatch, items: int | None = None) -> Any:
+    def summarise(self, items: int | None = None) -> Any:
         bucket = self.service.ids["DataBucket"]
         folder = f"results/{self.job_id}/map/run"
         listed: dict[str, list[Any]] = {"SUCCEEDED": [], "FAILED": [], "PENDING": []}
@@ -221,7 +228,14 @@ class MapRun:
         manifest = {"DestinationBucket": bucket, "MapRunArn": "arn", "ResultFiles": listed}
         key = f"{folder}/manifest.json"
         self.service.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest).encode())
-        monkeypatch.setattr(DatasetTasks, "_listed", lambda *_: len(self.children) if items is None else items)
+        total = len(self.children) if items is None else items
+        state_machine: Any = SimpleNamespace(
+            list_map_runs=lambda **_: {"mapRuns": [{"mapRunArn": "arn"}]},
+            describe_map_run=lambda **_: {"itemCounts": {"total": total}},
+        )
+        parts = process().files
+        tasks = DatasetTasks(parts.files, parts.jobs, parts.data_s3, state_machine, bucket=bucket)
+        put_in_place(parts, dataset_tasks=tasks)
         event = {
             "task": "dataset_summary",
             "job_id": self.job_id,
@@ -249,7 +263,7 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
     run.answered(PREFIX, "skipped", rows=0, failures=0, code="INVALID_FILE", error="It marks a folder and is no file.")
     run.died(f"{PREFIX}4.csv", Error="Runtime.OutOfMemory", Cause="a secret")
     run.died(f"{PREFIX}5.csv", "TIMED_OUT")
-    summary = run.summarise(monkeypatch)
+    summary = run.summarise()
     places = {"summary": f"results/{job_id}/summary.json", "files": f"results/{job_id}/files.csv"}
     assert summary == {
         "job_id": job_id,
@@ -292,7 +306,7 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
     assert "TIMED_OUT" in listed[f"{PREFIX}5.csv"]["error"]
     job = process().batch.jobs.get(job_id)
     assert (job.status, job.processed, job.errors, job.summary) == ("succeeded", 17, 4, summary)
-    assert run.summarise(monkeypatch) == summary, "a summary that is made again, as after a timeout, is the same"
+    assert run.summarise() == summary, "a summary that is made again, as after a timeout, is the same"
 
 
 def test_a_summary_of_fewer_files_than_were_listed_is_none(
@@ -301,7 +315,7 @@ def test_a_summary_of_fewer_files_than_were_listed_is_none(
     run = MapRun(empty_service, record_dataset())
     run.answered(f"{PREFIX}1.csv")
     with pytest.raises(RuntimeError, match="Of 2 files listed 1 have come back"):
-        run.summarise(monkeypatch, items=2)
+        run.summarise(items=2)
     assert process().batch.jobs.get(run.job_id).status == "queued"
 
 
@@ -310,7 +324,7 @@ def test_a_summary_whose_rows_do_not_add_up_is_none(empty_service: Service, monk
     run.answered(f"{PREFIX}1.csv", rows=10)
     run.answered(f"{PREFIX}2.csv", rows=10, failures=3, predictions=8)
     with pytest.raises(RuntimeError, match="20 rows are not 17 predictions and 4 errors"):
-        run.summarise(monkeypatch)
+        run.summarise()
     assert process().batch.jobs.get(run.job_id).status == "queued"
 
 
@@ -332,7 +346,7 @@ def test_an_execution_that_stops_fails_its_job_until_a_redrive_succeeds(
     assert "secret" not in job.error
     run = MapRun(empty_service, job_id)
     run.answered(f"{PREFIX}1.csv")
-    run.summarise(monkeypatch)
+    run.summarise()
     stop(job_id, "ABORTED")
     assert process().batch.jobs.get(job_id).status == "succeeded", "an event that comes late changes nothing"
 
@@ -562,6 +576,14 @@ class Stack:
         return process().batch.jobs.get(job.job_id), json.loads(execution["output"])
 
 
+@pytest.fixture
+def own_process(stack: Stack) -> Iterator[None]:
+    """What the test puts in place there is gone after it."""
+    new_process()
+    yield
+    new_process()
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     moto = stores.start_moto()
@@ -652,8 +674,9 @@ def test_a_dataset_scored_again_is_another_job_with_results_of_its_own(stack: St
     assert jobs[0] != jobs[1]
 
 
+@pytest.mark.usefixtures("own_process")
 def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_held_is_waited_for(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack,
 ) -> None:
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
@@ -665,17 +688,23 @@ def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_h
             succeeded(rows=1, errors=0),
         ]
     )
-    monkeypatch.setattr(FileService, "score", called)
+    score_files_by(called)
     _, summary = stack.score(prefix)
     assert (summary["file_count"], summary["rows"]) == (1, 1)
     assert len(called.jobs) == 4
     assert len({job.job_id for job in called.jobs}) == 1
 
 
-def test_the_command_follows_a_dataset_to_its_end_and_says_where_the_results_are(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command has no option for how often it looks, as nobody else needs one."""
     monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
+
+
+@pytest.mark.usefixtures("looks_often")
+def test_the_command_follows_a_dataset_to_its_end_and_says_where_the_results_are(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a"), customer("", LAPSED)))
     assert loyalty(command(stack, prefix)) == 0
@@ -693,10 +722,10 @@ def test_the_command_says_in_a_sentence_that_there_are_no_files(
     assert capsys.readouterr().err.count("no key of the data bucket begins with this: upload the files first") == 1
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_reason_is(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     stack.put(f"{prefix}two.csv", b"no header of ours\n")
@@ -718,6 +747,7 @@ def test_the_command_says_in_a_sentence_what_aws_does_not_have(
     )
 
 
+@pytest.mark.usefixtures("own_process")
 def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -730,7 +760,7 @@ def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
         assert interrupted.wait(ENOUGH_SECONDS)
         return succeeded()(job)
 
-    monkeypatch.setattr(FileService, "score", Scoring([wait]))
+    score_files_by(Scoring([wait]))
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
     with monkeypatch.context() as patched:

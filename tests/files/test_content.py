@@ -164,7 +164,7 @@ def test_closing_ends_the_threads(bucket: Bucket, *, gzipped: bool) -> None:
 
 
 def reading_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("object_reader")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("read_file")]
 
 
 def test_the_version_that_was_meant_is_read_though_there_is_a_newer_one(bucket: Bucket) -> None:
@@ -228,8 +228,8 @@ def test_a_body_that_stays_short_is_an_error_of_the_store(bucket: Bucket) -> Non
         list(content_blocks(client, source, gzipped=False))
 
 
-def test_s3_failing_once_in_ten_times_changes_nothing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+@pytest.mark.usefixtures("no_pauses")
+def test_s3_failing_once_in_ten_times_changes_nothing(bucket: Bucket) -> None:
     source = bucket.put(NOISE)
     bucket.attempts = 4
     client: Any = bucket.client()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.dynamodb.models import DynamoDBBackend
 
 from loyalty_ml.errors import InvalidFile, JobNotFound, StoreUnavailable
 from loyalty_ml.files.job_store import FileJobStore
@@ -187,15 +186,8 @@ def test_who_has_lost_the_lease_is_told_so_and_changes_nothing(
         files.get("0" * 32)
 
 
-def test_of_ten_who_claim_at_once_one_has_the_job(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    one_at_a_time = threading.Lock()  # DynamoDB writes an item so, which moto alone does not
-    update_item = DynamoDBBackend.update_item
-
-    def update(*arguments: Any, **named: Any) -> Any:
-        with one_at_a_time:
-            return update_item(*arguments, **named)
-
-    monkeypatch.setattr(DynamoDBBackend, "update_item", update)
+@pytest.mark.usefixtures("whole_updates")
+def test_of_ten_who_claim_at_once_one_has_the_job(files: Files) -> None:
     together = threading.Barrier(10)
 
     def claim(owner: str) -> str:

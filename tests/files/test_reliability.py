@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.config import Config
-from moto.dynamodb.models import DynamoDBBackend
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES
@@ -67,9 +66,9 @@ NO_BEATS = Timing(clock=Clock(), wait=never)
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(smallest_part: Callable[[int], None]) -> None:
     """moto takes parts as small as SMALL has them."""
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART_BYTES)
+    smallest_part(PART_BYTES)
 
 
 class Jobs:
@@ -247,15 +246,8 @@ def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     assert found != of_the_old
 
 
-def test_the_same_event_ten_times_at_once_is_one_result(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    one_at_a_time = threading.Lock()  # DynamoDB writes an item so, which moto alone does not
-    update_item = DynamoDBBackend.update_item
-
-    def update(*arguments: Any, **named: Any) -> Any:
-        with one_at_a_time:
-            return update_item(*arguments, **named)
-
-    monkeypatch.setattr(DynamoDBBackend, "update_item", update)
+@pytest.mark.usefixtures("whole_updates")
+def test_the_same_event_ten_times_at_once_is_one_result(jobs: Jobs) -> None:
     job = jobs.put("incoming/churn/customers.csv", as_csv(rows_with_features()))
     expected = jobs.undisturbed(job)
     workers = [jobs.worker() for _ in range(10)]

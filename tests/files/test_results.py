@@ -88,11 +88,11 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(monkeypatch: pytest.MonkeyPatch, smallest_part: Callable[[int], None]) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
+    smallest_part(PART)
     with fresh_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
@@ -262,10 +262,8 @@ def test_a_worker_given_up_for_dead_undoes_nothing_of_its_successor(bucket: Buck
     assert bucket.open().position is None
 
 
-def test_a_checkpoint_whose_answer_is_lost_is_no_conflict_with_itself(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+@pytest.mark.usefixtures("no_pauses")
+def test_a_checkpoint_whose_answer_is_lost_is_no_conflict_with_itself(bucket: Bucket) -> None:
     bucket.attempts = 2
     client = bucket.client()
     seen = set()
@@ -284,8 +282,8 @@ def test_a_checkpoint_whose_answer_is_lost_is_no_conflict_with_itself(
     assert bucket.results() == whole(WORK)
 
 
-def test_s3_failing_once_in_ten_times_changes_nothing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+@pytest.mark.usefixtures("no_pauses")
+def test_s3_failing_once_in_ten_times_changes_nothing(bucket: Bucket) -> None:
     bucket.attempts = 5
     client = bucket.client()
     failing = random.Random(1)

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.arrow import NO_EXTENSIONS
@@ -124,6 +124,10 @@ number_texts = st.text("0123456789+-._eExXn af", max_size=8) | st.floats().map(r
 
 
 @given(number_texts)
+@example("+-0")
+@example(" +-5")
+@example("1e+-5")
+@example("++-5")
 @settings(max_examples=examples(300))
 def test_a_text_is_the_same_number_in_json_and_in_parquet_or_in_both_none(
     connection: duckdb.DuckDBPyConnection, text: str

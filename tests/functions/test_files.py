@@ -18,10 +18,11 @@ from botocore.exceptions import EndpointConnectionError
 from functions.files import app as files
 from local import events, template
 from local.gateway import LambdaContext
-from loyalty_ml.datasets.tasks import DatasetTasks
+from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS
+from tests.clients import answering
 from tests.service import CONTEXT, Service, process, put_in_place
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Queue:
     def url(self) -> str:
         return self.service.ids["FileQueue"]
 
+    def worker_has(self, **answers: Callable[..., Any]) -> None:
+        """From here on the worker's client answers these calls so."""
+        put_in_place(process().files, queue=WorkersQueue(answering(self.sqs, **answers), self.url, retry_seconds=0))
+
     def put(self, key: str, body: bytes = b"customer_id\n1\n") -> str:
         """Puts an object into the data bucket; gives its version."""
         bucket = self.service.ids["DataBucket"]
@@ -118,10 +123,10 @@ class Queue:
 
 
 @pytest.fixture
-def queue(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Queue:
+def queue(empty_service: Service) -> Queue:
     """Without the message by which S3 tried the queue."""
-    monkeypatch.setattr(files, "RETRY_SECONDS", 0)
     queue = Queue(empty_service, boto3.client("sqs"))
+    put_in_place(process().files, queue=WorkersQueue(queue.sqs, queue.url, retry_seconds=0))
     assert queue.deliver_all() == 1
     return queue
 
@@ -297,16 +302,15 @@ def test_what_is_no_message_of_this_queue_fails_with_a_reason(
 
 
 def test_a_message_at_work_is_hidden_for_little_longer_than_the_lease_and_with_each_beat_again(
-    queue: Queue, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, scoring: Scoring
 ) -> None:
     hidden = []
-    change = process().files.sqs.change_message_visibility
 
     def note(**asked: Any) -> Any:
         hidden.append(asked["VisibilityTimeout"])
-        return change(**asked)
+        return queue.sqs.change_message_visibility(**asked)
 
-    monkeypatch.setattr(process().files.sqs, "change_message_visibility", note)
+    queue.worker_has(change_message_visibility=note)
 
     def score(remaining: Any, on_beat: Callable[[float], object]) -> Any:
         on_beat(90.2)
@@ -319,13 +323,11 @@ def test_a_message_at_work_is_hidden_for_little_longer_than_the_lease_and_with_e
     assert LEASE_SECONDS < HIDDEN_SECONDS <= 2 * LEASE_SECONDS
 
 
-def test_a_queue_that_cannot_hide_a_message_stops_no_file(
-    queue: Queue, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_queue_that_cannot_hide_a_message_stops_no_file(queue: Queue, scoring: Scoring) -> None:
     def refuse(**asked: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://queue")
 
-    monkeypatch.setattr(process().files.sqs, "change_message_visibility", refuse)
+    queue.worker_has(change_message_visibility=refuse)
     queue.put(KEY)
     assert queue.deliver_all() == 1
     assert (len(scoring.jobs), queue.left()) == (1, NOTHING)
@@ -342,13 +344,11 @@ def test_a_file_longer_than_an_invocation_is_handed_over_before_its_message_goes
     assert queue.left() == NOTHING
 
 
-def test_what_cannot_be_handed_over_stays_in_the_queue(
-    queue: Queue, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_handed_over_stays_in_the_queue(queue: Queue, scoring: Scoring) -> None:
     def refuse(**asked: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://queue")
 
-    monkeypatch.setattr(process().files.sqs, "send_message", refuse)
+    queue.worker_has(send_message=refuse)
     scoring.outcomes = [unfinished(), finished()]
     queue.put(KEY)
     assert queue.deliver_all() == 2
@@ -377,9 +377,9 @@ def test_a_message_that_finds_its_file_at_work_comes_back_when_the_lease_has_end
     assert queue.left() == {"waiting": 0, "hidden": 0, "delayed": 1}
 
 
-def test_it_is_kept_until_the_file_is_finished(queue: Queue, scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_kept_until_the_file_is_finished(queue: Queue, scoring: Scoring) -> None:
     """However often it finds the file at work, it is no dead letter for that; the attempts that failed stay counted."""
-    monkeypatch.setattr(files, "SECONDS_AFTER_LEASE", 0)
+    queue.worker_has(send_message=lambda **asked: queue.sqs.send_message(**{**asked, "DelaySeconds": 0}))
     at_work = [running(0)] * 3 * files.MAX_RECEIVES
     scoring.outcomes = [UNAVAILABLE, *at_work, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE]
     queue.put(KEY)
@@ -417,11 +417,11 @@ def test_a_bare_notification_is_scored_and_raises_where_a_message_would_come_aga
     assert scoring.is_last == [True, True]
 
 
-def test_the_state_machines_tasks_go_to_the_datasets_room(
-    empty_service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(DatasetTasks, "score_item", lambda _, event, remaining: {"key": event["item"]["Key"]})
-    monkeypatch.setattr(DatasetTasks, "summarise", lambda _, event: {"file_count": 2})
+def test_the_state_machines_tasks_go_to_the_datasets_room(empty_service: Service) -> None:
+    tasks = SimpleNamespace(
+        score_item=lambda event, _: {"key": event["item"]["Key"]}, summarise=lambda _: {"file_count": 2}
+    )
+    put_in_place(process().files, dataset_tasks=tasks)
     assert files.handler({"task": "dataset_file", "item": {"Key": "x"}}, CONTEXT) == {"key": "x"}
     assert files.handler({"task": "dataset_summary"}, CONTEXT) == {"file_count": 2}
 

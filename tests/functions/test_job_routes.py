@@ -11,7 +11,6 @@ import requests
 
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.files.source import FileJobRequest, FileSource, format_of, type_of
-from loyalty_ml.jobs import store
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
@@ -55,13 +54,14 @@ def a_clock() -> Callable[[], datetime]:
     return lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(minutes=next(minutes))
 
 
-def jobs_of(service: Service, dynamodb: Any = None) -> JobStore:
+def jobs_of(service: Service, dynamodb: Any = None, **settings: int) -> JobStore:
     return JobStore(
         dynamodb or service.dynamodb,
         service.s3,
         table=service.ids["JobsTable"],
         bucket=service.ids["DataBucket"],
         now=a_clock(),
+        **settings,
     )
 
 
@@ -347,10 +347,9 @@ class SmallPages:
 
 
 def test_a_page_of_jobs_of_one_status_looks_so_far_and_says_that_there_is_more(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service,
 ) -> None:
-    monkeypatch.setattr(store, "QUERIES_PER_PAGE", 3)
-    jobs = jobs_of(service, SmallPages(service.dynamodb))
+    jobs = jobs_of(service, SmallPages(service.dynamodb), queries_per_page=3)
     wanted = [jobs.record("file", {}, status="running").job_id for _ in range(2)][::-1]
     for _ in range(9):
         jobs.record("file", {}, status="queued")

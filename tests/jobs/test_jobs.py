@@ -1,7 +1,7 @@
 """Answers too slow for a request, and what sets statistics going: from the request or the event to what is stored."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -14,10 +14,12 @@ from moto.sqs.models import sqs_backends
 from functions.segment_worker import app as refresh
 from local import events, template
 from loyalty_ml import errors
+from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS, Leases, WorkerKilled
 from loyalty_ml.jobs.record import answer_key
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
+from tests.clients import answering
 from tests.service import CONTEXT, Answer, Service, process, put_in_place
 
 if TYPE_CHECKING:
@@ -40,6 +42,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class AtOnce(WorkersQueue):
+    """The worker's queue, where a plan's tasks show at once."""
+
+    def send_all(self, bodies: Sequence[Mapping[str, Any]], *, delay_seconds: int = 0) -> None:
+        super().send_all(bodies)
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,11 @@ class Queue:
 
 
 @pytest.fixture
-def queue(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    monkeypatch.setattr(refresh, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(refresh, "PLAN_DELAY_SECONDS", 0)
+def queue(empty_service: Service) -> Queue:
     ids = empty_service.ids
-    return Queue(boto3.client("sqs"), ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
+    sqs = boto3.client("sqs")
+    put_in_place(process().worker, queue=AtOnce(sqs, ids["SegmentQueue"], retry_seconds=0))
+    return Queue(sqs, ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
 
 
 @pytest.fixture
@@ -296,7 +305,8 @@ def test_a_job_whose_worker_was_killed_is_taken_up_within_a_minute_and_a_half(
         nonlocal hidden_until
         hidden_until = clock.now + asked["VisibilityTimeout"]
 
-    monkeypatch.setattr(process().worker.sqs, "change_message_visibility", hide)
+    sqs = answering(boto3.client("sqs"), change_message_visibility=hide)
+    put_in_place(process().worker, queue=WorkersQueue(sqs, empty_service.ids["SegmentQueue"]))
 
     def work_and_be_killed(on_progress: Callable[[int, int], None]) -> Any:
         clock.now += 20
@@ -483,25 +493,18 @@ def test_the_schedule_asks_for_every_segments_statistics(queue: Queue) -> None:
     ]
 
 
-def test_a_plan_waits_until_every_instance_has_looked_for_what_is_new(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(refresh, "PLAN_DELAY_SECONDS", 31)
+def test_a_plan_waits_until_every_instance_has_looked_for_what_is_new(queue: Queue) -> None:
+    put_in_place(process().worker, queue=WorkersQueue(queue.sqs, queue.url))
     refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
     assert queue.receive_all() == []
     waiting = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
     assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
 
 
-def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    class RefusesOne:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(queue.sqs, name)
-
-        def send_message_batch(self, **_: Any) -> Any:
-            return {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
-
-    put_in_place(process().worker, sqs=RefusesOne())
+def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue) -> None:
+    refused = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+    sqs = answering(queue.sqs, send_message_batch=lambda **_: refused)
+    put_in_place(process().worker, queue=WorkersQueue(sqs, queue.url))
     with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
         refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
 

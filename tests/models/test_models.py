@@ -76,6 +76,11 @@ def sample_card(name: str) -> dict[str, Any]:
     return card
 
 
+OFFERS: list[dict[str, Any]] = sample_card("nbo")["offers"]
+CLASSES: list[dict[str, Any]] = [
+    {"name": "offer_probabilities", "kind": "probabilities", "classes": [offer["offer_name"] for offer in OFFERS]}
+]
+
 BROKEN: dict[str, dict[str, Any]] = {
     "truncated after it was published": {"keep_hash": True, "model": b"TFL3"},
     "not a model at all": {"model": b"<html>not found</html>"},
@@ -175,6 +180,36 @@ def test_a_bad_manifest_is_an_error_for_models_and_rfm_alike(service: Service, t
         assert_error(service.predict("good", prediction_type), 503, "MODEL_UNAVAILABLE", part)
     put_manifest(service, sample_entries())
     assert service.predict("good").status == 200, "mended, the next request works"
+
+
+MALFORMED = {
+    "offers that are null": {"offers": None},
+    "offers that are a number": {"offers": 5},
+    "offers that are no objects": {"offers": [5, "a"]},
+    "offers without a name": {"offers": [{"offer_id": 0}]},
+    "no offers": {"offers": []},
+    "fewer offers than classes": {"outputs": CLASSES, "offers": OFFERS[:3]},
+    "classes and no offers": {"outputs": CLASSES, "offers": []},
+    "offers under other names": {"outputs": CLASSES, "offers": [{**offer, "offer_name": "x"} for offer in OFFERS]},
+    "outputs of another name": {"outputs": [{**CLASSES[0], "name": "spend"}]},
+    "outputs that are null": {"outputs": None},
+    "an output more": {"outputs": [*CLASSES, {"name": "spend", "kind": "number"}]},
+}
+
+
+@pytest.mark.parametrize("changes", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_card_is_refused_and_what_is_loaded_goes_on(
+    service: Service, clock: Clock, changes: dict[str, Any]
+) -> None:
+    before = service.predict("good", "nbo").body
+    put_manifest(service, {**sample_entries(), "nbo": put_model(service, "nbo", **changes)})
+    for _ in range(2):
+        clock.now += REFRESH_SECONDS
+        assert service.predict("good", "nbo").body == before
+        assert service.predict("good", "rfm").status == 200
+    new_process()  # one that has nothing loaded
+    assert_error(service.predict("good", "nbo"), 503, "MODEL_UNAVAILABLE", "nbo")
+    assert service.predict("good").body["mock"] is False, "the other model serves"
 
 
 def test_a_bad_manifest_or_none_leaves_what_is_loaded(service: Service, clock: Clock) -> None:

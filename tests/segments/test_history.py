@@ -103,10 +103,9 @@ def test_the_first_entry_has_no_change_and_each_snapshot_is_one_entry() -> None:
     ]
 
 
-def test_a_long_history_is_its_latest_entries_each_with_its_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_history_is_its_latest_entries_each_with_its_change() -> None:
     points = [point(JANUARY, OLD, members=100), point(FEBRUARY, OLD, members=90), point(MARCH, OLD, members=95)]
-    monkeypatch.setattr("loyalty_ml.segments.history.MAX_ENTRIES", 2)
-    entries = history(points, points[-1])
+    entries = history(points, points[-1], max_entries=2)
     assert [entry["snapshot"] for entry in entries] == [FEBRUARY, MARCH]
     assert [entry["change"] and entry["change"]["total"]["member_count"] for entry in entries] == [-10, 5]
 

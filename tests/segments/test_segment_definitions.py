@@ -7,6 +7,8 @@ import uuid
 import zlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +22,11 @@ from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPar
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.segments.contracts import SegmentDefinitionAnswer, SegmentListAnswer
-from loyalty_ml.segments.store import MAX_DEFINITION_BYTES
+from loyalty_ml.segments.store import MAX_DEFINITION_BYTES, SegmentStore
 from tests import sample_set
+from tests.clients import answering
 from tests.functions.test_api import assert_error
-from tests.service import Answer, Service, new_process, process
+from tests.service import Answer, Service, new_process, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -45,6 +48,11 @@ def service(service: Service) -> Service:
     card = SnapshotCard(as_of=as_of, customers=2, features=DEFAULT_FEATURES, parts=(part,))
     service.s3.put_object(Bucket=service.ids["DataBucket"], Key=CURRENT_KEY, Body=card.model_dump_json().encode())
     return service
+
+
+def store_of(service: Service, **answers: Callable[..., Any]) -> SegmentStore:
+    """The service's segments by a client that answers these calls so."""
+    return SegmentStore(answering(service.dynamodb, **answers), service.ids["SegmentsTable"])
 
 
 def put(service: Service, segment_id: str, definition: Any, **headers: str) -> Answer:
@@ -109,17 +117,16 @@ def test_of_two_writers_of_one_version_the_second_is_told(service: Service) -> N
     assert put(service, "some", CHAMPIONS, if_match='"2"').body["version"] == 3
 
 
-def test_of_two_writers_at_one_moment_one_wins(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_writers_at_one_moment_one_wins(service: Service) -> None:
     put(service, "some", HIGH_VALUE)
-    store = process().segment.segments
-    write = store._dynamodb.update_item
+    first = process().segment.segments
 
     def write_second(**request: Any) -> Any:
-        monkeypatch.setattr(store._dynamodb, "update_item", write)
+        put_in_place(process().segment, segments=first)
         assert put(service, "some", EVERYONE, if_match='"1"').status == 200
-        return write(**request)
+        return service.dynamodb.update_item(**request)
 
-    monkeypatch.setattr(store._dynamodb, "update_item", write_second)
+    put_in_place(process().segment, segments=store_of(service, update_item=write_second))
     assert_error(put(service, "some", CHAMPIONS, if_match='"1"'), 412, "VERSION_CONFLICT", "version 2")
     assert get(service, "some").body["segment_name"] == "Everyone"
 
@@ -197,19 +204,13 @@ def test_who_has_another_version_gets_this_one(service: Service, known: str) -> 
     assert get(service, "some", if_none_match=known).body["version"] == 2
 
 
-def test_the_list_has_every_segment_in_order_without_rules_and_ids(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list_has_every_segment_in_order_without_rules_and_ids(service: Service) -> None:
     put(service, "b", {"segment_name": "Listed", "customer_ids": ["1"]})
     put(service, "B", CHAMPIONS)
     put(service, "a", HIGH_VALUE)
-    store = process().segment.segments
-    paginate = store._dynamodb.get_paginator("scan").paginate
-    monkeypatch.setattr(
-        type(store._dynamodb.get_paginator("scan")),
-        "paginate",
-        lambda _, **request: paginate(**request, PaginationConfig={"PageSize": 1}),
-    )
+    pages = service.dynamodb.get_paginator("scan")
+    one_a_page = SimpleNamespace(paginate=partial(pages.paginate, PaginationConfig={"PageSize": 1}))
+    put_in_place(process().segment, segments=store_of(service, get_paginator=lambda _: one_a_page))
     body = TypeAdapter(SegmentListAnswer).validate_python(service.call("GET", "/segments").body)
     assert [(segment["segment_id"], segment["kind"]) for segment in body["segments"]] == [
         ("B", "rfm_segment"),
@@ -426,9 +427,9 @@ def test_a_table_that_cannot_be_reached_is_503(service: Service, request_: Calla
     assert_error(request_(service), 503, "STORE_UNAVAILABLE", "segments table", "ResourceNotFoundException")
 
 
-def test_a_throttled_table_is_asked_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_pauses")
+def test_a_throttled_table_is_asked_again(service: Service) -> None:
     put(service, "some", EVERYONE)
-    monkeypatch.setattr("time.sleep", lambda _: None)
     tries = []
 
     def throttle(request: Any, **_: Any) -> AWSResponse | None:
@@ -441,10 +442,8 @@ def test_a_throttled_table_is_asked_again(service: Service, monkeypatch: pytest.
     assert len(tries) == 3
 
 
-def test_a_write_whose_answer_is_lost_is_no_conflict_with_itself(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+@pytest.mark.usefixtures("no_pauses")
+def test_a_write_whose_answer_is_lost_is_no_conflict_with_itself(service: Service) -> None:
     seen = set()
 
     def lose_the_first_answer(request: Any, event_name: str, **_: Any) -> AWSResponse | None:

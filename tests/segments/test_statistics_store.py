@@ -1,5 +1,6 @@
 """Segments' statistics in DynamoDB: written once, read back to the bit, deleted whole, and never quietly lost."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.segments.history import Point
 from loyalty_ml.segments.statistics_store import DELETE_TRIES, StatisticsStore
+from tests.clients import answering
 from tests.service import Service
 
 pytestmark = pytest.mark.moto
@@ -132,34 +134,46 @@ def test_a_deleted_segments_points_are_gone_and_no_others(store: StatisticsStore
     store.delete("vip")
 
 
+@pytest.mark.parametrize("part", ["churn", "nbo", "rfm"])
+def test_a_point_without_a_part_is_not_valid_and_is_named(store: StatisticsStore, table: str, part: str) -> None:
+    store.put(point())
+    dynamodb = boto3.client("dynamodb")
+    (item,) = dynamodb.scan(TableName=table)["Items"]
+    body = json.loads(item["body"]["S"])
+    del body["stats"][part]
+    dynamodb.put_item(TableName=table, Item={**item, "body": {"S": json.dumps(body)}})
+    with pytest.raises(StoreUnavailable, match=r"vip, .* cannot be read: delete that item"):
+        store.points("vip")
+
+
 def test_deletes_that_dynamodb_leaves_undone_are_asked_for_again(
-    store: StatisticsStore, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    store: StatisticsStore, table: str, pauses: list[float]
 ) -> None:
     for day in range(5):
         store.put(point(day=day))
-    write: Any = store._dynamodb.batch_write_item
+    dynamodb: Any = boto3.client("dynamodb")
 
     def two_at_a_time(RequestItems: dict[str, Any]) -> Any:  # noqa: N803 (boto3's own)
         ((table, requests),) = RequestItems.items()
-        answer = write(RequestItems={table: requests[:2]})
+        answer = dynamodb.batch_write_item(RequestItems={table: requests[:2]})
         return {**answer, "UnprocessedItems": {table: requests[2:]} if requests[2:] else {}}
 
-    monkeypatch.setattr(store._dynamodb, "batch_write_item", two_at_a_time)
-    store.delete("vip")
+    hindered = answering(dynamodb, batch_write_item=two_at_a_time)
+    StatisticsStore(hindered, table, sleep=pauses.append).delete("vip")
     assert store.points("vip") == []
     assert len(pauses) == 2
     assert all(0 <= pause <= limit for pause, limit in zip(pauses, (0.05, 0.1), strict=True))
 
 
 def test_deletes_that_are_never_done_are_an_error_in_the_end(
-    store: StatisticsStore, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    store: StatisticsStore, table: str, pauses: list[float]
 ) -> None:
     store.put(point())
-    monkeypatch.setattr(
-        store._dynamodb, "batch_write_item", lambda **request: {"UnprocessedItems": request["RequestItems"]}
+    never = answering(
+        boto3.client("dynamodb"), batch_write_item=lambda **request: {"UnprocessedItems": request["RequestItems"]}
     )
     with pytest.raises(StoreUnavailable, match=r"could not be deleted .*UnprocessedItems.*Try again"):
-        store.delete("vip")
+        StatisticsStore(never, table, sleep=pauses.append).delete("vip")
     assert len(pauses) == DELETE_TRIES - 1
     assert store.points("vip") == [point()]
 

@@ -28,7 +28,7 @@ A customer's failure is raised for a single prediction and listed beside the res
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-Store = Literal["jobs", "segments", "statistics", "queue", "results", "files", "state_machine", "disk"]
+Store = Literal["jobs", "segments", "statistics", "queue", "results", "state_machine", "disk"]
 
 
 _LASTING_CAUSES = frozenset(

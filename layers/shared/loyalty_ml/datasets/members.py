@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,14 @@ class SegmentDatasets:
         self._bucket = bucket
         self._file_rows = file_rows
 
-    def execute(self, job_id: str, request: Mapping[str, Any], on_progress: Progress) -> None:
+    def execute(
+        self, job_id: str, request: Mapping[str, Any], on_progress: Progress, before_start: Callable[[], object]
+    ) -> None:
         """Writes the members as files below datasets/segments/ and has the recorded job score them.
 
-        request: {"type", "segment_id"}; on_progress is told of customers looked at and in all. Raises InvalidRequest
-        for a segment without members, and what SegmentService does.
+        request: {"type", "segment_id"}; on_progress is told of customers looked at and in all; before_start is called
+        when all is written: what it raises keeps the job from being started. Raises InvalidRequest for a segment
+        without members, and what SegmentService does.
         """
 
         def steps(step: str) -> Progress:
@@ -70,6 +73,7 @@ class SegmentDatasets:
             progress=on_progress,
         ):
             raise InvalidRequest.of("segment_id", "the segment has no members: check its definition")
+        before_start()
         self._datasets.execute(job_id, request["type"], prefix)
 
 
@@ -95,7 +99,7 @@ def write_members(
             # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
             rows = connection.sql("SELECT unnest($ids) AS customer_id", params={"ids": ids})
             rows.write_parquet(str(path), compression="zstd")
-            with asking("files", "The segment's members cannot be written to the data bucket"):
+            with asking("results", "The segment's members cannot be written to the data bucket"):
                 s3.put_object(Bucket=bucket, Key=f"{prefix}part-{files:05}.parquet", Body=path.read_bytes())
             files += 1
     return files

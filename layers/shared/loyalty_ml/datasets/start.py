@@ -78,7 +78,7 @@ class DatasetJobs:
         if not prefix.startswith(DATASETS) or len(prefix) > MAX_PREFIX:
             problem = f"must begin with {DATASETS} and have at most {MAX_PREFIX} characters"
         else:
-            with asking("files", "The data bucket cannot be listed"):
+            with asking("results", "The data bucket cannot be listed"):
                 found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
             if not found.get("KeyCount"):
                 problem = "no key of the data bucket begins with this: upload the files first"

@@ -80,10 +80,7 @@ class DatasetTasks:
         etag = item["Etag"] if "Etag" in item else item["ETag"]  # as Step Functions writes it, and as S3 does
         source = object_versions.find_version(self._s3, self._bucket, key, etag.strip('"'))
         if source is None:
-            gone = (
-                "It was deleted or replaced before it could be scored: score what is there now as a dataset of its own."
-            )
-            return _not_scored("failed", key, None, InvalidFile.code, gone)
+            return _not_scored("failed", key, None, InvalidFile.code, _GONE)
         job = FileJobRequest(source, event["type"], job_id_of(source, event["job_id"]), event["job_id"])
         is_last = event["retries"] >= RETRIES
         ran = self._files.score(job, remaining=remaining, on_beat=_no_message_to_hide, is_last=is_last)

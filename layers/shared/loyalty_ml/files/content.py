@@ -92,7 +92,7 @@ def _stored_blocks(
     s3: "S3Client", source: FileSource, start: int, ahead: int, on_read: OnRead | None, *, block_bytes: int
 ) -> Generator[bytes, None, None]:
     wanted = (range(place, min(place + block_bytes, source.size)) for place in range(start, source.size, block_bytes))
-    pool = ThreadPoolExecutor(ahead, "object_reader")
+    pool = ThreadPoolExecutor(ahead, "read_file")
     try:
         coming = deque(pool.submit(_read_block, s3, source, each) for each in islice(wanted, ahead))
         read = start
@@ -108,7 +108,7 @@ def _stored_blocks(
 
 
 def _read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
-    with asking("files", f"The file {source.key} could not be read from the bucket {source.bucket}"):
+    with asking("results", f"The file {source.key} could not be read from the bucket {source.bucket}"):
         try:
             return read_range(s3, source, wanted)
         except (ObjectMissing, ObjectReplaced) as error:

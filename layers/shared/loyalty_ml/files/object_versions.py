@@ -18,7 +18,7 @@ def find_version(s3: "S3Client", bucket: str, key: str, etag: str) -> FileSource
     None where there is none any more: it was deleted, or replaced where the bucket keeps no versions. Raises
     StoreUnavailable.
     """
-    with asking("files", "The versions of the file cannot be listed in the data bucket"):
+    with asking("results", "The versions of the file cannot be listed in the data bucket"):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
             for version in page.get("Versions", []):
                 if version["Key"] != key:

@@ -119,7 +119,7 @@ class Results:
         self._sizes = sizes
         self._checkpoint_etag = found.etag if found else None
         self._running: deque[tuple[_Upload, Future[_Part]]] = deque()
-        self._pool = ThreadPoolExecutor(THREADS, "result_store")
+        self._pool = ThreadPoolExecutor(THREADS, "write_results")
         self.position: dict[str, Any] | None = saved.position if saved else None
         self.completing = saved.completing if saved else False
 

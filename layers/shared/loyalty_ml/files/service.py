@@ -1,7 +1,7 @@
 """One file scored, by one worker at a time: from its object, block by block, to results that appear whole.
 
 Blocks are read in order, scored in the threads of a pool, and written in order again. Now and then what is done is
-saved (result_store.py), with the position to go on from: by the next worker, where this one is killed or out of time.
+saved (results.py), with the position to go on from: by the next worker, where this one is killed or out of time.
 What comes out depends on the file, the models and the snapshot alone, and not on who did which part of it.
 """
 
@@ -187,7 +187,7 @@ class FileService:
         self._timing = timing
         self._threads = len(os.sched_getaffinity(0))
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
-        self._pool = ThreadPoolExecutor(self._threads, "file_service")
+        self._pool = ThreadPoolExecutor(self._threads, "score_file")
 
     def score(
         self,

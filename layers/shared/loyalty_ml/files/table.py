@@ -269,8 +269,9 @@ def _number(value: Any) -> float:
     if isinstance(value, int | float):
         return float("nan") if isinstance(value, bool) else float(value)
     if isinstance(value, str) and value.isascii():
+        text = value.strip()
         try:
-            return float(value)
+            return float(text[1:] if text.startswith("+-") else text)  # as DuckDB has it in the other formats
         except ValueError:
             pass
     return float("nan")

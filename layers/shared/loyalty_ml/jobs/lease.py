@@ -102,6 +102,8 @@ class Leases:
         now = self._clock()
         made = {name: value for name, value in (new or {}).items() if name not in ("job_id", "status", "updated")}
         assignments = "".join(f", #{name} = if_not_exists(#{name}, :{name})" for name in made)
+        if not new:  # what has a record already begins anew; a file goes on from where it was
+            assignments = ", #processed = :none"
         there = "" if new else "attribute_exists(#job_id) AND "
         before, is_written = self._update(
             job_id,

@@ -56,12 +56,14 @@ class JobStore:
         table: str,
         bucket: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        queries_per_page: int = QUERIES_PER_PAGE,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._s3 = s3
         self._bucket = bucket
         self._now = now
+        self._queries_per_page = queries_per_page
 
     @contextmanager
     def failing(self, job_id: str) -> Iterator[None]:
@@ -117,7 +119,7 @@ class JobStore:
         if token is not None:
             query["ExclusiveStartKey"] = _key_of(token)
         items: list[Item] = []
-        for _ in range(QUERIES_PER_PAGE):
+        for _ in range(self._queries_per_page):
             with asking("jobs", "The jobs cannot be read from the jobs table"):
                 answer: Mapping[str, Any] = self._dynamodb.query(**query)
             items += answer["Items"]

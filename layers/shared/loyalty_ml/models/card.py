@@ -198,7 +198,8 @@ class Card(Document):
         if fields.get("output") == "churn_probability":
             output = {"kind": "probability", "range": (0, 1), "compared_with": "the thresholds"}
         elif fields.get("output") == "offer_probabilities":
-            names = [_offer_name(offer) for offer in fields.get("offers", ())]
+            offers = fields.get("offers")
+            names = [_offer_name(offer) for offer in offers] if isinstance(offers, list | tuple) else []
             output = {"kind": "probabilities", "range": (0, 1), "classes": names, "compared_with": "the other offers"}
         else:
             return fields
@@ -210,8 +211,16 @@ class Card(Document):
             raise ValueError("a feature is named twice")
         if not self.outputs:
             raise ValueError("its outputs are not described")
+        if self.output not in {output.name for output in self.outputs}:
+            raise ValueError(f"its outputs are described without {self.output}")
         if any(output.kind == "probabilities" and not output.classes for output in self.outputs):
             raise ValueError("an offer model needs its catalogue of offers")
+        if self.offers or self.output == "offer_probabilities":
+            names = tuple(offer.offer_name for offer in self.offers)
+            if [output.classes for output in self.outputs] != [names]:
+                raise ValueError("the classes of its output are not the offers' names in the catalogue's order")
+        if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
+            raise ValueError("a churn model gives one probability and nothing else")
         if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
             raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
         if len(self.golden.inputs) != len(self.golden.outputs):

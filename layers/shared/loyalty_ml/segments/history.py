@@ -10,7 +10,7 @@ import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired, cast
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -78,10 +78,6 @@ def coordinates(snapshot: str, models: Mapping[str, str], definition: int) -> Co
     return Coordinates(snapshot, tuple(sorted(models.items())), definition)
 
 
-Figures = dict[str, int | float | list[tuple[str, int]] | dict[str, int]]
-"""What is known of a segment for one prediction type: see aggregates.statistics."""
-
-
 class Point(BaseModel):
     """The statistics of a segment, None for all customers, as they were measured once. It never changes.
 
@@ -103,7 +99,7 @@ class Point(BaseModel):
     definition: int = Field(ge=0)
     computed: AwareDatetime
     member_count: int = Field(ge=0)
-    stats: dict[str, Figures]
+    stats: Statistics
     drift: dict[str, ModelDrift]
     infos: dict[str, ModelInfo]
     mock: bool
@@ -114,8 +110,8 @@ class Point(BaseModel):
         return coordinates(self.snapshot, self.models, self.definition)
 
 
-def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
-    """One entry a snapshot, oldest first, up to the snapshot of `current`, which its entry shows; the last MAX_ENTRIES.
+def history(points: Iterable[Point], current: Point, max_entries: int = MAX_ENTRIES) -> list[HistoryEntry]:
+    """One entry a snapshot, oldest first, up to the snapshot of `current`, which its entry shows; the last max_entries.
 
     points: of one segment, in any order, with or without `current`. An earlier snapshot shows the point of it that was
     computed last. A change is since the entry before; in the first entry since the point that was computed before the
@@ -138,14 +134,14 @@ def history(points: Iterable[Point], current: Point) -> list[HistoryEntry]:
                 "models": shown.models,
                 "definition": shown.definition,
                 "member_count": shown.member_count,
-                "stats": cast("Statistics", shown.stats),
+                "stats": shown.stats,
                 "change": _change(before, shown, stored) if before else None,
             }
         )
         if shown is current:
             break
         before = shown
-    return entries[-MAX_ENTRIES:]
+    return entries[-max_entries:]
 
 
 def needed_bridge(points: Iterable[Point], new: Coordinates) -> Coordinates | None:
@@ -223,7 +219,7 @@ def _change(before: Point, after: Point, stored: Mapping[Coordinates, Point]) ->
 
 def _measures(point: Point) -> StatisticsChange:
     """What changes are taken of."""
-    churn: Any = point.stats["churn"]
+    churn = point.stats["churn"]
     return {
         "member_count": point.member_count,
         "avg_probability": churn["avg_probability"],

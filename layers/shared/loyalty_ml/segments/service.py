@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import BLOCK_ROWS, Population
@@ -14,7 +14,6 @@ from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments import history
-from loyalty_ml.segments.aggregates import Statistics
 from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
@@ -137,7 +136,7 @@ class SegmentService:
             "segment_id": segment_id,
             "segment_name": segment.definition.segment_name,
             "member_count": point.member_count,
-            "stats": cast("Statistics", point.stats),
+            "stats": point.stats,
             "history": history.history(self._statistics.points(segment_id), point)[-(entries or 0) :],
             "drift": {"segment": point.drift, "all_customers": base.drift},
             "mock": point.mock,

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from loyalty_ml.aws.queue import Queue
 from loyalty_ml.customers.snapshot_download import THREADS
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.datasets.tasks import DatasetTasks
@@ -36,6 +37,10 @@ class FilesParts(ModelParts):
     @cached_property
     def sqs(self) -> "SQSClient":
         return clients.sqs()
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue(self.sqs, self.settings.file_queue_url)
 
     @cached_property
     def file_jobs(self) -> FileJobStore:

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from loyalty_ml.aws.queue import Queue
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.jobs.lease import Leases
@@ -15,6 +16,10 @@ class SegmentWorkerParts(SegmentParts):
 
     def __init__(self, settings: SegmentWorkerSettings) -> None:
         super().__init__(settings)
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue(self.sqs, self.settings.segment_queue_url)
 
     @cached_property
     def leases(self) -> Leases:
