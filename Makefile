@@ -13,7 +13,7 @@ PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 export PYTHONS = $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE python-3.13 help run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
+.PHONY: FORCE python-3.13 help install run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -27,6 +27,8 @@ PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
 run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
+
+install: .venv/test.stamp ## only install what training, the tests and the checks need
 
 test: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
 test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests

@@ -29,8 +29,8 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
         sentence = str(error)
     except ImportError as error:
         sentence = (
-            f"{error.name or 'A package'} cannot be loaded ({error}): run 'make train' once, or pip install "
-            "'loyalty-ml[training]'."
+            f"{error.name or 'A package'} cannot be loaded ({error}): run 'make install' once, or pip install "
+            "-e '.[training]' in the project's folder."
         )
     except OSError as error:
         if error.errno is None:

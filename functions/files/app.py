@@ -153,7 +153,8 @@ def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_b
     task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     match ran.outcome:
         case "finished":
-            logger.info("The job is finished", job_id=job.job_id)
+            ended = ran.summary or {}
+            logger.info("The job is finished", job_id=job.job_id, status=ended.get("status"), error=ended.get("error"))
         case "unfinished":
             logger.info("The file goes on in another invocation", job_id=job.job_id)
             parts.queue.send(task)

@@ -89,6 +89,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
 ) -> None:
     monkeypatch.setenv("ML_MOCK_MODE", "false")
     new_process()
+    queue.worker_has()
     deployed = Deployment(queue.service, tmp_path / "warehouse")
 
     def publish_models() -> None:

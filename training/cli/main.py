@@ -76,8 +76,8 @@ def _run(options: Namespace) -> int:
     if missing := missing_packages(command.needs):
         parser.exit(
             1,
-            f"{parser.prog} needs {missing}: run '{command.installed_by}' once, or pip install "
-            "'loyalty-ml[training]'.\n",
+            f"{parser.prog} needs {missing}: run '{command.installed_by}' once, or pip install -e "
+            "'.[training]' in the project's folder.\n",
         )
     from training.exit_code import run  # it imports botocore
 

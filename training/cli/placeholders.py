@@ -39,5 +39,5 @@ COMMAND = Command(
     work=_write,
     when_stopped=lambda chosen: f"the models in {chosen.out} are as they were.",
     needs=("sklearn", "tensorflow"),
-    installed_by="make models",
+    installed_by="make install",
 )

@@ -68,5 +68,5 @@ COMMAND = Command(
     place=lambda chosen: f"the bucket {chosen.bucket}" if chosen.bucket else "",
     mistake=_mistake,
     needs=("duckdb", "ibis", "jinja2", "lightgbm", "matplotlib", "pyarrow", "scipy", "sklearn", "tensorflow", "tqdm"),
-    installed_by="make train",
+    installed_by="make install",
 )

@@ -1,4 +1,6 @@
-"""What can go wrong, each with a code for programs and a sentence for people. No HTTP here: http.py maps these.
+"""What can go wrong, each with a code for programs and a sentence for people. No HTTP here: api/http.py maps these.
+
+Most sentences are given where the error is raised; a class has the sentence that is always the same.
 
 LoyaltyError
 ├── RequestError               the caller can mend it

@@ -170,8 +170,8 @@ def test_a_command_without_its_packages_says_what_to_install_before_it_imports()
     alone = not_in_lock("layers/shared/requirements.txt")
     assert {"ibis", "duckdb"} <= alone
     for hidden, arguments, target in (
-        (after_run, ["train"], "make train"),
-        (after_run, ["placeholders"], "make models"),
+        (after_run, ["train"], "make install"),
+        (after_run, ["placeholders"], "make install"),
         (alone, ["materialize", "--table", "t", "--bucket", "b", "--warehouse", "duckdb://x"], "make run"),
         (
             {"tqdm"},
@@ -182,7 +182,8 @@ def test_a_command_without_its_packages_says_what_to_install_before_it_imports()
         ended = loyalty(*arguments, hidden=hidden)
         assert ended.returncode == 1
         assert re.fullmatch(
-            rf"loyalty {arguments[0]} needs \S.*: run '{target}' once, or pip install 'loyalty-ml\[training\]'\.\n",
+            rf"loyalty {arguments[0]} needs \S.*: run '{target}' once, "
+            r"or pip install -e '\.\[training\]' in the project's folder\.\n",
             ended.stderr,
         ), ended.stderr
         assert ended.stdout == "imported:\n"

@@ -34,7 +34,7 @@ from loyalty_ml.files.reading import AnyFile, Position, open_file
 from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.files.source import FileJobRequest, Format, format_of
 from loyalty_ml.files.table import Rows, features_in
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows
 from loyalty_ml.jobs.lease import Heartbeat, LeaseLost, Timing, attempt, new_owner
@@ -51,12 +51,6 @@ RESERVE_SECONDS = 45.0
 IGNORED_SHOWN = 100
 NAME_SHOWN = 100
 """Columns that are not read, and characters of each name, in the summary: a job's record takes 400 KB."""
-
-_CONTENT_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
 
 
 class Ran(NamedTuple):
@@ -379,9 +373,7 @@ class FileService:
 
     def _open(self, job: FileJobRequest) -> Results:
         written = format_of(job.source.key)
-        types = {"predictions": _CONTENT_TYPES[written.kind], "errors": _CONTENT_TYPES["csv"]}
-        if written.gzipped:
-            types["predictions"] = "application/gzip"
+        types = {"predictions": written.content_type, "errors": Format("csv", gzipped=False).content_type}
         keys = {name: key for name, key in _keys(job).items() if name != "summary"}
         return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 

@@ -38,10 +38,19 @@ class Format(NamedTuple):
     gzipped: bool
 
     @property
+    def content_type(self) -> str:
+        return "application/gzip" if self.gzipped else _CONTENT_TYPES[self.kind]
+
+    @property
     def extension(self) -> str:
         return f"{self.kind}.gz" if self.gzipped else self.kind
 
 
+_CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 _FORMATS = {
     "csv": Format("csv", gzipped=False),
     "csv.gz": Format("csv", gzipped=True),
@@ -49,7 +58,7 @@ _FORMATS = {
     "jsonl.gz": Format("jsonl", gzipped=True),
     "parquet": Format("parquet", gzipped=False),
 }
-assert set(_FORMATS) == set(get_args(FileFormat))
+assert set(_FORMATS) == set(get_args(FileFormat)), "vocabulary.FileFormat has other formats"
 
 
 def format_of(key: str) -> Format:
