@@ -33,7 +33,9 @@ from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, format_of
 from loyalty_ml.files.writing import ERRORS_HEADER
-from loyalty_ml.jobs.lease import Heartbeat, LeaseLost, Timing, attempt, new_owner
+from loyalty_ml.jobs.attempt import attempt, new_owner
+from loyalty_ml.jobs.heartbeat import Heartbeat, Timing
+from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import MockMode
