@@ -21,7 +21,8 @@ from loyalty_ml.aws.queue import message_of
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
-from loyalty_ml.jobs.lease import HIDDEN_SECONDS, SECONDS_AFTER_LEASE
+from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
+from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE
 from loyalty_ml.telemetry import logger
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.files import FilesParts

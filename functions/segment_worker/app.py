@@ -21,14 +21,9 @@ from loyalty_ml.aws.queue import Message, Queue, message_of
 from loyalty_ml.customers import snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
-from loyalty_ml.jobs.lease import (
-    HIDDEN_SECONDS,
-    SECONDS_AFTER_LEASE,
-    Heartbeat,
-    LeaseLost,
-    attempt,
-    new_owner,
-)
+from loyalty_ml.jobs.attempt import attempt, new_owner
+from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS, Heartbeat
+from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE, LeaseLost
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY

@@ -22,7 +22,8 @@ from local.gateway import LambdaContext
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileSource, job_id_of
-from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
+from loyalty_ml.jobs.heartbeat import Timing
+from loyalty_ml.jobs.lease import LEASE_SECONDS
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, as_csv, rows_of
 from tests.files.test_killed import served_stores

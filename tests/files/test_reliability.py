@@ -26,7 +26,8 @@ from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
-from loyalty_ml.jobs.lease import LEASE_SECONDS, Timing
+from loyalty_ml.jobs.heartbeat import Timing
+from loyalty_ml.jobs.lease import LEASE_SECONDS
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, HEADER, Files, as_csv, files  # noqa: F401  a fixture

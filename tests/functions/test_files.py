@@ -21,7 +21,8 @@ from local.gateway import LambdaContext
 from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
-from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS
+from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
+from loyalty_ml.jobs.lease import LEASE_SECONDS
 from tests.clients import answering
 from tests.service import CONTEXT, Service, process, put_in_place
 

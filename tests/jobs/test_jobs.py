@@ -15,7 +15,9 @@ from functions.segment_worker import app as refresh
 from local import events, template
 from loyalty_ml import errors
 from loyalty_ml.aws.queue import Queue as WorkersQueue
-from loyalty_ml.jobs.lease import HIDDEN_SECONDS, LEASE_SECONDS, Leases, WorkerKilled
+from loyalty_ml.jobs.attempt import WorkerKilled
+from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Leases
 from loyalty_ml.jobs.record import answer_key
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition

@@ -9,17 +9,9 @@ from typing import Any
 import pytest
 
 from loyalty_ml.errors import StoreUnavailable
-from loyalty_ml.jobs.lease import (
-    BEAT_SECONDS,
-    HIDDEN_SECONDS,
-    LEASE_SECONDS,
-    Claim,
-    Heartbeat,
-    LeaseLost,
-    Timing,
-    WorkerKilled,
-    attempt,
-)
+from loyalty_ml.jobs.attempt import WorkerKilled, attempt
+from loyalty_ml.jobs.heartbeat import BEAT_SECONDS, HIDDEN_SECONDS, Heartbeat, Timing
+from loyalty_ml.jobs.lease import LEASE_SECONDS, Claim, LeaseLost
 
 pytestmark = pytest.mark.unit
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.segments.rules import MAX_DEPTH, MAX_NODES, parse_rule
+from loyalty_ml.segments.operators import MAX_NODES
+from loyalty_ml.segments.rules import MAX_DEPTH, parse_rule
 from tests.examples import examples
 
 pytestmark = pytest.mark.unit

@@ -1,7 +1,7 @@
-"""A job's results in S3, which appear only whole, and a checkpoint that the next worker goes on from.
+"""A job's results in S3, which appear only whole, and which the next worker goes on with from a checkpoint.
 
-results/{job_id}/...        multipart uploads: nothing is there before all of all results is uploaded
-jobs/{job_id}/checkpoint    a line of JSON, then the bytes that are in no uploaded part yet, one result after the other
+results/{job_id}/...        multipart uploads: nothing is there before all of all results is uploaded (uploads.py)
+jobs/{job_id}/checkpoint    what the uploads are known by, and the bytes that are in no part yet (checkpoint.py)
 
 Parts are cut from a result's bytes by their number alone. So a worker that goes on from a checkpoint uploads again,
 under the same numbers, what the one before had uploaded since, and from the results it cannot be told who wrote them.
@@ -11,84 +11,43 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ValidationError
 
 from loyalty_ml.aws.errors import asking, unavailable
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.checkpoint import (
+    NOTHING_SAVED,
+    Checkpoint,
+    StoredCheckpoint,
+    checkpoint_body,
+    checkpoint_key,
+    read_checkpoint,
+    replace_checkpoint,
+    restore_uploads,
+)
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.jobs.lease import LeaseLost
+from loyalty_ml.files.uploads import (
+    TOKEN,
+    Part,
+    Upload,
+    abort_uploads,
+    completed_part,
+    error_code,
+    is_uploaded,
+    unfinished_uploads,
+)
 from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 THREADS = 2
 """Parts that are uploaded at a time."""
 MOST_RUNNING = 3
 """Parts in memory, uploading or waiting for it: append waits where there would be more."""
-
-_TOKEN = "upload"  # noqa: S105 (the name of an object's metadata)
-_NOTHING_SAVED = b"\n"
-"""How the checkpoint of a job begins that is done."""
-
-
-class _Part(BaseModel):
-    """What S3 answered to a part, and wants to hear again at the end; not every store that speaks its language sums."""
-
-    etag: str
-    crc32: str | None
-
-
-class _SavedResult(BaseModel):
-    key: str
-    upload_id: str | None
-    token: str
-    parts: list[_Part]
-    size: int
-    pending: int
-
-
-class _Checkpoint(BaseModel):
-    """token: new each time, so that no two checkpoints have one ETag."""
-
-    format: Literal[1] = 1
-    token: str
-    position: dict[str, Any]
-    completing: bool
-    results: dict[str, _SavedResult]
-
-
-class _Found(NamedTuple):
-    """The checkpoint in the bucket; without `saved` where this version of the code cannot go on from it."""
-
-    etag: str
-    saved: _Checkpoint | None
-    pending: bytes
-
-
-@dataclass
-class _Upload:
-    """One result on its way.
-
-    token:    in the object's metadata, so that it is known again when it is there.
-    parts:    those that are uploaded; `started` counts those that are on their way besides.
-    size:     bytes of it in all, of which `pending` are in no part yet.
-    """
-
-    key: str
-    content_type: str
-    upload_id: str | None = None
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    parts: list[_Part] = field(default_factory=list)
-    started: int = 0
-    size: int = 0
-    pending: bytearray = field(default_factory=bytearray)
 
 
 class Results:
@@ -106,19 +65,19 @@ class Results:
         s3: "S3Client",
         bucket: str,
         job_id: str,
-        uploads: Mapping[str, _Upload],
-        found: _Found | None,
+        uploads: Mapping[str, Upload],
+        stored: StoredCheckpoint | None,
         *,
         sizes: Sizes,
     ) -> None:
-        saved = found.saved if found else None
+        saved = stored.checkpoint if stored else None
         self._s3 = s3
         self._bucket = bucket
         self._job_id = job_id
         self._uploads = uploads
         self._sizes = sizes
-        self._checkpoint_etag = found.etag if found else None
-        self._running: deque[tuple[_Upload, Future[_Part]]] = deque()
+        self._checkpoint_etag = stored.etag if stored else None
+        self._running: deque[tuple[Upload, Future[Part]]] = deque()
         self._pool = ThreadPoolExecutor(THREADS, "write_results")
         self.position: dict[str, Any] | None = saved.position if saved else None
         self.completing = saved.completing if saved else False
@@ -182,16 +141,16 @@ class Results:
         """
         token = uuid.uuid4().hex
         with asking("results", self._problem("tidied up in")):
-            self._checkpoint_etag = self._replace_checkpoint(_NOTHING_SAVED + token.encode(), token)
+            self._replace_checkpoint(NOTHING_SAVED + token.encode(), token)
 
     def abort(self) -> None:
         """Gives up for good: no upload and no checkpoint of the job are left. Results that have appeared stay."""
         self.close()
         with asking("results", self._problem("given up in")):
-            _abort(self._s3, self._bucket, _unfinished(self._s3, self._bucket, self._job_id))
-            self._s3.delete_object(Bucket=self._bucket, Key=_checkpoint_key(self._job_id))
+            abort_uploads(self._s3, self._bucket, unfinished_uploads(self._s3, self._bucket, self._job_id))
+            self._s3.delete_object(Bucket=self._bucket, Key=checkpoint_key(self._job_id))
 
-    def _send(self, upload: _Upload, size: int) -> None:
+    def _send(self, upload: Upload, size: int) -> None:
         number = upload.started + 1
         if number > self._sizes.most_parts:
             raise InvalidFile(
@@ -205,7 +164,7 @@ class Results:
                     Key=upload.key,
                     ContentType=upload.content_type,
                     ChecksumAlgorithm="CRC32",
-                    Metadata={_TOKEN: upload.token},
+                    Metadata={TOKEN: upload.token},
                 )
             upload.upload_id = answer["UploadId"]
         self._settle(MOST_RUNNING - 1)
@@ -214,7 +173,7 @@ class Results:
         upload.started = number
         self._running.append((upload, self._pool.submit(self._upload_part, upload.key, upload.upload_id, number, body)))
 
-    def _upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> _Part:
+    def _upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> Part:
         with asking("results", self._problem("written to")):
             answer = self._s3.upload_part(
                 Bucket=self._bucket,
@@ -224,7 +183,7 @@ class Results:
                 Body=body,
                 ChecksumAlgorithm="CRC32",
             )
-        return _Part(etag=answer["ETag"], crc32=answer.get("ChecksumCRC32"))
+        return Part(etag=answer["ETag"], crc32=answer.get("ChecksumCRC32"))
 
     def _settle(self, most: int) -> None:
         """Waits until at most so many parts are on their way. What failed stays first, to be raised each time."""
@@ -234,47 +193,18 @@ class Results:
             self._running.popleft()
 
     def _save(self, position: Mapping[str, Any], *, completing: bool) -> None:
-        saved = _Checkpoint(
-            token=uuid.uuid4().hex,
-            position=dict(position),
-            completing=completing,
-            results={
-                name: _SavedResult(
-                    key=upload.key,
-                    upload_id=upload.upload_id,
-                    token=upload.token,
-                    parts=upload.parts,
-                    size=upload.size,
-                    pending=len(upload.pending),
-                )
-                for name, upload in self._uploads.items()
-            },
-        )
-        body = b"".join(
-            (saved.model_dump_json().encode(), b"\n", *(upload.pending for upload in self._uploads.values()))
-        )
+        token = uuid.uuid4().hex
+        body = checkpoint_body(self._uploads, position, token, completing=completing)
         with asking("results", self._problem("saved in")):
-            self._checkpoint_etag = self._replace_checkpoint(body, saved.token)
-        self.position, self.completing = saved.position, completing
+            self._replace_checkpoint(body, token)
+        self.position, self.completing = dict(position), completing
 
-    def _replace_checkpoint(self, body: bytes, token: str) -> str:
-        """Only in place of the one that this worker knows: one that was given up for dead must not undo another's."""
-        key = _checkpoint_key(self._job_id)
-        known: dict[str, Any] = {"IfMatch": self._checkpoint_etag} if self._checkpoint_etag else {"IfNoneMatch": "*"}
-        try:
-            answer = self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={_TOKEN: token}, **known)
-        except ClientError as error:
-            if _code(error) not in ("PreconditionFailed", "NoSuchKey"):
-                raise
-            # The client may have tried twice: the answer to what it stored at first was lost.
-            there = _head(self._s3, self._bucket, key)
-            if there is None or there["Metadata"].get(_TOKEN) != token:
-                raise LeaseLost(self._job_id) from error
-            etag: str = there["ETag"]
-            return etag
-        return answer["ETag"]
+    def _replace_checkpoint(self, body: bytes, token: str) -> None:
+        self._checkpoint_etag = replace_checkpoint(
+            self._s3, self._bucket, self._job_id, body, token=token, etag=self._checkpoint_etag
+        )
 
-    def _complete(self, upload: _Upload) -> None:
+    def _complete(self, upload: Upload) -> None:
         if upload.upload_id is None:
             self._s3.put_object(
                 Bucket=self._bucket, Key=upload.key, Body=bytes(upload.pending), ContentType=upload.content_type
@@ -285,16 +215,18 @@ class Results:
                 Bucket=self._bucket,
                 Key=upload.key,
                 UploadId=upload.upload_id,
-                MultipartUpload={"Parts": [_completed(number, part) for number, part in enumerate(upload.parts, 1)]},
+                MultipartUpload={
+                    "Parts": [completed_part(number, part) for number, part in enumerate(upload.parts, 1)]
+                },
             )
         except ClientError as error:
-            if _code(error) == "InvalidPart":
+            if error_code(error) == "InvalidPart":
                 # A worker that was given up for dead has written over it: nobody can complete this upload any more.
                 self.abort()
                 raise unavailable("results", self._problem("completed in"), "InvalidPart") from error
-            if _code(error) != "NoSuchUpload":
+            if error_code(error) != "NoSuchUpload":
                 raise
-            if not _is_there(self._s3, self._bucket, upload.key, upload.token, upload.size):
+            if not is_uploaded(self._s3, self._bucket, upload.key, upload.token, upload.size):
                 raise unavailable("results", self._problem("completed in"), "NoSuchUpload") from error
 
     def _problem(self, done: str) -> str:
@@ -319,101 +251,29 @@ def open_results(
     Raises StoreUnavailable.
     """
     with asking("results", _problem(job_id, bucket, "opened in")):
-        found = _read_checkpoint(s3, bucket, job_id)
-        unfinished = _unfinished(s3, bucket, job_id)
-        if found and found.saved and not _can_go_on(s3, bucket, found.saved, keys, unfinished):
+        stored = read_checkpoint(s3, bucket, job_id)
+        unfinished = unfinished_uploads(s3, bucket, job_id)
+        if stored and stored.checkpoint and not _can_go_on(s3, bucket, stored.checkpoint, keys, unfinished):
             logger.warning("A job begins again, as its uploads are gone or have other names", job_id=job_id)
-            found = found._replace(saved=None)
-        uploads = {name: _Upload(key, content_types[name]) for name, key in keys.items()}
-        if found and found.saved:
-            _restore(uploads, found.saved, found.pending)
+            stored = stored._replace(checkpoint=None)
+        uploads = {name: Upload(key, content_types[name]) for name, key in keys.items()}
+        if stored and stored.checkpoint:
+            restore_uploads(uploads, stored.checkpoint, stored.pending)
         known = {(upload.key, upload.upload_id) for upload in uploads.values()}
-        _abort(s3, bucket, unfinished - known)
-    return Results(s3, bucket, job_id, uploads, found, sizes=sizes)
-
-
-def _read_checkpoint(s3: "S3Client", bucket: str, job_id: str) -> _Found | None:
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=_checkpoint_key(job_id))
-    except s3.exceptions.NoSuchKey:
-        return None
-    content = answer["Body"].read()
-    if content.startswith(_NOTHING_SAVED):
-        return _Found(answer["ETag"], None, b"")
-    header, _, pending = content.partition(b"\n")
-    try:
-        saved = _Checkpoint.model_validate_json(header)
-    except ValidationError:
-        logger.error("A checkpoint cannot be read: its job begins again", job_id=job_id)
-        return _Found(answer["ETag"], None, b"")
-    return _Found(answer["ETag"], saved, pending)
+        abort_uploads(s3, bucket, unfinished - known)
+    return Results(s3, bucket, job_id, uploads, stored, sizes=sizes)
 
 
 def _can_go_on(
-    s3: "S3Client", bucket: str, saved: _Checkpoint, keys: Mapping[str, str], unfinished: set[tuple[str, str]]
+    s3: "S3Client", bucket: str, saved: Checkpoint, keys: Mapping[str, str], unfinished: set[tuple[str, str]]
 ) -> bool:
     return {name: result.key for name, result in saved.results.items()} == dict(keys) and all(
         result.upload_id is None
         or (result.key, result.upload_id) in unfinished
-        or (saved.completing and _is_there(s3, bucket, result.key, result.token, result.size))
+        or (saved.completing and is_uploaded(s3, bucket, result.key, result.token, result.size))
         for result in saved.results.values()
     )
 
 
-def _restore(uploads: Mapping[str, _Upload], saved: _Checkpoint, pending: bytes) -> None:
-    start = 0
-    for name, result in saved.results.items():
-        upload = uploads[name]
-        upload.upload_id, upload.token = result.upload_id, result.token
-        upload.parts, upload.started, upload.size = result.parts, len(result.parts), result.size
-        upload.pending = bytearray(pending[start : start + result.pending])
-        start += result.pending
-
-
-def _unfinished(s3: "S3Client", bucket: str, job_id: str) -> set[tuple[str, str]]:
-    """(key, upload id) of the job's uploads that are neither completed nor aborted."""
-    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=f"results/{job_id}/")
-    return {(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", ())}
-
-
-def _abort(s3: "S3Client", bucket: str, unfinished: set[tuple[str, str]]) -> None:
-    for key, upload_id in unfinished:
-        try:
-            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-        except ClientError as error:
-            if _code(error) != "NoSuchUpload":
-                raise
-
-
-def _completed(number: int, part: _Part) -> "CompletedPartTypeDef":
-    completed: CompletedPartTypeDef = {"PartNumber": number, "ETag": part.etag}
-    if part.crc32:
-        completed["ChecksumCRC32"] = part.crc32
-    return completed
-
-
-def _is_there(s3: "S3Client", bucket: str, key: str, token: str, size: int) -> bool:
-    """Whether the object is what this very upload has become."""
-    there = _head(s3, bucket, key)
-    return there is not None and there["Metadata"].get(_TOKEN) == token and there["ContentLength"] == size
-
-
-def _head(s3: "S3Client", bucket: str, key: str) -> Any:
-    try:
-        return s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if _code(error) not in ("404", "NoSuchKey"):
-            raise
-        return None
-
-
-def _checkpoint_key(job_id: str) -> str:
-    return f"jobs/{job_id}/checkpoint"
-
-
 def _problem(job_id: str, bucket: str, done: str) -> str:
     return f"The results of job {job_id} could not be {done} the bucket {bucket}"
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]

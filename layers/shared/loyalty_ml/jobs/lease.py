@@ -11,32 +11,22 @@ Beside what jobs/record.py says, an item has
 - `final`: there once the job has succeeded, or failed in a way that no other attempt would change.
 """
 
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from loyalty_ml import telemetry
 from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import JobNotFound, StoreUnavailable
+from loyalty_ml.errors import JobNotFound
 from loyalty_ml.jobs.record import Job, job_of, timestamp
-from loyalty_ml.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LEASE_SECONDS = 60.0
-BEAT_SECONDS = 3.0
-HIDDEN_SECONDS = LEASE_SECONDS + 30
-"""How long a beat keeps the queue's message hidden: the lease must be over when it comes."""
 SECONDS_AFTER_LEASE = 5
 """How long after another worker's lease a message looks at its job again."""
-SECONDS_BETWEEN_PROGRESS = 1.0
 
 # Still held by this owner: one that has passed counts too, because nobody has taken it since. A dataset's record is the
 # state machine's from when that is started, which may end it.
@@ -48,15 +38,6 @@ class LeaseLost(Exception):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"The lease of job {job_id} is no longer this worker's: stop, another one goes on.")
-
-
-class WorkerKilled(Exception):
-    """The last attempt, which is left to say what the attempts before it could not."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(
-            f"The worker of job {job_id} was killed: look for a timeout or for too little memory or disk in the log."
-        )
 
 
 class Claim(NamedTuple):
@@ -204,134 +185,3 @@ class Leases:
                 condition=condition,
                 values={**given, **(made or {})},
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How a heartbeat keeps time.
-
-    clock:    monotonic seconds.
-    seconds:  between two beats.
-    wait:     waits so long for the event, and says whether it has come.
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    seconds: float = BEAT_SECONDS
-    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
-
-
-class Heartbeat:
-    """Tells a job's record, from a thread of its own, that its worker lives, as long as it is entered."""
-
-    def __init__(
-        self,
-        leases: Leases,
-        job_id: str,
-        owner: str,
-        on_beat: Callable[[float], object],
-        timing: Timing | None = None,
-    ) -> None:
-        """on_beat: is told for how many seconds the job's message must not come again."""
-        self._leases = leases
-        self._job_id = job_id
-        self._owner = owner
-        self._on_beat = on_beat
-        self._timing = timing or Timing()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
-        self._one_at_a_time = threading.Lock()
-        self._progress: Mapping[str, float] | None = None
-        self._lost = False
-        self._last_beat = self._timing.clock()
-        self._next_progress = self._last_beat
-
-    def __enter__(self) -> Self:
-        self._on_beat(HIDDEN_SECONDS)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def note(self, **progress: float) -> None:
-        """How far the job is, which the next beats tell: see Leases.beat."""
-        self._progress = progress
-
-    def progress(self, processed: int, total: int) -> None:
-        """Tells how far the job is: at most once a second, and always at its end. Raises LeaseLost."""
-        self.note(processed=processed, total=total)
-        now = self._timing.clock()
-        if now >= self._next_progress or processed >= total:
-            self._next_progress = now + SECONDS_BETWEEN_PROGRESS
-            self._beat()
-        self.raise_if_lost()
-
-    def raise_if_lost(self) -> None:
-        """Raises LeaseLost: another worker has the job, or may have it because this one was not heard of for long."""
-        if self._lost or self._timing.clock() - self._last_beat > self._leases.seconds:
-            raise LeaseLost(self._job_id)
-
-    def _beat_on(self) -> None:
-        while not self._lost and not self._timing.wait(self._stop, self._timing.seconds):
-            if self._beat():
-                self._on_beat(HIDDEN_SECONDS)
-
-    def _beat(self) -> bool:
-        """Whether the record was told."""
-        with self._one_at_a_time:
-            started = self._timing.clock()
-            try:
-                self._leases.beat(self._job_id, self._owner, self._progress)
-            except LeaseLost:
-                self._lost = True
-                return False
-            except StoreUnavailable as error:
-                logger.warning("The job's record does not know that its worker lives", problem=error.message)
-                return False
-            self._last_beat = started
-            return True
-
-
-@contextmanager
-def attempt(
-    leases: Leases,
-    job_id: str,
-    owner: str,
-    *,
-    claim: Claim,
-    is_last: bool,
-    on_beat: Callable[[float], object],
-    killed: str,
-    described: Callable[[Exception], tuple[str, str]] = telemetry.described,
-    timing: Timing | None = None,
-) -> Iterator[Heartbeat]:
-    """An attempt at a claimed job: its heartbeat, and in the record what stops it.
-
-    is_last:    if this attempt fails the job fails, until someone sends it again; else another worker goes on.
-    killed:     the sentence for whoever asked, if the attempt before the last one was killed.
-    described:  the code and the sentence of what stopped it.
-    Raises what stops it, LeaseLost if another worker goes on meanwhile, and WorkerKilled.
-    """
-    if claim.was_killed and is_last:
-        # This one would be killed as well, and then nobody could say so.
-        leases.fail(job_id, owner, "INTERNAL", killed, final=False)
-        raise WorkerKilled(job_id)
-    with Heartbeat(leases, job_id, owner, on_beat, timing) as heartbeat:
-        try:
-            yield heartbeat
-        except LeaseLost:
-            raise
-        except Exception as error:
-            code, sentence = described(error)
-            with suppress(LeaseLost, StoreUnavailable):  # or what went wrong first would not be told
-                if is_last:
-                    leases.fail(job_id, owner, code, sentence, final=False)
-                else:
-                    leases.release(job_id, owner, sentence, code)
-            raise
-
-
-def new_owner() -> str:
-    """A name for an attempt."""
-    return uuid.uuid4().hex

@@ -1,0 +1,175 @@
+"""A file's blocks become results: threads of a pool read, score and write them, and the caller gets them in order.
+
+The job, its checkpoints and its end are in service.py.
+"""
+
+import heapq
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import duckdb
+
+from loyalty_ml.customers.current import CurrentCustomers
+from loyalty_ml.customers.population import Population
+from loyalty_ml.files.parquet_parts import ParquetParts
+from loyalty_ml.files.reading import AnyFile, Position
+from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
+from loyalty_ml.files.sizes import Sizes
+from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.files.table import Rows, features_in
+from loyalty_ml.files.writing import Writer, error_rows
+from loyalty_ml.models.store import ModelStore
+from loyalty_ml.vocabulary import MockMode
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of the file, each of which is a prediction or an error; errors are by code."""
+
+    rows: int
+    predictions: int
+    errors: Counter[str]
+
+    def add(self, other: "Counts") -> None:
+        self.rows += other.rows
+        self.predictions += other.predictions
+        self.errors.update(other.errors)
+
+
+class BlockResults(NamedTuple):
+    """A block's results, as bytes."""
+
+    predictions: bytes
+    errors: bytes
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a file is scored.
+
+    connection:  asked through cursors only, one for each thread.
+    features:    the columns that it has them in; none where they come from the snapshot, and so from `population`.
+    parts:       where the results of blocks go until all are there, of Parquet.
+    made_with:   what the results depend on besides the file: no file is scored by two models, nor as of two moments.
+    trouble:     why the population is not of the newest snapshot, if it is not.
+    """
+
+    file: AnyFile
+    connection: duckdb.DuckDBPyConnection
+    asked: Question
+    features: tuple[str, ...]
+    population: Population | None
+    score: Callable[[Rows], Scored]
+    writer: Writer
+    parts: ParquetParts | None
+    made_with: Mapping[str, Any]
+    trouble: str | None
+
+
+def counts_at(position: Position) -> Counts:
+    """The counts that a checkpoint was saved with."""
+    counts = position["counts"]
+    return Counts(counts["rows"], counts["predictions"], Counter(counts["errors"]))
+
+
+class Pipeline:
+    """Makes the results of files, one file at a time."""
+
+    def __init__(
+        self,
+        s3: "S3Client",
+        models: ModelStore,
+        customers: CurrentCustomers,
+        *,
+        bucket: str,
+        mock_mode: MockMode,
+        sizes: Sizes,
+    ) -> None:
+        """bucket: where parts of Parquet results are kept until all are there."""
+        self._s3 = s3
+        self._models = models
+        self._customers = customers
+        self._bucket = bucket
+        self._mock_mode = mock_mode
+        self._sizes = sizes
+        self._threads = len(os.sched_getaffinity(0))
+        # Kept, since each thread has interpreters and memory of its own that are worth keeping.
+        self._pool = ThreadPoolExecutor(self._threads, "file_pipeline")
+
+    def plan(self, job: FileJobRequest, file: AnyFile, connection: duckdb.DuckDBPyConnection, work: Path) -> Plan:
+        """How the job's file is scored by the current models. work: the job's folder.
+
+        Raises ModelUnavailable, InvalidFile for its columns, and what CurrentCustomers.get raises.
+        """
+        written = format_of(job.source.key)
+        asked = question(job.type, self._models.current(), self._mock_mode)
+        features = features_in(file.columns, asked.wanted, asked.known)
+        population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers.get()
+        made_with = {
+            "type": job.type,
+            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
+            "models": {name: info["version"] for name, info in asked.models.items()},
+            "snapshot": population.version if population else None,
+        }
+        parts = None
+        if written.kind == "parquet":
+            parts = ParquetParts(self._s3, self._bucket, job.job_id, made_with, work)
+        return Plan(
+            file,
+            connection,
+            asked,
+            features,
+            population,
+            answering(asked, features, population),
+            Writer(written, file.delimiter, asked, work),
+            parts,
+            made_with,
+            trouble,
+        )
+
+    def results(self, plan: Plan, done: Position | None) -> Iterator[tuple[BlockResults, Position]]:
+        """Each block's results with the position after it, in order, while the next ones are at work."""
+        running: deque[tuple[Future[BlockResults], Position]] = deque()
+        try:
+            for block, position in plan.file.blocks(done):
+                running.append((self._pool.submit(self._block_results, plan, block), position))
+                if len(running) > self._threads:
+                    first, after = running.popleft()
+                    yield first.result(), after
+            while running:
+                first, after = running.popleft()
+                yield first.result(), after
+        finally:
+            for answer, _ in running:
+                answer.cancel()
+            wait([answer for answer, _ in running])  # they write into the folder that is removed next
+
+    def _block_results(self, plan: Plan, block: Any) -> BlockResults:
+        written, rows = [], 0
+        with plan.connection.cursor() as connection:
+            read = plan.file.read(block, plan.features, plan.asked.known, connection)
+            failures: list[Failure] = []
+            for table in read.rows:
+                scored = plan.score(table)
+                content, count = plan.writer.rows(connection, scored)
+                written.append(content)
+                rows += count
+                failures += scored.failures
+        predictions = b"".join(written)
+        if plan.parts:
+            plan.parts.put(block.start, predictions)
+            predictions = b""
+        failures.sort()
+        errors = Counter(failure.code for failure in failures) + Counter({INVALID_LINE: len(read.bad)})
+        # One by one: a block may be nothing but bad lines, millions of them.
+        bad = (Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad)
+        return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), Counts(read.total, rows, errors))

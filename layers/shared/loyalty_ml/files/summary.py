@@ -1,0 +1,50 @@
+"""The summary of a file job: in the job's record, and after a success in results/{job_id}/summary.json too."""
+
+from typing import Any
+
+from loyalty_ml.files.pipeline import Counts, Plan
+from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
+
+IGNORED_SHOWN = 100
+NAME_SHOWN = 100
+"""Columns that are not read, and characters of each name, in the summary: a job's record takes 400 KB."""
+
+
+def result_keys(job: FileJobRequest) -> dict[str, str]:
+    """Where the results go, in the order in which they appear."""
+    folder = f"results/{job.job_id}"
+    return {
+        "errors": f"{folder}/errors.csv",
+        "predictions": f"{folder}/predictions.{format_of(job.source.key).extension}",
+        "summary": f"{folder}/summary.json",
+    }
+
+
+def success(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
+    """The summary of a file that is scored to its end."""
+    read = {CUSTOMER_ID, *plan.features}
+    return {
+        "job_id": job.job_id,
+        "status": "succeeded",
+        "type": job.type,
+        "key": job.source.key,
+        "version_id": job.source.version_id,
+        **({"dataset": job.dataset} if job.dataset else {}),
+        "rows": counts.rows,
+        "predictions": counts.predictions,
+        "errors": counts.errors.total(),
+        "errors_by_code": dict(sorted(counts.errors.items())),
+        "mock": plan.asked.is_mock,
+        "models": plan.asked.models,
+        "features": "snapshot" if plan.population else "file",
+        "features_as_of": rfc3339(plan.population.as_of) if plan.population else None,
+        "ignored_columns": [name[:NAME_SHOWN] for name in plan.file.columns if name not in read][:IGNORED_SHOWN],
+        "files": result_keys(job),
+        **({"message": plan.trouble} if plan.trouble else {}),
+    }
+
+
+def failure(job: FileJobRequest, code: str | None, error: str | None) -> dict[str, Any]:
+    """The summary of a job that failed for good. error: a sentence."""
+    return {"job_id": job.job_id, "status": "failed", "code": code, "error": error}

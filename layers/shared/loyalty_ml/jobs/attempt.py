@@ -1,0 +1,63 @@
+"""An attempt at a claimed job: the heartbeat while it lasts, and in the job's record what stops it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from loyalty_ml import telemetry
+from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.jobs.heartbeat import Heartbeat, Timing
+from loyalty_ml.jobs.lease import Claim, LeaseLost, Leases
+
+
+class WorkerKilled(Exception):
+    """The last attempt, which is left to say what the attempts before it could not."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"The worker of job {job_id} was killed: look for a timeout or for too little memory or disk in the log."
+        )
+
+
+@contextmanager
+def attempt(
+    leases: Leases,
+    job_id: str,
+    owner: str,
+    *,
+    claim: Claim,
+    is_last: bool,
+    on_beat: Callable[[float], object],
+    killed: str,
+    described: Callable[[Exception], tuple[str, str]] = telemetry.described,
+    timing: Timing | None = None,
+) -> Iterator[Heartbeat]:
+    """An attempt at a claimed job: its heartbeat, and in the record what stops it.
+
+    is_last:    if this attempt fails the job fails, until someone sends it again; else another worker goes on.
+    killed:     the sentence for whoever asked, if the attempt before the last one was killed.
+    described:  the code and the sentence of what stopped it.
+    Raises what stops it, LeaseLost if another worker goes on meanwhile, and WorkerKilled.
+    """
+    if claim.was_killed and is_last:
+        # This one would be killed as well, and then nobody could say so.
+        leases.fail(job_id, owner, "INTERNAL", killed, final=False)
+        raise WorkerKilled(job_id)
+    with Heartbeat(leases, job_id, owner, on_beat, timing) as heartbeat:
+        try:
+            yield heartbeat
+        except LeaseLost:
+            raise
+        except Exception as error:
+            code, sentence = described(error)
+            with suppress(LeaseLost, StoreUnavailable):  # or what went wrong first would not be told
+                if is_last:
+                    leases.fail(job_id, owner, code, sentence, final=False)
+                else:
+                    leases.release(job_id, owner, sentence, code)
+            raise
+
+
+def new_owner() -> str:
+    """A name for an attempt."""
+    return uuid.uuid4().hex
