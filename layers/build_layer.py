@@ -117,14 +117,14 @@ def build_layer(source: Path, target: Path, architecture: str) -> None:
     print(f"{size_of(python) / MEGABYTE:6.1f} MB in {target.name}, for {architecture}")
 
 
-def install(requirements: Path, python: Path, architecture: str) -> None:
+def install(requirements: Path, python: Path, architecture: str, *, uv: Path = UV) -> None:
     """Unpacks the lock's wheels for the architecture's Lambda into `python`, each checked by its hash.
 
     Nothing is compiled, and markers are those of where it will run, so any machine builds for either architecture.
     """
-    if not UV.exists():
-        raise BuildError(f"There is no {UV.relative_to(ROOT)}: run `make build`, which installs it.")
-    command = [str(UV), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    if not uv.exists():
+        raise BuildError(f"There is no {uv.relative_to(ROOT)}: run `make build`, which installs it.")
+    command = [str(uv), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--link-mode=copy", f"--cache-dir={WHEELS}", f"--python={sys.executable}"]
     command += [f"--python-version={VERSION}", f"--python-platform={PLATFORMS[architecture]}"]
     command += [f"--target={python.resolve()}", f"--requirements={requirements.resolve()}"]

@@ -1,10 +1,14 @@
-"""A client of AWS that answers some calls as a test says, and all others as it always does."""
+"""Clients of boto3 whose calls a test answers itself, or disturbs."""
 
 from collections.abc import Callable
 from typing import Any
 
+import boto3
+
 
 class Answering:
+    """A client; the named methods are the test's, and all else is the client's own."""
+
     def __init__(self, client: Any, **answers: Callable[..., Any]) -> None:
         """answers: what is called in the place of the client's methods of these names."""
         self._client = client
@@ -17,3 +21,9 @@ class Answering:
 def answering(client: Any, **answers: Callable[..., Any]) -> Any:
     """The client as any client's type, for what is made of clients."""
     return Answering(client, **answers)
+
+
+def disturb_new_clients(event: str, handler: Callable[..., Any]) -> None:
+    """Registers the handler of an event of botocore with every client that is made from now on in fresh_aws."""
+    session: Any = boto3.DEFAULT_SESSION
+    session.events.register(event, handler)

@@ -13,6 +13,7 @@ from loyalty_ml.api.http import status_of
 OF_THE_GATEWAY = (
     ("401", "No token, an expired one, or one for another audience.", "Get a token from your issuer."),
     ("403", "The token lacks the route's scope.", "Ask for a token with the scope that the API page names."),
+    ("404", "The API has no such path or method.", "Look at the list of routes in openapi.json."),
     ("429", "More requests than the stage lets through.", "Wait, then try again: double the wait each time."),
 )
 A_BUG = (

@@ -345,7 +345,7 @@ def _put_files(bucket: str, folder: str) -> dict[str, dict[str, Any]]:
 
 def _results(record: Mapping[str, Any]) -> dict[str, bytes]:
     """The results of the file that S3 tells of, by name."""
-    from loyalty_ml.files.source import FileSource, job_id_of  # noqa: PLC0415
+    from loyalty_ml.files.source import FileSource, job_id_of  # noqa: PLC0415  after the environment is the functions'
 
     bucket, told = record["s3"]["bucket"]["name"], record["s3"]["object"]
     job_id = job_id_of(FileSource(bucket, told["key"], told["versionId"], told["eTag"], told["size"]))

@@ -285,6 +285,7 @@ def test_decoding_that_fails_half_way_leaves_nothing(snapshot: LocalSnapshot, pa
             raise Stopped
         return rows(batch)
 
+    # It fails within a part, which no argument can make it do.
     with mock.patch.object(population, "_rows", failing), pytest.raises(Stopped):
         small_population(snapshot)
     assert sorted(snapshot.paths[0].parent.iterdir()) == before

@@ -497,6 +497,7 @@ def test_a_range_whose_answer_breaks_off_is_asked_for_again(bucket: Bucket, monk
             raise ReadTimeoutError(endpoint_url="https://s3")
         yield from chunks
 
+    # The connection breaks off in an answer: moto's are whole.
     monkeypatch.setattr(StreamingBody, "iter_chunks", iter_chunks)
     assert_serves(bucket.store().current(), written)
     assert len([request for request in bucket.requests if request[1]]) == 3 + 2
@@ -528,6 +529,7 @@ def test_after_giving_up_no_range_is_asked_for_again(bucket: Bucket, monkeypatch
             given_up.set()
         shutdown(pool, cancel_futures=cancel_futures, **options)
 
+    # As above; and the answers are held until the download gives up, which only its pool shows.
     monkeypatch.setattr(StreamingBody, "iter_chunks", break_off)
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
     with pytest.raises(OutOfTime):
@@ -583,6 +585,7 @@ def test_too_little_room_says_how_much_is_needed(bucket: Bucket, monkeypatch: py
     sentence = rf"it needs 2 MB in {bucket.cache}, but only 1 MB are free: raise .* \(parameter SegmentStorage; .*\)"
 
     with monkeypatch.context() as patched:
+        # The disk is nearly full; a test cannot fill one.
         patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
         bucket.later()
         local = store.current()
@@ -611,6 +614,7 @@ def test_a_disk_that_fills_up_is_left_with_room(bucket: Bucket, monkeypatch: pyt
         return whole(file, content[:700], at)  # a disk may take less than it is given
 
     with monkeypatch.context() as patched:
+        # The disk fills up on the way; a test cannot fill one.
         patched.setattr(os, "pwrite", full)
         bucket.later()
         local = store.current()

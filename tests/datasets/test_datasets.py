@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -696,9 +697,14 @@ def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_h
 
 
 @pytest.fixture
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command has no option for how often it looks, as nobody else needs one."""
-    monkeypatch.setattr(dataset_scoring, "SECONDS_BETWEEN_LOOKS", 0.1)
+def between_looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[float], None]], None]:
+    """What the command that follows a dataset does instead of waiting 2 s: it has no option for this."""
+    return partial(monkeypatch.setattr, dataset_scoring, "sleep")
+
+
+@pytest.fixture
+def looks_often(between_looks: Callable[[Callable[[float], None]], None]) -> None:
+    between_looks(lambda _: time.sleep(0.1))
 
 
 @pytest.mark.usefixtures("looks_often")
@@ -749,7 +755,7 @@ def test_the_command_says_in_a_sentence_what_aws_does_not_have(
 
 @pytest.mark.usefixtures("own_process")
 def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: Stack, between_looks: Callable[[Callable[[float], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupted = threading.Event()
 
@@ -763,9 +769,8 @@ def test_the_command_leaves_the_scoring_to_go_on_when_it_is_stopped(
     score_files_by(Scoring([wait]))
     prefix = f"datasets/{uuid.uuid4().hex}/"
     stack.put(f"{prefix}one.csv", csv_of(customer("a")))
-    with monkeypatch.context() as patched:
-        patched.setattr(dataset_scoring, "sleep", interrupt)
-        assert loyalty(command(stack, prefix)) == 130
+    between_looks(interrupt)
+    assert loyalty(command(stack, prefix)) == 130
     assert "what has been started goes on" in capsys.readouterr().err
     interrupted.set()
     ((job, *_), _) = process().batch.jobs.list(1)

@@ -350,6 +350,7 @@ def test_a_download_that_fails_leaves_nothing(bucket: Bucket, tmp_path: Path) ->
 
 
 def no_room_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The disk is nearly full; a test cannot fill one.
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
 
 
@@ -367,6 +368,7 @@ def no_room_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
             file.write = write
         return file
 
+    # The disk fills up on the way; a test cannot fill one.
     monkeypatch.setattr(Path, "open", open_full)
 
 

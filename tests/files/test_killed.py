@@ -90,6 +90,7 @@ def work(environment: Mapping[str, str], message: dict[str, Any], clock_ahead: f
         told.send(1.0 if results.completing else results.position["done"]["share"] if results.position else 0.0)
         return results
 
+    # The position from which an attempt goes on shows nowhere else, and the attempt may be killed at any step.
     patch.setattr(service, "open_results", tell)
     told.send(None)
     context: Any = Steps(told)

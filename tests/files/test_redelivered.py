@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -178,14 +177,12 @@ def served_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Job
         new_process()
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("share", [0.1, 0.6])
 @pytest.mark.parametrize("name", ["customers.csv", "ids.csv", "customers.parquet"])
-def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(
-    served_jobs: Jobs, monkeypatch: pytest.MonkeyPatch, name: str, share: float
-) -> None:
+def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(served_jobs: Jobs, name: str, share: float) -> None:
     """What stops an attempt for all the clients' retries, the next delivery goes on from."""
     jobs = served_jobs
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between retries
     content = ids_only() if name == "ids.csv" else FILES[name](rows_with_features())
     job = jobs.put(f"incoming/all/{name}", content)
     expected = jobs.undisturbed(job)

@@ -288,11 +288,11 @@ def test_a_wheel_that_is_missing_is_named_with_the_processor(tmp_path: Path) -> 
         build_layer.install(lock, tmp_path / "python", "arm64")
 
 
-def test_a_build_without_its_tools_says_what_installs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_layer, "UV", ROOT / ".venv-none" / "bin" / "uv")
+def test_a_build_without_its_tools_says_what_installs_them(tmp_path: Path) -> None:
+    uv = ROOT / ".venv-none" / "bin" / "uv"
 
     with pytest.raises(BuildError, match=r"There is no .venv-none/bin/uv: run `make build`"):
-        build_layer.install(ROOT / "layers" / "shared" / "requirements.txt", tmp_path, "x86_64")
+        build_layer.install(ROOT / "layers" / "shared" / "requirements.txt", tmp_path, "x86_64", uv=uv)
 
 
 @pytest.mark.usefixtures("lambdas_python")

@@ -379,6 +379,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         counted[self.meta.service_model.service_name] += 1
         return call(self, operation, arguments)
 
+    # It counts the calls of every client, also those that the service has made before.
     monkeypatch.setattr(BaseClient, "_make_api_call", counting)
     return counted
 

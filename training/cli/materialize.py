@@ -26,7 +26,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         default=defaults.WORK,
         metavar="DIR",
-        help="for the parts until they are uploaded, where a killed run stands, and rejects.csv (default: %(default)s)",
+        help="where the parts are until they are uploaded, with the place where a killed run stopped, and rejects.csv "
+        "(default: %(default)s)",
     )
 
 

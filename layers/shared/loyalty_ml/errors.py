@@ -156,7 +156,7 @@ class NotFound(LoyaltyError):
 
 
 class RouteNotFound(NotFound):
-    """There is no such route. Look at the list of routes in openapi.json."""
+    """Below a route of the API there is no such path. Look at the list of routes in openapi.json."""
 
     code = "ROUTE_NOT_FOUND"
 

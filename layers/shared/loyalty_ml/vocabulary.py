@@ -1,11 +1,12 @@
 """The words of the service: prediction types, ids, moments, and how a request is checked."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 PredictionType = Literal["churn", "nbo", "rfm"]
+PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
 FileType = Literal["churn", "nbo", "rfm", "all"]
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]

@@ -412,6 +412,7 @@ def test_an_instance_takes_one_event_at_a_time_whoever_asks(deployed: Deployed) 
 def test_what_is_not_built_or_not_installed_is_named_with_its_remedy(
     deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The folder of the project is where what is built and installed is looked for.
     monkeypatch.setattr("local.built.emulator.ROOT", tmp_path)
     with pytest.raises(FileNotFoundError, match="run `make build`"):
         build_folder()

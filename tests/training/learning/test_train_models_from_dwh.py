@@ -300,6 +300,7 @@ def test_a_full_disk_leaves_the_active_set_as_it_was(
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(path, content)
 
+    # The disk fills up on the way; a test cannot fill one.
     monkeypatch.setattr(Path, "write_bytes", full)
     assert train("--only", "churn") == 1
     assert (

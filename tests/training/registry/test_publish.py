@@ -12,6 +12,7 @@ from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from tests import sample_set
+from tests.clients import disturb_new_clients
 from tests.models.test_models import put_manifest
 from tests.service import Service
 from training.cli.main import main
@@ -66,13 +67,11 @@ def test_a_bucket_that_is_not_there_is_one_sentence(service: Service, capsys: py
     assert "no-such-bucket-anywhere" in error
 
 
-def test_s3_that_cannot_be_reached_is_one_sentence(
-    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def unreachable(*_: Any) -> None:
+def test_s3_that_cannot_be_reached_is_one_sentence(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    def unreachable(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://s3.example.com")
 
-    monkeypatch.setattr("training.registry.publish", unreachable)
+    disturb_new_clients("before-call.s3", unreachable)
     assert run(service) == 1
     assert "check your credentials, region and network" in capsys.readouterr().err
 

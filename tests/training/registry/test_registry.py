@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -22,6 +21,7 @@ from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
+from tests.clients import disturb_new_clients
 from tests.examples import examples
 from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
 from tests.service import Service, new_process, process, put_in_place
@@ -343,7 +343,7 @@ def test_a_broken_manifest_is_mended_by_publishing_and_a_newer_one_left_alone(se
 
 
 def test_a_bucket_without_permission_is_one_sentence_and_nothing_is_half_published(
-    service: Service, second: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    service: Service, second: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket = service.model_bucket
     registry.publish(service.s3, bucket, second)
@@ -352,8 +352,7 @@ def test_a_bucket_without_permission_is_one_sentence_and_nothing_is_half_publish
     def forbidden(**_: Any) -> Any:
         return AWSResponse("", 403, {}, None), {"Error": {"Code": "AccessDenied"}}  # type: ignore[arg-type]
 
-    service.s3.meta.events.register("before-call.s3.PutObject", forbidden)
-    monkeypatch.setattr(boto3, "client", lambda _: service.s3)
+    disturb_new_clients("before-call.s3.PutObject", forbidden)
     commands: dict[str, Callable[[], int]] = {
         "publish": lambda: loyalty(["models", "publish", "--bucket", bucket, "--models", str(sample_set.FOLDER)]),
         "promote": lambda: loyalty(["models", "promote", "--bucket", bucket, "churn", SAMPLE["churn"]]),

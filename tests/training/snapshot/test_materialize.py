@@ -514,9 +514,11 @@ def test_a_full_disk_is_one_sentence(stores: Stores, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
+        # The disk fills up on the way; a test cannot fill one.
         patched.setattr(pq.ParquetWriter, "write_table", full)
         refused(stores, in_warehouse(numbered(3)), f"The disk is full: make room in {stores.work}")
     with monkeypatch.context() as patched:
+        # A constant: no test has so many customers that DuckDB runs out of it.
         patched.setattr(snapshot_parts, "WORK_MEMORY", "1kB")
         refused(stores, in_warehouse(numbered(3)), f"could not be sorted .*make room in {stores.work}")
     assert not (stores.work / "parts").exists()
@@ -555,6 +557,7 @@ def test_the_command(
     expected = {str(number): {"revenue": number / 3, "days_since_last": float(number)} for number in range(30)}
     stores.assert_hold(expected, datetime(2026, 11, 1, tzinfo=UTC))
     with monkeypatch.context() as patched:
+        # The command makes its own bucket; Ctrl-C comes at its last step.
         patched.setattr(SnapshotBucket, "switch", stopped)
         assert main(command) == 130
     assert "stopped; what was published is as it was" in capsys.readouterr().err

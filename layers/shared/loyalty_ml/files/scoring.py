@@ -18,7 +18,7 @@ from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer, Scores, scorer_for
-from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, FileType, MockMode, PredictionType
+from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, PREDICTION_TYPES, FileType, MockMode, PredictionType
 
 INVALID_CUSTOMER_ID = "INVALID_CUSTOMER_ID"
 INVALID_LINE = "INVALID_LINE"
@@ -67,7 +67,7 @@ class Question:
 
 def question(kind: FileType, models: ModelSet, mock_mode: MockMode) -> Question:
     """Raises ModelUnavailable where a type has no model that may answer."""
-    types: Sequence[PredictionType] = ("churn", "nbo", "rfm") if kind == "all" else (kind,)
+    types: Sequence[PredictionType] = PREDICTION_TYPES if kind == "all" else (kind,)
     scorers = [scorer_for(each, models, mock_mode) for each in types]
     wanted = tuple(dict.fromkeys(name for scorer in scorers for name in scorer.features))
     usual = DEFAULT_FEATURES if any(scorer.is_mock for scorer in scorers) else ()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import ModelUnavailable
 from loyalty_ml.models.card import Card, ModelInfo, Offer
-from loyalty_ml.models.store import LoadedModel, ModelSet
+from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
 from loyalty_ml.scoring import mock, rfm
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
 from loyalty_ml.scoring.scores import Network, score_churn, score_offers
@@ -69,8 +69,6 @@ _KINDS: Mapping[str, _ModelKind] = {
 }
 """By a card's `output`."""
 
-_OUTPUTS: Mapping[PredictionType, str] = {"churn": "churn_probability", "nbo": "offer_probabilities"}
-
 
 def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: MockMode) -> Scorer:
     """Raises ModelUnavailable where the type has no model that may answer."""
@@ -117,7 +115,7 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
 
 
 def _mock_scorer(name: PredictionType) -> Scorer:
-    kind = _KINDS[_OUTPUTS[name]]
+    kind = _KINDS[MODEL_OUTPUTS[name]]
     return Scorer(
         features=(),  # customers must exist, but nothing of them is used
         matrix=_as_read,

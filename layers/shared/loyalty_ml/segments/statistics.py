@@ -17,9 +17,7 @@ from loyalty_ml.segments.aggregates import Tally, statistics, tally
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
 from loyalty_ml.segments.membership import answering, select
-from loyalty_ml.vocabulary import MockMode, PredictionType
-
-TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")
+from loyalty_ml.vocabulary import PREDICTION_TYPES, MockMode, PredictionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class _Reach(NamedTuple):
 
 def scorers_of(models: ModelSet, mock_mode: MockMode) -> dict[PredictionType, Scorer]:
     """The scorer of every type. Raises ModelUnavailable where one has no model that may answer."""
-    return {name: scorer_for(name, models, mock_mode) for name in TYPES}
+    return {name: scorer_for(name, models, mock_mode) for name in PREDICTION_TYPES}
 
 
 def measure_segment(

@@ -3,23 +3,19 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from loyalty_ml.jobs.start import QueuedJobs
-from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.wiring import clients
+from loyalty_ml.wiring.jobs import SegmentJobParts
 from loyalty_ml.wiring.predict import PredictParts
 from loyalty_ml.wiring.settings import BatchSettings
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
     from loyalty_ml.datasets.start import DatasetJobs
     from loyalty_ml.files.job_store import FileJobStore
-    from loyalty_ml.segments.store import SegmentStore
 
 
-class BatchParts(PredictParts):
+class BatchParts(PredictParts, SegmentJobParts):
     settings: BatchSettings
 
     def __init__(self, settings: BatchSettings) -> None:
@@ -30,36 +26,14 @@ class BatchParts(PredictParts):
         return clients.signing_s3()
 
     @cached_property
-    def dynamodb(self) -> "DynamoDBClient":
-        return clients.dynamodb()
-
-    @cached_property
-    def sqs(self) -> "SQSClient":
-        return clients.sqs()
-
-    @cached_property
-    def jobs(self) -> JobStore:
-        return JobStore(self.dynamodb, self.s3, table=self.settings.jobs_table, bucket=self.settings.data_bucket)
-
-    @cached_property
-    def queued_jobs(self) -> QueuedJobs:
-        return QueuedJobs(self.jobs, self.sqs, self.settings.segment_queue_url)
-
-    @cached_property
-    def segments(self) -> "SegmentStore":
-        from loyalty_ml.segments.store import SegmentStore  # noqa: PLC0415  a batch of customers starts without it
-
-        return SegmentStore(self.dynamodb, self.settings.segments_table)
-
-    @cached_property
     def file_jobs(self) -> "FileJobStore":
-        from loyalty_ml.files.job_store import FileJobStore  # noqa: PLC0415  as with segments
+        from loyalty_ml.files.job_store import FileJobStore  # noqa: PLC0415  a batch of customers starts without it
 
         return FileJobStore(self.dynamodb, self.settings.jobs_table)
 
     @cached_property
     def datasets(self) -> "DatasetJobs":
-        from loyalty_ml.datasets.start import DatasetJobs  # noqa: PLC0415  as with segments
+        from loyalty_ml.datasets.start import DatasetJobs  # noqa: PLC0415  as above
 
         return DatasetJobs(
             self.jobs,

@@ -9,18 +9,15 @@ from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import FileService
-from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.predict import ModelParts
+from loyalty_ml.wiring.jobs import JobParts
 from loyalty_ml.wiring.settings import FilesSettings
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
 
-class FilesParts(ModelParts):
+class FilesParts(JobParts):
     settings: FilesSettings
 
     def __init__(self, settings: FilesSettings) -> None:
@@ -31,24 +28,12 @@ class FilesParts(ModelParts):
         return clients.file_s3(2 * THREADS)
 
     @cached_property
-    def dynamodb(self) -> "DynamoDBClient":
-        return clients.dynamodb()
-
-    @cached_property
-    def sqs(self) -> "SQSClient":
-        return clients.sqs()
-
-    @cached_property
     def queue(self) -> Queue:
         return Queue(self.sqs, self.settings.file_queue_url)
 
     @cached_property
     def file_jobs(self) -> FileJobStore:
         return FileJobStore(self.dynamodb, self.settings.jobs_table)
-
-    @cached_property
-    def jobs(self) -> JobStore:
-        return JobStore(self.dynamodb, self.s3, table=self.settings.jobs_table, bucket=self.settings.data_bucket)
 
     @cached_property
     def files(self) -> FileService:

@@ -48,11 +48,15 @@ class PredictSettings(Settings):
     )
 
 
-class _Jobs(Settings):
+class JobSettings(Settings):
+    """Of the functions that work with jobs."""
+
     jobs_table: str = Field(alias="JOBS_TABLE", min_length=1, description="The table of jobs")
 
 
-class _SegmentJobs(_Jobs):
+class SegmentJobSettings(JobSettings):
+    """Of the functions that start segments' jobs."""
+
     segments_table: str = Field(alias="SEGMENTS_TABLE", min_length=1, description="The table of segment definitions")
     segment_queue_url: str = Field(
         alias="SEGMENT_QUEUE_URL", min_length=1, description="The queue of what functions/segment_worker does"
@@ -73,11 +77,11 @@ class _Datasets(Settings):
     )
 
 
-class BatchSettings(PredictSettings, _SegmentJobs, _Datasets):
+class BatchSettings(PredictSettings, SegmentJobSettings, _Datasets):
     """Of functions/batch."""
 
 
-class SegmentSettings(_SegmentJobs, _Snapshots):
+class SegmentSettings(SegmentJobSettings, _Snapshots):
     """Of functions/segment."""
 
     segment_statistics_table: str = Field(
@@ -89,7 +93,7 @@ class SegmentWorkerSettings(SegmentSettings, _Datasets):
     """Of functions/segment_worker."""
 
 
-class FilesSettings(_Jobs, _Snapshots):
+class FilesSettings(JobSettings, _Snapshots):
     """Of functions/files."""
 
     file_queue_url: str = Field(

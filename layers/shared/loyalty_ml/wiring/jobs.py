@@ -1,0 +1,46 @@
+"""What the functions have that work with jobs."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from loyalty_ml.jobs.start import QueuedJobs
+from loyalty_ml.jobs.store import JobStore
+from loyalty_ml.wiring import clients
+from loyalty_ml.wiring.predict import ModelParts
+from loyalty_ml.wiring.settings import JobSettings, SegmentJobSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+    from loyalty_ml.segments.store import SegmentStore
+
+
+class JobParts(ModelParts):
+    settings: JobSettings
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        return clients.dynamodb()
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        return clients.sqs()
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        return JobStore(self.dynamodb, self.s3, table=self.settings.jobs_table, bucket=self.settings.data_bucket)
+
+
+class SegmentJobParts(JobParts):
+    settings: SegmentJobSettings
+
+    @cached_property
+    def queued_jobs(self) -> QueuedJobs:
+        return QueuedJobs(self.jobs, self.sqs, self.settings.segment_queue_url)
+
+    @cached_property
+    def segments(self) -> "SegmentStore":
+        from loyalty_ml.segments.store import SegmentStore  # noqa: PLC0415  a batch of customers starts without it
+
+        return SegmentStore(self.dynamodb, self.settings.segments_table)
