@@ -1,13 +1,10 @@
 """How long to wait before another try."""
 
 import random
-import time
 from collections.abc import Iterator
 
 FIRST_SECONDS = 0.05
 LONGEST_SECONDS = 1.0
-
-sleep = time.sleep
 
 
 def pauses(first_seconds: float = FIRST_SECONDS, longest_seconds: float = LONGEST_SECONDS) -> Iterator[float]:

@@ -75,7 +75,7 @@ class FeatureStore:
         dynamodb: "DynamoDBClient",
         table: str,
         deadline_seconds: float = DEADLINE_SECONDS,
-        sleep: Callable[[float], None] = backoff.sleep,
+        sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dynamodb = dynamodb

@@ -1,6 +1,6 @@
 """What each prediction type answers, and how its answers are shown: as JSON, as a file's columns, as counts of groups.
 
-A mode (single, batch, segment, file) knows no type. It asks these, so a new type needs an entry here and a scorer.
+A mode (single, batch, segment, file) knows no type: it asks these. What else a new type needs is in CONTRIBUTING.md.
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ items lie in the order of time. An item is written once and never changed.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class StatisticsStore:
     The client's own retries must be on: but for deletes that DynamoDB leaves undone, none are made here.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, sleep: Callable[[float], None] = backoff.sleep) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._sleep = sleep
