@@ -6,7 +6,6 @@ items lie in the order of time. An item is written once and never changed.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -33,10 +32,10 @@ DELETE_TRIES = 10
 class StatisticsStore:
     """The points of one table. Every method raises StoreUnavailable where DynamoDB does not do its part.
 
-    The client's own retries must be on: but for deletes that DynamoDB leaves undone, none are made here.
+    The client's own retries must be on: only deletes that DynamoDB leaves undone are tried again here, after a `sleep`.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", table: str, sleep: Callable[[float], None]) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._sleep = sleep

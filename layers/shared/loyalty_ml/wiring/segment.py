@@ -1,5 +1,6 @@
 """What functions/segment is made of."""
 
+import time
 from functools import cached_property
 
 from loyalty_ml.customers.snapshot_download import THREADS
@@ -19,7 +20,7 @@ class SegmentParts(SegmentJobParts):
 
     @cached_property
     def statistics(self) -> StatisticsStore:
-        return StatisticsStore(self.dynamodb, self.settings.segment_statistics_table)
+        return StatisticsStore(self.dynamodb, self.settings.segment_statistics_table, time.sleep)
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
