@@ -94,14 +94,14 @@ def csv_file(rows: int, columns: tuple[str, ...]) -> str:
     return key
 
 
-def file_service(models: ModelSet) -> FileService:
+def file_service(models: ModelSet, customers: int = ROWS) -> FileService:
     for left in ("jobs", "uploads"):  # of a benchmark that was stopped
         shutil.rmtree(FOLDER / left, ignore_errors=True)
-    snapshot = segments.snapshot(ROWS)
+    snapshot = segments.snapshot(customers)
     leases = SimpleNamespace(seconds=LEASE_SECONDS, beat=lambda *_: None, release=lambda *_: None)
     jobs: Any = SimpleNamespace(claim=lambda *_: Claim("claimed"), succeed=lambda *_: None, leases=leases)
     models_store: Any = SimpleNamespace(current=lambda: models)
-    snapshots: Any = SimpleNamespace(current=lambda: snapshot)
+    snapshots: Any = SimpleNamespace(current=lambda on_fetch=None: snapshot)
     s3: Any = FolderS3(FOLDER)
     return FileService(s3, jobs, models_store, snapshots, bucket=BUCKET, mock_mode="false", work=FOLDER / "work")
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
+from loyalty_ml.vocabulary import problem_in
 from training import defaults
 from training.errors import Problem
 
@@ -192,4 +193,4 @@ def load(path: Path = defaults.CONFIG) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise Problem(f"The configuration {path} is not valid: {where}: {first['msg']}.") from error
+        raise Problem(f"The configuration {path} is not valid: {where}: {problem_in(first)}.") from error

@@ -147,7 +147,7 @@ def test_every_route_refuses_an_unknown_query_parameter(service: Service, method
 def test_each_bad_query_parameter_is_named(service: Service) -> None:
     query = {"limit": "many", "status": "running", "size": "5"}
     answer = service.call("GET", "/ml/jobs", queryStringParameters=query)
-    assert_error(answer, 400, "INVALID_REQUEST", "limit: Input should be", "size: this route", "limit, status, next")
+    assert_error(answer, 400, "INVALID_REQUEST", "limit: must be", "size: this route", "limit, status, next")
     assert [field["field"] for field in answer.body["details"]["fields"]] == ["limit", "size"]
 
 

@@ -298,9 +298,9 @@ def test_the_best_of_any_segment_for_an_offer(deployment: Deployment) -> None:
         ("nbo", {"top": 5}, "top: this needs offer for nbo: add offer, the id of the offer to order by"),
         ("nbo", {"offer": 5}, "offer: this works only with top: add top, the number of members to show"),
         ("nbo", {"top": 5, "offer": 8}, "offer: there is no such offer: choose 0 to 7"),
-        ("nbo", {"top": 0, "offer": 1}, "top: Input should be greater than or equal to 1"),
-        ("churn", {"top": 1001}, "top: Input should be less than or equal to 1000"),
-        ("churn", {"top": "many"}, "top: Input should be a valid integer, unable to parse string as an integer"),
+        ("nbo", {"top": 0, "offer": 1}, "top: must be 1 or more"),
+        ("churn", {"top": 1001}, "top: must be 1,000 or less"),
+        ("churn", {"top": "many"}, "top: must be a whole number"),
         ("churn", {"topp": 5}, "topp: this route has no such query parameter: remove it, or use one of top, offer"),
     ],
 )

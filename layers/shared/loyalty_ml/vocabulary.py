@@ -1,9 +1,13 @@
 """The words of the service: prediction types, ids, moments, and how a request is checked."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PredictionType = Literal["churn", "nbo", "rfm"]
 PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
@@ -35,3 +39,48 @@ class Request(BaseModel):
 
     # An unknown field is refused: a misspelt `type` would otherwise be answered with churn.
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_WHOLE, _NUMBER, _TRUTH = "must be a whole number", "must be a number", "must be true or false"
+_TEXT, _LIST, _OBJECT = "must be text", "must be a list", "must be an object with named fields"
+_MOMENT = "must be a moment such as 2018-01-02T00:00:00Z"
+_PROBLEMS: Mapping[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known: remove it, or correct its name",
+    "literal_error": "must be {expected}",
+    "string_type": _TEXT,
+    "string_unicode": "must be valid Unicode",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "finite_number": "must be a finite number",
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing"), _NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    **dict.fromkeys(("list_type", "tuple_type"), _LIST),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), _OBJECT),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"), _MOMENT),
+}
+
+
+def problem_in(error: "ErrorDetails") -> str:
+    """What is wrong with a field, without a full stop, such as "must be a whole number".
+
+    pydantic's own words speak of inputs and of Python's types; a kind of error that has no words here keeps them.
+    """
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in {"string_too_short", "too_short"} and context["min_length"] == 1:
+        return "must not be empty"
+    if kind in _PROBLEMS:
+        return _PROBLEMS[kind].format_map({name: _written(value) for name, value in context.items()})
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _written(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

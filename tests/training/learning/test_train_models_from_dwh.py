@@ -253,8 +253,8 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     ("settings", "sentence"),
     [
         ("[tables", "is not TOML"),
-        ("[tables]\nfeature = 'x'", "tables.feature: Extra inputs are not permitted"),
-        ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: Input should be greater than 0"),
+        ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
+        ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
     ],
 )

@@ -19,6 +19,7 @@ from loyalty_ml import errors, telemetry
 from loyalty_ml.api.contracts import ErrorAnswer
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import problem_in
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 
@@ -213,7 +214,7 @@ def _read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[An
         try:
             arguments[argument] = adapter.validate_python(text)
         except ValidationError as error:
-            problems.append((name, error.errors(include_url=False)[0]["msg"]))
+            problems.append((name, problem_in(error.errors(include_url=False)[0])))
     if problems:
         raise errors.InvalidRequest(problems[:MAX_PROBLEMS])
     return arguments
@@ -221,8 +222,8 @@ def _read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[An
 
 def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.RequestError:
     problems = [
-        (".".join(map(str, problem["loc"])), problem["type"], problem["msg"].removeprefix("Value error, "))
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+        (".".join(map(str, problem["loc"])), problem["type"], problem_in(problem))
+        for problem in error.errors(include_url=False, include_input=False)
     ]
     for field, kind, message in problems:
         if kind == "json_invalid" and "recursion limit" in message:
@@ -238,7 +239,7 @@ def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.Req
     for field, _, message in problems:
         if field == "type" and "type" in model.model_fields:
             return errors.UnknownType(
-                f"type: {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
+                f"type {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
             )
     return errors.InvalidRequest([(field or "body", message) for field, _, message in problems[:MAX_PROBLEMS]])
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from loyalty_ml.vocabulary import problem_in
+
 API_VERSION = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
@@ -70,4 +72,4 @@ def _refusal(text: bytes, key: str, error: ValidationError) -> Refused:
         )
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"])) or "it"
-    return Refused(f"{key} is not valid ({where}: {first['msg']}): {PUBLISH_AGAIN}")
+    return Refused(f"{key} is not valid ({where}: {problem_in(first)}): {PUBLISH_AGAIN}")
