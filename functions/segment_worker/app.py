@@ -34,7 +34,7 @@ from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
 MAX_RECEIVES = 3
-"""As in the queue's redrive policy: what fails then goes to the dead-letter queue."""
+"""How often a job is tried. The queue brings it once more: a last worker that was killed could record no end."""
 
 # An instance may have looked for models and snapshots a moment ago, and would store the old ones' statistics again.
 PLAN_DELAY_SECONDS = 5 + math.ceil(max(store.REFRESH_SECONDS, snapshot_store.REFRESH_SECONDS))
@@ -127,6 +127,9 @@ def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Wo
     """Does a job's work unless another worker does, and records where it fails: for good, or until it comes again."""
     job_id, owner, leases = message.body["job_id"], new_owner(), parts.leases
     if message.attempts > MAX_RECEIVES:
+        if lease_left := leases.give_up(job_id, "INTERNAL", KILLED):
+            _look_again(queue, message, lease_left)
+            return
         raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
     try:
         claim = leases.claim(job_id, owner)

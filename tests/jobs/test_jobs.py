@@ -249,7 +249,7 @@ def test_what_fails_three_times_fails_the_job_and_is_kept_as_a_dead_letter(
 ) -> None:
     calls = answers(error)
     job_id = start()
-    assert queue.deliver_all() == 3
+    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1
     body = status(empty_service, job_id).body
     assert (body["status"], body["code"]) == ("failed", code)
     assert sentence in body["error"]
@@ -291,6 +291,35 @@ def test_a_job_whose_worker_is_killed_each_time_fails_at_the_last(
     body = status(empty_service, job_id).body
     assert (body["status"], body["code"], len(calls)) == ("failed", "INTERNAL", 2)
     assert "time or memory" in body["error"]
+
+
+class Failure(Exception):
+    """As when a store does not answer: another attempt may succeed."""
+
+
+def test_a_job_whose_last_worker_is_killed_fails_as_soon_as_its_lease_has_passed(
+    empty_service: Service, queue: Queue, clock: Clock, answers: Callable[..., list[Any]]
+) -> None:
+    calls = answers(Failure(), Failure(), Killed(), ANSWER)
+    job_id = start()
+    message = {"task": "job", "job_id": job_id}
+    for receives in (1, 2):
+        with pytest.raises(Failure):
+            refresh.handler(event(message, receives), CONTEXT)
+    with pytest.raises(Killed):
+        refresh.handler(event(message, 3), CONTEXT)
+    queue.receive_all()
+    refresh.handler(event(message, 4), CONTEXT)
+    assert status(empty_service, job_id).body["status"] == "running"
+    assert [task["attempts"] for task in queue.delayed()] == [3]
+    clock.now += HIDDEN_SECONDS
+    with pytest.raises(RuntimeError, match="3 attempts"):
+        refresh.handler(event(message, 4), CONTEXT)
+    body = status(empty_service, job_id).body
+    assert (body["status"], body["code"], len(calls)) == ("failed", "INTERNAL", 3)
+    assert "time or memory" in body["error"]
+    refresh.handler(event(message), CONTEXT)  # as a dead letter that is sent back
+    assert (status(empty_service, job_id).body["status"], len(calls)) == ("succeeded", 4)
 
 
 def test_a_job_whose_worker_was_killed_is_taken_up_within_a_minute_and_a_half(
@@ -402,7 +431,7 @@ def test_a_copy_that_has_no_attempt_left_becomes_a_dead_letter(
     job_id = start()
     queue.receive_all()
     queue.send(json.dumps({"task": "job", "job_id": job_id, "attempts": attempts}))
-    assert queue.deliver_all() == 3
+    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1
     assert (calls, len(queue.dead_letters())) == ([], 1)
 
 
@@ -564,7 +593,7 @@ def test_a_message_that_is_no_task_becomes_a_dead_letter_and_stops_no_other(
 ) -> None:
     queue.send(body)
     queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
-    assert queue.deliver_all() == 3 + 1
+    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1 + 1
     assert refreshed == ["vip"]
     assert queue.dead_letters() == [body]
 
@@ -593,7 +622,7 @@ def test_a_failure_is_counted_by_its_code(capsys: pytest.CaptureFixture[str], qu
 def test_the_worker_and_the_template_agree() -> None:
     queue = DESCRIBED["Resources"]["SegmentQueue"]["Properties"]
     function = DESCRIBED["Resources"]["RefreshFunction"]
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_RECEIVES
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_RECEIVES + 1
     assert queue["VisibilityTimeout"] == 6 * function["Properties"]["Timeout"]
     assert template.handler_of(function) == ("functions.segment_worker.app", "handler")
 

@@ -161,7 +161,7 @@ class FileService:
                 claim=claim,
                 is_last=is_last,
                 on_beat=on_beat,
-                killed=_KILLED,
+                killed=KILLED,
                 described=_described,
                 timing=self._timing,
             ) as heart:
@@ -273,7 +273,7 @@ class FileService:
         return results, outcome
 
 
-_KILLED = (
+KILLED = (
     "The file could not be scored: its worker was killed, for want of memory or disk it seems; raise FileMemorySize or "
     "FileStorage, or split the file."
 )

@@ -150,6 +150,22 @@ class Leases:
         """Records a failure: for good, or until the job is claimed once more. error: a sentence. Raises LeaseLost."""
         self._end(job_id, owner, {"status": "failed", "code": code, "error": error}, is_final=final)
 
+    def give_up(self, job_id: str, code: str, error: str) -> float:
+        """Records the failure of a job whose last worker was killed, as no other comes: until someone sends it again.
+
+        Gives the seconds that its lease is held still; 0 where it is not, also where the job has ended or is gone.
+        """
+        now = self._clock()
+        before, is_written = self._update(
+            job_id,
+            "SET #status = :failed, #code = :code, #error = :error, #updated = :updated REMOVE #lease_until",
+            "#status = :running AND #lease_until <= :now",
+            {"failed": "failed", "code": code, "error": error, "running": "running", "now": now},
+        )
+        if is_written or "lease_until" not in before:
+            return 0.0
+        return max(0.0, float(before["lease_until"]["N"]) - now)
+
     def _end(self, job_id: str, owner: str, values: Mapping[str, Value], *, is_final: bool) -> None:
         assignments = "".join(f", #{name} = :new_{name}" for name in values)
         before, is_written = self._update(
