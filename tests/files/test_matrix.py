@@ -78,6 +78,14 @@ every_cell = pytest.mark.parametrize("cell", FEW_CELLS.values(), ids=FEW_CELLS)
 every_format = pytest.mark.parametrize("written", FEW_FORMATS.values(), ids=FEW_FORMATS)
 every_type = pytest.mark.parametrize("kind", TYPES)
 
+PAIRS = ("csv-file", "csv.gz-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
+"""Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
+disturbed_cell = pytest.mark.parametrize(
+    "cell",
+    [cell if name in PAIRS else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()],
+    ids=FEW_CELLS,
+)
+
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -365,11 +373,16 @@ def misnamed(name: str, content: FileWriter) -> str:
     return "The file is named as CSV, but looks like JSON"
 
 
-@every_format
-@pytest.mark.parametrize("name", ["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        pytest.param(written, name, id=f"{of}-{name}")
+        for of, written in FEW_FORMATS.items()
+        for name in ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet")
+        if name != written.extension
+    ],
+)
 def test_a_file_of_one_format_that_is_named_as_another_is_told_so(files: Files, written: FileWriter, name: str) -> None:
-    if name == written.extension:
-        pytest.skip("It is named as what it is.")
     content = written.write([["a", *GOOD.values()]])
     assert misnamed(name, written) in files.refused(name, content)
 
@@ -418,23 +431,25 @@ def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, ce
         assert first == second
 
 
-@every_cell
-def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(jobs: Jobs, files: Files, cell: Cell) -> None:
+@disturbed_cell
+@pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
+    jobs: Jobs, files: Files, cell: Cell, blocks: int
+) -> None:
     content, sizes = four_blocks(jobs, files, cell)
     job = jobs.put(f"incoming/all/customers.{cell.format.extension}", content)
     expected = jobs.undisturbed(job, sizes)
-    for blocks in (1, 3):
-        jobs.forget(job)
-        invocations = 1
-        while (ran := score(jobs.worker(sizes=sizes), job, Blocks(blocks))).outcome == "unfinished":
-            invocations += 1
-        assert ran.outcome == "finished"
-        # The last finds nothing left where the blocks before were all.
-        assert invocations == 4 // blocks + 1
-        assert jobs.results(job) == expected
+    jobs.forget(job)
+    invocations = 1
+    while (ran := score(jobs.worker(sizes=sizes), job, Blocks(blocks))).outcome == "unfinished":
+        invocations += 1
+    assert ran.outcome == "finished"
+    # The last finds nothing left where the blocks before were all.
+    assert invocations == 4 // blocks + 1
+    assert jobs.results(job) == expected
 
 
-@every_cell
+@disturbed_cell
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -453,19 +468,22 @@ def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     assert found != of_the_old
 
 
-@pytest.mark.parametrize("name", FEW_CELLS)
+@pytest.mark.parametrize(
+    ("cell", "first", "step"),
+    [
+        *((FEW_CELLS[name], place, len(PAIRS)) for place, name in enumerate(PAIRS)),
+        *(pytest.param(cell, 0, 1, marks=pytest.mark.long) for cell in FEW_CELLS.values()),
+    ],
+    ids=[*PAIRS, *(f"{name}-each" for name in FEW_CELLS)],
+)
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_bytes(
-    jobs: Jobs, files: Files, name: str
+    jobs: Jobs, files: Files, cell: Cell, first: int, step: int
 ) -> None:
-    """The cells of a format share its calls out: among them each call is the last one once."""
-    cell = FEW_CELLS[name]
-    alike = [
-        other for other in FEW_CELLS if other.partition(".")[0].split("-")[0] == name.partition(".")[0].split("-")[0]
-    ]
+    """The pairs share the calls out: in `make test-long` each call is the last one in every cell."""
     content, sizes = four_blocks(jobs, files, cell)
     job = jobs.put(f"incoming/churn/customers.{cell.format.extension}", content)
     expected = jobs.undisturbed(job, sizes)
-    for calls in count(1 + alike.index(name), len(alike)):
+    for calls in count(1 + first, step):
         killed = Killed(calls)
         with suppress(KilledError):
             # Without beats: one would be a call as well, and end its own thread in the place of the worker.
