@@ -24,18 +24,10 @@ from loyalty_ml.files.source import FileSource, job_id_of
 from loyalty_ml.jobs.heartbeat import Timing
 from loyalty_ml.jobs.lease import LEASE_SECONDS
 from tests import sample_set
-from tests.files.test_files import CUSTOMERS, as_csv, rows_of
+from tests.files.deployed import CUSTOMERS
+from tests.files.disturbed import ALL_SAVED, PART_BYTES, Clock, Jobs, ids_only, rows_with_features, score
 from tests.files.test_killed import served_stores
-from tests.files.test_reliability import (
-    ALL_SAVED,
-    FILES,
-    Clock,
-    Jobs,
-    ids_only,
-    rows_with_features,
-    score,
-    small,  # noqa: F401  a fixture
-)
+from tests.files.writings import FORMATS, as_csv, rows_of
 from tests.functions.test_files import NOTHING, Queue, queue  # noqa: F401  a fixture
 from tests.segments.test_segments import Deployment, some_customers
 from tests.service import Service, new_process
@@ -164,8 +156,11 @@ class Faults:
 
 
 @pytest.fixture
-def served_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Jobs]:
+def served_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, smallest_part: Callable[[int], None]
+) -> Iterator[Jobs]:
     """In a server, which a call can fail to reach."""
+    smallest_part(PART_BYTES)
     for name in ("MODEL_CACHE", "SNAPSHOT_CACHE", "FILE_WORK"):
         monkeypatch.setenv(name, str(tmp_path / name))
     with served_stores(monkeypatch) as ids:
@@ -183,7 +178,8 @@ def served_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Job
 def test_calls_of_s3_and_dynamodb_that_fail_change_no_byte(served_jobs: Jobs, name: str, share: float) -> None:
     """What stops an attempt for all the clients' retries, the next delivery goes on from."""
     jobs = served_jobs
-    content = ids_only() if name == "ids.csv" else FILES[name](rows_with_features())
+    written = FORMATS["parquet.snappy" if name.endswith(".parquet") else "csv"]
+    content = ids_only() if name == "ids.csv" else written.write(rows_with_features())
     job = jobs.put(f"incoming/all/{name}", content)
     expected = jobs.undisturbed(job)
     faults = Faults(share)

@@ -390,6 +390,23 @@ def test_uploads_that_are_gone_before_they_were_completed_begin_again(bucket: Bu
     assert bucket.results() == whole(WORK)
 
 
+def test_an_upload_that_can_never_be_completed_is_begun_again(bucket: Bucket) -> None:
+    key = keys(JOB)["predictions"]
+    with bucket.open() as results:
+        results.append("predictions", NOISE[:PART])
+        results.checkpoint({"done": 1})
+        (upload,) = bucket.admin.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
+        bucket.admin.upload_part(
+            Bucket=BUCKET, Key=key, UploadId=upload["UploadId"], PartNumber=1, Body=NOISE[PART : 2 * PART]
+        )
+        with pytest.raises(StoreUnavailable, match="InvalidPart"):
+            results.complete({"done": 1})
+    with bucket.open() as again:
+        assert (again.position, again.completing) == (None, False)
+        go_on(again, WORK)
+    assert bucket.results() == whole(WORK)
+
+
 def test_other_results_than_those_of_the_checkpoint_begin_again(bucket: Bucket) -> None:
     begun(bucket)
     other = {**keys(JOB), "predictions": f"results/{JOB}/predictions.csv"}
