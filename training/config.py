@@ -310,7 +310,10 @@ class Config(_Section):
                 told, remedy = "", f"name the column {column} under [columns.transactions], or remove the feature"
             else:
                 told = did_you_mean(name, known)
-                remedy = f"they give {', '.join(known)}; correct the name, or give it in a table of your own"
+                remedy = (
+                    f"they give {', '.join(known)}; correct the name, "
+                    "or give it in the features, churn and offers tables"
+                )
             raise ValueError(f"features.{name}: transactions cannot give this feature{told}: {remedy}")
 
 

@@ -211,10 +211,7 @@ def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, .
             raise Problem(f"{error}.") from error
     left_out = [name for name in config.features if name not in known]
     if left_out:
-        print(
-            f"  {' and '.join(left_out)} left out: [columns.transactions] names no column for it.",
-            flush=True,
-        )
+        print(f"  left out: {', '.join(left_out)}, for which [columns.transactions] names no column", flush=True)
     return tuple(name for name in config.features if name in known)
 
 
