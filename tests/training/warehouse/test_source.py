@@ -249,3 +249,20 @@ def test_a_run_of_materialize_is_told_from_one_of_another_query(fill: Fill, conn
         for query in (PAID, PAID.replace("1.2", "1.3"))
     }
     assert len(texts) == 2
+
+
+def test_the_example_of_the_documentation_does_what_it_says(fill: Fill, connect: Open, tmp_path: Path) -> None:
+    page = Path("docs/training.md").read_text()
+    (tmp_path / "ours.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    url = fill(
+        "CREATE SCHEMA sales",
+        "CREATE SCHEMA crm",
+        "CREATE TABLE crm.customers (customer_no INTEGER, is_test BOOLEAN)",
+        "INSERT INTO crm.customers VALUES (1, FALSE), (2, FALSE), (3, TRUE)",
+        "CREATE TABLE sales.receipts (customer_no INTEGER, bought_at TIMESTAMPTZ, amount NUMERIC(12, 2), "
+        "receipt_no BIGINT, status VARCHAR, currency VARCHAR)",
+        """INSERT INTO sales.receipts VALUES (1, '2025-05-01 12:00:00+00', 10, 1, 'paid', 'EUR'),
+        (1, '2025-05-02 12:00:00+00', 99, 2, 'cancelled', 'EUR'), (2, '2025-05-01 12:00:00+00', 100, 3, 'paid', 'GBP'),
+        (3, '2025-05-01 12:00:00+00', 100, 4, 'paid', 'EUR')""",
+    )
+    assert revenue(connect, url, config.load(tmp_path / "ours.toml")) == {"1": 10, "2": 117}
