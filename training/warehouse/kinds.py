@@ -53,19 +53,21 @@ class Kinds:
             return values if kind.timezone else values.cast("timestamp")
         if isinstance(kind, dt.Date):
             return values.cast("timestamp")
-        if isinstance(kind, dt.String):
+        if isinstance(kind, dt.String | dt.Unknown):
             return self._moment_of_text(table, name, column)
         if _is_whole(kind):
             return self._moment_of_epoch(table, name, column)
-        raise _wrong_kind(table, name, column, "a date or timestamp", f"CAST({_quoted(column)} AS TIMESTAMP)")
+        sql = f"CAST({_quoted(column)} AS BIGINT)" if isinstance(kind, dt.Floating | dt.Decimal) else ""
+        raise _wrong_kind(table, name, column, "a date or timestamp", sql)
 
     def number(self, table: ir.Table, name: str, column: str) -> ir.Value:
         """A number of any type. Raises Problem, also for text: whether 1.234 is over a thousand is not known."""
         kind = table[column].type()
         if isinstance(kind, dt.Numeric) and not isinstance(kind, dt.Boolean):
             return table[column]
-        cast = "INTEGER" if isinstance(kind, dt.Boolean) else "DOUBLE PRECISION"
-        raise _wrong_kind(table, name, column, "a number", f"CAST({_quoted(column)} AS {cast})")
+        casts = {dt.Boolean: "INTEGER", dt.String: "DOUBLE PRECISION"}
+        cast = casts.get(type(kind))
+        raise _wrong_kind(table, name, column, "a number", f"CAST({_quoted(column)} AS {cast})" if cast else "")
 
     def label(self, table: ir.Table, name: str, column: str) -> ir.Value:
         """A boolean. Raises Problem."""
@@ -78,15 +80,15 @@ class Kinds:
             )
             if found["known"] == found["zero_or_one"]:
                 return values == 1
-        elif isinstance(kind, dt.String):
-            texts = values.strip().lower()
+        elif isinstance(kind, dt.String | dt.Unknown):
+            texts = _text(values).lower()
             counts = {f"as_{yes}": _count(texts.isin([yes, no])) for yes, no in PAIRS}
             found = self._ask(table, name, column, "label", known=values.count(), **counts)
             for yes, _ in PAIRS:
                 if found[f"as_{yes}"] == found["known"]:
                     return texts == yes
         else:
-            raise _wrong_kind(table, name, column, "a boolean", f"CAST({_quoted(column)} AS BOOLEAN)")
+            raise _wrong_kind(table, name, column, "a boolean", "")
         examples = self._examples(table, column)
         shown = ", ".join(map(_literal, examples))
         raise Problem(
@@ -95,7 +97,7 @@ class Kinds:
         )
 
     def _moment_of_text(self, table: ir.Table, name: str, column: str) -> ir.Value:
-        texts = table[column].strip()
+        texts = _text(table[column])
         is_iso = texts.re_search(ISO_8601)
         found = self._ask(
             table,
@@ -196,15 +198,19 @@ def _count(condition: ir.Value) -> ir.Value:
     return condition.sum().coalesce(0)
 
 
+def _text(values: ir.Value) -> ir.Value:
+    """Without blanks around. Joined to nothing, PostgreSQL's enums are texts, which Ibis takes them for at once."""
+    return (values.cast("string") if isinstance(values.type(), dt.Unknown) else values + "").strip()
+
+
 def _is_whole(kind: dt.DataType) -> bool:
-    return isinstance(kind, dt.Integer) or (isinstance(kind, dt.Decimal) and kind.scale == 0)
+    """PostgreSQL's numeric says no scale where it was given none: its range tells enough."""
+    return isinstance(kind, dt.Integer) or (isinstance(kind, dt.Decimal) and not kind.scale)
 
 
 def _wrong_kind(table: ir.Table, name: str, column: str, wanted: str, sql: str) -> Problem:
-    return Problem(
-        f"Column {column} of {name} is {table[column].type()}, where {wanted} is needed: map another, or cast it. "
-        + _advice(name, column, sql)
-    )
+    told = f"Column {column} of {name} is {table[column].type()}, where {wanted} is needed: map another"
+    return Problem(f"{told}, or cast it. {_advice(name, column, sql)}" if sql else f"{told}.")
 
 
 def _advice(name: str, column: str, sql: str) -> str:

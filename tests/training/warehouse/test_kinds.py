@@ -42,6 +42,8 @@ def table_of(kind: str, values: list[str]) -> list[str]:
     rows = ", ".join(f"({n}, TIMESTAMP '2024-01-01', 1.5, {value})" for n, value in enumerate(values))
     return [
         "CREATE SCHEMA dwh",
+        "CREATE TYPE dwh.f_or_t AS ENUM ('f', 't')",
+        "CREATE TYPE no_or_yes AS ENUM ('no', 'yes')",
         f"CREATE TABLE dwh.t (id INTEGER, day TIMESTAMP, amount DOUBLE PRECISION, v {kind})",
         f"INSERT INTO dwh.t VALUES {rows}",
     ]
@@ -71,6 +73,7 @@ MOMENTS = {
     "seconds": ("INTEGER", ["1709209815", "NULL", "1000000000"], NOON),
     "milliseconds": ("BIGINT", ["1709209815250", "NULL"], NOON.replace(microsecond=250_000)),
     "microseconds": ("BIGINT", ["1709209815123456"], NOON.replace(microsecond=123_456)),
+    "milliseconds of any scale": ("NUMERIC(38, 0)", ["1709209815250"], NOON.replace(microsecond=250_000)),
     "seconds of no scale": ("NUMERIC(20, 0)", ["1709209815"], NOON),
 }
 
@@ -87,8 +90,9 @@ def test_moments_are_read_where_there_is_one_way_to(fill: Fill, connect: Open, c
 def test_a_moment_keeps_its_zone_until_it_is_made_utc(fill: Fill, connect: Open) -> None:
     """Whoever puts moments on the clock of a place needs to know which of them are moments already."""
     values = {"TIMESTAMPTZ": "'2024-01-01 00:00:00Z'", "VARCHAR": "'2024-01-01T00:00:00Z'", "BIGINT": "1709209815"}
+    fresh = ("DROP SCHEMA IF EXISTS dwh CASCADE", "DROP TYPE IF EXISTS no_or_yes")
     for kind, value in values.items():
-        warehouse = connect(fill("DROP SCHEMA IF EXISTS dwh CASCADE", *table_of(kind, [value])), settings())
+        warehouse = connect(fill(*fresh, *table_of(kind, [value])), settings())
         table = warehouse.backend.table("t", database="dwh")
         assert warehouse._kinds.moment(table, "dwh.t", "v").type().timezone == "UTC"
         assert warehouse._kinds.moment(table, "dwh.t", "day").type().timezone is None
@@ -110,7 +114,6 @@ BAD_MOMENTS = {
     "two units": ("BIGINT", ["1709209815", "1709209815000"], "it runs from 1709209815 to 1709209815000"),
     "zero for none": ("BIGINT", ["0", "1709209815000"], "it runs from 0 to 1709209815000"),
     "fractions": ("DOUBLE PRECISION", ["1709209815.5"], "is float64, where a date or timestamp is needed"),
-    "a truth": ("BOOLEAN", ["TRUE"], "is boolean, where a date or timestamp is needed"),
 }
 
 
@@ -166,6 +169,8 @@ LABELS = {
     "true and false": ("VARCHAR", ["'true'", "'FALSE'"], [True, False]),
     "t and f": ("VARCHAR", ["'t'", "'f'"], [True, False]),
     "texts of 0 and 1": ("VARCHAR", ["'1'", "'0'"], [True, False]),
+    "an enumeration": ("no_or_yes", ["'no'", "'yes'"], [False, True]),
+    "an enumeration of a schema": ("dwh.f_or_t", ["'f'", "'t'"], [False, True]),
     "one of a pair": ("VARCHAR", ["'N'", "'N'"], [False, False]),
     "none": ("VARCHAR", ["NULL", "NULL"], [None, None]),
 }
@@ -203,6 +208,21 @@ def test_labels_of_other_values_are_refused_with_the_values(fill: Fill, connect:
         warehouse.backend.disconnect()
         warehouse = connect(url, settings(as_advised(problem.value), churned="v_read"))
         assert sum(read(warehouse, warehouse.churn(), "happened")) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"date": "v"}, "is boolean, where a date or timestamp is needed: map another."),
+        ({"amount": "day"}, "is timestamp(6), where a number is needed: map another."),
+    ],
+)
+def test_what_no_cast_makes_right_is_refused_without_one(
+    fill: Fill, connect: Open, columns: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(Problem) as problem:
+        connect(fill(*table_of("BOOLEAN", ["TRUE"])), settings(**columns)).transactions()
+    assert str(problem.value).endswith(sentence)
 
 
 @pytest.mark.parametrize("kind", ["INTEGER", "BIGINT", "NUMERIC(10, 3)", "REAL", "DOUBLE PRECISION"])
