@@ -13,6 +13,7 @@ from tests.training.warehouse.conftest import Fill, Open
 from training import config
 from training.config import Config
 from training.errors import Problem
+from training.snapshot.parts import write_parts
 from training.warehouse import queries
 
 pytestmark = pytest.mark.process
@@ -266,3 +267,17 @@ def test_the_example_of_the_documentation_does_what_it_says(fill: Fill, connect:
         (3, '2025-05-01 12:00:00+00', 100, 4, 'paid', 'EUR')""",
     )
     assert revenue(connect, url, config.load(tmp_path / "ours.toml")) == {"1": 10, "2": 117}
+
+
+def test_a_query_that_fails_while_materialize_reads_it_is_named(fill: Fill, connect: Open, tmp_path: Path) -> None:
+    view = "SELECT customer_no, CAST(status AS INTEGER) AS revenue, bought_at AS updated_at FROM sales.receipts"
+    chosen = Config.model_validate(
+        {
+            "tables": {"features": {"query": view}},
+            "columns": {"features": {"customer_id": "customer_no"}},
+            "features": {"revenue": "revenue"},
+        }
+    )
+    current = queries.current_features(connect(fill(*RECEIPTS), chosen))
+    with pytest.raises(Problem, match=r"could not answer the query of \[tables\] features: .*(paid|cancelled)"):
+        write_parts(current.table, tmp_path / "parts", tmp_path / "rejects.csv", 0.1)
