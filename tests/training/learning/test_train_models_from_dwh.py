@@ -253,7 +253,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     ("settings", "sentence"),
     [
         ("[tables", "is not TOML"),
-        ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
+        ("[tables]\nfeature = 'x'", "tables.feature: is not known: did you mean features?"),
         ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
     ],
