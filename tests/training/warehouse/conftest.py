@@ -1,4 +1,4 @@
-"""An empty warehouse to fill, on DuckDB and on a real PostgreSQL."""
+"""An empty warehouse, on DuckDB and on a real PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from tests.training.warehouse.postgres import QUOTED_PASSWORD, postgres_server
 from training import config
 from training.warehouse.connection import Warehouse, connect
 
-DEMO = config.load()
+SETTINGS = config.load()
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 
 Fill = Callable[..., str]
@@ -26,7 +26,7 @@ Open = Callable[..., Warehouse]
 @pytest.fixture(name="connect")
 def open_warehouse() -> Iterator[Open]:
     with ExitStack() as opened:
-        yield lambda url, settings=DEMO: opened.enter_context(connect(url, settings))
+        yield lambda url, settings=SETTINGS, **arguments: opened.enter_context(connect(url, settings, **arguments))
 
 
 @pytest.fixture(scope="session")
