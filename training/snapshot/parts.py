@@ -22,6 +22,7 @@ from loyalty_ml.customers.snapshot import ROW_GROUP
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 from training.errors import Problem
 from training.warehouse.connection import asking
+from training.warehouse.source import queries_in
 
 WORK_MEMORY = "384MB"
 
@@ -174,10 +175,10 @@ def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: P
     # 0 for -0.0, which DynamoDB does not tell apart: both stores hold the same number.
     values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(_quoted, names))
     rule, parameters = _rule(names)
-    with asking(features.get_backend()):
+    with asking(features.get_backend(), queries_in(features)):
         batches = features.to_pyarrow_batches(chunk_size=sizes.row_group)
     while True:
-        with asking(features.get_backend()):
+        with asking(features.get_backend(), queries_in(features)):
             batch = next(batches, None)
         if batch is None:
             return

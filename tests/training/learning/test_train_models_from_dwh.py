@@ -217,7 +217,7 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
             "churn cannot be trained: 1,134 customers, where 1,200 are asked for: too few.",
         ),
         (
-            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR",
+            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR USING 'maybe'",
             "Column churned of customer_churn_history is string",
         ),
         (
@@ -253,7 +253,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     ("settings", "sentence"),
     [
         ("[tables", "is not TOML"),
-        ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
+        ("[tables]\nfeature = 'x'", "tables.feature: is not known: did you mean features?"),
         ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
     ],
