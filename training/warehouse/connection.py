@@ -221,6 +221,11 @@ def _first_line(error: Exception) -> str:
     return (lines[0][:300] if lines else type(error).__name__).rstrip(".!")
 
 
+def redacted(url: str) -> str:
+    """The URL without its password, to be shown."""
+    return _redacted(url, url)
+
+
 def _redacted(text: str, url: str) -> str:
     """The text without the URL's password, in whichever form a driver repeats it."""
     password = urlsplit(url).password

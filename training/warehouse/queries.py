@@ -1,6 +1,6 @@
 """From the warehouse to what training and materialising read: checked examples, and the features of everyone today."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
@@ -14,6 +14,10 @@ from training.errors import Problem
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
+
+
+class SameLabel(Problem):
+    """All examples have the same label, so there is nothing to tell apart."""
 
 
 class CurrentFeatures(NamedTuple):
@@ -44,7 +48,7 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     transactions = warehouse.transactions()
     if transactions is None:
         raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
-    first, end = _transaction_span(warehouse, transactions)
+    first, end = transaction_span(warehouse, transactions)
     moment = as_of or min(end, datetime.now(UTC))
     _check_past("Features cannot be computed", moment)
     if moment <= first:
@@ -52,6 +56,10 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     names = _feature_names(warehouse, transactions)
     table = features.as_of(transactions, moment, warehouse.config.windows)
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
+
+
+def rfm_needs(missing: Iterable[str]) -> str:
+    return f"RFM needs {', '.join(sorted(missing))}: map them under [features]."
 
 
 def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
@@ -96,19 +104,16 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
     windows = warehouse.config.windows
     horizon = timedelta(days=windows.churn_days)
-    first, end = _transaction_span(warehouse, transactions)
-    latest = end - horizon
-    if latest <= first:
+    first, end = transaction_span(warehouse, transactions)
+    moments = label_moments(first, end, windows.churn_days, windows.churn_snapshots)
+    if not moments:
         raise Problem(
             f"Transactions run from {first:%Y-%m-%d} to {end:%Y-%m-%d}, too short to look {windows.churn_days} days "
-            "ahead: lower windows.churn_days."
+            "ahead: lower [windows] churn_days."
         )
-    # As late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
-    moments = [latest - horizon * back for back in range(windows.churn_snapshots)]
     labelled = [
         features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows))
         for moment in moments
-        if moment == latest or moment - horizon >= first
     ]
     rows = warehouse.rows(ibis.union(*labelled) if len(labelled) > 1 else labelled[0])
     names = _feature_names(warehouse, transactions)
@@ -161,7 +166,7 @@ def _checked(
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
-        raise Problem(
+        raise SameLabel(
             f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}: "
             "there is nothing to tell apart."
         )
@@ -198,13 +203,26 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
         )
 
 
+def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> list[datetime]:
+    """At which moments who buys nothing for so many days is labelled, the last first; none if the data is too short.
+
+    They are as late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
+    """
+    horizon = timedelta(days=days)
+    latest = end - horizon
+    if latest <= first:
+        return []
+    moments = [latest - horizon * back for back in range(snapshots)]
+    return [moment for moment in moments if moment == latest or moment - horizon >= first]
+
+
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
     """The configured features that transactions can give, in the configured order."""
     known = features.available(transactions)
     return tuple(name for name in warehouse.config.features if name in known)
 
 
-def _transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
+def transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
     """The first transaction, and the midnight (UTC) after the last one."""
     name = warehouse.config.tables.transactions
     first, last, _ = _span(warehouse, transactions, "date")
