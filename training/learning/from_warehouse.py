@@ -22,7 +22,8 @@ from training.learning.trainer import OUTPUTS, Job, Outcome, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.bucket import ModelBucket
-from training.warehouse import queries
+from training.warehouse import lineage, queries
+from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse, connect
 
 
@@ -90,12 +91,14 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     if not only or "churn" in only:
         print("Reading churn examples ...", flush=True)
         source = tables.churn or tables.transactions
-        jobs.append(Job("churn", f"{source} {where}", queries.churn_examples(warehouse)))
+        jobs.append(
+            Job("churn", f"{source} {where}", queries.churn_examples(warehouse), lineage.lineage(warehouse, "churn"))
+        )
     if not only or "nbo" in only:
         print("Reading offer examples ...", flush=True)
         examples = queries.offer_examples(warehouse)
         if examples is not None:
-            jobs.append(Job("nbo", f"{tables.offers} {where}", examples))
+            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, lineage.lineage(warehouse, "offers")))
         elif only:
             raise Problem("There is no offers table in the configuration: name it under [tables] to train nbo.")
         else:
@@ -103,7 +106,17 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
+        for line in lineage.lines({name: job.sources[name] for name in job.examples.names}):
+            print(f"    features are {line}")
+    _say_view(warehouse)
     return jobs
+
+
+def _say_view(warehouse: Warehouse) -> None:
+    """Where the features view and what transactions give disagree, for a sample; nothing if there are not both."""
+    compared = compare(warehouse)
+    for line in compared.lines(warehouse) if compared else []:
+        print(f"  {line}")
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
@@ -146,6 +159,7 @@ def _write_report(path: Path, outcome: Outcome) -> None:
         created=card.created,
         data=outcome.job.data,
         examples=outcome.job.examples,
+        sources={name: str(outcome.job.sources[name]) for name in card.features},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
         caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],

@@ -7,6 +7,7 @@ import numpy as np
 
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
+from training.warehouse.sample import sample
 
 RELATIVE = ABSOLUTE = 1e-6
 """How far two values may be apart and count as the same: sums of money differ by how they were rounded."""
@@ -46,11 +47,16 @@ class Comparison(NamedTuple):
 
 
 def compare(warehouse: Warehouse) -> Comparison | None:
-    """Each customer of the features view as of that row's updated_at; None without a view or transactions.
+    """A sample of the features view's customers, each as of that row's updated_at.
 
-    To be given a sample, as it fetches all that the warehouse has. Raises Problem.
+    None if there is no view, no transactions, or no feature that both give. Raises Problem.
     """
-    view, transactions = warehouse.features(), warehouse.transactions()
+    everyone = warehouse.features()
+    if everyone is None:
+        return None
+    customers = warehouse.rows(everyone.aggregate(customers=everyone.count()))["customers"][0].as_py()
+    part = sample(warehouse, customers)
+    view, transactions = part.features(), part.transactions()
     if view is None or transactions is None:
         return None
     computable = features.available(transactions)

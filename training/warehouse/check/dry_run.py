@@ -7,8 +7,8 @@ from training.warehouse.check.feature_values import check_features, check_view
 from training.warehouse.check.findings import Findings
 from training.warehouse.check.labels import Learnable, check_churn, check_offers
 from training.warehouse.check.names import feature_problems, name_problems
-from training.warehouse.check.sample import CUSTOMERS
 from training.warehouse.connection import Warehouse
+from training.warehouse.sample import CUSTOMERS
 
 
 def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
@@ -35,7 +35,7 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
             seconds = check_features(usable, customers, findings)
             say(f"  Estimate: materialize takes {estimate.of_materialize(seconds, customers)}.")
         with findings.keeping():
-            check_view(usable, customers, findings)
+            check_view(usable, findings)
     learnable = dict[str, Learnable]()
     if (tables.churn or tables.transactions) and not wrong.keys() & {"churn", "transactions"}:
         with findings.keeping():

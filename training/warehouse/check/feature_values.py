@@ -5,9 +5,9 @@ import numpy as np
 from loyalty_ml.scoring import rfm
 from training.warehouse import lineage, queries
 from training.warehouse.check.findings import Findings
-from training.warehouse.check.sample import CUSTOMERS, read_sample, sample
 from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse
+from training.warehouse.sample import CUSTOMERS, read_sample
 
 MANY_MISSING = 0.2
 
@@ -36,9 +36,9 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
     return seconds
 
 
-def check_view(warehouse: Warehouse, customers: int, findings: Findings) -> None:
+def check_view(warehouse: Warehouse, findings: Findings) -> None:
     """Shows where a features view and computed features disagree, if there are both. Raises Problem."""
-    compared = compare(sample(warehouse, customers))
+    compared = compare(warehouse)
     if compared is None:
         return
     for line in compared.lines(warehouse):

@@ -9,10 +9,10 @@ from training.warehouse import lineage, queries
 from training.warehouse.check.churn_windows import DAYS, RETURN_DAYS, ChurnWindow, churn_windows
 from training.warehouse.check.exposures import FEW_CONVERSIONS, Exposures, exposures
 from training.warehouse.check.findings import Findings, share
-from training.warehouse.check.sample import read_sample
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
+from training.warehouse.sample import read_sample
 
 MANY_RETURNED = 0.3
 READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
