@@ -329,11 +329,11 @@ def test_a_missing_table_or_column_is_named_with_what_is_there(fill: Fill, conne
             "Column revenue of .* is string, where a number",
         ),
         (
-            "ALTER TABLE customer_churn_history ALTER COLUMN churned TYPE VARCHAR",
+            "ALTER TABLE customer_churn_history ALTER COLUMN churned TYPE VARCHAR USING 'maybe'",
             "Column churned of .* is string, where a boolean",
         ),
         (
-            "ALTER TABLE customer_churn_history ALTER COLUMN snapshot_date TYPE VARCHAR",
+            "ALTER TABLE customer_churn_history ALTER COLUMN snapshot_date TYPE VARCHAR USING '01/02/2024'",
             "is string, where a date or timestamp",
         ),
     ],
@@ -341,7 +341,7 @@ def test_a_missing_table_or_column_is_named_with_what_is_there(fill: Fill, conne
 def test_a_column_of_the_wrong_kind_is_named(fill: Fill, connect: Open, change: str, sentence: str) -> None:
     settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", churn="customer_churn_history")})
     with pytest.raises(Problem, match=sentence):
-        connect(fill(CHURN, change), settings).churn()
+        connect(fill(CHURN, insert(churn_rows(), "customer_churn_history"), change), settings).churn()
 
 
 def test_an_offer_outside_the_catalogue_is_named(fill: Fill, connect: Open) -> None:
