@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from loyalty_ml.models.manifest import RfmCutPoints
-from loyalty_ml.scoring import rfm
 from training import registry
 from training.config import Config
 from training.errors import Problem
@@ -91,14 +90,15 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     if not only or "churn" in only:
         print("Reading churn examples ...", flush=True)
         source = tables.churn or tables.transactions
-        jobs.append(
-            Job("churn", f"{source} {where}", queries.churn_examples(warehouse), lineage.lineage(warehouse, "churn"))
-        )
+        churn = queries.churn_examples(warehouse)
+        origins = lineage.lineage(warehouse, "churn", churn.names)
+        jobs.append(Job("churn", f"{source} {where}", churn, origins))
     if not only or "nbo" in only:
         print("Reading offer examples ...", flush=True)
         examples = queries.offer_examples(warehouse)
         if examples is not None:
-            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, lineage.lineage(warehouse, "offers")))
+            origins = lineage.lineage(warehouse, "offers", examples.names)
+            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, origins))
         elif only:
             raise Problem("There is no offers table in the configuration: name it under [tables] to train nbo.")
         else:
@@ -106,7 +106,7 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
-        for line in lineage.lines({name: job.sources[name] for name in job.examples.names}):
+        for line in lineage.lines(job.origins):
             print(f"    features are {line}")
     _say_view(warehouse)
     return jobs
@@ -122,15 +122,18 @@ def _say_view(warehouse: Warehouse) -> None:
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
     """Over the whole customer base as it is now, less those without one of the three values."""
     current = queries.current_features(warehouse)
-    missing = set(rfm.FEATURES) - set(current.names)
-    if missing:
-        raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
-    values = queries.matrix(warehouse, current.table, rfm.FEATURES)
+    names = queries.rfm_features(warehouse.config, current.names)
+    values = queries.matrix(warehouse, current.table, names)
     known = values[np.isfinite(values).all(axis=1)]
     if not len(known):
-        raise Problem("No customer has all that RFM needs: " + ", ".join(rfm.FEATURES) + ".")
-    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}")
-    return rfm_cut_points(known, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
+        raise Problem("No customer has all that RFM needs: " + ", ".join(names) + ".")
+    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}, over {', '.join(names)}")
+    if names == queries.YEAR_RFM_FEATURES:
+        print(
+            "  RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value. Add them, "
+            "or name the transactions under [tables]."
+        )
+    return rfm_cut_points(known, names, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
 
 
 def _check_data(jobs: Sequence[Job], settings: Config) -> None:
@@ -159,7 +162,7 @@ def _write_report(path: Path, outcome: Outcome) -> None:
         created=card.created,
         data=outcome.job.data,
         examples=outcome.job.examples,
-        sources={name: str(outcome.job.sources[name]) for name in card.features},
+        sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
         caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],

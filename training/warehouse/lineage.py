@@ -1,15 +1,14 @@
 """Where each feature of a table's rows comes from, in words for people: the console, the report and the dry run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from training.warehouse import features
 from training.warehouse.connection import Warehouse
 
 FeatureTable = Literal["features", "churn", "offers"]
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """The table, and its column; None if the feature is computed from the table's rows."""
 
     table: str
@@ -19,25 +18,21 @@ class Source(NamedTuple):
         return f"computed from {self.table}" if self.column is None else f"column {self.column} of {self.table}"
 
 
-def lineage(warehouse: Warehouse, table: FeatureTable) -> dict[str, Source]:
-    """Each configured feature that rows of this table have, in the models' order. Raises Problem.
-
-    A table's own columns come first. If it has none of them, or is not configured, transactions give what they can.
-    """
+def lineage(warehouse: Warehouse, table: FeatureTable, names: Iterable[str]) -> dict[str, Origin]:
+    """Where rows of this table have these features from: its own columns, or else the transactions. Raises Problem."""
     config = warehouse.config
     own = {"features": warehouse.features, "churn": warehouse.churn, "offers": warehouse.offers}[table]()
-    if own is not None and set(config.features) <= set(own.columns):
-        name = getattr(config.tables, table)
-        return {feature: Source(name, column) for feature, column in config.features.items()}
-    transactions = warehouse.transactions()
-    if transactions is None:
-        return {}
-    computable = features.available(transactions)
-    source = Source(str(config.tables.transactions), None)
-    return {feature: source for feature in config.features if feature in computable}
+    columns = set(own.columns) if own is not None else set()
+    computed = Origin(str(config.tables.transactions), None)
+    return {
+        name: Origin(str(getattr(config.tables, table)), config.features.get(name, name))
+        if name in columns
+        else computed
+        for name in names
+    }
 
 
-def lines(sources: Mapping[str, Source]) -> list[str]:
+def lines(sources: Mapping[str, Origin]) -> list[str]:
     """A line for each table, with what comes from it: "computed from sales: revenue, transaction_count"."""
     by_place: dict[str, list[str]] = {}
     for feature, source in sources.items():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ibis.expr import types as ir
 
@@ -20,14 +20,14 @@ class Sampled(Warehouse):
     """The same tables, filtered in the warehouse to one customer in `every`. What reads a warehouse reads this one."""
 
     def __init__(self, warehouse: Warehouse, every: int) -> None:
-        super().__init__(warehouse.backend, warehouse.config)
+        self.__dict__.update(warehouse.__dict__)  # also what has been asked of all rows, to ask it once
         self.every = every
 
-    def transactions(self) -> ir.Table | None:
-        return self._filtered(super().transactions())
+    def transactions(self, *args: Any, **named: Any) -> ir.Table | None:
+        return self._filtered(super().transactions(*args, **named))
 
-    def features(self) -> ir.Table | None:
-        return self._filtered(super().features())
+    def features(self, *args: Any, **named: Any) -> ir.Table | None:
+        return self._filtered(super().features(*args, **named))
 
     def churn(self) -> ir.Table | None:
         return self._filtered(super().churn())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import ibis
 from ibis.expr import types as ir
 
+from training.warehouse import features
 from training.warehouse.connection import Warehouse
 from training.warehouse.queries import label_moments
 
@@ -61,7 +62,8 @@ def churn_windows(
     moments = {each: label_moments(first, end, each, snapshots) for each in days}
     returns = {each: _return_moment(first, end, each) for each in days}
     by_customer, counted = dict[str, ir.Value](), dict[str, ir.Value]()
-    date = transactions.date
+    purchases = features.purchases(transactions)
+    date = purchases.date
     for each in days:
         for number, moment in enumerate(moments[each]):
             at = f"{each}_{number}"
@@ -75,7 +77,7 @@ def churn_windows(
             by_customer[f"after_{each}_return"] = _between(date, stop, stop + timedelta(days=later)).any()
     if not by_customer:
         return [ChurnWindow(each, (), None, 0) for each in days]
-    customers = transactions.group_by("customer_id").aggregate(**by_customer)
+    customers = purchases.group_by("customer_id").aggregate(**by_customer)
     for name in by_customer:
         kind, _, at = name.partition("_")
         if kind == "before":

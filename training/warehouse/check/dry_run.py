@@ -1,6 +1,7 @@
 """The whole dry run: each step says what it found. What is wrong is kept for the end, and the next step goes on."""
 
 from collections.abc import Callable
+from copy import copy
 
 from training.warehouse.check import estimate
 from training.warehouse.check.feature_values import check_features, check_view
@@ -58,14 +59,16 @@ def _without(warehouse: Warehouse, tables: set[str]) -> Warehouse:
     """The same warehouse as if these tables were not configured."""
     config = warehouse.config
     kept = config.tables.model_copy(update=dict.fromkeys(tables))
-    return Warehouse(warehouse.backend, config.model_copy(update={"tables": kept}))
+    usable = copy(warehouse)
+    usable.config = config.model_copy(update={"tables": kept})
+    return usable
 
 
 def _read_tables(warehouse: Warehouse, findings: Findings) -> int:
     """Runs each table's query for some rows, so that a cast that fails is known. Returns the number of customers."""
     findings.say("Reading some rows of each table, and counting them ...")
     tables, customers = warehouse.config.tables, 0
-    for name, read in (
+    for source, read in (
         (tables.transactions, warehouse.transactions),
         (tables.features, warehouse.features),
         (tables.churn, warehouse.churn),
@@ -78,7 +81,7 @@ def _read_tables(warehouse: Warehouse, findings: Findings) -> int:
             warehouse.rows(rows.limit(CUSTOMERS))
             counts = rows.aggregate(rows=rows.count(), customers=rows.customer_id.nunique())
             row = warehouse.rows(counts).to_pylist()[0]
-            findings.say(f"  {name}: {row['rows']:,} rows of {row['customers']:,} customers")
-            if name == (tables.features or tables.transactions):
+            findings.say(f"  {source}: {row['rows']:,} rows of {row['customers']:,} customers")
+            if source == (tables.features or tables.transactions):
                 customers = row["customers"]
     return customers

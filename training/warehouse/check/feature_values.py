@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from loyalty_ml.scoring import rfm
 from training.warehouse import lineage, queries
 from training.warehouse.check.findings import Findings
 from training.warehouse.comparison import compare
@@ -16,9 +15,8 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
     """customers: how many there are. Returns how many seconds reading all of them would take. Raises Problem."""
     findings.say(f"Computing the features of about {CUSTOMERS:,} customers ...")
     current = queries.current_features(warehouse)
-    missing = set(rfm.FEATURES) - set(current.names)
-    if missing:
-        findings.wrong(queries.rfm_needs(missing))
+    with findings.keeping():
+        queries.rfm_features(warehouse.config, current.names)
     as_of = None if warehouse.config.tables.features else current.as_of
 
     def read(part: Warehouse) -> np.ndarray:
@@ -26,7 +24,7 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
         return queries.matrix(part, found.table, found.names)
 
     values, seconds = read_sample(warehouse, customers, read)
-    sources = lineage.lineage(warehouse, "features")
+    sources = lineage.lineage(warehouse, "features", current.names)
     rows = [("feature", "from", "min", "median", "max", "missing")]
     for name, column in zip(current.names, values.T, strict=True):
         rows.append((name, str(sources[name]), *_spread(column)))

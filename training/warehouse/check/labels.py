@@ -15,6 +15,8 @@ from training.warehouse.lineage import FeatureTable
 from training.warehouse.sample import read_sample
 
 MANY_RETURNED = 0.3
+OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING}
+"""What is known of a sample only; other reasons are counted over all rows."""
 READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
 
 
@@ -108,11 +110,12 @@ def _check_examples(
     with suppress(queries.SameLabel):  # of a rare outcome a sample may have none: the counts of all decide below
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
-        read_rows = len(found) + sum(found.left_out.values())
-        kept = len(found) / read_rows
-        for reason, rows in found.left_out.items():
-            findings.say(f"  {model}: left out of the sample's {read_rows:,} rows, {reason}: {rows:,}")
-        for line in lineage.lines(lineage.lineage(warehouse, table)):
+        left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
+        sampled = len(found) + sum(left_out.values())
+        kept = len(found) / sampled
+        for reason, rows in left_out.items():
+            findings.say(f"  {model}: left out of a sample of {sampled:,}, {reason}: {rows:,}")
+        for line in lineage.lines(lineage.lineage(warehouse, table, found.names)):
             findings.say(f"  {model}: features are {line}")
     rarer = min(labels.positives, labels.examples - labels.positives)
     if model == "nbo" and labels.positives == labels.examples:

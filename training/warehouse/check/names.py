@@ -1,15 +1,14 @@
 """Every name and type of the configuration against the warehouse: all that is wrong, not only the first."""
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from ibis.expr import types as ir
 
-from training.config import Config
-from training.errors import Problem
-from training.warehouse import connection, features
-from training.warehouse.connection import Warehouse
+from training.errors import Problem, did_you_mean
+from training.warehouse import features
+from training.warehouse.connection import Warehouse, whole_number
+from training.warehouse.source import listed
 
 Read = Callable[[ir.Table, str, str], ir.Value]
 """read(table, its name, column) gives the column as a type, or raises Problem."""
@@ -36,16 +35,17 @@ def name_problems(warehouse: Warehouse) -> dict[str, list[str]]:
 
 def _of(warehouse: Warehouse, table: str) -> Iterator[str]:
     config = warehouse.config
-    name = getattr(config.tables, table)
-    if name is None:
+    source = getattr(config.tables, table)
+    if source is None:
         return
+    name = str(source)
     try:
-        columns = warehouse._table(name, ())
+        columns = warehouse.table(name)
     except Problem as problem:
         yield f"[tables] {table}: {problem}"
         return
     wrong = False
-    for key in _keys(config, table, columns):
+    for key in _keys(warehouse, table, columns):
         if sentence := _problem(columns, name, key):
             wrong = True
             yield f"[{key.section}] {key.name}: {sentence}"
@@ -57,13 +57,13 @@ def _of(warehouse: Warehouse, table: str) -> Iterator[str]:
         yield f"[tables] {table}: {problem}"
 
 
-def _keys(config: Config, table: str, columns: ir.Table) -> Iterator[Key]:
-    moment, number, label, whole = connection._moment, connection._number, connection._label, connection._whole_number
+def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
+    config, kinds = warehouse.config, warehouse.kinds
     reads: dict[str, dict[str, Read]] = {
-        "features": {"customer_id": _any, "updated_at": moment},
-        "transactions": {"customer_id": _any, "date": moment, "amount": number},
-        "offers": {"customer_id": _any, "offer_id": whole, "converted": label, "created_at": moment},
-        "churn": {"customer_id": _any, "churned": label, "snapshot_date": moment},
+        "features": {"customer_id": _any, "updated_at": kinds.moment},
+        "transactions": {"customer_id": _any, "date": kinds.moment, "amount": kinds.number},
+        "offers": {"customer_id": _any, "offer_id": whole_number, "converted": kinds.label, "created_at": kinds.moment},
+        "churn": {"customer_id": _any, "churned": kinds.label, "snapshot_date": kinds.moment},
     }
     for name, column in getattr(config.columns, table).model_dump().items():
         if column is not None:
@@ -74,16 +74,14 @@ def _keys(config: Config, table: str, columns: ir.Table) -> Iterator[Key]:
     optional = table != "features" and config.tables.transactions is not None
     if not optional or any(column in columns.columns for column in config.features.values()):
         for feature, column in config.features.items():
-            yield Key("features", feature, column, number)
+            yield Key("features", feature, column, kinds.number)
 
 
 def _problem(table: ir.Table, name: str, key: Key) -> str:
     if key.column not in table.columns:
-        near = get_close_matches(key.column, table.columns, 1, 0.5)
-        hint = f"the nearest is {near[0]}; " if near else ""
         return (
-            f"{name} has no column {key.column}; {hint}it has {connection._listed(table.columns)}: "
-            "put the right one there."
+            f"{name} has no column {key.column}{did_you_mean(key.column, table.columns)}; it has "
+            f"{listed(table.columns)}: put the right one there."
         )
     try:
         key.read(table, name, key.column)
@@ -93,19 +91,14 @@ def _problem(table: ir.Table, name: str, key: Key) -> str:
 
 
 def feature_problems(warehouse: Warehouse) -> list[str]:
-    """A sentence for each configured feature that nothing gives, where transactions are what features come from."""
+    """A sentence for each configured feature that nothing gives, if transactions are what features come from."""
     config, transactions = warehouse.config, warehouse.transactions()
-    if transactions is None or warehouse.features() is not None:
+    if transactions is None or config.tables.features is not None or not config.features_are_chosen:
         return []
-    computable = features.available(transactions)
     sentences = []
     for feature in config.features:
-        if feature in computable:
-            continue
-        if feature in ("product_count", "service_count"):
-            key = feature.removesuffix("_count")
-            remedy = f"name its column as {key} under [columns.transactions], or leave {feature} out of [features]"
-        else:
-            remedy = "name a table that has it as features under [tables], or leave it out of [features]"
-        sentences.append(f"[features] {feature}: {config.tables.transactions} does not give it: {remedy}.")
+        try:
+            config.check_computable([feature], features.available(transactions))
+        except ValueError as error:
+            sentences.append(f"{error}.")
     return sentences
