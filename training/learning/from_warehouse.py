@@ -60,7 +60,10 @@ def train_from_warehouse(
         _say_gates(outcome)
     failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
     if failed:
-        raise Problem(f"nothing was written: {_refusals(failed)}. Why is in {_write_refused(out, outcomes)}/.")
+        folder = _write_refused(out, outcomes)
+        raise Problem(
+            f"nothing was written: {_refusals(failed)}. What each measured and what to change is above, and in {folder}/."
+        )
     for outcome in outcomes:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)
     model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
@@ -100,9 +103,9 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
             origins = lineage.lineage(warehouse, "offers", examples.names)
             jobs.append(Job("nbo", f"{tables.offers} {where}", examples, origins))
         elif only:
-            raise Problem("There is no offers table in the configuration: name it under [tables] to train nbo.")
+            raise Problem("There is no offers table in the configuration: name it as [tables] offers to train nbo.")
         else:
-            print("There is no offers table in the configuration: nbo is not trained.")
+            print("There is no offers table ([tables] offers): nbo is not trained.")
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
@@ -126,7 +129,11 @@ def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
     values = queries.matrix(warehouse, current.table, names)
     known = values[np.isfinite(values).all(axis=1)]
     if not len(known):
-        raise Problem("No customer has all that RFM needs: " + ", ".join(names) + ".")
+        source = warehouse.config.tables.features or warehouse.config.tables.transactions
+        raise Problem(
+            f"No customer has all that RFM needs, {', '.join(names)}: complete the data of {source}, or map other "
+            "columns under [features]."
+        )
     print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}, over {', '.join(names)}")
     if names == queries.YEAR_RFM_FEATURES:
         print(
@@ -140,9 +147,7 @@ def _check_data(jobs: Sequence[Job], settings: Config) -> None:
     for job in jobs:
         failed = [gate.sentence for gate in gates.of_data(job.examples, settings.gates) if not gate.passed]
         if failed:
-            raise Problem(
-                f"{job.name} cannot be trained: {' '.join(failed)} Lower the bars under [gates], or get more."
-            )
+            raise Problem(f"{job.name} cannot be trained: {' '.join(failed)}")
 
 
 def _say_gates(outcome: Outcome) -> None:

@@ -52,20 +52,30 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         oldest, newest, rows = _span(warehouse, view, "updated_at")
         name = str(warehouse.config.tables.features)
         if not rows:
-            raise Problem(f"{name} has no rows: there is nobody to work on.")
+            raise Problem(
+                f"{name} has no rows, so there is nobody to work on: fill it, or name another as [tables] features."
+            )
         if oldest is None or newest is None:
-            raise Problem(f"{name} has no {warehouse.config.columns.features.updated_at}: nothing says how old it is.")
+            raise Problem(
+                f"{name} has no {warehouse.config.columns.features.updated_at} in any row, so nothing says how old "
+                "they are: fill it in, or map another column as updated_at under [columns.features]."
+            )
         _check_past(f"{name} has rows updated", newest)
         table, names = _with_rfm(warehouse, view, oldest)
         return CurrentFeatures(table, names, oldest)
     transactions = warehouse.transactions()
     if transactions is None:
-        raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
+        raise Problem(
+            "Features as of a date are computed from transactions: name their table as [tables] transactions."
+        )
     first, end = transaction_span(warehouse, transactions)
     moment = as_of or min(end, datetime.now(UTC))
     _check_past("Features cannot be computed", moment)
     if moment <= first:
-        raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
+        raise Problem(
+            f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}: give a later "
+            "--as-of, or bring older data as [tables] transactions."
+        )
     names = tuple(dict.fromkeys((*_feature_names(warehouse, transactions), *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
@@ -125,7 +135,7 @@ def churn_examples(warehouse: Warehouse) -> Examples:
     transactions = warehouse.transactions()
     if labelled is None:
         if transactions is None:
-            raise Problem("There is neither a churn table nor transactions: name one under [tables].")
+            raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
         return _churn_from_transactions(warehouse, transactions)
     return _examples(warehouse, labelled, transactions, str(warehouse.config.tables.churn), ("customer_id", "moment"))
 
@@ -158,7 +168,7 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
     if not moments:
         raise Problem(
             f"Transactions run from {first:%Y-%m-%d} to {end:%Y-%m-%d}, too short to look {windows.churn_days} days "
-            "ahead: lower [windows] churn_days."
+            "ahead: lower [windows] churn_days, or bring older data as [tables] transactions."
         )
     labelled = [
         features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows))
@@ -198,7 +208,9 @@ def _checked(
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
     if not rows.num_rows:
-        raise Problem(f"{name} has no rows: there is nothing to learn from.")
+        raise Problem(
+            f"{name} has no rows, so there is nothing to learn from: fill it, or name another table under [tables]."
+        )
     left_out: dict[str, int] = {}
     for column, reason in (("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")):
         kept = rows.filter(pc.is_valid(rows[column]))
@@ -218,15 +230,19 @@ def _checked(
         left_out[FEATURE_MISSING] = rows.num_rows - known.num_rows
     rows = known.sort_by([(column, "ascending") for column in reversed(key)])
     if not rows.num_rows:
-        raise Problem(f"No row of {name} is complete ({_reasons(left_out)}): there is nothing to learn from.")
+        raise Problem(
+            f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: complete its "
+            "data, or remove the features that are missing from [features]."
+        )
     _check_past(f"{name} has rows of", _utc(pc.max(rows["moment"]).as_py()))
     _check_unique(rows, name, key)
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
         raise SameLabel(
-            f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}: "
-            "there is nothing to tell apart."
+            f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}, so "
+            "there is nothing to tell apart: correct its labels, map another column under [columns], or change "
+            "[windows] churn_days if transactions make them."
         )
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
@@ -246,7 +262,8 @@ def _check_infinite(rows: pa.Table, name: str, names: Sequence[str]) -> None:
     bad = [feature for feature in names if pc.any(pc.invert(pc.is_finite(rows[feature]))).as_py()]
     if bad:
         raise Problem(
-            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct them, or make them NULL."
+            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct its data, or "
+            "make them NULL."
         )
 
 
@@ -257,7 +274,7 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
         example = ", ".join(f"{column} {twice[column][0].as_py()}" for column in key)
         raise Problem(
             f"{name} has {twice.num_rows:,} customers more than once at the same moment (such as {example}): "
-            "which row is right is not known; remove the others."
+            "which row is right is not known; remove the others from its data."
         )
 
 
@@ -299,7 +316,10 @@ def transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[date
     name = warehouse.config.tables.transactions
     first, last, _ = _span(warehouse, transactions, "date")
     if first is None or last is None:
-        raise Problem(f"{name} has no rows with a date: there is nothing to work on.")
+        raise Problem(
+            f"{name} has no rows with a date, so there is nothing to work on: fill it, or map another column as date "
+            "under [columns.transactions]."
+        )
     _check_past(f"{name} has rows of", last)
     return first, datetime.combine(last.date() + timedelta(days=1), time(), UTC)
 
@@ -313,7 +333,7 @@ def _span(warehouse: Warehouse, table: ir.Table, column: str) -> tuple[datetime 
 
 def _check_past(what: str, moment: datetime) -> None:
     if moment > datetime.now(UTC):
-        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates.")
+        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates in the data.")
 
 
 def _utc(moment: datetime) -> datetime:
