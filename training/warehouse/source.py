@@ -27,8 +27,10 @@ def query_table(backend: Backend, query: Query) -> ir.Table:
     text = _one_statement(backend, query)
     _send_as_written(backend)
     columns = _columns(backend, f"SELECT * FROM (\n{text}\n) AS written")
-    names = [name for name, _ in columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    # DuckDB gives the second of two columns of one name another one in a subquery.
+    described = backend.con.execute(f"DESCRIBE {text}").fetchall() if backend.name == "duckdb" else columns
+    names = [name for name, *_ in described]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise Problem(f"{query} has the column {twice[0]} more than once: rename one of them with AS.")
     written = WrittenQuery(query=text, schema=sch.Schema(dict(columns)), source=backend, shown=str(query))
@@ -85,7 +87,7 @@ def _send_as_written(backend: Backend) -> None:
     Ibis 12 has sqlglot parse and write each query of Backend.sql(): what sqlglot does not know is changed or refused.
     """
     kind = type(backend.compiler)
-    if not hasattr(kind, "visit_WrittenQuery"):
+    if getattr(kind, "visit_WrittenQuery", None) is not _as_written:
         backend.compiler = type(kind.__name__, (kind,), {"__slots__": (), "visit_WrittenQuery": _as_written})()
 
 
