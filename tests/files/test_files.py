@@ -529,7 +529,7 @@ def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     st.lists(
         st.tuples(
             ids | st.sampled_from([None, "", "x" * 257, "nul\0"]),
-            st.lists(NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]), min_size=10, max_size=10),
+            st.lists(NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]), min_size=len(SNAPSHOT_FEATURES), max_size=len(SNAPSHOT_FEATURES)),
         ),
         max_size=40,
     ),
@@ -697,7 +697,7 @@ def test_other_columns_are_ignored_and_named(files: Files) -> None:
     plain = files.score(files.key("csv"), as_csv([["a", *GOOD.values()]]))
     assert files.results(ran) == files.results(plain)
     assert ran.summary is not None
-    assert ran.summary["ignored_columns"] == names
+    assert ran.summary["ignored_columns"] == ["lifetime_transaction_count", *names]
 
 
 def test_a_thousand_columns_more_change_no_answer(files: Files) -> None:
@@ -708,7 +708,7 @@ def test_a_thousand_columns_more_change_no_answer(files: Files) -> None:
     assert [row["customer_id"] for row in predictions] == ["a"]
     assert [error["code"] for error in errors] == ["INVALID_FEATURES"]
     assert ran.summary is not None
-    assert ran.summary["ignored_columns"] == names[:100]
+    assert ran.summary["ignored_columns"] == ["lifetime_transaction_count", *names[:99]]
 
 
 def test_rfm_reads_three_features_and_no_more(files: Files) -> None:
