@@ -529,7 +529,11 @@ def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     st.lists(
         st.tuples(
             ids | st.sampled_from([None, "", "x" * 257, "nul\0"]),
-            st.lists(NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]), min_size=len(SNAPSHOT_FEATURES), max_size=len(SNAPSHOT_FEATURES)),
+            st.lists(
+                NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]),
+                min_size=len(SNAPSHOT_FEATURES),
+                max_size=len(SNAPSHOT_FEATURES),
+            ),
         ),
         max_size=40,
     ),
