@@ -62,7 +62,7 @@ def train_from_warehouse(
     if failed:
         folder = _write_refused(out, outcomes)
         raise Problem(
-            f"nothing was written: {_refusals(failed)}. What each measured and what to change is above, and in {folder}/."
+            f"nothing was written: {_refusals(failed)}. What was measured and what to do is above, and in {folder}/."
         )
     for outcome in outcomes:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)

@@ -161,7 +161,7 @@ class Warehouse:
         if missing:
             raise Problem(
                 f"{name} has no column {' and no column '.join(missing)}; it has {listed(table.columns)}: "
-                "map the right ones in the configuration."
+                "put the right ones under [columns] or [features]."
             )
 
 

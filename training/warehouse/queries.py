@@ -155,7 +155,8 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     if unknown:
         raise Problem(
             f"{name} has offers {', '.join(map(str, unknown[:5]))}, which the catalogue of "
-            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column."
+            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column as "
+            "offer_id under [columns.offers]."
         )
     return found
 

@@ -244,6 +244,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     assert train(change=change, settings=settings + ALL_FEATURES) == 1
     error = capsys.readouterr().err
     assert sentence in error
+    assert re.search(r"\[\w[\w.]*\]|\bdata\b", error), "which key of which section, or which data, to change"
     assert error.startswith("python -m training.train_models_from_dwh: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "models/manifest.json").exists()

@@ -107,7 +107,8 @@ def _check_examples(
     table: FeatureTable = "churn" if model == "churn" else "offers"
     read: Callable[[Warehouse], Examples | None] = READ[model]
     gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
-    with suppress(queries.SameLabel):  # of a rare outcome a sample may have none: the counts of all decide below
+    # Of a rare outcome a sample may have none: the counts of all decide that below.
+    with findings.keeping(), suppress(queries.SameLabel):
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
         left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
