@@ -90,6 +90,8 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     tables = warehouse.config.tables
     where = f"of a {warehouse.backend.name} warehouse"
     jobs = []
+    if told := queries.features_left_out(warehouse):
+        print(f"  {told}")
     if not only or "churn" in only:
         print("Reading churn examples ...", flush=True)
         source = tables.churn or tables.transactions

@@ -279,6 +279,17 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
         )
 
 
+def features_left_out(warehouse: Warehouse) -> str:
+    """A sentence about features of the default configuration that the transactions cannot give; empty if they can."""
+    config, transactions = warehouse.config, warehouse.transactions()
+    if transactions is None or config.features_are_chosen:
+        return ""
+    left_out = [name for name in config.features if name not in features.available(transactions)]
+    if not left_out:
+        return ""
+    return f"{' and '.join(left_out)} left out: [columns.transactions] names no column for it."
+
+
 def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> list[datetime]:
     """At which moments who buys nothing for so many days is labelled, the last first; none if the data is too short.
 
@@ -303,12 +314,6 @@ def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, .
             config.check_computable(config.features, known)
         except ValueError as error:
             raise Problem(f"{error}.") from error
-    left_out = [name for name in config.features if name not in known]
-    if left_out:
-        print(
-            f"  {' and '.join(left_out)} left out: [columns.transactions] names no column for it.",
-            flush=True,
-        )
     return tuple(name for name in config.features if name in known)
 
 

@@ -217,7 +217,7 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
             "churn cannot be trained: 1,134 customers, where 1,200 are asked for: too few.",
         ),
         (
-            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR",
+            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR USING if(churned, 'gone', 'here')",
             "Column churned of customer_churn_history is string",
         ),
         (

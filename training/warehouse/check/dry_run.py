@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 
+from training.warehouse import queries
 from training.warehouse.check import estimate
 from training.warehouse.check.feature_values import check_features, check_view
 from training.warehouse.check.findings import Findings
@@ -31,6 +32,8 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
     with findings.keeping():
         for sentence in feature_problems(usable):
             findings.wrong(sentence)
+        if told := queries.features_left_out(usable):
+            findings.warn(f"[features] is not in the configuration: {told}")
     if customers:
         with findings.keeping():
             seconds = check_features(usable, customers, findings)

@@ -56,9 +56,9 @@ def test_churned_returned_and_examples_are_those_of_each_customer(fill: Fill, co
         if each.returned is None:
             assert days == 300
             continue
-        moment = end - length - each.return_days * DAY
-        gone = bought(known, START, moment) - bought(known, moment, moment + length)
-        back = gone & bought(known, moment + length, end)
+        earlier = end - length - each.return_days * DAY
+        gone = bought(known, START, earlier) - bought(known, earlier, earlier + length)
+        back = gone & bought(known, earlier + length, end)
         assert each.returned == pytest.approx(len(back) / len(gone))
     assert windows[1].returned is None or days == 700
 
