@@ -37,10 +37,13 @@ class _Section(BaseModel):
 
 
 class Query(_Section):
-    """A SELECT in the warehouse's own SQL, in place of a table's name. It is run as it is written."""
+    """`{ query = "SELECT ..." }` or `{ query_file = "receipts.sql" }`: a SELECT in the warehouse's own SQL.
+
+    It is run as it is written, as a part of a longer statement. [How to use one](../training.md#a-query-for-a-table).
+    """
 
     query: Column
-    """The SELECT. Its columns are the table's."""
+    """The SELECT, unless `query_file` has it. It may have comments, and a semicolon at its end."""
     query_file: Column | None = None
     """A file with the SELECT, in place of `query`. A relative path starts at the configuration file's folder."""
     _table: str = PrivateAttr("")
@@ -323,7 +326,10 @@ class Config(_Section):
                 told, remedy = "", f"name the column {column} under [columns.transactions], or remove the feature"
             else:
                 told = did_you_mean(name, known)
-                remedy = f"they give {', '.join(known)}; correct the name, or give it in a table of your own"
+                remedy = (
+                    f"they give {', '.join(known)}; correct the name, "
+                    "or give it in the features, churn and offers tables"
+                )
             raise ValueError(f"features.{name}: transactions cannot give this feature{told}: {remedy}")
 
 

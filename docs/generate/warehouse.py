@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from docs.generate import markdown
 from docs.generate.markdown import code, sentence
 from docs.generate.problem import Undocumented
-from training.config import Config
+from training.config import Config, Query, Tables
 
 LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "over"), Le: ("le", "at most"), Lt: ("lt", "under")}
 
@@ -45,6 +45,8 @@ def _sections(
     if plain:
         title = f"[{path}]" if path else "Keys of the file itself"
         yield title, sentence(model.__doc__ or "") if path else "", model, plain
+    if model is Tables:
+        yield "A query in place of a table", sentence(Query.__doc__ or ""), Query, list(Query.model_fields.items())
     for name, field in tables:
         inner = _model(field)
         assert inner
@@ -69,6 +71,8 @@ def _description(model: type[BaseModel], name: str, field: FieldInfo) -> str:
 
 
 def _type(field: FieldInfo) -> str:
+    if Query in _kinds(field.annotation):
+        return "text or query"
     optional = type(None) in get_args(field.annotation)
     kind: Any = next((each for each in get_args(field.annotation) if each is not type(None)), None)
     plain: Any = kind if optional else field.annotation
@@ -82,6 +86,11 @@ def _type(field: FieldInfo) -> str:
         if isinstance(limit, kind)
     ]
     return f"{words}, {' and '.join(limits)}" if limits else words
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The annotation and all that it is made of."""
+    return {annotation}.union(*map(_kinds, get_args(annotation)))
 
 
 def _default(field: FieldInfo) -> str:

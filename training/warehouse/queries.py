@@ -280,14 +280,20 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
 
 
 def features_left_out(warehouse: Warehouse) -> str:
-    """A sentence about features of the default configuration that the transactions cannot give; empty if they can."""
+    """Which features of the default configuration the transactions cannot give to a table that lacks them.
+
+    Empty if there are none, or if [features] is in the file: then they are refused. Raises Problem.
+    """
     config, transactions = warehouse.config, warehouse.transactions()
     if transactions is None or config.features_are_chosen:
+        return ""
+    tables = [warehouse.features(), warehouse.churn(), *([warehouse.offers()] if config.tables.offers else [])]
+    if all(table is not None and set(config.features) <= set(table.columns) for table in tables):
         return ""
     left_out = [name for name in config.features if name not in features.available(transactions)]
     if not left_out:
         return ""
-    return f"{' and '.join(left_out)} left out: [columns.transactions] names no column for it."
+    return f"left out: {', '.join(left_out)}, for which [columns.transactions] names no column"
 
 
 def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> list[datetime]:

@@ -1,9 +1,11 @@
 """A query or a name under [tables], on DuckDB and on PostgreSQL: what is run, what is found, and what is told."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import ibis
 import psycopg
 import pytest
 
@@ -25,6 +27,7 @@ RECEIPTS = (
     "CREATE TABLE sales.customers (customer_no INTEGER, is_test BOOLEAN)",
     "INSERT INTO sales.customers VALUES (1, FALSE), (2, FALSE), (3, TRUE)",
 )
+AS_OF = datetime(2025, 5, 4, tzinfo=UTC)
 PAID = """-- What the shop sold; 'cancelled' is not.
 SELECT r.customer_no, r.bought_at,
     /* in euros; of "GBP" */ CASE r.currency WHEN 'GBP' THEN r.amount * 1.2 ELSE r.amount END AS amount
@@ -208,3 +211,57 @@ def test_a_column_that_is_misspelt_is_shown_as_it_is(fill: Fill, connect: Open) 
     chosen = Config.model_validate({"tables": {"transactions": "sales.receipts"}})
     with pytest.raises(Problem, match=r"no column customer_id \(did you mean customer_no\?\)"):
         connect(fill(*RECEIPTS), chosen).transactions()
+
+
+def test_features_of_the_default_that_no_column_gives_are_left_out_and_told(fill: Fill, connect: Open) -> None:
+    current = queries.current_features(warehouse := connect(fill(*RECEIPTS), settings("sales.receipts")))
+    assert not {"product_count", "service_count"} & set(current.names)
+    told = queries.features_left_out(warehouse)
+    assert "left out: product_count, service_count, for which [columns.transactions] names" in told
+
+
+def test_a_chosen_feature_that_transactions_cannot_give_as_of_then_is_refused(fill: Fill, connect: Open) -> None:
+    """The view has it for today only, and labels that transactions make are of earlier moments."""
+    view = {"query": "SELECT 'a' AS customer_id, 1 AS revenue, 0.5 AS opens, DATE '2025-01-01' AS updated_at"}
+    chosen = Config.model_validate(
+        {
+            **settings("sales.receipts", features=view).model_dump(include={"tables", "columns"}),
+            "features": {"revenue": "revenue", "email_open_rate": "opens"},
+            "windows": {"churn_days": 1},
+        }
+    )
+    warehouse = connect(fill(*RECEIPTS), chosen)
+    assert queries.current_features(warehouse).names == ("revenue", "email_open_rate")
+    with pytest.raises(
+        Problem, match=r"features\.email_open_rate: transactions cannot give this feature: they give rev"
+    ):
+        queries.churn_examples(warehouse)
+    with pytest.raises(Problem, match="email_open_rate"):
+        queries.current_features(warehouse, datetime(2025, 5, 3, tzinfo=UTC))
+
+
+def test_a_run_of_materialize_is_told_from_one_of_another_query(fill: Fill, connect: Open) -> None:
+    """It goes on only with what came from the same SQL."""
+    url = fill(*RECEIPTS)
+    texts = {
+        ibis.to_sql(queries.current_features(connect(url, settings({"query": query})), AS_OF).table)
+        for query in (PAID, PAID.replace("1.2", "1.3"))
+    }
+    assert len(texts) == 2
+
+
+def test_the_example_of_the_documentation_does_what_it_says(fill: Fill, connect: Open, tmp_path: Path) -> None:
+    page = Path("docs/training.md").read_text()
+    (tmp_path / "ours.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    url = fill(
+        "CREATE SCHEMA sales",
+        "CREATE SCHEMA crm",
+        "CREATE TABLE crm.customers (customer_no INTEGER, is_test BOOLEAN)",
+        "INSERT INTO crm.customers VALUES (1, FALSE), (2, FALSE), (3, TRUE)",
+        "CREATE TABLE sales.receipts (customer_no INTEGER, bought_at TIMESTAMPTZ, amount NUMERIC(12, 2), "
+        "receipt_no BIGINT, status VARCHAR, currency VARCHAR)",
+        """INSERT INTO sales.receipts VALUES (1, '2025-05-01 12:00:00+00', 10, 1, 'paid', 'EUR'),
+        (1, '2025-05-02 12:00:00+00', 99, 2, 'cancelled', 'EUR'), (2, '2025-05-01 12:00:00+00', 100, 3, 'paid', 'GBP'),
+        (3, '2025-05-01 12:00:00+00', 100, 4, 'paid', 'EUR')""",
+    )
+    assert revenue(connect, url, config.load(tmp_path / "ours.toml")) == {"1": 10, "2": 117}
