@@ -49,13 +49,16 @@ def _materialize(chosen: Namespace) -> None:
     from training.snapshot import customers_table
     from training.snapshot.materialize import materialize
     from training.warehouse.connection import connect
-    from training.warehouse.queries import current_features
+    from training.warehouse.queries import current_features, features_left_out
 
     started = time.perf_counter()
     settings = config.load(chosen.config)
     with connect(chosen.warehouse, settings) as warehouse:
         current = current_features(warehouse, chosen.as_of)
         print(f"Features as of {rfc3339(current.as_of)}", flush=True)
+        is_computed = settings.tables.features is None or chosen.as_of is not None
+        if is_computed and (told := features_left_out(warehouse)):
+            print(f"  {told}", flush=True)
         done = materialize(
             current.table,
             current.as_of,

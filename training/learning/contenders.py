@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from training.learning import baselines
 from training.learning.baselines import DidNotConverge
+from training.learning.progress import FitProgress
 from training.warehouse.examples import Examples
 
 Kind = Literal["churn", "conversion", "choice"]
@@ -113,7 +114,10 @@ def fit_network(learning: Learning) -> Fitted:
             sample, learning.offers, baselines.offer_popularity(shown(examples), learning.offers)
         )
         labels, loss = shown(examples), "sparse_categorical_crossentropy"
-    epochs = networks.train_until_best(network, examples.features, labels, learning.stopping, loss)
+    with FitProgress(f"Fitting {learning.kind}, {len(examples):,} examples", networks.LONGEST) as progress:
+        epochs = networks.train_until_best(
+            network, examples.features, labels, learning.stopping, loss, on_epoch=progress.epoch
+        )
 
     def answer(asked: Examples) -> Answers:
         probabilities = networks.answers(network, asked.features)

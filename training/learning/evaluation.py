@@ -38,7 +38,10 @@ def evaluate(
         held_out = splits.held_out(examples.customer_ids, split, options.held_out)
         too_few = _too_few(kind, examples, ~held_out, held_out, stopping)
         if too_few:
-            raise Problem(f"{too_few}: more customers are needed, or more moments (split {split + 1}).")
+            raise Problem(
+                f"{too_few} (split {split + 1}): bring data of more customers, or of more moments with [windows] "
+                "churn_snapshots, or change the share of [evaluation] held_out."
+            )
         label = f"{kind}, split {split + 1} of {options.splits}"
         learning = Learning(kind, examples.where(~held_out), stopping[~held_out], offers, seed)
         contest, network, answers = _contest(label, learning, examples.where(held_out), notes)

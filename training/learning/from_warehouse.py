@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from loyalty_ml.models.manifest import RfmCutPoints
-from loyalty_ml.scoring import rfm
 from training import registry
 from training.config import Config
 from training.errors import Problem
@@ -22,7 +21,8 @@ from training.learning.trainer import OUTPUTS, Job, Outcome, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.bucket import ModelBucket
-from training.warehouse import queries
+from training.warehouse import lineage, queries
+from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse, connect
 
 
@@ -60,7 +60,10 @@ def train_from_warehouse(
         _say_gates(outcome)
     failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
     if failed:
-        raise Problem(f"nothing was written: {_refusals(failed)}. Why is in {_write_refused(out, outcomes)}/.")
+        folder = _write_refused(out, outcomes)
+        raise Problem(
+            f"nothing was written: {_refusals(failed)}. What was measured and what to do is above, and in {folder}/."
+        )
     for outcome in outcomes:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)
     model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
@@ -87,46 +90,66 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     tables = warehouse.config.tables
     where = f"of a {warehouse.backend.name} warehouse"
     jobs = []
+    if told := queries.features_left_out(warehouse):
+        print(f"  {told}")
     if not only or "churn" in only:
         print("Reading churn examples ...", flush=True)
         source = tables.churn or tables.transactions
-        jobs.append(Job("churn", f"{source} {where}", queries.churn_examples(warehouse)))
+        churn = queries.churn_examples(warehouse)
+        origins = lineage.lineage(warehouse, "churn", churn.names)
+        jobs.append(Job("churn", f"{source} {where}", churn, origins))
     if not only or "nbo" in only:
         print("Reading offer examples ...", flush=True)
         examples = queries.offer_examples(warehouse)
         if examples is not None:
-            jobs.append(Job("nbo", f"{tables.offers} {where}", examples))
+            origins = lineage.lineage(warehouse, "offers", examples.names)
+            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, origins))
         elif only:
-            raise Problem("There is no offers table in the configuration: name it under [tables] to train nbo.")
+            raise Problem("There is no offers table in the configuration: name it as [tables] offers to train nbo.")
         else:
-            print("There is no offers table in the configuration: nbo is not trained.")
+            print("There is no offers table ([tables] offers): nbo is not trained.")
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
+        for line in lineage.lines(job.origins):
+            print(f"    features are {line}")
+    _say_view(warehouse)
     return jobs
+
+
+def _say_view(warehouse: Warehouse) -> None:
+    """Where the features view and what transactions give disagree, for a sample; nothing if there are not both."""
+    compared = compare(warehouse)
+    for line in compared.lines(warehouse) if compared else []:
+        print(f"  {line}")
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
     """Over the whole customer base as it is now, less those without one of the three values."""
     current = queries.current_features(warehouse)
-    missing = set(rfm.FEATURES) - set(current.names)
-    if missing:
-        raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
-    values = queries.matrix(warehouse, current.table, rfm.FEATURES)
+    names = queries.rfm_features(warehouse.config, current.names)
+    values = queries.matrix(warehouse, current.table, names)
     known = values[np.isfinite(values).all(axis=1)]
     if not len(known):
-        raise Problem("No customer has all that RFM needs: " + ", ".join(rfm.FEATURES) + ".")
-    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}")
-    return rfm_cut_points(known, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
+        source = warehouse.config.tables.features or warehouse.config.tables.transactions
+        raise Problem(
+            f"No customer has all that RFM needs, {', '.join(names)}: complete the data of {source}, or map other "
+            "columns under [features]."
+        )
+    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}, over {', '.join(names)}")
+    if names == queries.YEAR_RFM_FEATURES:
+        print(
+            "  RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value. Add them, "
+            "or name the transactions under [tables]."
+        )
+    return rfm_cut_points(known, names, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
 
 
 def _check_data(jobs: Sequence[Job], settings: Config) -> None:
     for job in jobs:
         failed = [gate.sentence for gate in gates.of_data(job.examples, settings.gates) if not gate.passed]
         if failed:
-            raise Problem(
-                f"{job.name} cannot be trained: {' '.join(failed)} Lower the bars under [gates], or get more."
-            )
+            raise Problem(f"{job.name} cannot be trained: {' '.join(failed)}")
 
 
 def _say_gates(outcome: Outcome) -> None:
@@ -146,6 +169,7 @@ def _write_report(path: Path, outcome: Outcome) -> None:
         created=card.created,
         data=outcome.job.data,
         examples=outcome.job.examples,
+        sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
         caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],

@@ -3,7 +3,7 @@
 The defaults of the bars are in config.Gates; what is too good is refused like what is too bad.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,29 @@ from training.learning import metrics
 from training.learning.contenders import LABELS, NETWORK, Kind, shown
 from training.learning.figures import Evaluation
 from training.warehouse.examples import Examples
+
+_LEARN_MORE = "Give it features that say more under [features], or more customers,"
+REMEDIES = {
+    "enough customers": "Bring data of more customers, or lower [gates] minimum_customers.",
+    "enough positives": "Bring data of a longer time or of more customers, or lower [gates] minimum_positives.",
+    f"as good as {LABELS['logistic_regression']}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines.",
+    f"as good as {LABELS['lightgbm']}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines.",
+    "ranks better than BG/NBD": f"{_LEARN_MORE} or lower [gates] auc_over_bg_nbd.",
+    "log-loss under BG/NBD's": f"{_LEARN_MORE} or lower [gates] log_loss_under_bg_nbd.",
+    "ranks exposures": "Give it features that say who takes an offer under [features], bring more exposures in the "
+    "table of [tables] offers, or lower [gates] offer_auc.",
+    "knows more than the offers' base rates": "Give it features that say who takes an offer under [features], or "
+    "bring more exposures in the table of [tables] offers.",
+    "knows more than the offers' popularity": "Give it features that say who takes which offer under [features], or "
+    "bring exposures that did not convert too in the table of [tables] offers.",
+    "calibrated": "Bring data of more customers, or raise [gates] calibration_over_floor.",
+    "calibrated out of time": "The world has changed within the data: leave older rows out of [tables], or raise "
+    "[gates] calibration_out_of_time.",
+    "not too good to be true": "Remove that feature from [features], or raise [gates] auc_ceiling if it is right.",
+    "not one feature alone": "If it is right, raise [gates] suspicious_feature_auc.",
+    "not worse than the active version": "Bring more data or better [features], or raise [gates] auc_below_active.",
+}
+"""What to do about a gate that failed, by its name: which key of which section, or which data, to change."""
 
 
 class Gate(NamedTuple):
@@ -29,18 +52,27 @@ def of_data(examples: Examples, gates: Gates) -> list[Gate]:
     rarer = min(int(examples.happened.sum()), int((~examples.happened).sum()))
     if examples.offers is not None and examples.happened.all():
         rarer = len(examples)  # which offer was taken is asked, not whether
-    return [
-        _at_least("enough customers", customers, gates.minimum_customers, "customers", "{:,.0f}"),
-        _at_least("enough positives", rarer, gates.minimum_positives, "examples of the rarer outcome", "{:,.0f}"),
-    ]
+    return _with_remedies(
+        [
+            _at_least("enough customers", customers, gates.minimum_customers, "customers", "{:,.0f}"),
+            _at_least("enough positives", rarer, gates.minimum_positives, "examples of the rarer outcome", "{:,.0f}"),
+        ]
+    )
 
 
 def of_quality(evaluation: Evaluation, gates: Gates) -> list[Gate]:
     """Whether it is as good as the baselines, and not better than can be true; figures are the splits' means."""
     checks = {"churn": _churn, "conversion": _conversion, "choice": _choice}[evaluation.kind](evaluation, gates)
-    if evaluation.kind == "choice":
-        return checks
-    return [*checks, *_leakage(evaluation, gates)]
+    if evaluation.kind != "choice":
+        checks = [*checks, *_leakage(evaluation, gates)]
+    return _with_remedies(checks)
+
+
+def _with_remedies(checks: Iterable[Gate]) -> list[Gate]:
+    """Those that failed end with what to do."""
+    return [
+        gate if gate.passed else gate._replace(sentence=f"{gate.sentence} {REMEDIES[gate.name]}") for gate in checks
+    ]
 
 
 def of_refusal(name: str, holds: str, check: Callable[[], None]) -> Gate:
@@ -77,12 +109,13 @@ def against_active(
     """Both models' outputs (n, k) for the same n held-out examples, from which neither has learnt."""
     figure = "share of right recommendations" if kind == "choice" else "AUC"
     new, active = (_figure(kind, unseen, outputs) for outputs in (ours, theirs))
-    return Gate(
+    beside = Gate(
         "not worse than the active version",
         passed=new >= active - gates.auc_below_active,
         sentence=f"Its {figure} is {new:.3f} on the held-out examples, where the active {version} has {active:.3f} "
         f"(at most {gates.auc_below_active:g} below; --force REASON overrules this).",
     )
+    return _with_remedies([beside])[0]
 
 
 def _figure(kind: Kind, unseen: Examples, outputs: NDArray[np.floating]) -> float:

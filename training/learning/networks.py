@@ -5,6 +5,7 @@ Importing this module imports TensorFlow: a second or three, so a command does i
 
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,11 +99,14 @@ def train_until_best(
     labels: NDArray[np.generic],
     validation: NDArray[np.bool_],
     loss: Any,
+    *,
+    on_epoch: Callable[[int, float], None] = lambda _, __: None,
 ) -> int:
     """Trains until the loss of the rows in `validation` no longer falls, and returns to the weights of the best epoch.
 
     features: (n, f), raw values; labels: what the Keras loss `loss` takes, a row for each of the features;
-    validation: bool (n,), the rows that are not learnt from. Returns the best epoch's number, from 1.
+    validation: bool (n,), the rows that are not learnt from; on_epoch: told how many epochs are over, and the loss of
+    those rows. Returns the best epoch's number, from 1.
 
     Every row weighs the same, however rare its class. Weighting the rarer class up would move the probabilities away
     from the shares that occur, and a probability is what this service answers. What rarity does do harm to is the
@@ -120,6 +124,7 @@ def train_until_best(
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss", min_delta=BETTER, patience=PATIENCE, restore_best_weights=True
     )
+    telling = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["val_loss"]))
     values = model_matrix(features)
     network.fit(
         values[~validation],
@@ -128,7 +133,7 @@ def train_until_best(
         validation_batch_size=int(validation.sum()),
         batch_size=batch_rows,
         epochs=LONGEST,
-        callbacks=[stopping],
+        callbacks=[stopping, telling],
         verbose=0,
     )
     return int(stopping.best_epoch) + 1

@@ -4,7 +4,7 @@ matplotlib and Jinja are imported where they are used: together they take a seco
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -98,6 +98,7 @@ def write_report(
     created: datetime,
     data: str,
     examples: Examples,
+    sources: Mapping[str, str],
     evaluation: Evaluation,
     gates: Sequence[tuple[str, bool, str]],
     caveats: Sequence[str] = (),
@@ -105,7 +106,8 @@ def write_report(
 ) -> None:
     """Writes the page. Raises OSError.
 
-    data: where the examples are from, in words; examples: all that `evaluation` is of; gates: (name, passed, a
+    data: where the examples are from, in words; examples: all that `evaluation` is of; sources: of each feature;
+    gates: (name, passed, a
     sentence with the figure and its bar); caveats: sentences; offers: the catalogue, for the names of offers.
     """
     import jinja2  # noqa: PLC0415
@@ -133,7 +135,8 @@ def write_report(
         gates=gates,
         caveats=[*caveats, *evaluation.notes],
         offer_names={offer.offer_id: offer.offer_name for offer in offers},
-        features=sorted(evaluation.feature_auc.items(), key=lambda item: -item[1]),
+        sources=sources,
+        feature_auc=evaluation.feature_auc,
         plots={name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
     )
     path.write_text(page, encoding="utf-8")
@@ -175,7 +178,6 @@ def _learning(examples: Examples, evaluation: Evaluation) -> dict[str, Any]:
         "last": _day(moments[-1]),
         "moments": len(moments),
         "horizon_days": examples.horizon_days,
-        "features": examples.names,
         "left_out": {reason: rows for reason, rows in examples.left_out.items() if rows},
     }
 

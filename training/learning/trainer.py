@@ -21,6 +21,7 @@ from training.learning.gates import Gate
 from training.registry import model_set
 from training.registry.model_set import TrainedModel
 from training.warehouse.examples import Examples
+from training.warehouse.lineage import Origin
 
 OBJECTIVES: dict[Kind, str] = {
     "churn": "the probability of churn, over all customers",
@@ -35,11 +36,12 @@ OUTPUTS: dict[str, Literal["churn_probability", "offer_probabilities"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What there is to learn of one model, and what it is called."""
+    """What there is to learn of one model, and what it is called; `origins` says where each feature comes from."""
 
     name: str
     data: str
     examples: Examples
+    origins: Mapping[str, Origin]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ that what is computed from it is the same code on every warehouse.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -15,6 +15,7 @@ import pyarrow as pa
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, Query, Source
 from training.errors import Problem, did_you_mean
 from training.warehouse.kinds import Kinds
@@ -27,7 +28,7 @@ class Warehouse:
     def __init__(self, backend: Backend, config: Config) -> None:
         self.backend = backend
         self.config = config
-        self._kinds = Kinds(backend, self.rows)
+        self.kinds = Kinds(backend, self.rows)
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +46,7 @@ class Warehouse:
             return None
         name = str(source)
         table = self._table(name, [column for column in columns.model_dump().values() if column is not None])
-        amount = self._kinds.number(table, name, columns.amount)
+        amount = self.kinds.number(table, name, columns.amount)
         mapped = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
         return table.select(
             customer_id=table[columns.customer_id].cast("string"),
@@ -56,12 +57,16 @@ class Warehouse:
         )
 
     def features(self) -> ir.Table | None:
-        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem."""
+        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem.
+
+        What RFM reads comes along if the table has a column of that name.
+        """
         columns = self.config.columns.features
         return self._with_features(
             self.config.tables.features,
             {"customer_id": columns.customer_id},
             {"updated_at": columns.updated_at},
+            also=LIFETIME_RFM_FEATURES,
         )
 
     def churn(self) -> ir.Table | None:
@@ -106,6 +111,7 @@ class Warehouse:
         label: str | None = None,
         offer: str | None = None,
         optional: bool = False,
+        also: Sequence[str] = (),
     ) -> ir.Table | None:
         if source is None:
             return None
@@ -116,13 +122,14 @@ class Warehouse:
         with_features = not optional or any(column in table.columns for column in features.values())
         if with_features:
             self._check_columns(table, name, features.values())
+            features = {**{column: column for column in also if column in table.columns}, **features}
         return table.select(
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
             **{ours: self._moment(table, name, theirs) for ours, theirs in moments.items()},
-            **({"happened": self._kinds.label(table, name, label)} if label else {}),
-            **({"offer": _whole_number(table, name, offer)} if offer else {}),
+            **({"happened": self.kinds.label(table, name, label)} if label else {}),
+            **({"offer": whole_number(table, name, offer)} if offer else {}),
             **(
-                {ours: self._kinds.number(table, name, theirs).cast("float64") for ours, theirs in features.items()}
+                {ours: self.kinds.number(table, name, theirs).cast("float64") for ours, theirs in features.items()}
                 if with_features
                 else {}
             ),
@@ -130,17 +137,21 @@ class Warehouse:
 
     def _moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
         """In UTC, and without a zone."""
-        return self._kinds.moment(table, name, column).cast("timestamp")
+        return self.kinds.moment(table, name, column).cast("timestamp")
 
     def _table(self, name: str, columns: Iterable[str]) -> ir.Table:
-        """The table, or the query that is called so, which has at least these columns."""
+        table = self.table(name)
+        self._check_columns(table, name, columns)
+        return table
+
+    def table(self, name: str) -> ir.Table:
+        """The table, or the query that is called so, with its own columns. Raises Problem."""
         source = self.config.tables.source(name)
         with asking(self.backend, name if isinstance(source, Query) else ""):
             if isinstance(source, Query):
                 table = query_table(self.backend, source)
             else:
                 table = named_table(self.backend, source)
-        self._check_columns(table, name, columns)
         return table
 
     def _check_columns(self, table: ir.Table, name: str, columns: Iterable[str]) -> None:
@@ -150,7 +161,7 @@ class Warehouse:
         if missing:
             raise Problem(
                 f"{name} has no column {' and no column '.join(missing)}; it has {listed(table.columns)}: "
-                "map the right ones in the configuration."
+                "put the right ones under [columns] or [features]."
             )
 
 
@@ -185,7 +196,7 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
         raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
 
 
-def _whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
+def whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
     if not isinstance(table[column].type(), dt.Integer):
         raise Problem(
             f"Column {column} of {name} is {table[column].type()}, where a whole number is needed: "
@@ -197,6 +208,11 @@ def _whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0][:300] if lines else type(error).__name__).rstrip(".!")
+
+
+def redacted(url: str) -> str:
+    """The URL without its password, to be shown."""
+    return _redacted(url, url)
 
 
 def _redacted(text: str, url: str) -> str:

@@ -10,14 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
+from training.config import Config
 from training.errors import Problem
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 
+YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
+"""What RFM reads of a features table that says nothing of all history."""
+
+
+NO_PURCHASE, FEATURE_MISSING = "no purchase before it", "a feature is missing"
+"""Why a row of use is no example."""
+
+
+class SameLabel(Problem):
+    """All examples have the same label, so there is nothing to tell apart."""
+
 
 class CurrentFeatures(NamedTuple):
-    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none."""
+    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none.
+
+    names: the configured features that there are, and then what RFM reads beside them.
+    """
 
     table: ir.Table
     names: tuple[str, ...]
@@ -35,23 +52,73 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         oldest, newest, rows = _span(warehouse, view, "updated_at")
         name = str(warehouse.config.tables.features)
         if not rows:
-            raise Problem(f"{name} has no rows: there is nobody to work on.")
+            raise Problem(
+                f"{name} has no rows, so there is nobody to work on: fill it, or name another as [tables] features."
+            )
         if oldest is None or newest is None:
-            raise Problem(f"{name} has no {warehouse.config.columns.features.updated_at}: nothing says how old it is.")
+            raise Problem(
+                f"{name} has no {warehouse.config.columns.features.updated_at} in any row, so nothing says how old "
+                "they are: fill it in, or map another column as updated_at under [columns.features]."
+            )
         _check_past(f"{name} has rows updated", newest)
-        names = tuple(warehouse.config.features)
-        return CurrentFeatures(view.select("customer_id", *names), names, oldest)
+        table, names = _with_rfm(warehouse, view, oldest)
+        return CurrentFeatures(table, names, oldest)
     transactions = warehouse.transactions()
     if transactions is None:
-        raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
-    first, end = _transaction_span(warehouse, transactions)
+        raise Problem(
+            "Features as of a date are computed from transactions: name their table as [tables] transactions."
+        )
+    first, end = transaction_span(warehouse, transactions)
     moment = as_of or min(end, datetime.now(UTC))
     _check_past("Features cannot be computed", moment)
     if moment <= first:
-        raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
-    names = _feature_names(warehouse, transactions)
-    table = features.as_of(transactions, moment, warehouse.config.windows)
+        raise Problem(
+            f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}: give a later "
+            "--as-of, or bring older data as [tables] transactions."
+        )
+    names = tuple(dict.fromkeys((*_feature_names(warehouse, transactions), *_of_rfm(warehouse.config))))
+    table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
+
+
+def rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
+    """What recency, frequency and monetary are read from, of a customer base with these features. Raises Problem."""
+    chosen = _rfm_features(config, names)
+    missing = set(chosen) - set(names)
+    if missing:
+        raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
+    return chosen
+
+
+def _rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
+    if config.rfm.window_days is not None:
+        return ("days_since_last", *features.RFM_WINDOW)
+    if config.tables.transactions or set(LIFETIME_RFM_FEATURES) <= set(names):
+        return LIFETIME_RFM_FEATURES
+    return YEAR_RFM_FEATURES
+
+
+def _of_rfm(config: Config) -> tuple[str, ...]:
+    """What is computed from transactions beside the configured features."""
+    return (*LIFETIME_RFM_FEATURES, *(features.RFM_WINDOW if config.rfm.window_days is not None else ()))
+
+
+def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[ir.Table, tuple[str, ...]]:
+    """The view's features, and what RFM reads: the view's own columns, or else computed from transactions."""
+    config = warehouse.config
+    of_view = [name for name in LIFETIME_RFM_FEATURES if name in view.columns]
+    names = tuple(dict.fromkeys((*config.features, *of_view)))
+    computed = [name for name in _of_rfm(config) if name not in names]
+    transactions = warehouse.transactions() if computed else None
+    if transactions is None:
+        return view.select("customer_id", *names), names
+    known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
+    columns = {name: known[name] for name in computed}
+    if LIFETIME_TRANSACTION_COUNT in columns:
+        # The view knows the customer, and the transactions have none of theirs.
+        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+    joined = view.left_join(known, "customer_id").select(view.customer_id, *(view[name] for name in names), **columns)
+    return joined, (*names, *computed)
 
 
 def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
@@ -68,7 +135,7 @@ def churn_examples(warehouse: Warehouse) -> Examples:
     transactions = warehouse.transactions()
     if labelled is None:
         if transactions is None:
-            raise Problem("There is neither a churn table nor transactions: name one under [tables].")
+            raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
         return _churn_from_transactions(warehouse, transactions)
     return _examples(warehouse, labelled, transactions, str(warehouse.config.tables.churn), ("customer_id", "moment"))
 
@@ -88,7 +155,8 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     if unknown:
         raise Problem(
             f"{name} has offers {', '.join(map(str, unknown[:5]))}, which the catalogue of "
-            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column."
+            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column as "
+            "offer_id under [columns.offers]."
         )
     return found
 
@@ -96,19 +164,16 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
     windows = warehouse.config.windows
     horizon = timedelta(days=windows.churn_days)
-    first, end = _transaction_span(warehouse, transactions)
-    latest = end - horizon
-    if latest <= first:
+    first, end = transaction_span(warehouse, transactions)
+    moments = label_moments(first, end, windows.churn_days, windows.churn_snapshots)
+    if not moments:
         raise Problem(
             f"Transactions run from {first:%Y-%m-%d} to {end:%Y-%m-%d}, too short to look {windows.churn_days} days "
-            "ahead: lower windows.churn_days."
+            "ahead: lower [windows] churn_days, or bring older data as [tables] transactions."
         )
-    # As late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
-    moments = [latest - horizon * back for back in range(windows.churn_snapshots)]
     labelled = [
         features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows))
         for moment in moments
-        if moment == latest or moment - horizon >= first
     ]
     rows = warehouse.rows(ibis.union(*labelled) if len(labelled) > 1 else labelled[0])
     names = _feature_names(warehouse, transactions)
@@ -124,8 +189,12 @@ def _examples(
         known = features.as_of_each(transactions, labelled, warehouse.config.windows)
         if not set(names) <= set(labelled.columns):
             names = _feature_names(warehouse, transactions)
+            # Who has no transactions before the moment has no purchase either.
+            bought = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
-                *labelled.columns, *names, *features.PURCHASES
+                *(labelled[column] for column in labelled.columns),
+                *(known[name] for name in (*names, *features.PURCHASES) if name != LIFETIME_TRANSACTION_COUNT),
+                **{LIFETIME_TRANSACTION_COUNT: bought},
             )
         elif "offer" not in labelled.columns:
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
@@ -140,30 +209,41 @@ def _checked(
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
     if not rows.num_rows:
-        raise Problem(f"{name} has no rows: there is nothing to learn from.")
+        raise Problem(
+            f"{name} has no rows, so there is nothing to learn from: fill it, or name another table under [tables]."
+        )
     left_out: dict[str, int] = {}
     for column, reason in (("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")):
         kept = rows.filter(pc.is_valid(rows[column]))
         if kept.num_rows < rows.num_rows:
             left_out[reason] = rows.num_rows - kept.num_rows
         rows = kept
+    if LIFETIME_TRANSACTION_COUNT in rows.column_names:
+        kept = rows.filter(pc.fill_null(pc.not_equal(rows[LIFETIME_TRANSACTION_COUNT], 0), True))
+        if kept.num_rows < rows.num_rows:
+            left_out[NO_PURCHASE] = rows.num_rows - kept.num_rows
+        rows = kept
     _check_infinite(rows, name, names)
     known = rows
     for feature in names:
         known = known.filter(pc.is_valid(known[feature]))
     if known.num_rows < rows.num_rows:
-        left_out["a feature is missing"] = rows.num_rows - known.num_rows
+        left_out[FEATURE_MISSING] = rows.num_rows - known.num_rows
     rows = known.sort_by([(column, "ascending") for column in reversed(key)])
     if not rows.num_rows:
-        raise Problem(f"No row of {name} is complete ({_reasons(left_out)}): there is nothing to learn from.")
+        raise Problem(
+            f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: complete its "
+            "data, or remove the features that are missing from [features]."
+        )
     _check_past(f"{name} has rows of", _utc(pc.max(rows["moment"]).as_py()))
     _check_unique(rows, name, key)
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
-        raise Problem(
-            f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}: "
-            "there is nothing to tell apart."
+        raise SameLabel(
+            f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}, so "
+            "there is nothing to tell apart: correct its labels, map another column under [columns], or change "
+            "[windows] churn_days if transactions make them."
         )
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
@@ -183,7 +263,8 @@ def _check_infinite(rows: pa.Table, name: str, names: Sequence[str]) -> None:
     bad = [feature for feature in names if pc.any(pc.invert(pc.is_finite(rows[feature]))).as_py()]
     if bad:
         raise Problem(
-            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct them, or make them NULL."
+            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct its data, or "
+            "make them NULL."
         )
 
 
@@ -194,8 +275,38 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
         example = ", ".join(f"{column} {twice[column][0].as_py()}" for column in key)
         raise Problem(
             f"{name} has {twice.num_rows:,} customers more than once at the same moment (such as {example}): "
-            "which row is right is not known; remove the others."
+            "which row is right is not known; remove the others from its data."
         )
+
+
+def features_left_out(warehouse: Warehouse) -> str:
+    """Which features of the default configuration the transactions cannot give to a table that lacks them.
+
+    Empty if there are none, or if [features] is in the file: then they are refused. Raises Problem.
+    """
+    config, transactions = warehouse.config, warehouse.transactions()
+    if transactions is None or config.features_are_chosen:
+        return ""
+    tables = [warehouse.features(), warehouse.churn(), *([warehouse.offers()] if config.tables.offers else [])]
+    if all(table is not None and set(config.features) <= set(table.columns) for table in tables):
+        return ""
+    left_out = [name for name in config.features if name not in features.available(transactions)]
+    if not left_out:
+        return ""
+    return f"left out: {', '.join(left_out)}, for which [columns.transactions] names no column"
+
+
+def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> list[datetime]:
+    """At which moments who buys nothing for so many days is labelled, the last first; none if the data is too short.
+
+    They are as late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
+    """
+    horizon = timedelta(days=days)
+    latest = end - horizon
+    if latest <= first:
+        return []
+    moments = [latest - horizon * back for back in range(snapshots)]
+    return [moment for moment in moments if moment == latest or moment - horizon >= first]
 
 
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
@@ -209,18 +320,18 @@ def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, .
             config.check_computable(config.features, known)
         except ValueError as error:
             raise Problem(f"{error}.") from error
-    left_out = [name for name in config.features if name not in known]
-    if left_out:
-        print(f"  left out: {', '.join(left_out)}, for which [columns.transactions] names no column", flush=True)
     return tuple(name for name in config.features if name in known)
 
 
-def _transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
+def transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
     """The first transaction, and the midnight (UTC) after the last one."""
     name = warehouse.config.tables.transactions
     first, last, _ = _span(warehouse, transactions, "date")
     if first is None or last is None:
-        raise Problem(f"{name} has no rows with a date: there is nothing to work on.")
+        raise Problem(
+            f"{name} has no rows with a date, so there is nothing to work on: fill it, or map another column as date "
+            "under [columns.transactions]."
+        )
     _check_past(f"{name} has rows of", last)
     return first, datetime.combine(last.date() + timedelta(days=1), time(), UTC)
 
@@ -234,7 +345,7 @@ def _span(warehouse: Warehouse, table: ir.Table, column: str) -> tuple[datetime 
 
 def _check_past(what: str, moment: datetime) -> None:
     if moment > datetime.now(UTC):
-        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates.")
+        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates in the data.")
 
 
 def _utc(moment: datetime) -> datetime:

@@ -230,6 +230,7 @@ def test_report_stands_alone_and_says_what_the_card_says(
         created=datetime(2026, 11, 23, tzinfo=UTC),
         data="generated customers",
         examples=examples,
+        sources={name: f"column {name}_of of <the view>" for name in examples.names},
         evaluation=evaluation,
         gates=gates,
         caveats=["Tenure is a calendar in disguise here."],
@@ -242,6 +243,7 @@ def test_report_stands_alone_and_says_what_the_card_says(
         "20261123T090000Z-0123abcd",
         "FAILED",
         "where &lt;0.08&gt; is",
+        *(f"<td>{name}</td><td>column {name}_of of &lt;the view&gt;</td>" for name in examples.names),
         "Tenure is a calendar",
         *evaluation.notes,
     ):

@@ -144,9 +144,15 @@ def test_too_few_customers_or_too_few_of_the_rarer_outcome() -> None:
 
     assert missing(examples(1000, 100)) == []
     assert missing(examples(1000, 900)) == []
-    assert missing(examples(999, 100)) == ["999 customers, where 1,000 are asked for: too few."]
-    assert missing(examples(1000, 99)) == ["99 examples of the rarer outcome, where 100 are asked for: too few."]
-    assert missing(examples(1000, 950)) == ["50 examples of the rarer outcome, where 100 are asked for: too few."]
+    assert missing(examples(999, 100)) == [
+        "999 customers, where 1,000 are asked for: too few. Bring data of more customers, or lower [gates] "
+        "minimum_customers."
+    ]
+    for positives, rarer in ((99, 99), (950, 50)):
+        assert missing(examples(1000, positives)) == [
+            f"{rarer} examples of the rarer outcome, where 100 are asked for: too few. Bring data of a longer time or "
+            "of more customers, or lower [gates] minimum_positives."
+        ]
     assert missing(examples(1000, 1000, offers=True)) == []  # which offer was taken is asked, not whether
 
 
@@ -184,3 +190,22 @@ def test_a_refusal_is_a_gate_that_failed() -> None:
 
     assert gates.of_refusal("served", "fine", refuse) == gates.Gate("served", passed=False, sentence="it is collapsed")
     assert gates.of_refusal("served", "fine", lambda: None) == gates.Gate("served", passed=True, sentence="fine")
+
+
+def test_every_gate_that_fails_says_which_key_to_change() -> None:
+    bad = figures(0.5, 0.9, 0.5)
+    worst = [
+        *gates.of_data(examples(10, 5), BARS),
+        *gates.of_quality(evaluation({**GOOD_CHURN, NETWORK: bad}, later_ece=0.5), BARS),
+        *gates.of_quality(evaluation({NETWORK: bad, "offer_base_rate": figures(0.5, 0.1)}, "conversion"), BARS),
+        *gates.of_quality(evaluation({NETWORK: bad, "popularity": figures(0.5, 0.1)}, "choice"), BARS),
+        *gates.of_quality(evaluation({**GOOD_CHURN, NETWORK: figures(0.99)}, leak=0.99), BARS),
+    ]
+    unseen = examples(400, 100)
+    right = unseen.happened[:, np.newaxis].astype(float)
+    worst.append(gates.against_active("v1", "churn", unseen, ours=1 - right, theirs=right, gates=BARS))
+    refused = {gate.name: gate.sentence for gate in worst if not gate.passed}
+    assert set(refused) == set(gates.REMEDIES)
+    keys = {f"[gates] {name}" for name in Gates.model_fields} | {"[features]", "[tables]"}
+    for name, sentence in refused.items():
+        assert any(key in sentence for key in keys), name

@@ -217,7 +217,7 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
             "churn cannot be trained: 1,134 customers, where 1,200 are asked for: too few.",
         ),
         (
-            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR USING 'maybe'",
+            "ALTER TABLE customer_churn_history ALTER churned TYPE VARCHAR USING if(churned, 'gone', 'here')",
             "Column churned of customer_churn_history is string",
         ),
         (
@@ -244,6 +244,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     assert train(change=change, settings=settings + ALL_FEATURES) == 1
     error = capsys.readouterr().err
     assert sentence in error
+    assert re.search(r"\[\w[\w.]*\]|\bdata\b", error), "which key of which section, or which data, to change"
     assert error.startswith("python -m training.train_models_from_dwh: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "models/manifest.json").exists()
@@ -253,7 +254,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     ("settings", "sentence"),
     [
         ("[tables", "is not TOML"),
-        ("[tables]\nfeature = 'x'", "tables.feature: is not known: did you mean features?"),
+        ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
         ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
     ],

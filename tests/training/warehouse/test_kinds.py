@@ -94,8 +94,8 @@ def test_a_moment_keeps_its_zone_until_it_is_made_utc(fill: Fill, connect: Open)
     for kind, value in values.items():
         warehouse = connect(fill(*fresh, *table_of(kind, [value])), settings())
         table = warehouse.backend.table("t", database="dwh")
-        assert warehouse._kinds.moment(table, "dwh.t", "v").type().timezone == "UTC"
-        assert warehouse._kinds.moment(table, "dwh.t", "day").type().timezone is None
+        assert warehouse.kinds.moment(table, "dwh.t", "v").type().timezone == "UTC"
+        assert warehouse.kinds.moment(table, "dwh.t", "day").type().timezone is None
         warehouse.backend.disconnect()
 
 

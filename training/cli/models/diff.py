@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from training.cli import options
 from training.cli.command import Command
-from training.cli.table import table
+from training.table import table
 
 if TYPE_CHECKING:
     from loyalty_ml.models.card import Card

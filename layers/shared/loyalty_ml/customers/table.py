@@ -22,6 +22,9 @@ DEFAULT_FEATURES = (
 )
 """The order that the project's own training uses. A model's card says what that model wants; nothing else does."""
 
+LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
+"""Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing."""
+
 
 @dataclass(slots=True)
 class FeatureTable:

@@ -1,0 +1,202 @@
+"""The dry run on a small shop, on DuckDB and on a real PostgreSQL: what it says, what it lists, and how it ends."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.warehouse.conftest import Fill, Open
+from training.cli.main import main
+from training.config import Config
+from training.warehouse.check.dry_run import dry_run
+from training.warehouse.check.findings import Findings
+from training.warehouse.connection import Warehouse
+
+pytestmark = pytest.mark.moto
+
+CUSTOMERS = 1_500
+SHOP = (
+    # 12,000 lines in 400 days; a third of the customers stop in the first half.
+    f"""CREATE TABLE receipts AS SELECT i * 7919 % {CUSTOMERS} + 1000 AS customer_no,
+        TIMESTAMP '2025-01-01' + (i * 104729 % (CASE WHEN i * 7919 % {CUSTOMERS} % 3 = 0 THEN 200 ELSE 400 END))
+            * INTERVAL '1 day' AS bought_at,
+        CAST(5 + i % 90 AS NUMERIC(12, 2)) AS amount, i / 2 AS receipt_no, i % 200 AS sku
+    FROM generate_series(0, 11999) AS lines(i)""",
+    """CREATE TABLE mailings AS SELECT i * 31 % 1500 + 1000 AS customer_no, i % 3 AS offer, i % 7 = 0 AS taken,
+        TIMESTAMP '2025-12-01' + (i % 20) * INTERVAL '1 day' + i * INTERVAL '1 second' AS shown_at
+    FROM generate_series(0, 5999) AS shown(i)""",
+)
+COMPUTED = ("revenue", "transaction_count", "days_since_last", "avg_transaction_value", "product_count")
+
+
+def settings(**changes: Any) -> Config:
+    return Config.model_validate(
+        {
+            "tables": {"transactions": "receipts", "offers": "mailings"},
+            "columns": {
+                "transactions": {
+                    "customer_id": "customer_no",
+                    "date": "bought_at",
+                    "amount": "amount",
+                    "transaction": "receipt_no",
+                    "product": "sku",
+                },
+                "offers": {
+                    "customer_id": "customer_no",
+                    "offer_id": "offer",
+                    "converted": "taken",
+                    "created_at": "shown_at",
+                },
+            },
+            "features": {name: name for name in COMPUTED},
+            "offers": [
+                {"offer_id": number, "offer_name": name, "category": "shop"}
+                for number, name in enumerate(("Free Shipping", "Ten Off", "Gift"))
+            ],
+        }
+        | changes
+    )
+
+
+def found(warehouse: Warehouse) -> tuple[Findings, str]:
+    """What the dry run kept, and all that it said."""
+    lines: list[str] = []
+    return dry_run(warehouse, lines.append), "\n".join(lines)
+
+
+def row(text: str, start: str) -> list[str]:
+    """The cells of the line that starts so."""
+    (line,) = [line.strip() for line in text.splitlines() if line.strip().startswith(f"{start} ")]
+    return re.split(r"\s{2,}", line)
+
+
+def test_a_shop_that_is_fit_for_training_is_counted_and_has_no_problem(fill: Fill, connect: Open) -> None:
+    findings, text = found(connect(fill(*SHOP), settings()))
+    assert findings.problems == []
+    assert "receipts: 12,000 rows of 1,500 customers" in text
+    assert "mailings: 6,000 rows of 1,500 customers" in text
+    for feature in COMPUTED:
+        assert row(text, feature)[1] == "computed from receipts"
+    assert "nbo: features are computed from receipts: revenue, transaction_count" in text
+    taken = [sum(1 for i in range(6_000) if i % 3 == offer and i % 7 == 0) for offer in range(3)]
+    for offer, name in enumerate(("Free Shipping", "Ten Off", "Gift")):
+        assert row(text, str(offer))[:4] == [str(offer), name, "2,000", str(taken[offer])]
+    assert "train takes about" in text
+
+
+def test_the_sample_is_the_same_each_time(fill: Fill, connect: Open) -> None:
+    warehouse = connect(fill(*SHOP), settings())
+    first, second = (re.sub(r"takes about.*", "", found(warehouse)[1]) for _ in range(2))
+    assert first == second
+
+
+def test_all_that_is_wrong_is_listed_with_its_key(fill: Fill, connect: Open) -> None:
+    wrong = settings(
+        tables={"transactions": "receipts", "offers": "mailings", "churn": "leavers"},
+        columns={
+            "transactions": {"customer_id": "customer", "date": "bought_at", "amount": "remark"},
+            "offers": {"customer_id": "customer_no", "offer_id": "offer", "converted": "taken", "created_at": "shown"},
+        },
+        features={"revenue": "revenue"},
+    )
+    url = fill(*SHOP, "ALTER TABLE receipts ADD COLUMN remark VARCHAR")
+    findings, _ = found(connect(url, wrong))
+    starts = {
+        "[columns.transactions] customer_id: receipts has no column customer (did you mean customer_no?)",
+        "[columns.transactions] amount: Column remark of receipts is string, where a number is needed",
+        "[columns.offers] created_at: mailings has no column shown (did you mean shown_at?)",
+        "[tables] churn: The warehouse has no table leavers; it has",
+    }
+    assert len(findings.problems) == len(starts)
+    for start in starts:
+        assert any(problem.startswith(start) for problem in findings.problems), findings.problems
+
+
+def test_what_can_be_read_is_looked_at_although_another_table_is_wrong(fill: Fill, connect: Open) -> None:
+    wrong = settings(tables={"transactions": "receipts", "offers": "mailing"}, gates={"minimum_customers": 2_000})
+    findings, text = found(connect(fill(*SHOP), wrong))
+    assert row(text, "revenue")[1] == "computed from receipts"
+    assert any(problem.startswith("[tables] offers: ") for problem in findings.problems)
+    assert any("[gates] minimum_customers asks for 2,000" in problem for problem in findings.problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "sentence"),
+    [
+        ("UPDATE mailings SET offer = 7 WHERE offer = 2", {}, "[[offers]]"),
+        ("UPDATE mailings SET taken = FALSE", {}, "have the same label: map another column as converted"),
+        ("DELETE FROM receipts WHERE bought_at > '2025-02-15'", {}, "lower [windows] churn_days"),
+        ("SELECT 1", {"gates": {"minimum_positives": 5_000}}, "[gates] minimum_positives asks for 5,000"),
+        ("UPDATE receipts SET sku = NULL", {}, ""),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_told_with_what_to_change(
+    fill: Fill, connect: Open, change: str, changes: dict[str, Any], sentence: str
+) -> None:
+    findings, _ = found(connect(fill(*SHOP, change), settings(**changes)))
+    if sentence:
+        assert any(sentence in problem for problem in findings.problems), findings.problems
+    else:
+        assert any("product_count is 0 for everyone" in warning for warning in findings.warnings)
+
+
+def test_a_features_view_is_compared_with_what_the_transactions_give(fill: Fill, connect: Open) -> None:
+    view = """CREATE TABLE today AS SELECT customer_no, TIMESTAMP '2026-02-05' AS updated_at, SUM(amount) AS revenue,
+        COUNT(DISTINCT sku) + CASE WHEN customer_no = 1002 THEN 3 ELSE 0 END AS product_count
+    FROM receipts WHERE bought_at >= TIMESTAMP '2025-02-05' GROUP BY customer_no"""
+    both = settings(
+        tables={"transactions": "receipts", "features": "today"},
+        columns={**settings().columns.model_dump(exclude={"features"}), "features": {"customer_id": "customer_no"}},
+        features={"revenue": "revenue", "product_count": "product_count"},
+    )
+    findings, text = found(warehouse := connect(fill(*SHOP, view), both))
+    assert "revenue differs" not in text
+    shown = re.search(r"product_count differs for [\d,]+, such as customer (\d+): (\d+) in the view, (\d+) comp", text)
+    assert shown
+    lines, today = (warehouse.backend.table(name) for name in ("receipts", "today"))
+    ever = warehouse.rows(lines.filter(lines.customer_no == int(shown[1])).aggregate(kinds=lines.sku.nunique()))
+    in_view = warehouse.rows(today.filter(today.customer_no == int(shown[1])).select("product_count"))
+    assert int(shown[3]) == ever["kinds"][0].as_py()
+    assert int(shown[2]) == in_view["product_count"][0].as_py() != int(shown[3])
+    assert any("do not agree on product_count" in warning for warning in findings.warnings)
+
+
+def command(tmp_path: Path, config: Config, url: str) -> list[str]:
+    toml = tmp_path / "shop.toml"
+    sections = [
+        f"[{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items() if value is not None)
+        for name, keys in (
+            ("tables", {"transactions": "receipts"}),
+            ("columns.transactions", config.columns.transactions.model_dump()),
+            ("features", config.features),
+        )
+    ]
+    toml.write_text("\n".join(sections))
+    return ["check", "--warehouse", url, "--config", str(toml)]
+
+
+def test_the_command_ends_with_the_next_one_and_never_shows_the_password(
+    fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = fill(*SHOP)
+    arguments = command(tmp_path, settings(), url)
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    shown = re.sub(r":[^:@/]*@", ":***@", url)
+    assert printed.out.splitlines()[-1] == f"  loyalty train --warehouse '{shown}' --config {arguments[-1]}".replace(
+        "'" if "@" not in shown else "", ""
+    )
+    assert printed.err == ""
+
+
+def test_the_command_fails_if_training_could_not_start(
+    fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(tmp_path, settings(), fill(*SHOP, "DELETE FROM receipts WHERE customer_no > 1500"))
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert "To change:\n  1. churn: about" in printed.out
+    assert "[gates] minimum_customers" in printed.out
+    assert printed.err.startswith("loyalty check: training cannot start; change what is listed above")
+    assert printed.err.count("\n") == 1

@@ -1,0 +1,74 @@
+"""The features of about a thousand customers: where each comes from, what values it has, and what a view says of it."""
+
+import numpy as np
+
+from training.warehouse import lineage, queries
+from training.warehouse.check.findings import Findings
+from training.warehouse.comparison import compare
+from training.warehouse.connection import Warehouse
+from training.warehouse.sample import CUSTOMERS, read_sample
+
+MANY_MISSING = 0.2
+
+
+def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> float:
+    """customers: how many there are. Returns how many seconds reading all of them would take. Raises Problem."""
+    findings.say(f"Computing the features of about {CUSTOMERS:,} customers ...")
+    current = queries.current_features(warehouse)
+    with findings.keeping():
+        queries.rfm_features(warehouse.config, current.names)
+    as_of = None if warehouse.config.tables.features else current.as_of
+
+    def read(part: Warehouse) -> np.ndarray:
+        found = queries.current_features(part, as_of)
+        return queries.matrix(part, found.table, found.names)
+
+    values, seconds = read_sample(warehouse, customers, read)
+    sources = lineage.lineage(warehouse, "features", current.names)
+    rows = [("feature", "from", "min", "median", "max", "missing")]
+    for name, column in zip(current.names, values.T, strict=True):
+        rows.append((name, str(sources[name]), *_spread(column)))
+        _judge(f"[features] {name}", str(sources[name]), column, findings)
+    findings.say(f"  {len(values):,} of {customers:,} customers, as of {current.as_of:%Y-%m-%d %H:%M} UTC:")
+    findings.show(rows)
+    return seconds
+
+
+def check_view(warehouse: Warehouse, findings: Findings) -> None:
+    """Shows where a features view and computed features disagree, if there are both. Raises Problem."""
+    compared = compare(warehouse)
+    if compared is None:
+        return
+    for line in compared.lines(warehouse):
+        findings.say(line)
+    if compared.differences:
+        tables = warehouse.config.tables
+        different = ", ".join(difference.feature for difference in compared.differences)
+        findings.warn(
+            f"{tables.features} and {tables.transactions} do not agree on {different}: make the view by the "
+            "definitions in docs/features.md, or leave [tables] features out."
+        )
+
+
+def _spread(column: np.ndarray) -> tuple[str, str, str, str]:
+    known = column[~np.isnan(column)]
+    missing = 1 - len(known) / len(column) if len(column) else 1.0
+    if not len(known):
+        return "-", "-", "-", f"{missing:.1%}"
+    low, middle, high = (f"{value:.6g}" for value in (known.min(), np.median(known), known.max()))
+    return low, middle, high, f"{missing:.1%}"
+
+
+def _judge(name: str, source: str, column: np.ndarray, findings: Findings) -> None:
+    known = column[~np.isnan(column)]
+    if not len(known):
+        findings.wrong(
+            f"{name} has no value for any of {len(column):,} customers ({source}): map another column, or leave it out."
+        )
+    elif len(known) < (1 - MANY_MISSING) * len(column):
+        findings.warn(
+            f"{name} is missing for {1 - len(known) / len(column):.0%} of customers ({source}). Training "
+            "leaves such rows out, and these customers get no answer that needs it: fill it in, or leave it out."
+        )
+    elif known.min() == known.max():
+        findings.warn(f"{name} is {known[0]:g} for everyone ({source}): nothing can be learnt from it.")

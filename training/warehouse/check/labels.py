@@ -1,0 +1,187 @@
+"""What there is to learn from: labels, positives and exposures counted over all, and what a sample leaves out."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Literal, NamedTuple
+
+from training.errors import Problem
+from training.warehouse import lineage, queries
+from training.warehouse.check.churn_windows import DAYS, RETURN_DAYS, ChurnWindow, churn_windows
+from training.warehouse.check.exposures import FEW_CONVERSIONS, Exposures, exposures
+from training.warehouse.check.findings import Findings, share
+from training.warehouse.connection import Warehouse
+from training.warehouse.examples import Examples
+from training.warehouse.lineage import FeatureTable
+from training.warehouse.sample import read_sample
+
+MANY_RETURNED = 0.3
+OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING}
+"""What is known of a sample only; other reasons are counted over all rows."""
+READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
+
+
+class Labels(NamedTuple):
+    """Counts of a labelled table, or of labels made from transactions, over all customers."""
+
+    source: str
+    examples: int
+    positives: int
+    customers: int
+
+
+class Learnable(NamedTuple):
+    """About how many examples a model would have, and how many seconds reading them would take."""
+
+    examples: int
+    seconds: float
+
+
+def check_churn(warehouse: Warehouse, findings: Findings) -> Learnable:
+    """Raises Problem."""
+    findings.say("Counting who churned ...")
+    tables, windows = warehouse.config.tables, warehouse.config.windows
+    transactions = warehouse.transactions()
+    labels = None
+    if transactions is not None:
+        span = queries.transaction_span(warehouse, transactions)
+        found = churn_windows(warehouse, transactions, span, sorted({*DAYS, windows.churn_days}))
+        _show_windows(found, windows.churn_days, findings)
+        (ours,) = (each for each in found if each.days == windows.churn_days)
+        if tables.churn is None:
+            _judge_window(ours, findings)
+            labels = Labels(str(tables.transactions), ours.examples, ours.churned, ours.customers)
+    labels = labels or _labelled(warehouse)
+    findings.say(
+        f"  churn, from {labels.source}: {labels.examples:,} examples of {labels.customers:,} customers, "
+        f"{labels.positives:,} churned ({share(labels.positives, labels.examples)})"
+    )
+    remedy = (
+        "map another column as churned under [columns.churn], or correct its data"
+        if tables.churn
+        else "choose another length for [windows] churn_days"
+    )
+    return _check_examples(warehouse, "churn", labels, remedy, findings)
+
+
+def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
+    """None if there is no offers table. Raises Problem."""
+    table = warehouse.offers()
+    if table is None:
+        findings.say("There is no offers table ([tables] offers): nbo would not be trained.")
+        return None
+    findings.say("Counting exposures and conversions by offer ...")
+    found = exposures(warehouse)
+    rows = [("offer", "name", "shown", "converted", "rate")]
+    for each in found:
+        name = each.name or "not in the catalogue"
+        rows.append((each.offer, name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown)))
+    findings.show(rows)
+    _judge_offers(str(warehouse.config.tables.offers), found, findings)
+    customers = warehouse.rows(table.aggregate(customers=table.customer_id.nunique()))["customers"][0].as_py()
+    labels = Labels(
+        str(warehouse.config.tables.offers),
+        sum(each.shown for each in found),
+        sum(each.converted for each in found),
+        customers,
+    )
+    remedy = "map another column as converted under [columns.offers], or correct its data"
+    return _check_examples(warehouse, "nbo", labels, remedy, findings)
+
+
+def _labelled(warehouse: Warehouse) -> Labels:
+    table = warehouse.churn()
+    if table is None:
+        raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
+    labelled = table.filter(table.happened.notnull())
+    counts = labelled.aggregate(
+        examples=labelled.count(), positives=labelled.happened.sum(), customers=labelled.customer_id.nunique()
+    )
+    row = warehouse.rows(counts).to_pylist()[0]
+    return Labels(str(warehouse.config.tables.churn), row["examples"], row["positives"] or 0, row["customers"])
+
+
+def _check_examples(
+    warehouse: Warehouse, model: Literal["churn", "nbo"], labels: Labels, remedy: str, findings: Findings
+) -> Learnable:
+    """Makes examples of a sample as training makes them of all, and holds the counts to [gates]."""
+    table: FeatureTable = "churn" if model == "churn" else "offers"
+    read: Callable[[Warehouse], Examples | None] = READ[model]
+    gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
+    # Of a rare outcome a sample may have none: the counts of all decide that below.
+    with findings.keeping(), suppress(queries.SameLabel):
+        found, seconds = read_sample(warehouse, labels.customers, read)
+    if found is not None:
+        left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
+        sampled = len(found) + sum(left_out.values())
+        kept = len(found) / sampled
+        for reason, rows in left_out.items():
+            findings.say(f"  {model}: left out of a sample of {sampled:,}, {reason}: {rows:,}")
+        for line in lineage.lines(lineage.lineage(warehouse, table, found.names)):
+            findings.say(f"  {model}: features are {line}")
+    rarer = min(labels.positives, labels.examples - labels.positives)
+    if model == "nbo" and labels.positives == labels.examples:
+        rarer = labels.examples  # those taken may be all that is known: then it is learnt which one was
+    if not labels.examples:
+        findings.wrong(f"{model}: {labels.source} gives no example: bring data, or name another table under [tables].")
+    elif not rarer:
+        findings.wrong(f"{model}: all {labels.examples:,} examples of {labels.source} have the same label: {remedy}.")
+    else:
+        for unit, count, key in (
+            ("examples of the rarer outcome", rarer, "minimum_positives"),
+            ("customers", labels.customers, "minimum_customers"),
+        ):
+            if count * kept < getattr(gates, key):
+                findings.wrong(
+                    f"{model}: about {count * kept:,.0f} {unit} of {labels.source} can be learnt from, and [gates] "
+                    f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it."
+                )
+    return Learnable(round(labels.examples * kept), seconds)
+
+
+def _show_windows(found: Sequence[ChurnWindow], configured: int, findings: Findings) -> None:
+    rows = [("days without a purchase", "churned", "came back later", "examples")]
+    for each in found:
+        days = f"{each.days} (configured)" if each.days == configured else str(each.days)
+        if not each.moments:
+            rows.append((days, "the data is too short", "", ""))
+            continue
+        latest = each.moments[0]
+        back = "the data is too short" if each.returned is None else f"{each.returned:.1%}"
+        if each.returned is not None and each.return_days != RETURN_DAYS:
+            back += f" in {each.return_days} days"
+        rows.append((days, share(latest.churned, latest.customers), back, f"{each.examples:,}"))
+    findings.show(rows)
+    findings.say(
+        f"  Came back later: of those who churned at an earlier moment, who bought in the {RETURN_DAYS} days after the "
+        "window."
+    )
+    findings.say("  Few should come back from what you call churn: choose [windows] churn_days by that.")
+
+
+def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
+    if not ours.moments:
+        findings.wrong(
+            f"The transactions are too short to look {ours.days} days ahead: lower [windows] churn_days, or bring an "
+            "older history."
+        )
+    elif ours.returned is not None and ours.returned > MANY_RETURNED:
+        findings.warn(
+            f"{ours.returned:.0%} of those who count as churned came back by themselves within "
+            f"{ours.return_days} days: raise [windows] churn_days ({ours.days})."
+        )
+
+
+def _judge_offers(name: str, found: Sequence[Exposures], findings: Findings) -> None:
+    unknown = [each.offer for each in found if each.name is None]
+    if unknown:
+        findings.wrong(
+            f"{name} has offers {', '.join(unknown[:5])}, which the catalogue does not have: put them under "
+            "[[offers]], or map another column as offer_id under [columns.offers]."
+        )
+    rare = [each for each in found if each.name is not None and each.converted < FEW_CONVERSIONS]
+    if rare:
+        listed = ", ".join(f"{each.offer} ({each.name}) {each.converted:,}" for each in rare)
+        findings.warn(
+            f"Offers taken fewer than {FEW_CONVERSIONS} times, too little to learn whom they suit: {listed}. Show them "
+            f"more often, or remove them from [[offers]] and from {name}."
+        )

@@ -1,0 +1,44 @@
+"""Where each feature of a table's rows comes from, in words for people: the console, the report and the dry run."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from training.warehouse.connection import Warehouse
+
+FeatureTable = Literal["features", "churn", "offers"]
+
+
+class Origin(NamedTuple):
+    """The table, and its column; None if the feature is computed from the table's rows."""
+
+    table: str
+    column: str | None
+
+    def __str__(self) -> str:
+        return f"computed from {self.table}" if self.column is None else f"column {self.column} of {self.table}"
+
+
+def lineage(warehouse: Warehouse, table: FeatureTable, names: Iterable[str]) -> dict[str, Origin]:
+    """Where rows of this table have these features from: its own columns, or else the transactions. Raises Problem."""
+    config = warehouse.config
+    own = {"features": warehouse.features, "churn": warehouse.churn, "offers": warehouse.offers}[table]()
+    columns = set(own.columns) if own is not None else set()
+    computed = Origin(str(config.tables.transactions), None)
+    return {
+        name: Origin(str(getattr(config.tables, table)), config.features.get(name, name))
+        if name in columns
+        else computed
+        for name in names
+    }
+
+
+def lines(sources: Mapping[str, Origin]) -> list[str]:
+    """A line for each table, with what comes from it: "computed from sales: revenue, transaction_count"."""
+    by_place: dict[str, list[str]] = {}
+    for feature, source in sources.items():
+        if source.column is None:
+            by_place.setdefault(f"computed from {source.table}", []).append(feature)
+        else:
+            renamed = "" if source.column == feature else f" (column {source.column})"
+            by_place.setdefault(f"columns of {source.table}", []).append(f"{feature}{renamed}")
+    return [f"{place}: {', '.join(names)}" for place, names in by_place.items()]
