@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+
+NAMES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 
 
 class MemoryTable:
@@ -17,9 +19,9 @@ class MemoryTable:
             str(number): {
                 "customer_id": {"S": str(number)},
                 AS_OF: {"S": "2018-01-02T00:00:00Z"},
-                **{name: {"N": repr(float(value))} for name, value in zip(DEFAULT_FEATURES, row, strict=True)},
+                **{name: {"N": repr(float(value))} for name, value in zip(NAMES, row, strict=True)},
             }
-            for number, row in enumerate(np.exp(generator.normal(3, 2, (customers, len(DEFAULT_FEATURES)))))
+            for number, row in enumerate(np.exp(generator.normal(3, 2, (customers, len(NAMES)))))
         }
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:

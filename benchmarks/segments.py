@@ -27,7 +27,7 @@ from benchmarks.scoring import CHUNK_SIZES, raw_interpreter
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.snapshot import CURRENT_KEY, Snapshot, SnapshotCard, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot, SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models import interpreter
 from loyalty_ml.models.interpreter import RUNTIME_PACKAGE
 from loyalty_ml.models.store import LoadedModel, ModelSet
@@ -64,7 +64,7 @@ SELECT 'customer-' || lpad(i::VARCHAR, 9, '0') AS customer_id,
   round(purchases * paid * (1 + age / 500), 2) AS lifetime_value, age AS customer_age_days,
   CASE WHEN luck < 0.4 THEN round(purchases * paid / 12, 2) ELSE 0 END AS monthly_revenue,
   floor(purchases * (0.5 + random())) AS product_count, floor(5 * random()) AS service_count,
-  round(100 * random(), 1) AS engagement_score
+  round(100 * random(), 1) AS engagement_score, floor(purchases * (1 + age / 500)) AS lifetime_transaction_count
 FROM drawn
 """
 
@@ -144,7 +144,8 @@ def snapshot(rows: int) -> LocalSnapshot:
         )
         for part in parts
     )
-    card = Snapshot(as_of=datetime(2026, 1, 31, tzinfo=UTC), customers=rows, features=DEFAULT_FEATURES, parts=described)
+    names = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
+    card = Snapshot(as_of=datetime(2026, 1, 31, tzinfo=UTC), customers=rows, features=names, parts=described)
     return LocalSnapshot(card, tuple(parts))
 
 

@@ -1,6 +1,7 @@
 """RFM against the contract's rule and table, written out the slow way."""
 
 from bisect import bisect_left
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_ml.models.manifest import FIXED_CUT_POINTS, RfmCutPoints
+from loyalty_ml.models.manifest import FIXED_CUT_POINTS, Manifest, RfmCutPoints
+from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring.rfm import score_rfm, segment_name
+from loyalty_ml.scoring.scorers import scorer_for
 
 pytestmark = pytest.mark.unit
 
@@ -77,3 +80,22 @@ def test_cut_points_out_of_order_are_refused(field: str) -> None:
     good = FIXED_CUT_POINTS.model_dump()
     with pytest.raises(ValueError, match=f"the {field} cut points"):
         RfmCutPoints(**{**good, field: tuple(reversed(good[field]))})
+
+
+def test_what_is_read_is_what_the_cut_points_name() -> None:
+    narrow = FIXED_CUT_POINTS.model_copy(
+        update={"features": ("days_since_last", "rfm_transaction_count", "rfm_revenue")}
+    )
+    published = Manifest(created=datetime(2026, 1, 1, tzinfo=UTC), rfm=narrow)
+    assert scorer_for("rfm", ModelSet(published), "false").features == narrow.features
+    assert scorer_for("rfm", ModelSet(), "false").features == (
+        "days_since_last",
+        "lifetime_transaction_count",
+        "lifetime_value",
+    )
+
+
+def test_a_set_from_before_cut_points_named_their_features_reads_those_of_a_year() -> None:
+    stored = FIXED_CUT_POINTS.model_dump(mode="json", exclude={"features"})
+    cut_points = RfmCutPoints.model_validate(stored)
+    assert cut_points.features == ("days_since_last", "transaction_count", "revenue")

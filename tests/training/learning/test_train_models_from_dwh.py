@@ -125,6 +125,7 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     printed = capsys.readouterr().out
     assert "FAILED" not in printed
     assert f"active one in {bucket}" in printed
+    assert "RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value" in printed
 
     churn, nbo = card_in(tmp_path, "churn"), card_in(tmp_path, "nbo")
     assert not churn.placeholder
@@ -257,6 +258,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
         ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
         ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
+        ("[rfm]\nwindow_days = 90\n[tables]\nfeatures = 'x'", "rfm.window_days: counting back needs transactions"),
     ],
 )
 def test_a_bad_configuration_is_named(
