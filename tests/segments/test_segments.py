@@ -71,7 +71,7 @@ class Deployment:
     def write_customers(self, customers: dict[str, Row], as_of: datetime = MOMENT) -> None:
         self.customers = customers
         columns = {"customer_id": pa.array(list(customers), pa.string())}
-        for name in DEFAULT_FEATURES:
+        for name in next(iter(customers.values())):
             columns[name] = pa.array([row[name] for row in customers.values()], pa.float64())
         materialize(
             ibis.memtable(pa.table(columns)),
