@@ -51,7 +51,7 @@ class TransactionColumns(_Section):
     amount: Column = "transaction_amount"
     """What the line cost."""
     transaction: Column | None = None
-    """What the lines of one purchase share; without it each row is a purchase."""
+    """What the lines of one purchase share, on a day of a customer; without it a customer's day is one purchase."""
     product: Column | None = None
     """The product of the line. Without it there is no `product_count`."""
     service: Column | None = None
@@ -102,6 +102,13 @@ class Windows(_Section):
     """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
+
+
+class Rfm(_Section):
+    """What RFM reads. Without this section it is all history."""
+
+    window_days: int | None = Field(None, gt=0)
+    """How many days RFM's frequency and money look back; all history if it is left out. It needs transactions."""
 
 
 class EvaluationOptions(_Section):
@@ -162,6 +169,8 @@ class Config(_Section):
     """Each model feature, in the models' order, and its column in the features, offers and churn tables."""
     windows: Windows = Windows()
     """Windows of time."""
+    rfm: Rfm = Rfm()
+    """How far RFM looks back."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """How models are measured."""
     gates: Gates = Gates()
@@ -177,6 +186,10 @@ class Config(_Section):
     def _has_data(self) -> "Config":
         if not (self.tables.features or self.tables.transactions):
             raise ValueError("tables: neither features nor transactions is named, so there are no features")
+        if self.rfm.window_days is not None and not self.tables.transactions:
+            raise ValueError(
+                "rfm.window_days: counting back needs transactions: name their table under [tables], or remove the key"
+            )
         return self
 
 

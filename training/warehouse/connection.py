@@ -5,7 +5,7 @@ that what is computed from it is the same code on every warehouse.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -15,6 +15,7 @@ import pyarrow as pa
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config
 from training.errors import Problem
 
@@ -55,12 +56,16 @@ class Warehouse:
         )
 
     def features(self) -> ir.Table | None:
-        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem."""
+        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem.
+
+        What RFM reads comes along if the table has a column of that name.
+        """
         columns = self.config.columns.features
         return self._with_features(
             self.config.tables.features,
             {"customer_id": columns.customer_id},
             {"updated_at": columns.updated_at},
+            also=LIFETIME_RFM_FEATURES,
         )
 
     def churn(self) -> ir.Table | None:
@@ -105,6 +110,7 @@ class Warehouse:
         label: str | None = None,
         offer: str | None = None,
         optional: bool = False,
+        also: Sequence[str] = (),
     ) -> ir.Table | None:
         if name is None:
             return None
@@ -114,6 +120,7 @@ class Warehouse:
         with_features = not optional or any(column in table.columns for column in features.values())
         if with_features:
             self._check_columns(table, name, features.values())
+            features = {**{column: column for column in also if column in table.columns}, **features}
         return table.select(
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
             **{ours: _moment(table, name, theirs) for ours, theirs in moments.items()},

@@ -10,14 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
+from training.config import Config
 from training.errors import Problem
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 
+YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
+"""What RFM reads of a features table that says nothing of all history."""
+
 
 class CurrentFeatures(NamedTuple):
-    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none."""
+    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none.
+
+    names: the configured features that there are, and then what RFM reads beside them.
+    """
 
     table: ir.Table
     names: tuple[str, ...]
@@ -39,8 +48,8 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         if oldest is None or newest is None:
             raise Problem(f"{name} has no {warehouse.config.columns.features.updated_at}: nothing says how old it is.")
         _check_past(f"{name} has rows updated", newest)
-        names = tuple(warehouse.config.features)
-        return CurrentFeatures(view.select("customer_id", *names), names, oldest)
+        table, names = _with_rfm(warehouse, view, oldest)
+        return CurrentFeatures(table, names, oldest)
     transactions = warehouse.transactions()
     if transactions is None:
         raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
@@ -49,9 +58,41 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     _check_past("Features cannot be computed", moment)
     if moment <= first:
         raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
-    names = _feature_names(warehouse, transactions)
-    table = features.as_of(transactions, moment, warehouse.config.windows)
+    names = tuple(dict.fromkeys((*_feature_names(warehouse, transactions), *_of_rfm(warehouse.config))))
+    table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
+
+
+def rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
+    """What recency, frequency and monetary are read from, of a customer base with these features."""
+    if config.rfm.window_days is not None:
+        return ("days_since_last", *features.RFM_WINDOW)
+    if config.tables.transactions or set(LIFETIME_RFM_FEATURES) <= set(names):
+        return LIFETIME_RFM_FEATURES
+    return YEAR_RFM_FEATURES
+
+
+def _of_rfm(config: Config) -> tuple[str, ...]:
+    """What is computed from transactions beside the configured features."""
+    return (*LIFETIME_RFM_FEATURES, *(features.RFM_WINDOW if config.rfm.window_days is not None else ()))
+
+
+def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[ir.Table, tuple[str, ...]]:
+    """The view's features, and what RFM reads: the view's own columns, or else computed from transactions."""
+    config = warehouse.config
+    of_view = [name for name in LIFETIME_RFM_FEATURES if name in view.columns]
+    names = tuple(dict.fromkeys((*config.features, *of_view)))
+    computed = [name for name in _of_rfm(config) if name not in names]
+    transactions = warehouse.transactions() if computed else None
+    if transactions is None:
+        return view.select("customer_id", *names), names
+    known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
+    columns = {name: known[name] for name in computed}
+    if LIFETIME_TRANSACTION_COUNT in columns:
+        # The view knows the customer, and the transactions have none of theirs.
+        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+    joined = view.left_join(known, "customer_id").select(view.customer_id, *(view[name] for name in names), **columns)
+    return joined, (*names, *computed)
 
 
 def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
@@ -124,8 +165,12 @@ def _examples(
         known = features.as_of_each(transactions, labelled, warehouse.config.windows)
         if not set(names) <= set(labelled.columns):
             names = _feature_names(warehouse, transactions)
+            # Who has no transactions before the moment has no purchase either.
+            bought = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
-                *labelled.columns, *names, *features.PURCHASES
+                *(labelled[column] for column in labelled.columns),
+                *(known[name] for name in (*names, *features.PURCHASES) if name != LIFETIME_TRANSACTION_COUNT),
+                **{LIFETIME_TRANSACTION_COUNT: bought},
             )
         elif "offer" not in labelled.columns:
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
@@ -146,6 +191,11 @@ def _checked(
         kept = rows.filter(pc.is_valid(rows[column]))
         if kept.num_rows < rows.num_rows:
             left_out[reason] = rows.num_rows - kept.num_rows
+        rows = kept
+    if LIFETIME_TRANSACTION_COUNT in rows.column_names:
+        kept = rows.filter(pc.fill_null(pc.not_equal(rows[LIFETIME_TRANSACTION_COUNT], 0), True))
+        if kept.num_rows < rows.num_rows:
+            left_out["no purchase before it"] = rows.num_rows - kept.num_rows
         rows = kept
     _check_infinite(rows, name, names)
     known = rows

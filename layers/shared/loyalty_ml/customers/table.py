@@ -22,8 +22,8 @@ DEFAULT_FEATURES = (
 )
 """The order that the project's own training uses. A model's card says what that model wants; nothing else does."""
 
-LIFETIME_COUNT = "lifetime_transaction_count"
-"""How many purchases a customer ever made. 0 is stored for who is known and has none; nothing else makes it up."""
+LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
+"""Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing. Nothing else makes it up."""
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class FeatureTable:
     found:      bool (n,), False for an id that the source does not know (its `values` are NaN); None if it knows all.
     as_of:      the moment that the features were computed for (RFC 3339); the oldest where they differ;
                 None where no customer was found.
-    purchases:  the stored LIFETIME_COUNT, float64 (n,), NaN where there is none; None if the source has no such column
-                or nobody lacks a feature. It is read besides `names`, and only says why a row has no answer.
+    purchases:  the stored LIFETIME_TRANSACTION_COUNT, float64 (n,), NaN where there is none; None if the source
+                has no such column or nobody lacks a feature. It only says why a row has no answer.
     """
 
     customer_ids: Sequence[str]
@@ -62,7 +62,7 @@ class FeatureTable:
 
 def purchases_in(names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The `purchases` of a table whose source gives them as a column of its `values`; a view of that column."""
-    return values[:, names.index(LIFETIME_COUNT)] if LIFETIME_COUNT in names else None
+    return values[:, names.index(LIFETIME_TRANSACTION_COUNT)] if LIFETIME_TRANSACTION_COUNT in names else None
 
 
 def model_matrix(values: NDArray[np.float64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

@@ -15,10 +15,18 @@ MANIFEST_KEY = "models/manifest.json"
 CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]
 
 
+FeatureName = Annotated[str, Field(min_length=1)]
+
+
 class RfmCutPoints(Document):
-    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least."""
+    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least.
+
+    features: what recency, frequency and monetary are read from. Sets that were published before it was written read
+    those of one year.
+    """
 
     version: str
+    features: tuple[FeatureName, FeatureName, FeatureName] = ("days_since_last", "transaction_count", "revenue")
     recency: CutPoints
     frequency: CutPoints
     monetary: CutPoints
@@ -34,10 +42,17 @@ class RfmCutPoints(Document):
         return self
 
 
+LIFETIME_RFM_FEATURES = ("days_since_last", "lifetime_transaction_count", "lifetime_value")
+"""What RFM reads unless a model set says otherwise: all history, so that whoever ever bought has an answer."""
+
 FIXED_CUT_POINTS = RfmCutPoints(
-    version="fixed", recency=(30, 60, 90, 180), frequency=(20, 10, 5, 2), monetary=(1000, 500, 200, 100)
+    version="fixed",
+    features=LIFETIME_RFM_FEATURES,
+    recency=(30, 60, 90, 180),
+    frequency=(20, 10, 5, 2),
+    monetary=(1000, 500, 200, 100),
 )
-"""What applies where a model set publishes none."""
+"""What applies if a model set publishes none."""
 
 
 class ActiveModel(Document):
