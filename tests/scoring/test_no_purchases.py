@@ -22,8 +22,8 @@ CUSTOMERS: dict[str, dict[str, float | None]] = {
     "bought long ago": {**LAPSED, COUNT: 2.0},
     "registered only": {**NOTHING, COUNT: 0.0},
     "returned everything": {**NOTHING, "lifetime_value": 0.0, "revenue": -4.5, "customer_age_days": 90.0, COUNT: 0.0},
-    "lacks an attribute": {**GOOD, "engagement_score": None, "revenue": None, COUNT: 51.0},
-    "count not known": {**GOOD, "engagement_score": None, "revenue": None, COUNT: None},
+    "lacks an attribute": {**GOOD, "engagement_score": None, "days_since_last": None, COUNT: 51.0},
+    "count not known": {**GOOD, "engagement_score": None, "days_since_last": None, COUNT: None},
     "has every feature": {**LAPSED, COUNT: 0.0},
 }
 CODES = {
