@@ -84,7 +84,7 @@ class CustomerColumns(_Section):
     customer_id: Column = "customer_id"
     """The customer's id."""
     registered_at: Column | None = None
-    """When the customer registered. Who registered after the moment of a snapshot is not in it."""
+    """When the customer registered. A snapshot leaves out who registered after its moment and has not bought."""
 
 
 class Columns(_Section):
@@ -101,7 +101,7 @@ class Columns(_Section):
 
 
 class Attribute(_Section):
-    """A feature that is more than the name of a column."""
+    """In place of a column's name: `tier = { column = "tier", categories = ["gold", "silver", "bronze"] }`."""
 
     column: Column
     """The column: numbers, true and false (1 and 0), or with `categories` texts."""
@@ -216,7 +216,7 @@ class Config(_Section):
     features: dict[str, FeatureSource] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
     """Each model feature, in the models' order, and its column in the features, offers and churn tables.
 
-    [More than a column's name](../features.md#features-of-your-own) may take its place.
+    A [table](#an-entry-of-features-that-is-a-table) may stand in place of the column's name.
     """
     windows: Windows = Windows()
     """Windows of time."""

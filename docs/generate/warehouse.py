@@ -10,14 +10,18 @@ from pydantic.fields import FieldInfo
 from docs.generate import markdown
 from docs.generate.markdown import code, sentence
 from docs.generate.problem import Undocumented
-from training.config import Config
+from training.config import Attribute, Config
 
 LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "over"), Le: ("le", "at most"), Lt: ("lt", "under")}
 
 
 def page() -> str:
     blocks = []
-    for heading, note, model, fields in _sections("", Config):
+    entry = ("An entry of [features] that is a table", sentence(Attribute.__doc__ or ""), Attribute)
+    for heading, note, model, fields in (
+        *_sections("", Config),
+        (*entry, list(Attribute.model_fields.items())),
+    ):
         rows = [
             [code(name), _type(field), _default(field), sentence(_description(model, name, field))]
             for name, field in fields
