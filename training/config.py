@@ -1,16 +1,32 @@
 """The training configuration: one TOML file that says where a warehouse keeps what, and how models are made of it."""
 
 import tomllib
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
-from loyalty_ml.vocabulary import problem_in
+from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
 from training import defaults
-from training.errors import Problem
+from training.errors import Problem, did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Column = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -20,22 +36,78 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Tables(_Section):
-    """Names of tables or views, with their schema where it is not the default one: "dwh.customer_features_view"."""
+class Query(_Section):
+    """A SELECT in the warehouse's own SQL, in place of a table's name. It is run as it is written."""
 
-    features: Column | None = None
+    query: Column
+    """The SELECT. Its columns are the table's."""
+    query_file: Column | None = None
+    """A file with the SELECT, in place of `query`. A relative path starts at the configuration file's folder."""
+    _table: str = PrivateAttr("")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, fields: Any, info: ValidationInfo) -> Any:
+        if not isinstance(fields, dict) or not isinstance(name := fields.get("query_file"), str):
+            return fields
+        if "query" in fields:
+            raise ValueError("has both query and query_file: remove one")
+        path = Path((info.context or {}).get("folder", "."), name)
+        try:
+            return {**fields, "query": path.read_text(encoding="utf-8-sig")}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the file {path} cannot be read ({error}): correct query_file") from error
+
+    @field_validator("query")
+    @classmethod
+    def _is_not_blank(cls, query: str) -> str:
+        if not query.strip():
+            raise ValueError("must not be empty")
+        return query
+
+    def __str__(self) -> str:
+        return f"the query of [tables] {self._table}"
+
+
+_NAME, _QUERY = "a table's name", "a query"
+Source = Annotated[
+    Annotated[Column, Tag(_NAME)] | Annotated[Query, Tag(_QUERY)],
+    Discriminator(lambda value: _QUERY if isinstance(value, dict | Query) else _NAME),
+]
+"""Where rows come from. str() of either is what messages call it."""
+
+
+class Tables(_Section):
+    """Names of tables or views, with their schema if it is not the default one: "dwh.customer_features_view".
+
+    A [query](#a-query-in-place-of-a-table) may take the place of each name.
+    """
+
+    features: Source | None = None
     """A row is a customer today. Without it features are computed from transactions."""
-    transactions: Column | None = None
+    transactions: Source | None = None
     """A row is a line of a purchase. Without it features must be in the other tables."""
-    offers: Column | None = None
+    offers: Source | None = None
     """A row is an offer that was shown, with features as of then. Without it nbo is not trained."""
-    churn: Column | None = None
+    churn: Source | None = None
     """A row is a customer at a moment, with features as of it.
 
     Without it a customer who buys nothing for `windows.churn_days` has churned.
     """
-    customers: Column | None = None
+    customers: Source | None = None
     """A row is a registered customer, also one who has never bought. Without it only buyers are known."""
+
+    def source(self, name: str) -> Source:
+        """What messages call by this name: a query of this section, or the table itself."""
+        queries = (source for _, source in self if isinstance(source, Query))
+        return next((query for query in queries if str(query) == name), name)
+
+    @field_validator("*")
+    @classmethod
+    def _knows_its_key(cls, source: Source | None, info: ValidationInfo) -> Source | None:
+        if isinstance(source, Query):
+            source._table = info.field_name or ""
+        return source
 
 
 class FeatureColumns(_Section):
@@ -204,6 +276,21 @@ class Materialize(_Section):
     """The share of customers that may be removed before the run is refused."""
 
 
+RESERVED = frozenset(
+    {
+        # what a customer's row has beside the features; the last one is DuckDB's own, of a Parquet file's rows
+        *(CUSTOMER_ID, AS_OF, "updated_at", "reason", "file_row_number"),
+        # what an example has beside the features
+        *("moment", "happened", "offer", "repeat_days", "first_to_last_days", "first_to_moment_days"),
+        *("engagement_weeks", "purchase_days"),
+    }
+)
+"""Names, in lower case, that no feature can have."""
+
+COMPUTED_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
+"""What transactions give; product_count and service_count need a column of their own. docs/features.md defines them."""
+
+
 class Config(_Section):
     """The whole file. `features` maps each model feature, in the models' order, to its column in the warehouse."""
 
@@ -275,8 +362,56 @@ class Config(_Section):
     def _is_of_customers(self, name: str, source: FeatureSource) -> bool:
         if isinstance(source, Attribute) and source.table:
             return True
-        is_computed = name in (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT) and isinstance(source, str)
+        is_computed = name in COMPUTED_FEATURES and isinstance(source, str)
         return self.tables.customers is not None and self.tables.features is None and not is_computed
+
+    @model_validator(mode="after")
+    def _features_have_names_of_their_own(self) -> Self:
+        seen: dict[str, str] = {}
+        for name in self.feature_names:
+            if not name:
+                raise ValueError("features: a feature has no name: give it one")
+            if name.lower() in RESERVED:
+                raise ValueError(f"features.{name}: the service has a column of this name: call the feature otherwise")
+            if name.lower() in seen:
+                raise ValueError(
+                    f"features.{name}: {seen[name.lower()]} is the same name but for its case: rename one of them"
+                )
+            seen[name.lower()] = name
+        return self
+
+    @model_validator(mode="after")
+    def _features_come_from_somewhere(self) -> Self:
+        if self.tables.features is None and self.features_are_chosen:
+            self.check_computable(self.table_features, self.computable())
+        return self
+
+    @property
+    def features_are_chosen(self) -> bool:
+        """Whether [features] is in the file. If it is not, what needs a column that is not mapped is left out."""
+        return "features" in self.model_fields_set
+
+    def computable(self) -> tuple[str, ...]:
+        """The features that the transactions can give, as their columns are mapped."""
+        columns = self.columns.transactions
+        lacking = {f"{name}_count" for name in ("product", "service") if getattr(columns, name) is None}
+        return tuple(name for name in COMPUTED_FEATURES if name not in lacking)
+
+    def check_computable(self, names: Iterable[str], known: Collection[str]) -> None:
+        """Raises ValueError with the first of these features that is not among the known ones, and what to do."""
+        for name in names:
+            if name in known:
+                continue
+            if name in COMPUTED_FEATURES:
+                column = name.removesuffix("_count")
+                told, remedy = "", f"name the column {column} under [columns.transactions], or remove the feature"
+            else:
+                told = did_you_mean(name, known)
+                remedy = (
+                    f"they give {', '.join(known)}; correct the name, "
+                    "or give it in the features, churn and offers tables"
+                )
+            raise ValueError(f"features.{name}: transactions cannot give this feature{told}: {remedy}")
 
 
 def load(path: Path = defaults.CONFIG) -> Config:
@@ -287,9 +422,54 @@ def load(path: Path = defaults.CONFIG) -> Config:
         raise Problem(f"The configuration {path} cannot be read ({error}): name a TOML file with --config.") from error
     except tomllib.TOMLDecodeError as error:
         raise Problem(f"The configuration {path} is not TOML ({error}).") from error
+    problems = list(_unknown(fields, Config, ""))
     try:
-        return Config.model_validate(fields)
+        config = Config.model_validate(fields, context={"folder": path.parent})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise Problem(f"The configuration {path} is not valid: {where}: {problem_in(first)}.") from error
+        problems += [
+            _sentence(each)
+            for each in error.errors(include_url=False, include_input=False)
+            if each["type"] != "extra_forbidden" or not problems
+        ]
+    if problems:
+        raise Problem(f"The configuration {path} is not valid: {' '.join(problems)}")
+    return config
+
+
+def _sentence(error: "ErrorDetails") -> str:
+    place = [str(part) for part in error["loc"] if part not in (_NAME, _QUERY)]
+    return ": ".join(filter(None, [".".join(place), f"{problem_in(error)}."]))
+
+
+def _unknown(value: Any, kind: Any, place: str) -> Iterator[str]:
+    """A sentence for each key that is not known, such as "windows.churn_day: is not known: did you mean churn_days?".
+
+    Sections that are the same in a model's card take other keys there, as a later version may have written it.
+    """
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _unknown(each, kind, f"{place}.{number}")
+        return
+    if not isinstance(value, dict):
+        return
+    if get_origin(kind) is dict:  # its keys are the user's own
+        for key, inner in value.items():
+            yield from _unknown(inner, get_args(kind)[1], f"{place}.{key}")
+        return
+    section = _section(kind)
+    if section is None:
+        return
+    for key, inner in value.items():
+        where = f"{place}.{key}" if place else key
+        if key in section.model_fields:
+            yield from _unknown(inner, section.model_fields[key].annotation, where)
+        else:
+            meant = nearest(key, section.model_fields)
+            known = f"did you mean {meant}?" if meant else f"known here: {', '.join(section.model_fields)}."
+            yield f"{where}: is not known: {known}"
+
+
+def _section(kind: Any) -> type[BaseModel] | None:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_section, get_args(kind))), None)

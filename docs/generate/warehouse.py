@@ -17,11 +17,10 @@ LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "over"), Le: ("le", "at most"), Lt:
 
 def page() -> str:
     blocks = []
-    entry = ("An entry of [features] that is a table", sentence(Attribute.__doc__ or ""), Attribute)
-    for heading, note, model, fields in (
-        *_sections("", Config),
-        (*entry, list(Attribute.model_fields.items())),
-    ):
+    sections = list(_sections("", Config))
+    heading = "An entry of [features] that is a table"
+    sections.append((heading, sentence(Attribute.__doc__ or ""), Attribute, list(Attribute.model_fields.items())))
+    for heading, note, model, fields in sections:
         rows = [
             [code(name), _type(field), _default(field), sentence(_description(model, name, field))]
             for name, field in fields

@@ -7,7 +7,7 @@ that what is computed from it is the same code on every warehouse.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import ibis
@@ -16,12 +16,11 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, FeatureSource, column_of
-from training.errors import Problem
+from training.config import Config, FeatureSource, Query, Source, column_of
+from training.errors import Problem, did_you_mean
 from training.warehouse import attributes
-
-Backend = Any
-"""A connected ibis.BaseBackend; Ibis declares its tables and queries on each backend apart."""
+from training.warehouse.kinds import Kinds
+from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
 
 
 class Warehouse:
@@ -30,6 +29,7 @@ class Warehouse:
     def __init__(self, backend: Backend, config: Config) -> None:
         self.backend = backend
         self.config = config
+        self._kinds = Kinds(backend, self.rows)
         self._checked: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -43,15 +43,16 @@ class Warehouse:
 
         None where the configuration names no such table. Raises Problem.
         """
-        name, columns = self.config.tables.transactions, self.config.columns.transactions
-        if name is None:
+        source, columns = self.config.tables.transactions, self.config.columns.transactions
+        if source is None:
             return None
+        name = str(source)
         table = self._table(name, [column for column in columns.model_dump().values() if column is not None])
-        amount = _number(table, name, columns.amount)
+        amount = self._kinds.number(table, name, columns.amount)
         mapped = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
         return table.select(
             customer_id=table[columns.customer_id].cast("string"),
-            date=_moment(table, name, columns.date),
+            date=self._moment(table, name, columns.date),
             # Decimals are summed exactly, and so to the same sum in whatever order the rows come.
             amount=amount if isinstance(amount.type(), dt.Decimal) else amount.cast("decimal(18, 4)"),
             **{ours: table[theirs] for ours, theirs in mapped.items() if theirs is not None},
@@ -105,7 +106,7 @@ class Warehouse:
         registered = columns.registered_at
         customers = table.select(
             customer_id=table[columns.customer_id].cast("string").rstrip(),
-            **({"registered_at": _moment(table, str(name), registered)} if registered else {}),
+            **({"registered_at": self._moment(table, str(name), registered)} if registered else {}),
             **attributes.values(table, self.config.customer_features, self._number_of(str(name))),
         )
         known = customers.filter(customers.customer_id.notnull() & (customers.customer_id != ""))
@@ -136,7 +137,7 @@ class Warehouse:
         return self.config.customer_features if key == "customers" else self.config.table_features
 
     def _number_of(self, name: str) -> attributes.Number:
-        return lambda table, column: _number(table, name, column)
+        return lambda table, column: self._kinds.number(table, name, column)
 
     def _check_once_each(self, customers: ir.Table, name: str) -> None:
         if name in self._checked:
@@ -153,17 +154,17 @@ class Warehouse:
 
     def rows(self, expression: ir.Table) -> pa.Table:
         """Runs a query. Raises Problem with the warehouse's own first line where it fails."""
-        with asking(self.backend):
+        with asking(self.backend, queries_in(expression)):
             return expression.to_pyarrow()
 
     def batches(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """Runs a query whose answer need not fit in memory. Raises Problem."""
-        with asking(self.backend):
+        with asking(self.backend, queries_in(expression)):
             yield from expression.to_pyarrow_batches(chunk_size=rows)
 
     def _with_features(
         self,
-        name: str | None,
+        source: Source | None,
         ids: Mapping[str, str],
         moments: Mapping[str, str],
         *,
@@ -172,8 +173,9 @@ class Warehouse:
         optional: bool = False,
         also: Sequence[str] = (),
     ) -> ir.Table | None:
-        if name is None:
+        if source is None:
             return None
+        name = str(source)
         features = self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [*ids.values(), *moments.values(), *labels])
@@ -183,31 +185,34 @@ class Warehouse:
             features = {**{column: column for column in also if column in table.columns}, **features}
         return table.select(
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
-            **{ours: _moment(table, name, theirs) for ours, theirs in moments.items()},
-            **({"happened": _label(table, name, label)} if label else {}),
+            **{ours: self._moment(table, name, theirs) for ours, theirs in moments.items()},
+            **({"happened": self._kinds.label(table, name, label)} if label else {}),
             **({"offer": _whole_number(table, name, offer)} if offer else {}),
             **(attributes.values(table, features, self._number_of(name)) if with_features else {}),
         )
 
+    def _moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
+        """In UTC, and without a zone."""
+        return self._kinds.moment(table, name, column).cast("timestamp")
+
     def _table(self, name: str, columns: Iterable[str]) -> ir.Table:
-        schema, _, bare = name.rpartition(".")
-        with asking(self.backend):
-            found = self.backend.list_tables(database=schema or None)
-        if bare not in found:
-            raise Problem(
-                f"The warehouse has no table {name}; it has {_listed(found)}: name the right one under [tables], "
-                "or leave it out there."
-            )
-        with asking(self.backend):
-            table = self.backend.table(bare, database=schema or None)
+        """The table, or the query that is called so, which has at least these columns."""
+        source = self.config.tables.source(name)
+        with asking(self.backend, name if isinstance(source, Query) else ""):
+            if isinstance(source, Query):
+                table = query_table(self.backend, source)
+            else:
+                table = named_table(self.backend, source)
         self._check_columns(table, name, columns)
         return table
 
     def _check_columns(self, table: ir.Table, name: str, columns: Iterable[str]) -> None:
-        missing = [column for column in columns if column not in table.columns]
+        missing = [
+            f"{column}{did_you_mean(column, table.columns)}" for column in columns if column not in table.columns
+        ]
         if missing:
             raise Problem(
-                f"{name} has no column {' and no column '.join(missing)}; it has {_listed(table.columns)}: "
+                f"{name} has no column {' and no column '.join(missing)}; it has {listed(table.columns)}: "
                 "map the right ones in the configuration."
             )
 
@@ -232,51 +237,24 @@ def connect(url: str, config: Config) -> Warehouse:
 
 
 @contextmanager
-def asking(backend: Backend) -> Iterator[None]:
-    """What a warehouse says when a query fails, as a Problem."""
+def asking(backend: Backend, queries: str = "") -> Iterator[None]:
+    """What a warehouse says when a query fails, as a Problem. queries: those of [tables] that are in it."""
     try:
         yield
     except (Problem, MemoryError):
         raise
     except Exception as error:  # each backend has exceptions of its own
-        raise Problem(f"The warehouse ({backend.name}) could not answer: {_first_line(error)}.") from error
-
-
-def _moment(table: ir.Table, name: str, column: str) -> ir.Value:
-    kind = table[column].type()
-    if isinstance(kind, dt.Timestamp | dt.Date):
-        return table[column].cast("timestamp")
-    raise _wrong_kind(table, name, column, "a date or timestamp")
-
-
-def _number(table: ir.Table, name: str, column: str) -> ir.Value:
-    if not isinstance(table[column].type(), dt.Numeric) or isinstance(table[column].type(), dt.Boolean):
-        raise _wrong_kind(table, name, column, "a number")
-    return table[column]
+        what = f" {queries}" if queries else ""
+        raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
 
 
 def _whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
     if not isinstance(table[column].type(), dt.Integer):
-        raise _wrong_kind(table, name, column, "a whole number")
+        raise Problem(
+            f"Column {column} of {name} is {table[column].type()}, where a whole number is needed: "
+            "map another, or cast it."
+        )
     return table[column].cast("int64")
-
-
-def _label(table: ir.Table, name: str, column: str) -> ir.Value:
-    if not isinstance(table[column].type(), dt.Boolean):
-        raise _wrong_kind(table, name, column, "a boolean")
-    return table[column]
-
-
-def _wrong_kind(table: ir.Table, name: str, column: str, wanted: str) -> Problem:
-    return Problem(
-        f"Column {column} of {name} is {table[column].type()}, where {wanted} is needed: map another, or cast it."
-    )
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = sorted(names)
-    shown = ", ".join(names[:20]) or "none"
-    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
 
 
 def _first_line(error: Exception) -> str:

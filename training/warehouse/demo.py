@@ -20,12 +20,13 @@ import ibis
 from ibis.expr import types as ir
 
 from training import config
-from training.config import Config
+from training.config import Config, Source
 from training.defaults import DEMO_URL, URL_VARIABLE
 from training.errors import Problem
 from training.exit_code import run
 from training.warehouse import features
-from training.warehouse.connection import Backend, Warehouse, asking, connect
+from training.warehouse.connection import Warehouse, asking, connect
+from training.warehouse.source import Backend
 
 AS_OF = datetime(2018, 1, 2, tzinfo=UTC)
 """The midnight after the last transaction of the panel."""
@@ -172,13 +173,13 @@ def _derive(warehouse: Warehouse, say: Callable[[str], None]) -> None:
     _create(warehouse.backend, tables.offers, joined)
     warehouse.backend.drop_table("campaign_exposures")
     for name in (tables.transactions, tables.features, tables.churn, tables.offers):
-        rows = warehouse.rows(warehouse.backend.table(name).aggregate(rows=ibis._.count()))["rows"][0].as_py()
+        rows = warehouse.rows(warehouse.backend.table(str(name)).aggregate(rows=ibis._.count()))["rows"][0].as_py()
         say(f"  {name}: {rows:,} rows")
 
 
-def _create(backend: Backend, name: str | None, expression: ir.Table) -> None:
+def _create(backend: Backend, name: Source | None, expression: ir.Table) -> None:
     with asking(backend):
-        backend.create_table(name, expression, overwrite=True)
+        backend.create_table(str(name), expression, overwrite=True)
 
 
 def _copy_to_postgres(

@@ -42,7 +42,7 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     view = warehouse.features() if as_of is None else None
     if view is not None:
         oldest, newest, rows = _span(warehouse, view, "updated_at")
-        name = warehouse.config.tables.features
+        name = str(warehouse.config.tables.features)
         if not rows:
             raise Problem(f"{name} has no rows: there is nobody to work on.")
         if oldest is None or newest is None:
@@ -311,10 +311,21 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
 
 
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
-    """The configured features that transactions can give, in the configured order."""
-    known = features.available(transactions)
-    known = (*known, *_names(warehouse.config.customer_features))
-    return tuple(name for name in warehouse.config.feature_names if name in known)
+    """The configured features, which transactions have to give; those that are configured by default, if they can.
+
+    Raises Problem.
+    """
+    config, known = warehouse.config, features.available(transactions)
+    if config.features_are_chosen:
+        try:
+            config.check_computable(config.table_features, known)
+        except ValueError as error:
+            raise Problem(f"{error}.") from error
+    left_out = [name for name in config.table_features if name not in known]
+    if left_out:
+        print(f"  left out: {', '.join(left_out)}, for which [columns.transactions] names no column", flush=True)
+    given = (*known, *_names(config.customer_features))
+    return tuple(name for name in config.feature_names if name in given)
 
 
 def _transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT as COUNT
 from tests.service import Service
-from tests.training.warehouse.test_warehouse import Fill, Open, fill, open_warehouse, postgres_port  # noqa: F401
+from tests.training.warehouse.conftest import Fill, Open
 from training.config import Config
 from training.errors import Problem
 from training.snapshot import customers_table
@@ -74,7 +74,7 @@ def by_customer(current: queries.CurrentFeatures, warehouse: Any) -> dict[str, t
 
 
 def test_members_without_a_purchase_are_known_and_attributes_are_features(
-    fill: Fill,  # noqa: F811
+    fill: Fill,
     connect: Open,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -88,7 +88,7 @@ def test_members_without_a_purchase_are_known_and_attributes_are_features(
     )
 
 
-def test_who_registered_after_the_moment_is_not_known_then(fill: Fill, connect: Open) -> None:  # noqa: F811
+def test_who_registered_after_the_moment_is_not_known_then(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP), settings())
     earlier = by_customer(queries.current_features(warehouse, datetime(2025, 5, 1, 1, tzinfo=UTC)), warehouse)
     assert set(earlier) == {"1", "2", "3", "6"}
@@ -97,7 +97,7 @@ def test_who_registered_after_the_moment_is_not_known_then(fill: Fill, connect: 
 
 
 def test_materialize_stores_the_count_and_the_api_says_that_nothing_was_bought(
-    fill: Fill,  # noqa: F811
+    fill: Fill,
     connect: Open,
     service: Service,
     tmp_path: Path,
@@ -126,7 +126,7 @@ def test_materialize_stores_the_count_and_the_api_says_that_nothing_was_bought(
     }  # fmt: skip
 
 
-def test_training_reads_the_same_columns_as_materialize(fill: Fill, connect: Open) -> None:  # noqa: F811
+def test_training_reads_the_same_columns_as_materialize(fill: Fill, connect: Open) -> None:
     """Of each example, the attributes of today beside the features of then."""
     came_back = "INSERT INTO sales VALUES (4, '2025-01-05', 50), (4, '2025-05-01', 5), (9, '2025-01-05', 50)"
     warehouse = connect(fill(*SHOP, came_back), settings(windows={"churn_days": 28, "churn_snapshots": 1}))
@@ -144,7 +144,7 @@ ATTRIBUTES = {"tier": FIELDS["features"]["tier"], "mails": {"column": "mails"}, 
 
 @pytest.mark.parametrize("table", ["features", "churn", "offers"])
 def test_categories_are_read_in_the_same_way_from_every_table(
-    fill: Fill,  # noqa: F811
+    fill: Fill,
     connect: Open,
     table: str,
     capsys: pytest.CaptureFixture[str],
@@ -172,7 +172,7 @@ def test_categories_are_read_in_the_same_way_from_every_table(
     )
 
 
-def test_a_customers_table_with_a_customer_twice_is_refused(fill: Fill, connect: Open) -> None:  # noqa: F811
+def test_a_customers_table_with_a_customer_twice_is_refused(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP, "INSERT INTO people (nr) VALUES (2), (NULL), (NULL)"), settings())
     with pytest.raises(Problem, match=r"people has 1 customers more than once \(such as 2\)"):
         queries.current_features(warehouse, AS_OF)

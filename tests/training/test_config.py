@@ -1,0 +1,95 @@
+"""What warehouse.toml may say, and the sentence for what it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from training import config
+from training.config import Query, Tables
+from training.errors import Problem
+
+pytestmark = pytest.mark.unit
+
+SOME = '[tables]\ntransactions = "t"\n'
+
+
+def load(tmp_path: Path, text: str) -> config.Config:
+    (tmp_path / "ours.toml").write_text(text)
+    return config.load(tmp_path / "ours.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SOME + "[windows]\nchurn_day = 3", "windows.churn_day: is not known: did you mean churn_days?"),
+        ("window = 3\n" + SOME, "window: is not known: did you mean windows?"),
+        ('[tables]\ntransaction = "t"', "tables.transaction: is not known: did you mean transactions?"),
+        (SOME + "[columns.Transactions]", "columns.Transactions: is not known: did you mean transactions?"),
+        (SOME + "[columns.churn]\nchurn = 'x'", "columns.churn.churn: is not known: did you mean churned?"),
+        (SOME + "[gates]\nzzz = 1", "gates.zzz: is not known: known here: minimum_customers, "),
+        (SOME + "[evaluation]\nsplit = 1", "evaluation.split: is not known: did you mean splits?"),
+        (SOME + "[materialize]\nmax_removed = 1", "materialize.max_removed: is not known: did you mean max_remov"),
+        (SOME + "[thresholds]\nhihg = 0.8", "thresholds.hihg: is not known: did you mean high?"),
+        (
+            SOME + "[[offers]]\noffer_id = 0\noffer_name = 'a'\ncategory = 'b'\noffer_nam = 'c'",
+            "offers.0.offer_nam: is not known: did you mean offer_name?",
+        ),
+        ("[tables]\nchurn = { qeury = 'SELECT 1' }", "tables.churn.qeury: is not known: did you mean query?"),
+        ("[tables]\nchurn = {}", "tables.churn.query: is missing."),
+        ("[tables]\nchurn = { query = ' ' }", "tables.churn.query: must not be empty."),
+        ("[tables]\nchurn = { query = 'a', query_file = 'b' }", "tables.churn: has both query and query_file"),
+        ("[tables]\nchurn = { query_file = 'no.sql' }", "no.sql cannot be read"),
+        ("[tables]\nchurn = 3", "tables.churn: must be text."),
+        ("[tables]\nchurn = 't'", "is not valid: tables: neither features nor transactions is named"),
+        (SOME + "[windows]\nchurn_days = -1\nchurn_dazs = 3", "churn_dazs: is not known: did you mean churn_days?"),
+        (SOME + "[windows]\nchurn_days = -1\nchurn_dazs = 3", "windows.churn_days: must be greater than 0."),
+    ],
+)
+def test_what_is_not_known_or_not_right_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(Problem) as problem:
+        load(tmp_path, text)
+    assert sentence in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("features", "sentence"),
+    [
+        ("revenu = 'x'", "features.revenu: transactions cannot give this feature (did you mean revenue?)"),
+        ("email_open_rate = 'x'", "features.email_open_rate: transactions cannot give this feature: they give rev"),
+        ("product_count = 'x'", "features.product_count: transactions cannot give this feature: name the column pro"),
+        ("service_count = 'x'", "name the column service under [columns.transactions], or remove the feature."),
+        ("revenue = 'a'\nRevenue = 'b'", "features.Revenue: revenue is the same name but for its case"),
+        ("'' = 'a'", "features: a feature has no name"),
+    ],
+)
+def test_a_feature_that_nothing_gives_is_named(tmp_path: Path, features: str, sentence: str) -> None:
+    with pytest.raises(Problem) as problem:
+        load(tmp_path, f"{SOME}[features]\n{features}")
+    assert sentence in str(problem.value)
+
+
+@pytest.mark.parametrize("name", sorted(config.RESERVED))
+def test_a_feature_cannot_have_the_name_of_a_column_of_the_service(tmp_path: Path, name: str) -> None:
+    for spelt in (name, name.upper()):
+        with pytest.raises(Problem, match=f"features.{spelt}: the service has a column of this name"):
+            load(tmp_path, f"[tables]\nfeatures = 'f'\n[features]\n{spelt} = 'x'")
+
+
+def test_features_that_a_view_or_a_mapped_column_gives_are_taken(tmp_path: Path) -> None:
+    own = load(tmp_path, "[tables]\nfeatures = 'f'\ntransactions = 't'\n[features]\nemail_open_rate = 'opens'")
+    assert own.features == {"email_open_rate": "opens"}
+    mapped = load(tmp_path, f"{SOME}[columns.transactions]\nproduct = 'sku'\n[features]\nproduct_count = 'x'")
+    assert mapped.features == {"product_count": "x"}
+    assert not load(tmp_path, SOME).features_are_chosen
+
+
+def test_a_query_is_called_by_its_table_wherever_it_is_read_from(tmp_path: Path) -> None:
+    (tmp_path / "churn.sql").write_text("﻿SELECT 1;\n")
+    read = load(tmp_path, "[tables]\nfeatures = 'dwh.f'\nchurn = { query_file = 'churn.sql' }").tables
+    assert isinstance(read.churn, Query)
+    assert read.churn.query == "SELECT 1;\n"
+    assert [str(source) for source in (read.features, read.churn)] == ["dwh.f", "the query of [tables] churn"]
+    assert [read.source("dwh.f"), read.source("the query of [tables] churn")] == ["dwh.f", read.churn]
+    # Two tables of the same text are still two.
+    again = Tables.model_validate({"offers": {"query": "SELECT 1"}, "churn": {"query": "SELECT 1"}})
+    assert [str(again.offers), str(again.churn)] == ["the query of [tables] offers", "the query of [tables] churn"]
