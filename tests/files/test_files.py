@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from functions.files import app as files_function
 from local.gateway import LambdaContext
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable
+from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
@@ -39,12 +39,12 @@ from loyalty_ml.vocabulary import PredictionType, rfc3339
 from tests import sample_set
 from tests.examples import examples
 from tests.segments.test_segments import MOMENT, Deployment, Row, some_customers
-from tests.service import GOOD, Service, new_process, process, services
+from tests.service import GOOD, SNAPSHOT_FEATURES, Service, new_process, process, services
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
 
-HEADER = ("customer_id", *DEFAULT_FEATURES)
+HEADER = ("customer_id", *SNAPSHOT_FEATURES)
 TYPES: Mapping[str, Sequence[PredictionType]] = {
     "churn": ["churn"],
     "nbo": ["nbo"],
@@ -320,7 +320,7 @@ def up_to(count: int, lines: st.SearchStrategy[Line]) -> st.SearchStrategy[list[
 def values(draw: st.DrawFn) -> tuple[list[str], list[float | None]]:
     """A row's values as they are written, and as they are read."""
     seeded = random.Random(draw(st.integers(0, 2**32)))  # ten draws a row would leave room for few rows in a file
-    numbers: list[float | None] = [any_number(seeded) for _ in DEFAULT_FEATURES]
+    numbers: list[float | None] = [any_number(seeded) for _ in SNAPSHOT_FEATURES]
     texts = [repr(number) for number in numbers]
     for place in draw(st.sets(st.integers(0, 9), max_size=2)):
         texts[place], numbers[place] = draw(st.sampled_from(WRITTEN))
@@ -348,7 +348,7 @@ def csv_files(draw: st.DrawFn) -> tuple[bytes, list[Line]]:
         end = draw(line_ends)
         customer_id = draw(ids)
         texts, numbers = draw(values())
-        cells = {name: field(text) for name, text in zip(DEFAULT_FEATURES, texts, strict=True)}
+        cells = {name: field(text) for name, text in zip(SNAPSHOT_FEATURES, texts, strict=True)}
         cells = {"customer_id": field(customer_id), **{name: "x" for name in columns if name not in HEADER}, **cells}
         match draw(
             st.sampled_from(
@@ -410,7 +410,7 @@ def expected_of(
     read = {str(place): line.row for place, (_, line) in enumerate(rows) if isinstance(line.row, tuple)}
 
     def read_features(places: Sequence[str], names: Sequence[str]) -> FeatureTable:
-        columns = [DEFAULT_FEATURES.index(name) for name in names]
+        columns = [SNAPSHOT_FEATURES.index(name) for name in names]
         given = [[read[place][1][column] for column in columns] for place in places]
         absent = np.array([[value is None for value in row] for row in given], np.bool_)
         numbers = np.array([[NAN if value is None else value for value in row] for row in given], np.float64)
@@ -477,7 +477,7 @@ def json_lines(draw: st.DrawFn) -> Line:
     customer_id = draw(ids)
     texts, numbers = draw(values())
     row: dict[str, Any] = {"customer_id": customer_id}
-    for name, text, number in zip(DEFAULT_FEATURES, texts, numbers, strict=True):
+    for name, text, number in zip(SNAPSHOT_FEATURES, texts, numbers, strict=True):
         is_plain = number is not None and np.isfinite(number) and draw(st.integers(0, 4)) > 0
         row[name] = number if is_plain else text
         if number is None:
@@ -529,7 +529,11 @@ def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     st.lists(
         st.tuples(
             ids | st.sampled_from([None, "", "x" * 257, "nul\0"]),
-            st.lists(NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]), min_size=10, max_size=10),
+            st.lists(
+                NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]),
+                min_size=len(SNAPSHOT_FEATURES),
+                max_size=len(SNAPSHOT_FEATURES),
+            ),
         ),
         max_size=40,
     ),
@@ -546,7 +550,7 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     kind: str,
 ) -> None:
     written = {
-        name: pa.array([row[1][place] for row in rows], pa.float64()) for place, name in enumerate(DEFAULT_FEATURES)
+        name: pa.array([row[1][place] for row in rows], pa.float64()) for place, name in enumerate(SNAPSHOT_FEATURES)
     }
     customer_ids = pa.array([row[0] for row in rows], pa.string())
     if as_dictionary:
@@ -604,12 +608,12 @@ def test_any_ids_alone_are_answered_from_the_snapshot_as_over_http(
 
 
 def rows_with_features(files: Files) -> list[list[Any]]:
-    return [[customer_id, *(row[name] for name in DEFAULT_FEATURES)] for customer_id, row in files.customers.items()]
+    return [[customer_id, *(row[name] for name in SNAPSHOT_FEATURES)] for customer_id, row in files.customers.items()]
 
 
 def as_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
     cells = list(zip(*rows, strict=True))
-    numbers = {name: pa.array(values, pa.float64()) for name, values in zip(DEFAULT_FEATURES, cells[1:], strict=True)}
+    numbers = {name: pa.array(values, pa.float64()) for name, values in zip(SNAPSHOT_FEATURES, cells[1:], strict=True)}
     return pa.table({"customer_id": cells[0], **numbers})
 
 
@@ -697,7 +701,7 @@ def test_other_columns_are_ignored_and_named(files: Files) -> None:
     plain = files.score(files.key("csv"), as_csv([["a", *GOOD.values()]]))
     assert files.results(ran) == files.results(plain)
     assert ran.summary is not None
-    assert ran.summary["ignored_columns"] == names
+    assert ran.summary["ignored_columns"] == ["lifetime_transaction_count", *names]
 
 
 def test_a_thousand_columns_more_change_no_answer(files: Files) -> None:
@@ -708,12 +712,13 @@ def test_a_thousand_columns_more_change_no_answer(files: Files) -> None:
     assert [row["customer_id"] for row in predictions] == ["a"]
     assert [error["code"] for error in errors] == ["INVALID_FEATURES"]
     assert ran.summary is not None
-    assert ran.summary["ignored_columns"] == names[:100]
+    assert ran.summary["ignored_columns"] == ["lifetime_transaction_count", *names[:99]]
 
 
 def test_rfm_reads_three_features_and_no_more(files: Files) -> None:
     ran = files.score(
-        files.key("csv", "rfm"), b"customer_id,revenue,transaction_count,days_since_last\na,2415.56,51,0\n"
+        files.key("csv", "rfm"),
+        b"customer_id,lifetime_value,lifetime_transaction_count,days_since_last\na,2415.56,51,0\n",
     )
     (row,), errors = files.results(ran)
     assert (row["recency"], row["rfm_segment"], errors) == ("0.0", "555", [])

@@ -22,7 +22,6 @@ import pytest
 from functions.files import app as files
 from local import events, stores, template
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files import service
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.results import Results, open_results
@@ -30,7 +29,7 @@ from loyalty_ml.files.service import FileService
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LEASE_SECONDS
 from tests import sample_set
-from tests.service import new_process, process, put_in_place
+from tests.service import SNAPSHOT_FEATURES, new_process, process, put_in_place
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -188,7 +187,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
 def customers(path: Path) -> bytes:
     """Customers in CSV, some of whom cannot be scored."""
     features = ", ".join(
-        f"round(hash(number + {place}) % 100000 / 100.0, 2) AS {name}" for place, name in enumerate(DEFAULT_FEATURES)
+        f"round(hash(number + {place}) % 100000 / 100.0, 2) AS {name}" for place, name in enumerate(SNAPSHOT_FEATURES)
     )
     duckdb.execute(
         f"COPY (SELECT CASE WHEN number % 1000 = 7 THEN NULL ELSE 'c-' || number END AS customer_id, {features} "

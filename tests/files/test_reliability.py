@@ -20,7 +20,6 @@ import pytest
 from botocore.config import Config
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
@@ -32,7 +31,7 @@ from loyalty_ml.models.store import ModelStore
 from tests import sample_set
 from tests.files.test_files import CUSTOMERS, HEADER, Files, as_csv, files  # noqa: F401  a fixture
 from tests.segments.test_segments import other_models, some_customers  # noqa: F401  a fixture
-from tests.service import Service
+from tests.service import SNAPSHOT_FEATURES, Service
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -163,7 +162,7 @@ def score(
 def rows_with_features() -> list[Row]:
     """Customers, some without a value, one too large for a network, and one without an id."""
     rows = [
-        [customer_id, *(row[name] for name in DEFAULT_FEATURES)]
+        [customer_id, *(row[name] for name in SNAPSHOT_FEATURES)]
         for customer_id, row in some_customers(customers=CUSTOMERS).items()
     ]
     rows[20][0] = ""

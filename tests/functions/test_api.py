@@ -12,6 +12,7 @@ from local import openapi
 from loyalty_ml import telemetry
 from loyalty_ml.api.contracts import StatusAnswer
 from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.scoring.contracts import BatchAnswer, SingleAnswer
 from tests import sample_set
 from tests.service import GOOD, Answer, Service, process, put_in_place
@@ -283,7 +284,7 @@ def test_a_null_is_missing(service: Service) -> None:
 
 
 def test_what_a_type_does_not_read_may_be_missing(service: Service) -> None:
-    service.put_customer("rfm only", {name: GOOD[name] for name in ("days_since_last", "transaction_count", "revenue")})
+    service.put_customer("rfm only", {name: GOOD[name] for name in FIXED_CUT_POINTS.features})
     assert service.predict("rfm only", "rfm").status == 200
     assert_error(service.predict("rfm only", "churn"), 422, "MISSING_FEATURES", "engagement_score")
 

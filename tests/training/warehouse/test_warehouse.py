@@ -288,7 +288,8 @@ def test_churn_from_transactions_is_no_purchase_in_the_window_and_nothing_else(f
     rows.append(("c-1", 1, (AS_OF - timedelta(seconds=1)).replace(tzinfo=None), Decimal(1), 1, None))
 
     def in_horizon(row: tuple[Any, ...], moment: datetime) -> bool:
-        return moment <= row[2].replace(tzinfo=UTC) < moment + 28 * DAY
+        at: datetime = row[2].replace(tzinfo=UTC)
+        return moment <= at < moment + 28 * DAY
 
     settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
     examples = queries.churn_examples(connect(fill(TRANSACTIONS, insert(rows)), settings))

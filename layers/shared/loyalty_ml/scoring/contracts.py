@@ -79,8 +79,8 @@ class NboResult(TypedDict):
 class RfmResult(TypedDict):
     customer_id: str
     recency: Annotated[float, Field(description="Days since the last purchase")]
-    frequency: Annotated[float, Field(description="Number of purchases")]
-    monetary: Annotated[float, Field(description="Revenue")]
+    frequency: Annotated[float, Field(description="Number of purchases, over all history by default")]
+    monetary: Annotated[float, Field(description="Money spent, over all history by default")]
     r_score: Annotated[int, Field(ge=1, le=5)]
     f_score: Annotated[int, Field(ge=1, le=5)]
     m_score: Annotated[int, Field(ge=1, le=5)]
