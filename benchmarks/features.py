@@ -21,8 +21,9 @@ from training import config
 from training.config import Config, Tables
 from training.defaults import DEMO_URL
 from training.warehouse import features
-from training.warehouse.connection import Backend, Warehouse, connect
+from training.warehouse.connection import Warehouse, connect
 from training.warehouse.demo import AS_OF
+from training.warehouse.source import Backend
 
 BAR = 1.5
 LARGE_AS_OF, HORIZON = datetime(2025, 10, 2, tzinfo=UTC), timedelta(days=90)

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
 from training import defaults
@@ -155,6 +155,13 @@ class ChurnColumns(_Section):
     """The moment that the row is about."""
 
 
+class CustomerColumns(_Section):
+    customer_id: Column = "customer_id"
+    """The customer's id."""
+    registered_at: Column | None = None
+    """When the customer registered. A snapshot leaves out who registered after its moment and has not bought."""
+
+
 class Columns(_Section):
     features: FeatureColumns = FeatureColumns()
     """Columns of the features table beside the features."""
@@ -164,6 +171,45 @@ class Columns(_Section):
     """Columns of the offers table beside the features."""
     churn: ChurnColumns = ChurnColumns()
     """Columns of the churn table beside the features."""
+    customers: CustomerColumns = CustomerColumns()
+    """Columns of the customers table beside the features."""
+
+
+class Attribute(_Section):
+    """In place of a column's name: `tier = { column = "tier", categories = ["gold", "silver", "bronze"] }`."""
+
+    column: Column
+    """The column: numbers, true and false (1 and 0), or with `categories` texts."""
+    table: Literal["customers"] | None = None
+    """`"customers"` if the column is in the customers table and not in the features, offers and churn tables."""
+    categories: tuple[Column, ...] | None = Field(None, min_length=1)
+    """The texts. Each becomes a feature, such as `tier_gold`: 1 for customers who have the text, 0 for the others."""
+
+    @field_validator("categories")
+    @classmethod
+    def _are_different(cls, categories: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = categories or ()
+        blank = [category for category in known if category != category.rstrip()]
+        if len(set(known)) < len(known):
+            raise ValueError("a category comes twice: remove one")
+        if blank:
+            raise ValueError(f"{blank[0]!r} ends with a blank, which is not read: remove it")
+        return categories
+
+
+FeatureSource = Column | Attribute
+"""Where a feature comes from."""
+
+
+def column_of(source: FeatureSource) -> str:
+    return source.column if isinstance(source, Attribute) else source
+
+
+def names_of(name: str, source: FeatureSource) -> tuple[str, ...]:
+    """The features that an entry of [features] makes: one for each of its categories, or the one of its name."""
+    if isinstance(source, Attribute) and source.categories is not None:
+        return tuple(f"{name}_{category}" for category in source.categories)
+    return (name,)
 
 
 class Windows(_Section):
@@ -244,7 +290,7 @@ RESERVED = frozenset(
 )
 """Names, in lower case, that no feature can have."""
 
-COMPUTED_FEATURES = (*DEFAULT_FEATURES, "lifetime_transaction_count")
+COMPUTED_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 """What transactions give; product_count and service_count need a column of their own. docs/features.md defines them."""
 
 
@@ -257,8 +303,11 @@ class Config(_Section):
     """Names of tables."""
     columns: Columns = Columns()
     """Names of columns."""
-    features: dict[str, Column] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
-    """Each model feature, in the models' order, and its column in the features, offers and churn tables."""
+    features: dict[str, FeatureSource] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
+    """Each model feature, in the models' order, and its column in the features, offers and churn tables.
+
+    A [table](#an-entry-of-features-that-is-a-table) may stand in place of the column's name.
+    """
     windows: Windows = Windows()
     """Windows of time."""
     rfm: Rfm = Rfm()
@@ -285,9 +334,44 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
+    def _has_its_customers(self) -> "Config":
+        if self.tables.customers is None:
+            for name, source in self.features.items():
+                if isinstance(source, Attribute) and source.table:
+                    raise ValueError(
+                        f"features.{name}: it is a column of the customers table: name that table under [tables]"
+                    )
+        names = self.feature_names
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"features: {name} is made twice, by a feature and by a category: rename the feature")
+        return self
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The models' features, in their order: of a feature with categories one for each."""
+        return tuple(made for name, source in self.features.items() for made in names_of(name, source))
+
+    @property
+    def customer_features(self) -> dict[str, FeatureSource]:
+        """Those of `features` that are columns of the customers table."""
+        return {name: source for name, source in self.features.items() if self._is_of_customers(name, source)}
+
+    @property
+    def table_features(self) -> dict[str, FeatureSource]:
+        """The others: columns of the features, offers and churn tables, or computed from transactions."""
+        return {name: source for name, source in self.features.items() if not self._is_of_customers(name, source)}
+
+    def _is_of_customers(self, name: str, source: FeatureSource) -> bool:
+        if isinstance(source, Attribute) and source.table:
+            return True
+        is_computed = name in COMPUTED_FEATURES and isinstance(source, str)
+        return self.tables.customers is not None and self.tables.features is None and not is_computed
+
+    @model_validator(mode="after")
     def _features_have_names_of_their_own(self) -> Self:
         seen: dict[str, str] = {}
-        for name in self.features:
+        for name in self.feature_names:
             if not name:
                 raise ValueError("features: a feature has no name: give it one")
             if name.lower() in RESERVED:
@@ -302,7 +386,7 @@ class Config(_Section):
     @model_validator(mode="after")
     def _features_come_from_somewhere(self) -> Self:
         if self.tables.features is None and self.features_are_chosen:
-            self.check_computable(self.features, self.computable())
+            self.check_computable(self.table_features, self.computable())
         return self
 
     @property

@@ -10,14 +10,17 @@ from pydantic.fields import FieldInfo
 from docs.generate import markdown
 from docs.generate.markdown import code, sentence
 from docs.generate.problem import Undocumented
-from training.config import Config, Query, Tables
+from training.config import Attribute, Config, Query, Tables
 
 LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "over"), Le: ("le", "at most"), Lt: ("lt", "under")}
 
 
 def page() -> str:
     blocks = []
-    for heading, note, model, fields in _sections("", Config):
+    sections = list(_sections("", Config))
+    heading = "An entry of [features] that is a table"
+    sections.append((heading, sentence(Attribute.__doc__ or ""), Attribute, list(Attribute.model_fields.items())))
+    for heading, note, model, fields in sections:
         rows = [
             [code(name), _type(field), _default(field), sentence(_description(model, name, field))]
             for name, field in fields

@@ -7,7 +7,7 @@ that what is computed from it is the same code on every warehouse.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import ibis
@@ -16,8 +16,9 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, Query, Source
+from training.config import Config, FeatureSource, Query, Source, column_of
 from training.errors import Problem, did_you_mean
+from training.warehouse import attributes
 from training.warehouse.kinds import Kinds
 from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
 
@@ -29,6 +30,7 @@ class Warehouse:
         self.backend = backend
         self.config = config
         self.kinds = Kinds(backend, self.rows)
+        self._checked: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +94,64 @@ class Warehouse:
             optional=self.config.tables.transactions is not None,
         )
 
+    def customers(self) -> ir.Table | None:
+        """customer_id: string, once each, registered_at: timestamp where mapped, and the features that it has.
+
+        None as above. Raises Problem.
+        """
+        name, columns = self.config.tables.customers, self.config.columns.customers
+        if name is None:
+            return None
+        table = self._table_of("customers")
+        registered = columns.registered_at
+        customers = table.select(
+            customer_id=table[columns.customer_id].cast("string").rstrip(),
+            **({"registered_at": self._moment(table, str(name), registered)} if registered else {}),
+            **attributes.values(table, self.config.customer_features, self._number_of(str(name))),
+        )
+        known = customers.filter(customers.customer_id.notnull() & (customers.customer_id != ""))
+        self._check_once_each(known, str(name))
+        return known
+
+    def unknown_categories(
+        self, table: Literal["customers", "features", "churn", "offers"]
+    ) -> list[attributes.UnknownCategories]:
+        """What the table has in columns with categories that none of these is. Raises Problem."""
+        if getattr(self.config.tables, table) is None:
+            return []
+        sources = self._sources(table)
+        rows = self._table_of(table)
+        if not {column_of(source) for source in sources.values()} <= set(rows.columns):
+            return []  # its features are computed
+        counts = attributes.unknown_categories(rows, sources)
+        return attributes.unknown_in(self.rows(counts).to_pylist()[0], sources) if counts is not None else []
+
+    def _table_of(self, key: Literal["customers", "features", "churn", "offers"]) -> ir.Table:
+        name = str(getattr(self.config.tables, key))
+        if key != "customers":
+            return self._table(name, [])
+        columns = [column for column in self.config.columns.customers.model_dump().values() if column is not None]
+        return self._table(name, [*columns, *map(column_of, self._sources(key).values())])
+
+    def _sources(self, key: str) -> dict[str, FeatureSource]:
+        return self.config.customer_features if key == "customers" else self.config.table_features
+
+    def _number_of(self, name: str) -> attributes.Number:
+        return lambda table, column: self.kinds.number(table, name, column)
+
+    def _check_once_each(self, customers: ir.Table, name: str) -> None:
+        if name in self._checked:
+            return
+        counts = customers.group_by("customer_id").aggregate(times=customers.count())
+        twice = counts.filter(counts.times > 1)
+        found = self.rows(twice.aggregate(ids=twice.count(), example=twice.customer_id.min())).to_pylist()[0]
+        if found["ids"]:
+            raise Problem(
+                f"{name} has {found['ids']:,} customers more than once (such as {found['example']}): "
+                "which row is right is not known; remove the others."
+            )
+        self._checked.add(name)
+
     def rows(self, expression: ir.Table) -> pa.Table:
         """Runs a query. Raises Problem with the warehouse's own first line where it fails."""
         with asking(self.backend, queries_in(expression)):
@@ -116,23 +176,19 @@ class Warehouse:
         if source is None:
             return None
         name = str(source)
-        features = self.config.features
+        features = self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [*ids.values(), *moments.values(), *labels])
-        with_features = not optional or any(column in table.columns for column in features.values())
+        with_features = not optional or any(column_of(source) in table.columns for source in features.values())
         if with_features:
-            self._check_columns(table, name, features.values())
+            self._check_columns(table, name, map(column_of, features.values()))
             features = {**{column: column for column in also if column in table.columns}, **features}
         return table.select(
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
             **{ours: self._moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
             **({"offer": whole_number(table, name, offer)} if offer else {}),
-            **(
-                {ours: self.kinds.number(table, name, theirs).cast("float64") for ours, theirs in features.items()}
-                if with_features
-                else {}
-            ),
+            **(attributes.values(table, features, self._number_of(name)) if with_features else {}),
         )
 
     def _moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
