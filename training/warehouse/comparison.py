@@ -60,7 +60,7 @@ def compare(warehouse: Warehouse) -> Comparison | None:
     if view is None or transactions is None:
         return None
     computable = features.available(transactions)
-    names = tuple(name for name in warehouse.config.features if name in computable)
+    names = tuple(name for name in warehouse.config.table_features if name in computable)
     if not names:
         return None
     dated = view.filter(view.updated_at.notnull()).rename(moment="updated_at")

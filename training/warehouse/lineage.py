@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from training.config import column_of, names_of
 from training.warehouse.connection import Warehouse
 
 FeatureTable = Literal["features", "churn", "offers"]
@@ -24,12 +25,17 @@ def lineage(warehouse: Warehouse, table: FeatureTable, names: Iterable[str]) -> 
     own = {"features": warehouse.features, "churn": warehouse.churn, "offers": warehouse.offers}[table]()
     columns = set(own.columns) if own is not None else set()
     computed = Origin(str(config.tables.transactions), None)
-    return {
-        name: Origin(str(getattr(config.tables, table)), config.features.get(name, name))
-        if name in columns
-        else computed
-        for name in names
-    }
+    own_columns = {made: column_of(source) for key, source in config.features.items() for made in names_of(key, source)}
+    of_customers = {made for key, source in config.customer_features.items() for made in names_of(key, source)}
+
+    def origin(name: str) -> Origin:
+        if name in of_customers:
+            return Origin(str(config.tables.customers), own_columns[name])
+        if name in columns:
+            return Origin(str(getattr(config.tables, table)), own_columns.get(name, name))
+        return computed
+
+    return {name: origin(name) for name in names}
 
 
 def lines(sources: Mapping[str, Origin]) -> list[str]:

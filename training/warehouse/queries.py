@@ -350,9 +350,9 @@ def features_left_out(warehouse: Warehouse) -> str:
     if transactions is None or config.features_are_chosen:
         return ""
     tables = [warehouse.features(), warehouse.churn(), *([warehouse.offers()] if config.tables.offers else [])]
-    if all(table is not None and set(config.features) <= set(table.columns) for table in tables):
+    if all(table is not None and set(config.table_features) <= set(table.columns) for table in tables):
         return ""
-    left_out = [name for name in config.features if name not in features.available(transactions)]
+    left_out = [name for name in config.table_features if name not in features.available(transactions)]
     if not left_out:
         return ""
     return f"left out: {', '.join(left_out)}, for which [columns.transactions] names no column"

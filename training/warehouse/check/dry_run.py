@@ -53,7 +53,7 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
         reading = sum(each.seconds for each in learnable.values())
         examples = {name: each.examples for name, each in learnable.items()}
         config = warehouse.config
-        training = estimate.of_training(reading, examples, len(config.features), config.evaluation.splits)
+        training = estimate.of_training(reading, examples, len(config.feature_names), config.evaluation.splits)
         say(f"Estimate, from the time that samples took to read: train takes {training}.")
     return findings
 

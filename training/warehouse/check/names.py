@@ -72,9 +72,10 @@ def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
         return
     # As Warehouse reads it: with transactions, the labelled tables have all of the features or none.
     optional = table != "features" and config.tables.transactions is not None
-    if not optional or any(column in columns.columns for column in config.features.values()):
-        for feature, column in config.features.items():
-            yield Key("features", feature, column, kinds.number)
+    if not optional or any(column_of(each) in columns.columns for each in config.table_features.values()):
+        for feature, source in config.table_features.items():
+            has_categories = isinstance(source, Attribute) and source.categories
+            yield Key("features", feature, column_of(source), _any if has_categories else kinds.number)
 
 
 def _problem(table: ir.Table, name: str, key: Key) -> str:
@@ -96,7 +97,7 @@ def feature_problems(warehouse: Warehouse) -> list[str]:
     if transactions is None or config.tables.features is not None or not config.features_are_chosen:
         return []
     sentences = []
-    for feature in config.features:
+    for feature in config.table_features:
         try:
             config.check_computable([feature], features.available(transactions))
         except ValueError as error:
