@@ -36,10 +36,7 @@ from training.snapshot.materialize import Materialized, materialize
 pytestmark = pytest.mark.moto
 
 AT_ONCE = Writing(first_pause_seconds=0)
-ONE_BY_ONE: dict[str, Any] = {
-    "writing": Writing(writers=1, first_pause_seconds=0),
-    "customers_per_checkpoint": 25,
-}
+ONE_BY_ONE: dict[str, Any] = {"writing": Writing(writers=1, first_pause_seconds=0)}
 MOMENT = datetime(2018, 1, 2, tzinfo=UTC)
 LATER = datetime(2018, 1, 3, tzinfo=UTC)
 Features = Mapping[str, float | None]
@@ -325,6 +322,91 @@ def test_a_warehouse_that_lost_most_customers_is_not_believed(stores: Stores) ->
     stores.assert_hold(numbered(4), LATER)
 
 
+def counting_writes() -> tuple[Any, list[str]]:
+    """A client, and a list that has an entry for each of its writes."""
+    client = customers_table.client()
+    writes: list[str] = []
+    client.meta.events.register("before-call.dynamodb.BatchWriteItem", lambda **_: writes.append("once"))
+    return client, writes
+
+
+def test_removed_customers_are_counted_by_id_before_anything_is_written(stores: Stores) -> None:
+    stores.materialize(in_warehouse(numbered(10)))
+    before = stores.items(), stores.objects(), stores.card()
+    with_decimals = in_warehouse({f"{customer_id}.0": features for customer_id, features in numbered(10).items()})
+    with pytest.raises(Problem) as caught:
+        stores.materialize(with_decimals, LATER, max_removed_share=0.5)
+    assert str(caught.value).startswith(
+        f'10 of the 10 ids in {stores.table} are not in the warehouse (such as "c-0", "c-1", "c-2"), and 10 new ones '
+        'are not in it (such as "c-0.0", "c-1.0", "c-2.0"): nothing was changed.'
+    )
+    assert (stores.items(), stores.objects(), stores.card()) == before
+    assert stores.materialize(with_decimals, LATER, max_removed_share=1.0).removed == 10
+
+
+def test_the_table_is_the_truth_of_who_would_be_removed(stores: Stores) -> None:
+    stores.materialize(in_warehouse(numbered(4)))
+    for number in range(5):
+        stores.service.put_customer(f"stranger-{number}", GOOD)
+    with pytest.raises(Problem, match=r'5 of the 9 ids .*"stranger-0", .* and 0 new ones are not in it: nothing'):
+        stores.materialize(in_warehouse(numbered(4)), LATER, max_removed_share=0.5)
+    assert stores.materialize(in_warehouse(numbered(4)), LATER, max_removed_share=5 / 9).removed == 5
+    stores.assert_hold(numbered(4), LATER)
+
+
+def test_only_items_that_differ_are_written(stores: Stores) -> None:
+    rows = numbered(60)
+    stores.materialize(in_warehouse(rows))
+    client, writes = counting_writes()
+    again = stores.materialize(in_warehouse(rows), dynamodb=client)
+    assert (again.written, again.unchanged, again.removed, writes) == (0, 60, 0, [])
+    del rows["c-1"]
+    changed: dict[str, Features] = {
+        "c-2": {**GOOD, "revenue": 1.0000000000000002},
+        "c-3": {**GOOD, "service_count": None},
+        "c-new": LAPSED,
+    }
+    done = stores.materialize(in_warehouse({**rows, **changed}), dynamodb=client)
+    assert (done.written, done.unchanged, done.removed, len(writes)) == (3, 57, 1, 2)
+    stores.assert_hold({**rows, **changed})
+    # The moment is in each item, as an answer shows it: another one is another item.
+    later = stores.materialize(in_warehouse({**rows, **changed}), LATER)
+    assert (later.written, later.unchanged) == (60, 0)
+    stores.assert_hold({**rows, **changed}, LATER)
+
+
+def test_an_item_that_somebody_else_changed_is_written_again(stores: Stores) -> None:
+    rows = numbered(60)
+    stores.materialize(in_warehouse(rows))
+    key = {"customer_id": {"S": "c-7"}}
+    for change, value in (
+        ("SET revenue = :value", {"N": "5"}),
+        ("SET revenue = :value", {"S": "5"}),
+        ("SET revenue = :value", {"NULL": True}),
+        ("SET nickname = :value", {"S": "Zoë"}),
+        ("SET features_as_of = :value", {"S": "2018-01-02T00:00:01Z"}),
+        ("REMOVE revenue", None),
+        ("REMOVE features_as_of", None),
+    ):
+        values: Any = {"ExpressionAttributeValues": {":value": value}} if value else {}
+        stores.service.dynamodb.update_item(TableName=stores.table, Key=key, UpdateExpression=change, **values)
+        done = stores.materialize(in_warehouse(rows))
+        assert (done.written, done.unchanged) == (1, 59), change
+        stores.assert_hold(rows)
+
+
+def test_a_run_on_another_machine_after_a_killed_one_skips_nothing(stores: Stores, tmp_path: Path) -> None:
+    stores.materialize(in_warehouse(numbered(100)))
+    other = dict.fromkeys(numbered(100), LAPSED)
+    # What is current, the first item, the items, the part: then a write of 25, and the process is gone.
+    with pytest.raises(Killed), killed_at(stores, 6):
+        stores.materialize(in_warehouse(other), **ONE_BY_ONE)
+    assert len([item for item in stores.items() if float(item["revenue"]["N"]) == LAPSED["revenue"]]) == 25
+    done = stores.materialize(in_warehouse(numbered(100)), work=tmp_path / "another machine")
+    assert (done.written, done.unchanged) == (25, 75)
+    stores.assert_hold(numbered(100))
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -358,7 +440,7 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
     new = {**numbered(10), **{f"new-{number}": LAPSED for number in range(20)}}
     before, after = in_warehouse(numbered(40)), in_warehouse(new)
     old_part = "snapshots/20170101T000000Z-0123abcd/part-00000.parquet"
-    # What is current, the table's first item, 1 part, its checksum (from the second time on), 2 writes, ids,
+    # What is current, the table's first item, its items, 1 part, its checksum (from the second time on), 2 writes,
     # 2 removals, the switch, the list, 1 removal.
     for call in range(1, 13):
         stores.materialize(before, **ONE_BY_ONE)
@@ -384,17 +466,18 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
 def test_a_resumed_run_goes_on_where_it_was(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     rows = numbered(500)
     features = in_warehouse(rows)
-    with pytest.raises(Killed), killed_at(stores, 14):
+    with pytest.raises(Killed), killed_at(stores, 15):
         stores.materialize(features, **ONE_BY_ONE)
     written = len(stores.items())
     assert written == 250
-    client = customers_table.client()
-    writes: list[str] = []
-    client.meta.events.register("before-call.dynamodb.BatchWriteItem", lambda **_: writes.append("once"))
+    client, writes = counting_writes()
+    # Somebody else writes between the two: the table is asked, not this machine's memory of it.
+    stores.service.put_customer("c-0", LAPSED)
+    stores.service.put_customer("a stranger", LAPSED)
     done = stores.materialize(features, dynamodb=client, **ONE_BY_ONE)
     assert "Going on" in capsys.readouterr().out
-    assert done.customers == 500
-    assert len(writes) < 20, "what was there was not written again"
+    assert (done.customers, done.written, done.unchanged, done.removed) == (500, 251, 249, 1)
+    assert len(writes) == 11 + 1, "what was there was not written again"
     stores.assert_hold(rows)
 
 

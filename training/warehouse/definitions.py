@@ -1,0 +1,86 @@
+"""What makes each feature: the part of the configuration that it depends on, and the number of its formula in the code.
+
+Written into a model's card and into the snapshot's, so that a model goes on reading what it was trained on. A
+definition is a text: a hash, then the parts that it is of, such as "1a2b3c4d5e6f: [windows] year_days = 365; ...".
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from training.config import Config
+
+FORMULAS: Mapping[str, int] = {
+    "revenue": 1,
+    "transaction_count": 1,
+    "days_since_last": 1,
+    "avg_transaction_value": 1,
+    "lifetime_value": 1,
+    "customer_age_days": 1,
+    "monthly_revenue": 1,
+    "product_count": 1,
+    "service_count": 1,
+    "engagement_score": 1,
+    "lifetime_transaction_count": 1,
+}
+"""The features that are computed from transactions. Whoever changes how one is computed adds 1 to its number."""
+
+_WINDOWS = {
+    "year_days": ("revenue", "transaction_count", "avg_transaction_value"),
+    "month_days": ("monthly_revenue",),
+    "engagement_weeks": ("engagement_score",),
+    # Of labels, not of features.
+    "churn_days": (),
+    "churn_snapshots": (),
+}
+"""The features that a window is for; one that is not here is for all that are computed."""
+_COLUMNS = {"product": ("product_count",), "service": ("service_count",)}
+"""The same of the columns of transactions."""
+
+
+def definitions(config: Config) -> dict[str, str]:
+    """Of each configured feature and of each that is computed, by name."""
+    settings = config.model_dump(mode="json")
+    computed = FORMULAS if config.tables.transactions else {}
+    return {name: _definition(_parts(name, settings)) for name in dict.fromkeys([*config.features, *computed])}
+
+
+def definitions_of(config: Config, features: Iterable[str]) -> dict[str, str]:
+    """Of these features only, as far as there is one."""
+    all_of_them = definitions(config)
+    return {name: all_of_them[name] for name in features if name in all_of_them}
+
+
+def _parts(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    tables, parts = settings["tables"], {}
+    if tables["features"] and name in settings["features"]:
+        parts["[tables] features"] = _shown(tables["features"])
+    if name in settings["features"]:
+        parts[f"[features] {name}"] = _shown(settings["features"][name])
+    if tables["transactions"] and name in FORMULAS:
+        parts["formula"] = str(FORMULAS[name])
+        parts["[tables] transactions"] = _shown(tables["transactions"])
+        for section, named, restricted in (
+            ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),
+            ("windows", settings["windows"], _WINDOWS),
+        ):
+            for key, value in named.items():
+                if name in restricted.get(key, (name,)):
+                    parts[f"[{section}] {key}"] = _shown(value)
+    return parts
+
+
+def _shown(value: Any) -> str:
+    """A name or number as in the file; of a query its hash, which is short and tells nothing of what it reads."""
+    if isinstance(value, Mapping) and isinstance(value.get("query_file"), str):
+        value = {"query": Path(value["query_file"]).read_text()}
+    if isinstance(value, Mapping) and isinstance(value.get("query"), str):
+        return f"query {sha256(value['query'].encode()).hexdigest()[:12]}"
+    return json.dumps(value, ensure_ascii=False).replace(";", ",")
+
+
+def _definition(parts: Mapping[str, str]) -> str:
+    text = "; ".join(f"{key} = {value}" for key, value in parts.items())
+    return f"{sha256(text.encode()).hexdigest()[:12]}: {text}"
