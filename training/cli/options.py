@@ -17,8 +17,14 @@ def add_model_bucket(parser: ArgumentParser) -> None:
 def add_data_bucket(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data-bucket",
+        metavar="BUCKET",
         help="the data bucket, DataBucketName among the stack's outputs: its current snapshot must have the features "
         "that the models read (default: that is not checked)",
+    )
+    parser.add_argument(
+        "--force",
+        metavar="REASON",
+        help="make models active that the current snapshot does not fit; the manifest keeps the reason",
     )
 
 

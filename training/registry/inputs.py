@@ -4,15 +4,17 @@ A definition is what training.warehouse.definitions writes: a hash, then the par
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from loyalty_ml.customers.snapshot import Snapshot
+from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotUnavailable, read_current
 from loyalty_ml.models.card import Card, card_key, parse_card
 from loyalty_ml.models.document import Refused
 from loyalty_ml.models.manifest import ActiveModel, RfmCutPoints
-from loyalty_ml.scoring import rfm
 from training.errors import Problem
 from training.registry.bucket import ModelBucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 Definitions = Mapping[str, str]
 
@@ -37,7 +39,7 @@ def inputs_of_card(card: Card) -> ModelInputs:
 
 
 def inputs_of_cut_points(cut_points: RfmCutPoints) -> ModelInputs:
-    return ModelInputs(f"rfm {cut_points.version}", rfm.FEATURES, {})
+    return ModelInputs(f"rfm {cut_points.version}", cut_points.features, cut_points.feature_definitions)
 
 
 def inputs_of(
@@ -77,17 +79,44 @@ def fit(
         if missing:
             problems.append(f"{model.name} reads {', '.join(missing)}, which the {what} does not have")
         if model.definitions is None:
-            not_compared.append(f"The feature definitions of {model.name} were not compared: its card has none.")
+            not_compared.append(f"The feature definitions of {model.name} were not compared: it has none.")
         elif definitions is None:
-            if model.definitions:
-                not_compared.append(f"The feature definitions of {model.name} were not compared: the {what} has none.")
+            not_compared.append(f"The feature definitions of {model.name} were not compared: the {what} has none.")
         else:
             problems += _redefined(model, model.definitions, definitions, what)
     return Fit(tuple(problems), tuple(not_compared))
 
 
-def fit_of_snapshot(models: Sequence[ModelInputs], snapshot: Snapshot, definitions: Definitions | None) -> Fit:
-    return fit(models, snapshot.features, definitions, f"snapshot of {snapshot.as_of:%Y-%m-%d}")
+def check_snapshot(models: Sequence[ModelInputs], snapshot: SnapshotCard, force: str | None) -> str | None:
+    """Whether the current snapshot has what models read that are to become active.
+
+    Says what cannot be compared. Raises Problem if it has not; with `force`, a reason, says so and returns it.
+    """
+    found = fit(models, snapshot.features, snapshot.feature_definitions, f"snapshot of {snapshot.as_of:%Y-%m-%d}")
+    for sentence in found.not_compared:
+        print(sentence, flush=True)
+    if not found.problems:
+        return None
+    what = "; ".join(found.problems)
+    if force is None:
+        raise Problem(
+            f"{what}. Nothing was made active: run 'loyalty materialize' with the configuration that these models were "
+            "trained with first, or train them on the features of the snapshot; --force REASON makes them active all "
+            "the same."
+        )
+    print(f"Forced ({force}): {what}.", flush=True)
+    return force
+
+
+def current_snapshot(s3: "S3Client", bucket: str) -> SnapshotCard | None:
+    """Of a data bucket; if there is none, says so. Raises Problem where it cannot be read."""
+    try:
+        card = read_current(s3, bucket)
+    except SnapshotUnavailable as error:
+        raise Problem(f"The models cannot be compared with the snapshot in {bucket}: {error}") from error
+    if card is None:
+        print(f"There is no snapshot in {bucket} yet, with which the models could be compared.", flush=True)
+    return card
 
 
 def _redefined(model: ModelInputs, trained: Definitions, now: Definitions, what: str) -> list[str]:

@@ -7,7 +7,6 @@ definition is a text: a hash, then the parts that it is of, such as "1a2b3c4d5e6
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from training.config import Config
@@ -24,6 +23,8 @@ FORMULAS: Mapping[str, int] = {
     "service_count": 1,
     "engagement_score": 1,
     "lifetime_transaction_count": 1,
+    "rfm_transaction_count": 1,
+    "rfm_revenue": 1,
 }
 """The features that are computed from transactions. Whoever changes how one is computed adds 1 to its number."""
 
@@ -37,7 +38,8 @@ _WINDOWS = {
 }
 """The features that a window is for; one that is not here is for all that are computed."""
 _COLUMNS = {"product": ("product_count",), "service": ("service_count",)}
-"""The same of the columns of transactions."""
+_RFM = {"window_days": ("rfm_transaction_count", "rfm_revenue")}
+"""The same of the columns of transactions, and of the keys under [rfm]."""
 
 
 def definitions(config: Config) -> dict[str, str]:
@@ -65,6 +67,7 @@ def _parts(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
         for section, named, restricted in (
             ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),
             ("windows", settings["windows"], _WINDOWS),
+            ("rfm", settings.get("rfm", {}), _RFM),
         ):
             for key, value in named.items():
                 if name in restricted.get(key, (name,)):
@@ -74,9 +77,7 @@ def _parts(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _shown(value: Any) -> str:
     """A name or number as in the file; of a query its hash, which is short and tells nothing of what it reads."""
-    if isinstance(value, Mapping) and isinstance(value.get("query_file"), str):
-        value = {"query": Path(value["query_file"]).read_text()}
-    if isinstance(value, Mapping) and isinstance(value.get("query"), str):
+    if isinstance(value, Mapping) and "query" in value:  # the text of a file too, as the configuration has read it
         return f"query {sha256(value['query'].encode()).hexdigest()[:12]}"
     return json.dumps(value, ensure_ascii=False).replace(";", ",")
 

@@ -50,6 +50,8 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     if moment <= first:
         raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
     names = _feature_names(warehouse, transactions)
+    if as_of is not None:
+        _check_as_of(warehouse, names)
     table = features.as_of(transactions, moment, warehouse.config.windows)
     return CurrentFeatures(table.select("customer_id", *names), names, moment)
 
@@ -195,6 +197,17 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
         raise Problem(
             f"{name} has {twice.num_rows:,} customers more than once at the same moment (such as {example}): "
             "which row is right is not known; remove the others."
+        )
+
+
+def _check_as_of(warehouse: Warehouse, computed: Sequence[str]) -> None:
+    """Raises Problem for features that only the features table has: it tells of now, not of another moment."""
+    view = warehouse.config.tables.features
+    lost = [name for name in warehouse.config.features if name not in computed]
+    if view and lost:
+        raise Problem(
+            f"Features as of a date are computed from transactions, which cannot give {', '.join(lost)}; only {view} "
+            "has them, as they are now. Leave out --as-of, or use a configuration without them under [features]."
         )
 
 

@@ -15,13 +15,23 @@ MANIFEST_KEY = "models/manifest.json"
 CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]
 
 
+FeatureName = Annotated[str, Field(min_length=1)]
+
+
 class RfmCutPoints(Document):
-    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least."""
+    """The least good value that still earns the scores 5, 4, 3 and 2: recency in days at most, the others at least.
+
+    features: what recency, frequency and monetary are read from. Sets that were published before it was written read
+    those of one year.
+    """
 
     version: str
+    features: tuple[FeatureName, FeatureName, FeatureName] = ("days_since_last", "transaction_count", "revenue")
     recency: CutPoints
     frequency: CutPoints
     monetary: CutPoints
+    feature_definitions: dict[str, str] | None = None
+    """What makes each of the features; None in sets of before there were any."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -46,11 +56,15 @@ class ActiveModel(Document):
 
 
 class PublishedSet(Document):
-    """What is active together; `created` is when it was put together."""
+    """What is active together; `created` is when it was put together.
+
+    forced: why it was made active although the current snapshot did not fit it; None if it fitted.
+    """
 
     created: AwareDatetime
     models: dict[Name, ActiveModel] = Field({})
     rfm: RfmCutPoints | None = None
+    forced: str | None = None
 
 
 class Manifest(PublishedSet):
