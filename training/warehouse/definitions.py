@@ -62,7 +62,7 @@ def _parts(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
     if name in settings["features"]:
         parts[f"[features] {name}"] = _shown(settings["features"][name])
     if tables["transactions"] and name in FORMULAS:
-        parts["formula"] = str(FORMULAS[name])
+        parts[f"formula of {name}"] = str(FORMULAS[name])
         parts["[tables] transactions"] = _shown(tables["transactions"])
         for section, named, restricted in (
             ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),

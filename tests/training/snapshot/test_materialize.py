@@ -24,9 +24,12 @@ from loyalty_ml.customers.online_store import AS_OF, FeatureStore
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.vocabulary import rfc3339
+from tests import sample_set
 from tests.service import GOOD, LAPSED, Service
 from training.cli.main import main
 from training.errors import Problem
+from training.registry import publish
+from training.registry.inputs import ModelInputs
 from training.snapshot import customers_table
 from training.snapshot import parts as snapshot_parts
 from training.snapshot.bucket import SnapshotBucket, SnapshotConflict
@@ -407,6 +410,66 @@ def test_a_run_on_another_machine_after_a_killed_one_skips_nothing(stores: Store
     stores.assert_hold(numbered(100))
 
 
+LIFETIME = "lifetime_transaction_count"
+YEAR = {"revenue": "0123456789ab: formula of revenue = 1; [windows] year_days = 365"}
+HALF_A_YEAR = {"revenue": "ba9876543210: formula of revenue = 1; [windows] year_days = 180"}
+CHURN = ModelInputs("churn v1", ("revenue", "service_count"), YEAR)
+
+
+def test_features_that_do_not_fit_an_active_model_are_refused_unless_forced(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = in_warehouse(numbered(5))
+    stores.materialize(features, active=[CHURN], definitions=YEAR)
+    before = stores.items(), stores.objects(), stores.card()
+    for other, definitions, sentence in (
+        (features.drop("service_count"), YEAR, "churn v1 reads service_count, which the new snapshot does not have"),
+        (features, HALF_A_YEAR, r"another definition of revenue .*\[windows\] year_days was 365 and is 180"),
+    ):
+        with pytest.raises(Problem, match=f"{sentence}.*Nothing was changed.*--force REASON"):
+            stores.materialize(other, LATER, active=[CHURN], definitions=definitions)
+        assert (stores.items(), stores.objects(), stores.card()) == before
+    assert before[2] is not None
+    assert (before[2].feature_definitions, before[2].forced) == (YEAR, None)
+    stores.materialize(features, LATER, active=[CHURN], definitions=HALF_A_YEAR, force="churn is retired tonight")
+    card = stores.card()
+    assert card is not None
+    assert (card.feature_definitions, card.forced) == (HALF_A_YEAR, "churn is retired tonight")
+    assert "Forced (churn is retired tonight): churn v1 was trained" in capsys.readouterr().out
+    stores.assert_hold(numbered(5), LATER)
+
+
+def test_a_snapshot_of_which_too_few_could_be_answered_is_refused(stores: Stores) -> None:
+    rows = numbered(10)
+    for customer_id in ("c-0", "c-1"):
+        rows[customer_id] = {**GOOD, "service_count": None}
+    rows["c-2"] = {**GOOD, "revenue": None, "service_count": None}
+    nobody_yet: dict[str, Features] = {f"new-{number}": {LIFETIME: 0} for number in range(50)}
+    bought: dict[str, Features] = {customer_id: {**row, LIFETIME: 1} for customer_id, row in rows.items()}
+    features = table_of(
+        [{"customer_id": customer_id, **row} for customer_id, row in (bought | nobody_yet).items()],
+        **{LIFETIME: "float64"},
+    )
+    nbo = ModelInputs("nbo v1", ("days_since_last",), None)
+    with pytest.raises(
+        Problem,
+        match=r"^churn v1 could answer 7 of 10 customers \(70.0%\): 3 lack service_count, 1 lack revenue\. Nothing was "
+        r"changed.*min_answerable_share under \[materialize\] \(0.71\)",
+    ):
+        stores.materialize(features, active=[CHURN, nbo], min_answerable_share=0.71)
+    assert (stores.items(), stores.objects()) == ([], set())
+    assert stores.materialize(features, active=[CHURN, nbo], min_answerable_share=0.7).customers == 60
+    stores.materialize(features, LATER, active=[CHURN], min_answerable_share=0.71, force="known")
+    card = stores.card()
+    assert card is not None
+    assert card.forced == "known"
+
+
+def test_a_base_without_a_single_purchase_is_no_reason_to_refuse(stores: Stores) -> None:
+    nobody = table_of([{"customer_id": "registered", LIFETIME: 0}], **{LIFETIME: "float64"})
+    assert stores.materialize(nobody, active=[CHURN], definitions=YEAR).customers == 1
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -616,6 +679,39 @@ features = "everyone"
 
 def stopped(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_command_compares_with_the_active_models(
+    stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(tmp_path / "dwh.duckdb")) as connection:
+        columns = ", ".join(f"{name} DOUBLE" for name in DEFAULT_FEATURES)
+        connection.execute(f"CREATE TABLE everyone (customer_id INTEGER, updated_at TIMESTAMP, {columns})")
+        moment = datetime(2026, 11, 1)  # noqa: DTZ001
+        connection.execute(
+            f"INSERT INTO everyone VALUES (1, ?{', ?' * len(DEFAULT_FEATURES)})",
+            [moment, *(GOOD[name] for name in DEFAULT_FEATURES)],
+        )
+    config = tmp_path / "warehouse.toml"
+    config.write_text('[tables]\nfeatures = "everyone"\n')
+    command = ["materialize", "--table", stores.table, "--bucket", stores.bucket, "--config", str(config)]
+    command += ["--work", str(stores.work), "--warehouse", f"duckdb://{tmp_path}/dwh.duckdb"]
+    model_bucket = ["--model-bucket", stores.service.model_bucket]
+    assert main([*command, *model_bucket]) == 0, "nothing is published yet"
+    publish(stores.service.s3, stores.service.model_bucket, sample_set.FOLDER)
+    assert main([*command, *model_bucket]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("0 written to") == 1, "the second time"
+    assert "The feature definitions of churn" in printed, "a placeholder has none"
+    config.write_text('[tables]\nfeatures = "everyone"\n[features]\nrevenue = "revenue"\n')
+    assert main([*command, *model_bucket]) == 1
+    assert "reads transaction_count, days_since_last," in capsys.readouterr().err
+    assert main([*command, *model_bucket, "--force", "the models go tomorrow"]) == 0
+    assert main(command) == 0
+    assert "not compared with the active models: name the model bucket with --model-bucket" in capsys.readouterr().out
+    for wrong in (["--force", "why"], [*model_bucket, "--force", " "]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, *wrong])
 
 
 def test_the_command(
