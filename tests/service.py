@@ -20,7 +20,7 @@ from local import stores, template
 from local.gateway import LambdaContext
 from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.files import FilesParts
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-GOOD = dict(zip(DEFAULT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 437, 5, 83.3), strict=True))
-LAPSED = dict(zip(DEFAULT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0), strict=True))
+SNAPSHOT_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
+"""What a warehouse with transactions and the default configuration writes of a customer."""
+
+GOOD = dict(zip(SNAPSHOT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 437, 5, 83.3, 51), strict=True))
+LAPSED = dict(zip(SNAPSHOT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0, 2), strict=True))
 CONTEXT: Any = LambdaContext("test")
 BASE = "/api/loyalty/v1"
 DESCRIBED = template.load()

@@ -2,11 +2,11 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
 from loyalty_ml.vocabulary import problem_in
 from training import defaults
@@ -34,6 +34,8 @@ class Tables(_Section):
 
     Without it a customer who buys nothing for `windows.churn_days` has churned.
     """
+    customers: Column | None = None
+    """A row is a registered customer, also one who has never bought. Without it only buyers are known."""
 
 
 class FeatureColumns(_Section):
@@ -51,7 +53,7 @@ class TransactionColumns(_Section):
     amount: Column = "transaction_amount"
     """What the line cost."""
     transaction: Column | None = None
-    """What the lines of one purchase share; without it each row is a purchase."""
+    """What the lines of one purchase share, on a day of a customer; without it a customer's day is one purchase."""
     product: Column | None = None
     """The product of the line. Without it there is no `product_count`."""
     service: Column | None = None
@@ -78,6 +80,13 @@ class ChurnColumns(_Section):
     """The moment that the row is about."""
 
 
+class CustomerColumns(_Section):
+    customer_id: Column = "customer_id"
+    """The customer's id."""
+    registered_at: Column | None = None
+    """When the customer registered. Who registered after the moment of a snapshot is not in it."""
+
+
 class Columns(_Section):
     features: FeatureColumns = FeatureColumns()
     """Columns of the features table beside the features."""
@@ -87,6 +96,45 @@ class Columns(_Section):
     """Columns of the offers table beside the features."""
     churn: ChurnColumns = ChurnColumns()
     """Columns of the churn table beside the features."""
+    customers: CustomerColumns = CustomerColumns()
+    """Columns of the customers table beside the features."""
+
+
+class Attribute(_Section):
+    """A feature that is more than the name of a column."""
+
+    column: Column
+    """The column: numbers, true and false (1 and 0), or with `categories` texts."""
+    table: Literal["customers"] | None = None
+    """`"customers"` if the column is in the customers table and not in the features, offers and churn tables."""
+    categories: tuple[Column, ...] | None = Field(None, min_length=1)
+    """The texts. Each becomes a feature, such as `tier_gold`: 1 for customers who have the text, 0 for the others."""
+
+    @field_validator("categories")
+    @classmethod
+    def _are_different(cls, categories: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = categories or ()
+        blank = [category for category in known if category != category.rstrip()]
+        if len(set(known)) < len(known):
+            raise ValueError("a category comes twice: remove one")
+        if blank:
+            raise ValueError(f"{blank[0]!r} ends with a blank, which is not read: remove it")
+        return categories
+
+
+FeatureSource = Column | Attribute
+"""Where a feature comes from."""
+
+
+def column_of(source: FeatureSource) -> str:
+    return source.column if isinstance(source, Attribute) else source
+
+
+def names_of(name: str, source: FeatureSource) -> tuple[str, ...]:
+    """The features that an entry of [features] makes: one for each of its categories, or the one of its name."""
+    if isinstance(source, Attribute) and source.categories is not None:
+        return tuple(f"{name}_{category}" for category in source.categories)
+    return (name,)
 
 
 class Windows(_Section):
@@ -102,6 +150,13 @@ class Windows(_Section):
     """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
+
+
+class Rfm(_Section):
+    """What RFM reads. Without this section it is all history."""
+
+    window_days: int | None = Field(None, gt=0)
+    """How many days RFM's frequency and money look back; all history if it is left out. It needs transactions."""
 
 
 class EvaluationOptions(_Section):
@@ -160,10 +215,15 @@ class Config(_Section):
     """Names of tables."""
     columns: Columns = Columns()
     """Names of columns."""
-    features: dict[str, Column] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
-    """Each model feature, in the models' order, and its column in the features, offers and churn tables."""
+    features: dict[str, FeatureSource] = Field({name: name for name in DEFAULT_FEATURES}, min_length=1)
+    """Each model feature, in the models' order, and its column in the features, offers and churn tables.
+
+    [More than a column's name](../features.md#features-of-your-own) may take its place.
+    """
     windows: Windows = Windows()
     """Windows of time."""
+    rfm: Rfm = Rfm()
+    """How far RFM looks back."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """How models are measured."""
     gates: Gates = Gates()
@@ -179,7 +239,46 @@ class Config(_Section):
     def _has_data(self) -> "Config":
         if not (self.tables.features or self.tables.transactions):
             raise ValueError("tables: neither features nor transactions is named, so there are no features")
+        if self.rfm.window_days is not None and not self.tables.transactions:
+            raise ValueError(
+                "rfm.window_days: counting back needs transactions: name their table under [tables], or remove the key"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _has_its_customers(self) -> "Config":
+        if self.tables.customers is None:
+            for name, source in self.features.items():
+                if isinstance(source, Attribute) and source.table:
+                    raise ValueError(
+                        f"features.{name}: it is a column of the customers table: name that table under [tables]"
+                    )
+        names = self.feature_names
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"features: {name} is made twice, by a feature and by a category: rename the feature")
+        return self
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The models' features, in their order: of a feature with categories one for each."""
+        return tuple(made for name, source in self.features.items() for made in names_of(name, source))
+
+    @property
+    def customer_features(self) -> dict[str, FeatureSource]:
+        """Those of `features` that are columns of the customers table."""
+        return {name: source for name, source in self.features.items() if self._is_of_customers(name, source)}
+
+    @property
+    def table_features(self) -> dict[str, FeatureSource]:
+        """The others: columns of the features, offers and churn tables, or computed from transactions."""
+        return {name: source for name, source in self.features.items() if not self._is_of_customers(name, source)}
+
+    def _is_of_customers(self, name: str, source: FeatureSource) -> bool:
+        if isinstance(source, Attribute) and source.table:
+            return True
+        is_computed = name in (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT) and isinstance(source, str)
+        return self.tables.customers is not None and self.tables.features is None and not is_computed
 
 
 def load(path: Path = defaults.CONFIG) -> Config:

@@ -58,9 +58,10 @@ def page() -> str:
         "A code without a status is a job's, a customer's or a line's: the job, the entry of `errors` or the row of "
         "`errors.csv` has it.",
         "## Customers in a batch, a segment or a file",
-        "`CUSTOMER_NOT_FOUND`, `MISSING_FEATURES` and `INVALID_FEATURES` are about one customer. A single prediction "
-        "is answered with their status. In a batch, a segment or a file they are entries of `errors`, and the other "
-        "customers are answered. A file has [two more](../files.md#lines-without-an-answer) for its lines.",
+        "`CUSTOMER_NOT_FOUND`, `NO_PURCHASES`, `MISSING_FEATURES` and `INVALID_FEATURES` are about one customer. A "
+        "single prediction is answered with their status. In a batch, a segment or a file they are entries of "
+        "`errors`, and the other customers are answered. A file has [two "
+        "more](../files.md#lines-without-an-answer) for its lines.",
         "## Answers of the gateway",
         "API Gateway answers these before any function runs. Their body is the gateway's own: "
         '`{"message": "..."}` without a code.',

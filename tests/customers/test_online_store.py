@@ -88,7 +88,7 @@ def test_a_repeated_id_is_read_once_and_only_what_is_needed_of_it(service: Servi
     assert keys_of(sent[0]) == ["good", "lapsed"]
     (table,) = sent[0].values()
     assert set(table["ExpressionAttributeNames"].values()) == {
-        "customer_id", "features_as_of", "days_since_last", "transaction_count", "revenue"
+        "customer_id", "features_as_of", "days_since_last", "lifetime_transaction_count", "lifetime_value"
     }  # fmt: skip
     assert len(sent) == 1
 

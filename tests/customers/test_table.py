@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_ml.customers.online_store import AS_OF, FeatureStore
-from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures, NoPurchases
 from tests import sample_set
 
 pytestmark = pytest.mark.unit
@@ -25,7 +26,7 @@ stored = (
     | st.text().map(lambda text: {"S": text})
     | st.just({"BOOL": True})
 )
-features = st.dictionaries(st.sampled_from(NAMES), stored)
+features = st.dictionaries(st.sampled_from((*NAMES, LIFETIME_TRANSACTION_COUNT)), stored | st.just({"N": "0"}))
 customers = st.dictionaries(st.text(min_size=1, max_size=5), st.none() | features, min_size=1, max_size=20)
 
 
@@ -62,6 +63,8 @@ def expected_problem(item: dict[str, Any] | None) -> LoyaltyError | None:
         return CustomerNotFound()
     missing = [name for name in NAMES if "NULL" in item.get(name, {"NULL": True})]
     unusable = [name for name in NAMES if "N" not in item.get(name, {"NULL": True})]
+    if missing and item.get(LIFETIME_TRANSACTION_COUNT) in ({"N": "0"}, {"N": "0.0"}, {"N": "-0.0"}):
+        return NoPurchases()
     if missing:
         return MissingFeatures(missing)
     return InvalidFeatures(unusable) if unusable else None

@@ -108,10 +108,10 @@ def test_churn_statistics_are_those_of_the_customers_one_by_one(scores: ChurnSco
     risks = Counter(CHURN.groups[group] for group in groups(scores))
     count = len(chances)
     assert (found["count"], found["failed"]) == (count, failed)
-    assert found["avg_probability"] == pytest.approx(sum(chances) / count if count else 0, rel=1e-12)
+    assert found["avg_probability"] == (pytest.approx(sum(chances) / count, rel=1e-12) if count else None)
     for risk in RISKS:
         assert found[risk] == risks[risk]
-        assert found[f"{risk}_percentage"] == (100 * risks[risk] / count if count else 0)
+        assert found[f"{risk}_percentage"] == (100 * risks[risk] / count if count else None)
     shown = ("high", "medium", "low", "avg_probability")
     assert aggregate(CHURN, counted) == {name: found[name] for name in shown}
     assert tuple(aggregate(CHURN, counted)) == shown
@@ -130,8 +130,12 @@ def test_the_mean_of_a_million_is_not_rounded_like_a_float32() -> None:
     assert found["avg_probability"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
 
 
-def test_nobody_is_zeros() -> None:
-    assert set(statistics(CHURN, NOBODY).values()) == {0}
+def test_counts_of_nobody_are_zeros_and_averages_of_nobody_are_null() -> None:
+    assert statistics(CHURN, NOBODY) == {
+        **dict.fromkeys(("high", "medium", "low", "count", "failed"), 0),
+        **dict.fromkeys(("avg_probability", "high_percentage", "medium_percentage", "low_percentage")),
+    }
+    assert aggregate(CHURN, NOBODY) == {"high": 0, "medium": 0, "low": 0, "avg_probability": None}
     offers = statistics(OfferAnswers(DEFAULT_OFFERS), Tally(np.zeros(8, np.int64), 4, 0.0))
     assert (offers["count"], offers["failed"], offers["top_offers"]) == (0, 4, [])
     assert offers["distribution"] == dict.fromkeys((offer.offer_name for offer in DEFAULT_OFFERS), 0)

@@ -45,6 +45,7 @@ def point(
     members: int | None = None,
     churn: tuple[float, float, float, float] = (0, 0, 0, 0),
     bridge: bool = False,  # noqa: FBT001
+    answered: int = 1,
 ) -> Point:
     """A point computed so many minutes after the first one could be; its members are the sum of its EFFECTS."""
     average, high, medium, low = churn
@@ -61,7 +62,7 @@ def point(
         member_count=members,
         stats={
             "churn": {
-                "high": 0, "medium": 0, "low": 0, "count": 0, "failed": 0,
+                "high": 0, "medium": 0, "low": 0, "count": answered, "failed": 0,
                 "avg_probability": average, "high_percentage": high, "medium_percentage": medium, "low_percentage": low,
             },
             "nbo": {"count": 0, "failed": 0, "top_offers": [], "distribution": {}},
@@ -118,6 +119,40 @@ def test_a_change_is_of_members_probability_and_percentages() -> None:
         "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25,
     }  # fmt: skip
     assert last_change([before], after) == {"since": "2026-01-01T00:00:00Z", "total": moved, "customers": moved}
+
+
+NO_AVERAGES = dict.fromkeys(("avg_probability", "high_percentage", "medium_percentage", "low_percentage"))
+
+
+def test_a_change_from_or_to_nobody_is_no_number() -> None:
+    """Points of nobody that were stored with 0 for averages are read as points of nobody."""
+    nobody = point(JANUARY, OLD, members=2, answered=0)
+    somebody = point(FEBRUARY, OLD, members=5, churn=(0.5, 50, 25, 25))
+    entries = history([nobody, somebody], point(MARCH, OLD, members=1, answered=0))
+    assert [entry["stats"]["churn"]["avg_probability"] for entry in entries] == [None, 0.5, None]
+    assert [entry["change"] and entry["change"]["total"] for entry in entries] == [
+        None, {"member_count": 3, **NO_AVERAGES}, {"member_count": -4, **NO_AVERAGES},
+    ]  # fmt: skip
+
+
+def test_a_point_of_nobody_that_was_stored_with_zeros_has_no_averages() -> None:
+    stored = point(JANUARY, OLD).model_dump(mode="json")
+    stored["stats"]["churn"]["count"] = 0
+    churn = Point.model_validate_json(json.dumps(stored)).stats["churn"]
+    assert churn.items() >= {"high": 0, "count": 0, **NO_AVERAGES}.items()
+
+
+def test_a_total_whose_causes_are_no_numbers_is_the_difference_of_the_entries() -> None:
+    points = [
+        point(JANUARY, OLD, members=4, churn=(0.5, 50, 25, 25)),
+        point(FEBRUARY, OLD, members=4, answered=0, bridge=True),
+    ]
+    change = last_change(points, point(FEBRUARY, NEW, members=4, churn=(0.75, 75, 25, 0)))
+    assert change["customers"] == change["model"] == {"member_count": 0, **NO_AVERAGES}
+    assert change["total"] == {
+        "member_count": 0, "avg_probability": 0.25,
+        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25,
+    }  # fmt: skip
 
 
 def test_an_earlier_snapshot_shows_what_was_computed_last_and_the_current_one_what_is_current() -> None:

@@ -71,7 +71,7 @@ class Deployment:
     def write_customers(self, customers: dict[str, Row], as_of: datetime = MOMENT) -> None:
         self.customers = customers
         columns = {"customer_id": pa.array(list(customers), pa.string())}
-        for name in DEFAULT_FEATURES:
+        for name in next(iter(customers.values())):
             columns[name] = pa.array([row[name] for row in customers.values()], pa.float64())
         materialize(
             ibis.memtable(pa.table(columns)),
@@ -314,16 +314,16 @@ def test_what_cannot_be_ordered_is_refused(
     assert deployment.predict("all", prediction_type).status == 200
 
 
-def test_a_segment_of_nobody_is_zeros(deployment: Deployment) -> None:
+def test_a_segment_of_nobody_has_counts_of_zero_and_no_averages(deployment: Deployment) -> None:
     deployment.define("nobody", rule={"<": [{"var": "revenue"}, 0]})
     answer = deployment.predict("nobody").body
-    assert answer["aggregated_stats"] == {"high": 0, "medium": 0, "low": 0, "avg_probability": 0.0}
+    assert answer["aggregated_stats"] == {"high": 0, "medium": 0, "low": 0, "avg_probability": None}
     assert (answer["total_customers"], answer["results"], answer["has_more_results"]) == (0, [], False)
     stats = deployment.stats("nobody").body
     assert stats["member_count"] == 0
     assert stats["stats"]["churn"] == {
-        "high": 0, "medium": 0, "low": 0, "count": 0, "failed": 0, "avg_probability": 0.0,
-        "high_percentage": 0.0, "medium_percentage": 0.0, "low_percentage": 0.0,
+        "high": 0, "medium": 0, "low": 0, "count": 0, "failed": 0, "avg_probability": None,
+        "high_percentage": None, "medium_percentage": None, "low_percentage": None,
     }  # fmt: skip
     assert stats["stats"]["nbo"]["top_offers"] == stats["stats"]["rfm"]["top_segments"] == []
     assert {found["band"] for found in stats["drift"]["segment"]["churn"]["features"].values()} == {"too_few"}

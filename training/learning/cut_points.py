@@ -5,11 +5,12 @@ from numpy.typing import NDArray
 
 from loyalty_ml.models.manifest import RfmCutPoints
 
+RfmFeatures = tuple[str, str, str]
 Cuts = tuple[float, float, float, float]
 
 
-def rfm_cut_points(values: NDArray[np.float64], version: str) -> RfmCutPoints:
-    """values: (n, 3), n > 0, recency, frequency and monetary of every customer, all finite.
+def rfm_cut_points(values: NDArray[np.float64], features: RfmFeatures, version: str) -> RfmCutPoints:
+    """values: (n, 3), n > 0, recency, frequency and monetary of every customer, all finite; features: their names.
 
     With them score_rfm gives 1 + floor(5 * (customers strictly worse) / n), to whoever is asked about, in the base or
     not: a score of s needs k = ceil(n * (s - 1) / 5) customers who are worse, and so a value beyond the k-th worst.
@@ -18,6 +19,7 @@ def rfm_cut_points(values: NDArray[np.float64], version: str) -> RfmCutPoints:
     recency, frequency, monetary = values.T
     return RfmCutPoints(
         version=version,
+        features=features,
         # Of recency less is better; adding 0.0 turns a negative zero back into zero.
         recency=tuple(-cut + 0.0 for cut in _cuts(-recency)),
         frequency=_cuts(frequency),

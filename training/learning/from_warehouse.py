@@ -13,7 +13,6 @@ import numpy as np
 
 from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.manifest import RfmCutPoints
-from loyalty_ml.scoring import rfm
 from training import registry
 from training.config import Config
 from training.errors import Problem
@@ -126,15 +125,21 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
     """Over the whole customer base as it is now, less those without one of the three values."""
     current = queries.current_features(warehouse)
-    missing = set(rfm.FEATURES) - set(current.names)
+    names = queries.rfm_features(warehouse.config, current.names)
+    missing = set(names) - set(current.names)
     if missing:
         raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
-    values = queries.matrix(warehouse, current.table, rfm.FEATURES)
+    values = queries.matrix(warehouse, current.table, names)
     known = values[np.isfinite(values).all(axis=1)]
     if not len(known):
-        raise Problem("No customer has all that RFM needs: " + ", ".join(rfm.FEATURES) + ".")
-    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}")
-    return rfm_cut_points(known, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
+        raise Problem("No customer has all that RFM needs: " + ", ".join(names) + ".")
+    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}, over {', '.join(names)}")
+    if names == queries.YEAR_RFM_FEATURES:
+        print(
+            "  RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value. Add them, "
+            "or name the transactions under [tables]."
+        )
+    return rfm_cut_points(known, names, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
 
 
 def _check_data(jobs: Sequence[Job], settings: Config) -> None:

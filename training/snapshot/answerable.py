@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from training.registry.inputs import ModelInputs
 from training.snapshot.parts import quoted, working_duckdb
-
-PURCHASES = "lifetime_transaction_count"
-"""0 for a customer who is known and has bought nothing: nobody expects a prediction of them."""
 
 
 class Answerable(NamedTuple):
@@ -37,8 +35,9 @@ def answerable(
     found = []
     with working_duckdb(spill) as connection:
         parquet = connection.read_parquet([str(part) for part in parts])
-        if PURCHASES in features:
-            parquet = parquet.filter(f"{quoted(PURCHASES)} IS DISTINCT FROM 0")
+        # 0 for a customer who is known and has bought nothing: nobody expects a prediction of them.
+        if LIFETIME_TRANSACTION_COUNT in features:
+            parquet = parquet.filter(f"{quoted(LIFETIME_TRANSACTION_COUNT)} IS DISTINCT FROM 0")
         for model in models:
             missing = [f"{quoted(name)} IS NULL" if name in features else "true" for name in model.features]
             columns = ["count(*)", f"count(*) FILTER (NOT ({' OR '.join(missing)}))"]

@@ -5,9 +5,9 @@ that what is computed from it is the same code on every warehouse.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import ibis
@@ -15,8 +15,10 @@ import pyarrow as pa
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
-from training.config import Config
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
+from training.config import Config, FeatureSource, column_of
 from training.errors import Problem
+from training.warehouse import attributes
 
 Backend = Any
 """A connected ibis.BaseBackend; Ibis declares its tables and queries on each backend apart."""
@@ -28,6 +30,7 @@ class Warehouse:
     def __init__(self, backend: Backend, config: Config) -> None:
         self.backend = backend
         self.config = config
+        self._checked: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +58,16 @@ class Warehouse:
         )
 
     def features(self) -> ir.Table | None:
-        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem."""
+        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem.
+
+        What RFM reads comes along if the table has a column of that name.
+        """
         columns = self.config.columns.features
         return self._with_features(
             self.config.tables.features,
             {"customer_id": columns.customer_id},
             {"updated_at": columns.updated_at},
+            also=LIFETIME_RFM_FEATURES,
         )
 
     def churn(self) -> ir.Table | None:
@@ -86,6 +93,64 @@ class Warehouse:
             optional=self.config.tables.transactions is not None,
         )
 
+    def customers(self) -> ir.Table | None:
+        """customer_id: string, once each, registered_at: timestamp where mapped, and the features that it has.
+
+        None as above. Raises Problem.
+        """
+        name, columns = self.config.tables.customers, self.config.columns.customers
+        if name is None:
+            return None
+        table = self._table_of("customers")
+        registered = columns.registered_at
+        customers = table.select(
+            customer_id=table[columns.customer_id].cast("string").rstrip(),
+            **({"registered_at": _moment(table, str(name), registered)} if registered else {}),
+            **attributes.values(table, self.config.customer_features, self._number_of(str(name))),
+        )
+        known = customers.filter(customers.customer_id.notnull() & (customers.customer_id != ""))
+        self._check_once_each(known, str(name))
+        return known
+
+    def unknown_categories(
+        self, table: Literal["customers", "features", "churn", "offers"]
+    ) -> list[attributes.UnknownCategories]:
+        """What the table has in columns with categories that none of these is. Raises Problem."""
+        if getattr(self.config.tables, table) is None:
+            return []
+        sources = self._sources(table)
+        rows = self._table_of(table)
+        if not {column_of(source) for source in sources.values()} <= set(rows.columns):
+            return []  # its features are computed
+        counts = attributes.unknown_categories(rows, sources)
+        return attributes.unknown_in(self.rows(counts).to_pylist()[0], sources) if counts is not None else []
+
+    def _table_of(self, key: Literal["customers", "features", "churn", "offers"]) -> ir.Table:
+        name = str(getattr(self.config.tables, key))
+        if key != "customers":
+            return self._table(name, [])
+        columns = [column for column in self.config.columns.customers.model_dump().values() if column is not None]
+        return self._table(name, [*columns, *map(column_of, self._sources(key).values())])
+
+    def _sources(self, key: str) -> dict[str, FeatureSource]:
+        return self.config.customer_features if key == "customers" else self.config.table_features
+
+    def _number_of(self, name: str) -> attributes.Number:
+        return lambda table, column: _number(table, name, column)
+
+    def _check_once_each(self, customers: ir.Table, name: str) -> None:
+        if name in self._checked:
+            return
+        counts = customers.group_by("customer_id").aggregate(times=customers.count())
+        twice = counts.filter(counts.times > 1)
+        found = self.rows(twice.aggregate(ids=twice.count(), example=twice.customer_id.min())).to_pylist()[0]
+        if found["ids"]:
+            raise Problem(
+                f"{name} has {found['ids']:,} customers more than once (such as {found['example']}): "
+                "which row is right is not known; remove the others."
+            )
+        self._checked.add(name)
+
     def rows(self, expression: ir.Table) -> pa.Table:
         """Runs a query. Raises Problem with the warehouse's own first line where it fails."""
         with asking(self.backend):
@@ -105,25 +170,23 @@ class Warehouse:
         label: str | None = None,
         offer: str | None = None,
         optional: bool = False,
+        also: Sequence[str] = (),
     ) -> ir.Table | None:
         if name is None:
             return None
-        features = self.config.features
+        features = self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [*ids.values(), *moments.values(), *labels])
-        with_features = not optional or any(column in table.columns for column in features.values())
+        with_features = not optional or any(column_of(source) in table.columns for source in features.values())
         if with_features:
-            self._check_columns(table, name, features.values())
+            self._check_columns(table, name, map(column_of, features.values()))
+            features = {**{column: column for column in also if column in table.columns}, **features}
         return table.select(
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
             **{ours: _moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": _label(table, name, label)} if label else {}),
             **({"offer": _whole_number(table, name, offer)} if offer else {}),
-            **(
-                {ours: _number(table, name, theirs).cast("float64") for ours, theirs in features.items()}
-                if with_features
-                else {}
-            ),
+            **(attributes.values(table, features, self._number_of(name)) if with_features else {}),
         )
 
     def _table(self, name: str, columns: Iterable[str]) -> ir.Table:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from training.config import Config
+from training.config import Config, FeatureSource, column_of, names_of
 
 FORMULAS: Mapping[str, int] = {
     "revenue": 1,
@@ -44,9 +44,14 @@ _RFM = {"window_days": ("rfm_transaction_count", "rfm_revenue")}
 
 def definitions(config: Config) -> dict[str, str]:
     """Of each configured feature and of each that is computed, by name."""
-    settings = config.model_dump(mode="json")
-    computed = FORMULAS if config.tables.transactions else {}
-    return {name: _definition(_parts(name, settings)) for name in dict.fromkeys([*config.features, *computed])}
+    parts = {
+        made: _of_column(name, made, source, config)
+        for name, source in config.features.items()
+        for made in names_of(name, source)
+    }
+    for name in FORMULAS if config.tables.transactions else ():
+        parts[name] = parts.get(name, {}) | _of_formula(name, config)
+    return {name: _definition(each) for name, each in parts.items()}
 
 
 def definitions_of(config: Config, features: Iterable[str]) -> dict[str, str]:
@@ -55,23 +60,32 @@ def definitions_of(config: Config, features: Iterable[str]) -> dict[str, str]:
     return {name: all_of_them[name] for name in features if name in all_of_them}
 
 
-def _parts(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    tables, parts = settings["tables"], {}
-    if tables["features"] and name in settings["features"]:
-        parts["[tables] features"] = _shown(tables["features"])
-    if name in settings["features"]:
-        parts[f"[features] {name}"] = _shown(settings["features"][name])
-    if tables["transactions"] and name in FORMULAS:
-        parts[f"formula of {name}"] = str(FORMULAS[name])
-        parts["[tables] transactions"] = _shown(tables["transactions"])
-        for section, named, restricted in (
-            ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),
-            ("windows", settings["windows"], _WINDOWS),
-            ("rfm", settings.get("rfm", {}), _RFM),
-        ):
-            for key, value in named.items():
-                if name in restricted.get(key, (name,)):
-                    parts[f"[{section}] {key}"] = _shown(value)
+def _of_column(name: str, made: str, source: FeatureSource, config: Config) -> dict[str, str]:
+    """Of the feature `made` that an entry of [features] makes: a category more or less does not change the others."""
+    settings = config.model_dump(mode="json")
+    table = "customers" if name in config.customer_features else "features"
+    parts = {}
+    if settings["tables"][table]:
+        parts[f"[tables] {table}"] = _shown(settings["tables"][table])
+    if made != name:
+        parts[f"category of {name}"] = _shown(made.removeprefix(f"{name}_"))
+    return parts | {f"[features] {name}": _shown(column_of(source))}
+
+
+def _of_formula(name: str, config: Config) -> dict[str, str]:
+    settings = config.model_dump(mode="json")
+    parts = {
+        f"formula of {name}": str(FORMULAS[name]),
+        "[tables] transactions": _shown(settings["tables"]["transactions"]),
+    }
+    for section, named, restricted in (
+        ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),
+        ("windows", settings["windows"], _WINDOWS),
+        ("rfm", settings["rfm"], _RFM),
+    ):
+        for key, value in named.items():
+            if name in restricted.get(key, (name,)):
+                parts[f"[{section}] {key}"] = _shown(value)
     return parts
 
 

@@ -1,8 +1,8 @@
 """From the warehouse to what training and materialising read: checked examples, and the features of everyone today."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import ibis
 import numpy as np
@@ -10,14 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
+from training.config import Config, FeatureSource, names_of
 from training.errors import Problem
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 
+YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
+"""What RFM reads of a features table that says nothing of all history."""
+
 
 class CurrentFeatures(NamedTuple):
-    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none."""
+    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none.
+
+    names: the configured features that there are, and then what RFM reads beside them.
+    """
 
     table: ir.Table
     names: tuple[str, ...]
@@ -39,8 +48,10 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         if oldest is None or newest is None:
             raise Problem(f"{name} has no {warehouse.config.columns.features.updated_at}: nothing says how old it is.")
         _check_past(f"{name} has rows updated", newest)
-        names = tuple(warehouse.config.features)
-        return CurrentFeatures(view.select("customer_id", *names), names, oldest)
+        _say_unknown_categories(warehouse, "features")
+        table, names = _with_rfm(warehouse, view, oldest)
+        counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
+        return _with_customers(warehouse, CurrentFeatures(table, names, oldest), counted=counted)
     transactions = warehouse.transactions()
     if transactions is None:
         raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
@@ -49,11 +60,98 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     _check_past("Features cannot be computed", moment)
     if moment <= first:
         raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
-    names = _feature_names(warehouse, transactions)
+    attributes = _names(warehouse.config.customer_features)
+    configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
     if as_of is not None:
-        _check_as_of(warehouse, names)
-    table = features.as_of(transactions, moment, warehouse.config.windows)
-    return CurrentFeatures(table.select("customer_id", *names), names, moment)
+        _check_as_of(warehouse, configured)
+    names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
+    table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
+    current = CurrentFeatures(table.select("customer_id", *names), names, moment)
+    return _with_customers(warehouse, current, counted=True)
+
+
+def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: bool) -> CurrentFeatures:
+    """With the features that the customers table has, and its members who have not bought.
+
+    counted: whether transactions say how often everyone bought. Then the count of those members is 0, which is how they
+             are known to have no purchase.
+    """
+    customers, config = warehouse.customers(), warehouse.config
+    if customers is None:
+        return current
+    _say_unknown_categories(warehouse, "customers")
+    buyers, attributes = current.table, _names(config.customer_features)
+    joined = buyers.outer_join(customers, "customer_id")
+    if "registered_at" in customers.columns:
+        moment = ibis.timestamp(current.as_of.astimezone(UTC).replace(tzinfo=None))
+        # Whoever has bought is known, whatever the customers table says.
+        joined = joined.filter(buyers.customer_id.notnull() | (customers.registered_at < moment).fill_null(True))
+    columns = {name: buyers[name] for name in current.names}
+    if counted and LIFETIME_TRANSACTION_COUNT in columns:
+        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+    columns |= {name: customers[name] for name in attributes}
+    configured = [name for name in config.feature_names if name in columns]
+    names = tuple(dict.fromkeys((*configured, *columns)))
+    table = joined.select(
+        customer_id=ibis.coalesce(buyers.customer_id, customers.customer_id),
+        **{name: columns[name] for name in names},
+    )
+    return CurrentFeatures(table, names, current.as_of)
+
+
+def _with_attributes(warehouse: Warehouse, examples: ir.Table) -> ir.Table:
+    """Examples with the features that the customers table has: as they are today, whatever their moment."""
+    customers, attributes = warehouse.customers(), _names(warehouse.config.customer_features)
+    if customers is None or not attributes:
+        return examples
+    return examples.left_join(customers, "customer_id").select(
+        *(examples[column] for column in examples.columns), *(customers[name] for name in attributes)
+    )
+
+
+def _names(sources: Mapping[str, FeatureSource]) -> tuple[str, ...]:
+    return tuple(made for name, source in sources.items() for made in names_of(name, source))
+
+
+def _say_unknown_categories(warehouse: Warehouse, table: Literal["customers", "features", "churn", "offers"]) -> None:
+    for feature, rows, example in warehouse.unknown_categories(table):
+        print(
+            f"  {getattr(warehouse.config.tables, table)}: {rows:,} rows have a category that is not under [features] "
+            f"{feature}, such as {example!r}: they count as none of its categories.",
+            flush=True,
+        )
+
+
+def rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
+    """What recency, frequency and monetary are read from, of a customer base with these features."""
+    if config.rfm.window_days is not None:
+        return ("days_since_last", *features.RFM_WINDOW)
+    if config.tables.transactions or set(LIFETIME_RFM_FEATURES) <= set(names):
+        return LIFETIME_RFM_FEATURES
+    return YEAR_RFM_FEATURES
+
+
+def _of_rfm(config: Config) -> tuple[str, ...]:
+    """What is computed from transactions beside the configured features."""
+    return (*LIFETIME_RFM_FEATURES, *(features.RFM_WINDOW if config.rfm.window_days is not None else ()))
+
+
+def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[ir.Table, tuple[str, ...]]:
+    """The view's features, and what RFM reads: the view's own columns, or else computed from transactions."""
+    config = warehouse.config
+    of_view = [name for name in LIFETIME_RFM_FEATURES if name in view.columns]
+    names = tuple(dict.fromkeys((*_names(config.table_features), *of_view)))
+    computed = [name for name in _of_rfm(config) if name not in names]
+    transactions = warehouse.transactions() if computed else None
+    if transactions is None:
+        return view.select("customer_id", *names), names
+    known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
+    columns = {name: known[name] for name in computed}
+    if LIFETIME_TRANSACTION_COUNT in columns:
+        # The view knows the customer, and the transactions have none of theirs.
+        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+    joined = view.left_join(known, "customer_id").select(view.customer_id, *(view[name] for name in names), **columns)
+    return joined, (*names, *computed)
 
 
 def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
@@ -72,6 +170,7 @@ def churn_examples(warehouse: Warehouse) -> Examples:
         if transactions is None:
             raise Problem("There is neither a churn table nor transactions: name one under [tables].")
         return _churn_from_transactions(warehouse, transactions)
+    _say_unknown_categories(warehouse, "churn")
     return _examples(warehouse, labelled, transactions, str(warehouse.config.tables.churn), ("customer_id", "moment"))
 
 
@@ -83,6 +182,7 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     exposures = warehouse.offers()
     if exposures is None:
         return None
+    _say_unknown_categories(warehouse, "offers")
     name = str(warehouse.config.tables.offers)
     found = _examples(warehouse, exposures, warehouse.transactions(), name, ("customer_id", "moment", "offer"))
     assert found.offers is not None
@@ -112,7 +212,8 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
         for moment in moments
         if moment == latest or moment - horizon >= first
     ]
-    rows = warehouse.rows(ibis.union(*labelled) if len(labelled) > 1 else labelled[0])
+    examples = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
+    rows = warehouse.rows(_with_attributes(warehouse, examples))
     names = _feature_names(warehouse, transactions)
     return _checked(rows, str(warehouse.config.tables.transactions), names, ("customer_id", "moment"), horizon)
 
@@ -121,20 +222,26 @@ def _examples(
     warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, name: str, key: tuple[str, ...]
 ) -> Examples:
     """What the warehouse has labelled itself, with features from transactions where the table has none of its own."""
-    names: tuple[str, ...] = tuple(warehouse.config.features)
+    names = warehouse.config.feature_names
+    of_table = set(_names(warehouse.config.table_features))
     if transactions is not None:
         known = features.as_of_each(transactions, labelled, warehouse.config.windows)
-        if not set(names) <= set(labelled.columns):
+        if not of_table <= set(labelled.columns):
             names = _feature_names(warehouse, transactions)
+            computed = [name for name in names if name in known.columns]
+            # Who has no transactions before the moment has no purchase either.
+            bought = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
-                *labelled.columns, *names, *features.PURCHASES
+                *(labelled[column] for column in labelled.columns),
+                *(known[name] for name in (*computed, *features.PURCHASES) if name != LIFETIME_TRANSACTION_COUNT),
+                **{LIFETIME_TRANSACTION_COUNT: bought},
             )
         elif "offer" not in labelled.columns:
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
                 *(labelled[column] for column in labelled.columns), *(known[column] for column in features.PURCHASES)
             )
     horizon = None if "offer" in labelled.columns else timedelta(days=warehouse.config.windows.churn_days)
-    return _checked(warehouse.rows(labelled), name, names, key, horizon)
+    return _checked(warehouse.rows(_with_attributes(warehouse, labelled)), name, names, key, horizon)
 
 
 def _checked(
@@ -148,6 +255,11 @@ def _checked(
         kept = rows.filter(pc.is_valid(rows[column]))
         if kept.num_rows < rows.num_rows:
             left_out[reason] = rows.num_rows - kept.num_rows
+        rows = kept
+    if LIFETIME_TRANSACTION_COUNT in rows.column_names:
+        kept = rows.filter(pc.fill_null(pc.not_equal(rows[LIFETIME_TRANSACTION_COUNT], 0), True))
+        if kept.num_rows < rows.num_rows:
+            left_out["no purchase before it"] = rows.num_rows - kept.num_rows
         rows = kept
     _check_infinite(rows, name, names)
     known = rows
@@ -203,7 +315,7 @@ def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
 def _check_as_of(warehouse: Warehouse, computed: Sequence[str]) -> None:
     """Raises Problem for features that only the features table has: it tells of now, not of another moment."""
     view = warehouse.config.tables.features
-    lost = [name for name in warehouse.config.features if name not in computed]
+    lost = [name for name in _names(warehouse.config.table_features) if name not in computed]
     if view and lost:
         raise Problem(
             f"Features as of a date are computed from transactions, which cannot give {', '.join(lost)}; only {view} "
@@ -214,7 +326,8 @@ def _check_as_of(warehouse: Warehouse, computed: Sequence[str]) -> None:
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
     """The configured features that transactions can give, in the configured order."""
     known = features.available(transactions)
-    return tuple(name for name in warehouse.config.features if name in known)
+    known = (*known, *_names(warehouse.config.customer_features))
+    return tuple(name for name in warehouse.config.feature_names if name in known)
 
 
 def _transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:

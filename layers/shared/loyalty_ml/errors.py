@@ -17,6 +17,7 @@ LoyaltyError
 │   ├── JobNotFound            JOB_NOT_FOUND
 │   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
+│   ├── NoPurchases            NO_PURCHASES
 │   ├── MissingFeatures        MISSING_FEATURES
 │   └── InvalidFeatures        INVALID_FEATURES
 └── Unavailable                ours to mend; the same request may work later
@@ -192,6 +193,20 @@ class JobNotFound(NotFound):
 
 class Unscorable(LoyaltyError):
     pass
+
+
+class NoPurchases(Unscorable):
+    """The customer is known, but has no purchase: registered only, or all was returned. Predict again after the next
+    purchase, when `materialize` has run.
+    """
+
+    code = "NO_PURCHASES"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The customer is known, but has no purchase yet (or has returned everything): predict again after the next "
+            "purchase."
+        )
 
 
 class MissingFeatures(Unscorable):

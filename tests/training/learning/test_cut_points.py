@@ -14,6 +14,7 @@ values = st.one_of(
     st.integers(-3, 30).map(float),  # many ties
     st.floats(-1e9, 1e9, allow_nan=False),
 )
+NAMES = ("recency", "frequency", "monetary")
 bases = st.integers(1, 60).flatmap(lambda n: arrays(np.float64, (n, 3), elements=values))
 
 
@@ -33,15 +34,16 @@ def scores(asked: np.ndarray, cut_points: RfmCutPoints) -> np.ndarray:
 
 @given(bases)
 def test_cut_points_give_each_customer_of_the_base_the_score_of_the_rule(base: np.ndarray) -> None:
-    assert np.array_equal(scores(base, rfm_cut_points(base, "v")), by_the_rule(base, base))
+    assert np.array_equal(scores(base, rfm_cut_points(base, NAMES, "v")), by_the_rule(base, base))
 
 
 @given(bases, bases)
 def test_customers_outside_the_base_are_scored_by_the_rule_too(base: np.ndarray, asked: np.ndarray) -> None:
-    assert np.array_equal(scores(asked, rfm_cut_points(base, "v")), by_the_rule(base, asked))
+    assert np.array_equal(scores(asked, rfm_cut_points(base, NAMES, "v")), by_the_rule(base, asked))
 
 
 @given(bases)
 def test_cut_points_survive_the_manifest(base: np.ndarray) -> None:
-    cut_points = rfm_cut_points(base, "v")
+    cut_points = rfm_cut_points(base, NAMES, "v")
     assert RfmCutPoints.model_validate_json(cut_points.model_dump_json()) == cut_points
+    assert cut_points.features == NAMES

@@ -22,10 +22,10 @@ from ibis.expr import types as ir
 
 from loyalty_ml.customers.online_store import AS_OF, FeatureStore
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.vocabulary import rfc3339
 from tests import sample_set
-from tests.service import GOOD, LAPSED, Service
+from tests.service import GOOD, LAPSED, SNAPSHOT_FEATURES, Service
 from training.cli.main import main
 from training.errors import Problem
 from training.registry import publish
@@ -130,7 +130,7 @@ def in_warehouse(rows: Mapping[str, Features]) -> ir.Table:
 
 def table_of(rows: list[dict[str, Any]], **kinds: str) -> ir.Table:
     """A table of a DuckDB warehouse: customer_id, and the features as doubles but where `kinds` says otherwise."""
-    columns = {"customer_id": "string", **dict.fromkeys(DEFAULT_FEATURES, "float64"), **kinds}
+    columns = {"customer_id": "string", **dict.fromkeys(SNAPSHOT_FEATURES, "float64"), **kinds}
     connection = ibis.duckdb.connect()
     connection.create_table("customers", schema=ibis.schema(columns))
     if rows:
@@ -155,9 +155,9 @@ def test_both_stores_hold_the_same_numbers_and_the_service_answers_from_them(sto
     done = stores.materialize(in_warehouse(rows))
     assert (done.customers, done.reasons, done.rejects, done.removed) == (5, {}, None, 0)
     stores.assert_hold(rows)
-    assert stores.snapshot().schema.names == ["customer_id", *DEFAULT_FEATURES]
-    read = FeatureStore(stores.service.dynamodb, stores.table).read(["Zoë 🙂"], DEFAULT_FEATURES)
-    assert dict(zip(DEFAULT_FEATURES, read.values[0].tolist(), strict=True)) == rows["Zoë 🙂"]
+    assert stores.snapshot().schema.names == ["customer_id", *SNAPSHOT_FEATURES]
+    read = FeatureStore(stores.service.dynamodb, stores.table).read(["Zoë 🙂"], SNAPSHOT_FEATURES)
+    assert dict(zip(SNAPSHOT_FEATURES, read.values[0].tolist(), strict=True)) == rows["Zoë 🙂"]
     assert stores.service.predict("good").body["features_as_of"] == rfc3339(MOMENT)
     assert stores.service.predict("incomplete", "churn").status in (200, 422)
     assert stores.service.call("GET", "/config/ml/status").body["features"] == {
@@ -410,7 +410,6 @@ def test_a_run_on_another_machine_after_a_killed_one_skips_nothing(stores: Store
     stores.assert_hold(numbered(100))
 
 
-LIFETIME = "lifetime_transaction_count"
 YEAR = {"revenue": "0123456789ab: formula of revenue = 1; [windows] year_days = 365"}
 HALF_A_YEAR = {"revenue": "ba9876543210: formula of revenue = 1; [windows] year_days = 180"}
 CHURN = ModelInputs("churn v1", ("revenue", "service_count"), YEAR)
@@ -444,12 +443,11 @@ def test_a_snapshot_of_which_too_few_could_be_answered_is_refused(stores: Stores
     for customer_id in ("c-0", "c-1"):
         rows[customer_id] = {**GOOD, "service_count": None}
     rows["c-2"] = {**GOOD, "revenue": None, "service_count": None}
-    nobody_yet: dict[str, Features] = {f"new-{number}": {LIFETIME: 0} for number in range(50)}
-    bought: dict[str, Features] = {customer_id: {**row, LIFETIME: 1} for customer_id, row in rows.items()}
-    features = table_of(
-        [{"customer_id": customer_id, **row} for customer_id, row in (bought | nobody_yet).items()],
-        **{LIFETIME: "float64"},
-    )
+    nobody_yet: dict[str, Features] = {f"new-{number}": {LIFETIME_TRANSACTION_COUNT: 0} for number in range(50)}
+    bought: dict[str, Features] = {
+        customer_id: {**row, LIFETIME_TRANSACTION_COUNT: 1} for customer_id, row in rows.items()
+    }
+    features = in_warehouse(bought | nobody_yet)
     nbo = ModelInputs("nbo v1", ("days_since_last",), None)
     with pytest.raises(
         Problem,
@@ -466,7 +464,7 @@ def test_a_snapshot_of_which_too_few_could_be_answered_is_refused(stores: Stores
 
 
 def test_a_base_without_a_single_purchase_is_no_reason_to_refuse(stores: Stores) -> None:
-    nobody = table_of([{"customer_id": "registered", LIFETIME: 0}], **{LIFETIME: "float64"})
+    nobody = table_of([{"customer_id": "registered", LIFETIME_TRANSACTION_COUNT: 0}])
     assert stores.materialize(nobody, active=[CHURN], definitions=YEAR).customers == 1
 
 
@@ -705,7 +703,7 @@ def test_the_command_compares_with_the_active_models(
     assert "The feature definitions of churn" in printed, "a placeholder has none"
     config.write_text('[tables]\nfeatures = "everyone"\n[features]\nrevenue = "revenue"\n')
     assert main([*command, *model_bucket]) == 1
-    assert "reads transaction_count, days_since_last," in capsys.readouterr().err
+    assert "reads transaction_count, avg_transaction_value," in capsys.readouterr().err
     assert main([*command, *model_bucket, "--force", "the models go tomorrow"]) == 0
     assert main(command) == 0
     assert "not compared with the active models: name the model bucket with --model-bucket" in capsys.readouterr().out

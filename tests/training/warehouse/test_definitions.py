@@ -58,6 +58,26 @@ def test_a_table_a_mapping_and_the_way_of_computing_are_part_of_it() -> None:
     )
 
 
+def test_an_attribute_has_a_definition_for_each_of_its_categories() -> None:
+    def tiers(*categories: str) -> config.Config:
+        source = config.Attribute(column="tier", table="customers", categories=categories)
+        tables = config.Tables(transactions="sales", customers="crm.customers")
+        return config.Config(tables=tables, features={"revenue": "revenue", "tier": source})
+
+    before, after = definitions(tiers("gold", "silver")), definitions(tiers("gold", "silver", "none"))
+    assert before["tier_gold"] != before["tier_silver"]
+    assert '[tables] customers = "crm.customers"' in before["tier_gold"]
+    assert "[windows]" not in before["tier_gold"], "it is a column as it stands"
+    assert before == {name: after[name] for name in before}
+    assert "tier_none" in after
+
+
+def test_a_window_of_rfm_changes_what_rfm_reads_only() -> None:
+    narrow = COMPUTED.model_copy(update={"rfm": config.Rfm(window_days=180)})
+    sentence = "[rfm] window_days was null and is 180"
+    assert changed(COMPUTED, narrow) == {"rfm_transaction_count": sentence, "rfm_revenue": sentence}
+
+
 def test_what_is_trained_otherwise_is_the_same_feature() -> None:
     assert changed(COMPUTED, COMPUTED.model_copy(update={"seed": 8, "gates": config.Gates(offer_auc=0.7)})) == {}
 

@@ -114,32 +114,54 @@ def random_transactions(seed: int, start: datetime, end: datetime, count: int = 
     ]
 
 
+def purchases_of(rows: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """The lines of each purchase, by customer, day and transaction; returns are no purchases."""
+    receipts: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        receipts.setdefault((row[0], row[2].date(), row[1]), []).append(row)
+    return {
+        key: lines
+        for key, lines in receipts.items()
+        if sum(line[3] for line in lines) > 0 or all(line[3] >= 0 for line in lines)
+    }
+
+
 def expected_features(rows: list[tuple[Any, ...]], as_of: datetime) -> dict[str, dict[str, float | None]]:
     """The definitions of docs/features.md, a customer at a time."""
     at = as_of.replace(tzinfo=None)
     answer: dict[str, dict[str, float | None]] = {}
     for customer in sorted({row[0] for row in rows if row[2] < at}):
         known = [row for row in rows if row[0] == customer and row[2] < at]
-        in_year = [row for row in known if row[2] >= at - 365 * DAY]
-        revenue, purchases = float(sum(row[3] for row in in_year)), len({row[1] for row in in_year})
-        weeks = {-((row[2] - at) // (7 * DAY)) for row in known}  # rounded up: 1 is the last seven days
+        revenue = float(sum(row[3] for row in known if row[2] >= at - 365 * DAY))
+        lifetime_value = float(sum(row[3] for row in known))
+        purchases = list(purchases_of(known).values())
+        bought = [line for lines in purchases for line in lines]
+        dates = [max(line[2] for line in lines) for lines in purchases]
+        in_year = sum(date >= at - 365 * DAY for date in dates)
+        weeks = {-((date - at) // (7 * DAY)) for date in dates}  # rounded up: 1 is the last seven days
         answer[customer] = {
             "revenue": revenue,
-            "transaction_count": purchases,
-            "days_since_last": (at - max(row[2] for row in known)) // DAY,
-            "avg_transaction_value": revenue / purchases if purchases else None,
-            "lifetime_value": float(sum(row[3] for row in known)),
-            "customer_age_days": (at - min(row[2] for row in known)) // DAY,
+            "transaction_count": in_year,
+            "days_since_last": (at - max(dates)) // DAY if dates else None,
+            "avg_transaction_value": revenue / in_year if in_year else lifetime_value / max(len(purchases), 1),
+            "lifetime_value": lifetime_value,
+            "customer_age_days": (at - min(line[2] for line in bought)) // DAY if dates else None,
             "monthly_revenue": float(sum(row[3] for row in known if row[2] >= at - 30 * DAY)),
-            "product_count": len({row[4] for row in known}),
-            "service_count": len({row[5] for row in known} - {None}),
+            "product_count": len({line[4] for line in bought}),
+            "service_count": len({line[5] for line in bought} - {None}),
             "engagement_score": 100 * len([week for week in weeks if week <= 12]) / 12,
+            "lifetime_transaction_count": len(purchases),
         }
+        if not purchases:
+            money = ("revenue", "lifetime_value", "monthly_revenue")
+            answer[customer] = {name: value if name in money else None for name, value in answer[customer].items()}
+            answer[customer]["lifetime_transaction_count"] = 0
     return answer
 
 
 def computed_features(warehouse: Warehouse, expression: ibis.Table) -> dict[str, dict[str, float | None]]:
-    rows = warehouse.rows(expression.select("customer_id", *SETTINGS.features)).to_pylist()
+    names = (*SETTINGS.features, "lifetime_transaction_count")
+    rows = warehouse.rows(expression.select("customer_id", *names)).to_pylist()
     return {row.pop("customer_id"): row for row in rows}
 
 
@@ -170,6 +192,98 @@ def test_what_happens_from_the_moment_on_changes_no_feature(fill: Fill, connect:
     table = transactions_of(warehouse)
     assert warehouse.rows(table.aggregate(rows=table.count()))["rows"][0].as_py() == len(before) + len(later)
     assert computed_features(warehouse, features.as_of(table, AS_OF, SETTINGS.windows)) == known
+
+
+def dated(day: int, hour: int = 12) -> datetime:
+    return datetime(2025, 5, day, hour)  # noqa: DTZ001  as a warehouse has it
+
+
+PURCHASES_AND_RETURNS: dict[str, tuple[list[tuple[Any, ...]], dict[str, float | None]]] = {
+    "receipt numbers restart": (
+        [("a", 1, dated(1), 5, 1, None), ("b", 1, dated(1), 5, 1, None), ("a", 1, dated(2), 5, 1, None)],
+        {"lifetime_transaction_count": 2, "transaction_count": 2, "avg_transaction_value": 5},
+    ),
+    "the lines of a receipt are one": (
+        [("a", 1, dated(1, 9), 5, 1, None), ("a", 1, dated(1, 10), 7, 2, "deli")],
+        {"lifetime_transaction_count": 1, "avg_transaction_value": 12, "product_count": 2, "service_count": 1},
+    ),
+    "without a receipt number it is the day": (
+        [
+            ("a", None, dated(1, 9), 5, 1, None),
+            ("a", None, dated(1, 20), 7, 2, None),
+            ("a", None, dated(2), 1, 1, None),
+        ],
+        {"lifetime_transaction_count": 2, "revenue": 13},
+    ),
+    "a return moves money and nothing else": (
+        [("a", 1, dated(1), 50, 1, None), ("a", 2, dated(30), -20, 2, "deli")],
+        {
+            "lifetime_transaction_count": 1,
+            "transaction_count": 1,
+            "days_since_last": 30,
+            "customer_age_days": 30,
+            "revenue": 30,
+            "monthly_revenue": -20,
+            "lifetime_value": 30,
+            "avg_transaction_value": 30,
+            "product_count": 1,
+            "service_count": 0,
+            "engagement_score": 100 / 12,
+        },
+    ),
+    "what was taken back at once was not bought": (
+        [("a", 1, dated(1), 50, 1, None), ("a", 2, dated(9), 20, 2, None), ("a", 2, dated(9), -20, 2, None)],
+        {"lifetime_transaction_count": 1, "days_since_last": 30, "product_count": 1},
+    ),
+    "an exchange for something dearer was": (
+        [("a", 1, dated(1), 50, 1, None), ("a", 2, dated(9), 30, 2, None), ("a", 2, dated(9), -20, 1, None)],
+        {"lifetime_transaction_count": 2, "days_since_last": 22, "product_count": 2},
+    ),
+    "what was free was": (
+        [("a", 1, dated(1), 0, 1, None)],
+        {"lifetime_transaction_count": 1, "days_since_last": 30, "avg_transaction_value": 0, "revenue": 0},
+    ),
+    "the average is of all time if the year has no purchase": (
+        [
+            ("a", 1, datetime(2022, 1, 1), 50, 1, None),  # noqa: DTZ001
+            ("a", 2, datetime(2022, 2, 1), 30, 1, None),  # noqa: DTZ001
+            ("a", 3, dated(1), -20, 1, None),
+        ],
+        {"transaction_count": 0, "revenue": -20, "avg_transaction_value": 30, "lifetime_transaction_count": 2},
+    ),
+    "who only returned goods has money and no purchase": (
+        [("a", 1, dated(1), -50, 1, "deli")],
+        {
+            **dict.fromkeys(SETTINGS.features),
+            "revenue": -50,
+            "lifetime_value": -50,
+            "monthly_revenue": 0,
+            "lifetime_transaction_count": 0,
+        },
+    ),
+    "an amount that is missing is no purchase": (
+        [("a", 1, dated(1), None, 1, None), ("a", 2, dated(2), 5, 2, None)],
+        {"lifetime_transaction_count": 1, "customer_age_days": 29, "product_count": 1, "lifetime_value": 5},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PURCHASES_AND_RETURNS)
+def test_what_a_purchase_is_and_what_a_return(fill: Fill, connect: Open, case: str) -> None:
+    rows, expected = PURCHASES_AND_RETURNS[case]
+    warehouse = connect(fill(TRANSACTIONS, insert(rows)))
+    computed = computed_features(warehouse, features.as_of(transactions_of(warehouse), AS_OF, SETTINGS.windows))
+    assert {name: computed["a"][name] for name in expected} == expected
+
+
+def test_who_only_returned_goods_has_churned(fill: Fill, connect: Open) -> None:
+    bought = [(customer, 1, dated(1), 50, 1, None) for customer in ("stays", "returns")]
+    later = [("stays", 2, dated(20), 10, 1, None), ("returns", 3, dated(20), -50, 1, None)]
+    warehouse = connect(fill(TRANSACTIONS, insert(bought + later)))
+    transactions, moment = transactions_of(warehouse), datetime(2025, 5, 10, tzinfo=UTC)
+    known = features.as_of(transactions, moment, SETTINGS.windows)
+    labelled = warehouse.rows(features.bought_nothing(transactions, moment, 30 * DAY, known)).to_pylist()
+    assert {row["customer_id"]: row["happened"] for row in labelled} == {"stays": False, "returns": True}
 
 
 def test_features_of_many_moments_at_once_are_those_of_each(fill: Fill, connect: Open) -> None:
@@ -212,24 +326,34 @@ def test_tables_and_columns_may_have_any_names(fill: Fill, connect: Open) -> Non
     assert "product_count" not in current.names
     rows = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
     assert set(rows) == {"7", "8"}
-    assert rows["7"]["transaction_count"] == 2  # each row is a purchase where none are said to belong together
+    assert rows["7"]["transaction_count"] == 1  # a day is a purchase where nothing says what belongs together
     assert rows["7"]["revenue"] == 0.3  # summed as decimals
 
 
 def test_churn_from_transactions_is_no_purchase_in_the_window_and_nothing_else(fill: Fill, connect: Open) -> None:
     rows = random_transactions(5, AS_OF - 300 * DAY, AS_OF, count=150)
     rows.append(("c-1", 1, (AS_OF - timedelta(seconds=1)).replace(tzinfo=None), Decimal(1), 1, None))
+
+    def in_horizon(row: tuple[Any, ...], moment: datetime) -> bool:
+        return moment <= row[2].replace(tzinfo=UTC) < moment + 28 * DAY
+
     settings = SETTINGS.model_copy(update={"tables": config.Tables(transactions="customer_transaction_history")})
     examples = queries.churn_examples(connect(fill(TRANSACTIONS, insert(rows)), settings))
     moments = [AS_OF - 28 * DAY * (back + 1) for back in range(6)]
     expected = {
-        (customer, np.datetime64(moment.replace(tzinfo=None), "us")): not any(
-            row[0] == customer and moment <= row[2].replace(tzinfo=UTC) < moment + 28 * DAY for row in rows
-        )
+        (customer, np.datetime64(moment.replace(tzinfo=None), "us")): customer not in came_back
         for moment in moments
+        for came_back in [{key[0] for key in purchases_of([row for row in rows if in_horizon(row, moment)])}]
         for customer, values in expected_features(rows, moment).items()
-        if values["avg_transaction_value"] is not None
+        if values["lifetime_transaction_count"]
     }
+    without_purchase = sum(
+        not values["lifetime_transaction_count"]
+        for moment in moments
+        for values in expected_features(rows, moment).values()
+    )
+    assert without_purchase
+    assert examples.left_out == {"no purchase before it": without_purchase}
     keys = zip(examples.customer_ids, examples.moments, strict=True)
     assert dict(zip(keys, examples.happened.tolist(), strict=True)) == expected
     assert examples.horizon_days == 28
@@ -272,11 +396,12 @@ def test_labelled_tables_without_features_get_them_from_transactions(fill: Fill,
     examples = queries.offer_examples(connect(url))
     assert examples is not None
     assert examples.offers is not None
-    assert len(examples) == 40
-    for row in range(40):
+    bought = [n for n in range(40) if expected_features(rows, AS_OF - n * DAY)[f"c-{n}"]["lifetime_transaction_count"]]
+    assert sorted(examples.customer_ids) == sorted(f"c-{n}" for n in bought)
+    for row in range(len(examples)):
         number = int(examples.customer_ids[row][2:])
         values = expected_features(rows, AS_OF - number * DAY)[f"c-{number}"]
-        assert examples.features[row].tolist() == list(values.values())
+        assert examples.features[row].tolist() == [values[name] for name in SETTINGS.features]
         assert examples.offers[row] == number % 8
 
 
@@ -360,8 +485,11 @@ def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, co
         f"CREATE TABLE customer_features_view (customer_id VARCHAR, updated_at TIMESTAMP, {columns})",
         insert(rows, "customer_features_view"),
     )
-    current = queries.current_features(warehouse := connect(url))
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="customer_features_view")})
+    current = queries.current_features(warehouse := connect(url, settings))
     assert current.as_of == datetime(2025, 3, 1, 4, tzinfo=UTC)
+    assert current.names == tuple(SETTINGS.features)
+    assert queries.rfm_features(settings, current.names) == ("days_since_last", "transaction_count", "revenue")
     found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
     assert found["b"]["engagement_score"] is None
     assert math.isclose(found["a"]["engagement_score"], 9)
@@ -380,6 +508,54 @@ def test_as_of_a_date_refuses_what_only_the_features_table_has(fill: Fill, conne
         Problem, match=r"cannot give email_open_rate, tickets; only crm\.everyone has them, .*Leave out --as-of"
     ):
         queries.current_features(Warehouse(warehouse.backend, settings), AS_OF)
+
+
+def view_of(rows: list[tuple[Any, ...]], *more: str) -> tuple[str, str]:
+    columns = ", ".join(f"{name} DOUBLE PRECISION" for name in (*SETTINGS.features, *more))
+    table = f"CREATE TABLE customer_features_view (customer_id VARCHAR, updated_at TIMESTAMP, {columns})"
+    return table, insert(rows, "customer_features_view")
+
+
+def test_what_the_view_lacks_for_rfm_is_computed_from_transactions(fill: Fill, connect: Open) -> None:
+    view = [("a", "2025-06-01 00:00:00", *range(10)), ("registered", "2025-06-01 00:00:00", *range(10))]
+    bought = [("a", number, dated(number), number, 1, None) for number in (1, 2, 30)]
+    url = fill(TRANSACTIONS, insert(bought), *view_of(view))
+    current = queries.current_features(warehouse := connect(url))
+    assert current.names == (*SETTINGS.features, "lifetime_transaction_count")
+    rows = {row.pop("customer_id"): list(row.values()) for row in warehouse.rows(current.table).to_pylist()}
+    assert rows == {"a": [*range(10), 3], "registered": [*range(10), 0]}
+    narrow = SETTINGS.model_copy(update={"rfm": config.Rfm(window_days=10)})
+    current = queries.current_features(warehouse := connect(url, narrow))
+    assert queries.rfm_features(narrow, current.names) == ("days_since_last", "rfm_transaction_count", "rfm_revenue")
+    rows = {row.pop("customer_id"): list(row.values())[10:] for row in warehouse.rows(current.table).to_pylist()}
+    assert rows == {"a": [3, 1, 30], "registered": [0, None, None]}
+
+
+def test_the_views_own_lifetime_columns_are_rfms(fill: Fill, connect: Open) -> None:
+    view = [("a", "2025-06-01 00:00:00", *range(10), 77)]
+    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="customer_features_view")})
+    current = queries.current_features(
+        warehouse := connect(fill(*view_of(view, "lifetime_transaction_count")), settings)
+    )
+    names = queries.rfm_features(settings, current.names)
+    assert names == ("days_since_last", "lifetime_transaction_count", "lifetime_value")
+    assert queries.matrix(warehouse, current.table, names).tolist() == [[2, 77, 4]]
+
+
+def test_rfm_has_its_columns_whatever_the_models_read(fill: Fill, connect: Open) -> None:
+    settings = Config.model_validate(
+        {
+            "tables": {"transactions": "customer_transaction_history"},
+            "features": {"revenue": "revenue"},
+            "rfm": {"window_days": 10},
+        }
+    )
+    bought = [("a", number, dated(number), number, 1, None) for number in (1, 2, 30)]
+    current = queries.current_features(warehouse := connect(fill(TRANSACTIONS, insert(bought)), settings), AS_OF)
+    row = {"customer_id": "a", "revenue": 33, "days_since_last": 1, "lifetime_transaction_count": 3}
+    assert warehouse.rows(current.table).to_pylist() == [
+        {**row, "lifetime_value": 33, "rfm_transaction_count": 1, "rfm_revenue": 30}
+    ]
 
 
 def test_any_warehouse_can_be_materialized(

@@ -98,7 +98,13 @@ _PREDICTION_ERRORS = (
     errors.ModelUnavailable,
     errors.FeatureStoreUnavailable,
 )
-SINGLE_ERRORS = (*_PREDICTION_ERRORS, errors.CustomerNotFound, errors.MissingFeatures, errors.InvalidFeatures)
+SINGLE_ERRORS = (
+    *_PREDICTION_ERRORS,
+    errors.CustomerNotFound,
+    errors.NoPurchases,
+    errors.MissingFeatures,
+    errors.InvalidFeatures,
+)
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from loyalty_ml.aws import backoff
-from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT, FeatureTable
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import CUSTOMER_ID
@@ -90,7 +90,7 @@ class FeatureStore:
         Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
         an id that was not answered is not an unknown customer.
         """
-        attributes = (CUSTOMER_ID, AS_OF, *names)
+        attributes = dict.fromkeys((CUSTOMER_ID, AS_OF, *names, LIFETIME_TRANSACTION_COUNT))
         placeholders = {f"#{place}": name for place, name in enumerate(attributes)}
         pending: Mapping[str, Any] = {
             self._table: {
@@ -133,7 +133,7 @@ class FeatureStore:
 
 def _table(customer_ids: Sequence[str], names: Sequence[str], items: Mapping[str, Item]) -> FeatureTable:
     shape = (len(customer_ids), len(names))
-    absent = found = None
+    absent = found = purchases = None
     try:
         rows = [items[customer_id] for customer_id in customer_ids]
         values = _numbers([item[name]["N"] for item in rows for name in names])
@@ -148,6 +148,8 @@ def _table(customer_ids: Sequence[str], names: Sequence[str], items: Mapping[str
                 texts.append(attribute.get("N", "null"))
                 absent[row, column] = "NULL" in attribute
         values = _numbers(texts)
+        counts = [items.get(customer_id, {}).get(LIFETIME_TRANSACTION_COUNT, {}) for customer_id in customer_ids]
+        purchases = _numbers([count.get("N", "null") for count in counts])
     return FeatureTable(
         customer_ids=customer_ids,
         names=tuple(names),
@@ -155,6 +157,7 @@ def _table(customer_ids: Sequence[str], names: Sequence[str], items: Mapping[str
         absent=absent,
         found=found,
         as_of=min((item[AS_OF]["S"] for item in items.values() if AS_OF in item), default=None),
+        purchases=purchases,
     )
 
 

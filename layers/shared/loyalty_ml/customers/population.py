@@ -25,7 +25,7 @@ from loyalty_ml import arrow
 from loyalty_ml.arrow import Texts
 from loyalty_ml.customers.snapshot import ROW_GROUP, WRITE_IT_AGAIN
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
-from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.customers.table import FeatureTable, purchases_in
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.vocabulary import rfc3339
@@ -170,7 +170,13 @@ class Population:
         """The table of customers by their numbers, in that order, with all features of the snapshot."""
         values = self.values(np.array(rows, np.int64))
         return FeatureTable(
-            self.ids(rows), self.features, values, absent=np.isnan(values), found=None, as_of=rfc3339(self.as_of)
+            self.ids(rows),
+            self.features,
+            values,
+            absent=np.isnan(values),
+            found=None,
+            as_of=rfc3339(self.as_of),
+            purchases=purchases_in(self.features, values),
         )
 
     def _measure_block(

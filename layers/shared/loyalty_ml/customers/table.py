@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures
+from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures, NoPurchases
 
 DEFAULT_FEATURES = (
     "revenue",
@@ -22,16 +22,21 @@ DEFAULT_FEATURES = (
 )
 """The order that the project's own training uses. A model's card says what that model wants; nothing else does."""
 
+LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
+"""Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing. Nothing else makes it up."""
+
 
 @dataclass(slots=True)
 class FeatureTable:
     """n customers by f features, as they were read: nothing filled in, nothing left out.
 
-    values:  float64 (n, f); NaN where there is no number.
-    absent:  bool (n, f), True where nothing is stored, so that missing is told from unusable; None for nowhere.
-    found:   bool (n,), False for an id that the source does not know (its `values` are NaN); None if it knows all.
-    as_of:   the moment that the features were computed for (RFC 3339); the oldest where they differ;
-             None where no customer was found.
+    values:     float64 (n, f); NaN where there is no number.
+    absent:     bool (n, f), True where nothing is stored, so that missing is told from unusable; None for nowhere.
+    found:      bool (n,), False for an id that the source does not know (its `values` are NaN); None if it knows all.
+    as_of:      the moment that the features were computed for (RFC 3339); the oldest where they differ;
+                None where no customer was found.
+    purchases:  the stored LIFETIME_TRANSACTION_COUNT, float64 (n,), NaN where there is none; None if the source
+                has no such column or nobody lacks a feature. It only says why a row has no answer.
     """
 
     customer_ids: Sequence[str]
@@ -40,16 +45,24 @@ class FeatureTable:
     absent: NDArray[np.bool_] | None
     found: NDArray[np.bool_] | None
     as_of: str | None
+    purchases: NDArray[np.float64] | None = None
 
     def problem(self, row: int, dtype: DTypeLike = np.float64) -> LoyaltyError:
         """Why this row cannot be scored, for a row that is not found or not finite as `dtype`."""
         if self.found is not None and not self.found[row]:
             return CustomerNotFound()
         if self.absent is not None and self.absent[row].any():
+            if self.purchases is not None and self.purchases[row] == 0:
+                return NoPurchases()
             return MissingFeatures([self.names[column] for column in np.flatnonzero(self.absent[row])])
         with np.errstate(over="ignore"):
             finite = np.isfinite(self.values[row].astype(dtype))
         return InvalidFeatures([self.names[column] for column in np.flatnonzero(~finite)])
+
+
+def purchases_in(names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The `purchases` of a table whose source gives them as a column of its `values`; a view of that column."""
+    return values[:, names.index(LIFETIME_TRANSACTION_COUNT)] if LIFETIME_TRANSACTION_COUNT in names else None
 
 
 def model_matrix(values: NDArray[np.float64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

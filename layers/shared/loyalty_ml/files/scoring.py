@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.arrow import Texts
 from loyalty_ml.customers.population import Population
-from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable
+from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable, purchases_in
 from loyalty_ml.files.table import Rows
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
@@ -122,7 +122,7 @@ def _table(rows: Rows, names: Sequence[str], population: Population | None) -> F
         found = numbers >= 0
         values = population.values(numbers)
         absent = None if found.all() and not np.isnan(values).any() else np.isnan(values)
-    return FeatureTable((), tuple(names), values, absent, found, None)
+    return FeatureTable((), tuple(names), values, absent, found, None, purchases_in(names, values))
 
 
 def _unnamed(rows: Rows, places: Sequence[int]) -> list[Failure]:

@@ -18,6 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from loyalty_ml.arrow import Texts, batches, booleans, doubles, texts, texts_of
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.csv_dialect import Dialect, shown
 from loyalty_ml.files.text.csv_lines import Records
@@ -52,6 +53,8 @@ class Rows(NamedTuple):
 def features_in(columns: Sequence[str], wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """The features to read of a file with these columns: those wanted, or none where it has ids only.
 
+    LIFETIME_TRANSACTION_COUNT is read besides, if the file has it: it says that a customer has no purchase.
+
     known: what counts as a feature. Raises InvalidFile where it has some of what is wanted, and not all.
     """
     by_name = {name.casefold(): name for name in known}
@@ -67,7 +70,12 @@ def features_in(columns: Sequence[str], wanted: Sequence[str], known: Sequence[s
             f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or keep only "
             f"{CUSTOMER_ID}, so that the features come from the snapshot."
         )
-    return tuple(wanted)
+    besides = (
+        [LIFETIME_TRANSACTION_COUNT]
+        if LIFETIME_TRANSACTION_COUNT in columns and LIFETIME_TRANSACTION_COUNT not in wanted
+        else []
+    )
+    return (*wanted, *besides)
 
 
 def csv_rows(

@@ -44,10 +44,17 @@ class RfmCutPoints(Document):
         return self
 
 
+LIFETIME_RFM_FEATURES = ("days_since_last", "lifetime_transaction_count", "lifetime_value")
+"""What RFM reads unless a model set says otherwise: all history, so that whoever ever bought has an answer."""
+
 FIXED_CUT_POINTS = RfmCutPoints(
-    version="fixed", recency=(30, 60, 90, 180), frequency=(20, 10, 5, 2), monetary=(1000, 500, 200, 100)
+    version="fixed",
+    features=LIFETIME_RFM_FEATURES,
+    recency=(30, 60, 90, 180),
+    frequency=(20, 10, 5, 2),
+    monetary=(1000, 500, 200, 100),
 )
-"""What applies where a model set publishes none."""
+"""What applies if a model set publishes none."""
 
 
 class ActiveModel(Document):

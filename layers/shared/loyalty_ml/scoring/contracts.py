@@ -115,7 +115,7 @@ class CustomerResult(TypedDict):
 class CustomerError(TypedDict):
     customer_id: str
     error: str
-    code: Annotated[str, Field(examples=["CUSTOMER_NOT_FOUND", "MISSING_FEATURES", "INVALID_FEATURES"])]
+    code: Annotated[str, Field(examples=["CUSTOMER_NOT_FOUND", "NO_PURCHASES", "MISSING_FEATURES", "INVALID_FEATURES"])]
 
 
 class BatchAnswer(TypedDict):

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from loyalty_ml.models.manifest import RfmCutPoints
 
-FEATURES = ("days_since_last", "transaction_count", "revenue")
-"""Where recency, frequency and monetary come from."""
-
 # Rows: recency score 1 to 5; columns: frequency score 1 to 5.
 _NAMES = (
     ("Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
@@ -43,7 +40,7 @@ class RfmScores(NamedTuple):
 
 
 def score_rfm(values: NDArray[np.float64], cut_points: RfmCutPoints) -> RfmScores:
-    """Scores float64 (n, 3), the columns as in FEATURES, all finite."""
+    """Scores float64 (n, 3), the columns as in cut_points.features, all finite."""
     recency, frequency, monetary = values.T
     return RfmScores(
         recency=recency,

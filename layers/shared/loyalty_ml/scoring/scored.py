@@ -142,6 +142,7 @@ def _problem(
             absent=None if table.absent is None else wanted(table.absent[one]),
             found=None if table.found is None else table.found[one],
             as_of=None,
+            purchases=None if table.purchases is None else table.purchases[one],
         )
         with np.errstate(over="ignore"):
             is_usable = np.isfinite(view.values.astype(dtype)).all()

@@ -106,7 +106,7 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
         raise ModelUnavailable(f"RFM cut points cannot be read: {models.trouble}", retry=models.trouble.retry)
     cut_points = models.rfm_cut_points
     return Scorer(
-        features=rfm.FEATURES,
+        features=cut_points.features,
         matrix=_as_read,
         score=lambda customer_ids, matrix: rfm.score_rfm(matrix, cut_points),
         answers=RfmAnswers(),

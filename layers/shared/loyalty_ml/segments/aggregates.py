@@ -18,16 +18,19 @@ class ChurnAggregate(TypedDict):
     medium: int
     low: int
     avg_probability: Annotated[
-        float, Field(description="The mean over the members with an answer; 0 if there are none")
+        float | None, Field(description="The mean over the members with an answer; null if no member has one")
     ]
 
 
 class ChurnStatistics(ChurnAggregate):
-    count: Annotated[int, Field(description="The number of members with an answer; the percentages are of these")]
+    count: Annotated[
+        int,
+        Field(description="The number of members with an answer; the percentages are of these, and null if it is 0"),
+    ]
     failed: int
-    high_percentage: float
-    medium_percentage: float
-    low_percentage: float
+    high_percentage: float | None
+    medium_percentage: float | None
+    low_percentage: float | None
 
 
 class NboStatistics(TypedDict):
@@ -96,10 +99,10 @@ def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
 
 
 def aggregate(answers: Answers[Any], tally: Tally) -> Any:
-    """Customers by group, and the mean of the value where there is one."""
+    """Customers by group, and the mean of the value if there is one: None for no customer."""
     if answers.value_name is None:
         return by_group(answers, tally)
-    mean = tally.value_sum / tally.answered if tally.answered else 0.0
+    mean = tally.value_sum / tally.answered if tally.answered else None
     return {**by_group(answers, tally), f"avg_{answers.value_name}": mean}
 
 
@@ -107,9 +110,9 @@ def statistics(answers: Answers[Any], tally: Tally) -> Any:
     """How many were answered, and in which groups: each with its percentage, or the largest and all of them."""
     counted = {"count": tally.answered, "failed": tally.failed}
     if answers.summary is None:
-        count = tally.answered or 1  # of nobody nothing is a share
+        count = tally.answered
         groups = by_group(answers, tally)
-        shares = {f"{name}_percentage": 100 * group / count for name, group in groups.items()}
+        shares = {f"{name}_percentage": 100 * group / count if count else None for name, group in groups.items()}
         return {**aggregate(answers, tally), **counted, **shares}
     distribution = by_group(answers, tally)
     parts = {name: distribution if name == "distribution" else _largest(distribution) for name in answers.summary}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
@@ -22,19 +22,20 @@ from loyalty_ml.vocabulary import rfc3339
 
 
 class StatisticsChange(TypedDict):
-    """Differences: percentages in percentage points."""
+    """Differences: percentages in percentage points. Null if one of the two is null, as no member had an answer."""
 
     member_count: int
-    avg_probability: float
-    high_percentage: float
-    medium_percentage: float
-    low_percentage: float
+    avg_probability: float | None
+    high_percentage: float | None
+    medium_percentage: float | None
+    low_percentage: float | None
 
 
 class HistoryChange(TypedDict):
     """How the statistics moved since the entry before, in all and by cause; the causes add up to `total`.
 
     `inseparable` is what several causes did together where the statistics to tell them apart were not stored.
+    If a cause is null, `total` is the difference of the two entries.
     """
 
     since: str
@@ -104,6 +105,15 @@ class Point(BaseModel):
     infos: dict[str, ModelInfo]
     mock: bool
     bridge: bool = False
+
+    @field_validator("stats")
+    @classmethod
+    def _without_averages_of_nobody(cls, stats: Statistics) -> Statistics:
+        """Points that were stored before averages of nobody were null have 0 there."""
+        if stats["churn"]["count"]:
+            return stats
+        nobody: Any = {name: None for name in stats["churn"] if name.startswith("avg_") or name.endswith("_percentage")}
+        return {**stats, "churn": {**stats["churn"], **nobody}}
 
     @property
     def key(self) -> Coordinates:
@@ -199,19 +209,18 @@ def _change(before: Point, after: Point, stored: Mapping[Coordinates, Point]) ->
     since = rfc3339(before.as_of)
     steps = _walk(before.key, after.key, stored)
     if not steps:
-        whole = _each(operator.sub, _measures(after), _measures(before))
+        whole = _each(_or_null(operator.sub), _measures(after), _measures(before))
         return {"since": since, "total": whole, "inseparable": whole}
     by_cause: dict[Cause, StatisticsChange] = {}
     reached = before
     for cause, corner in steps:
-        by_cause[cause] = _each(operator.sub, _measures(stored[corner]), _measures(reached))
+        by_cause[cause] = _each(_or_null(operator.sub), _measures(stored[corner]), _measures(reached))
         reached = stored[corner]
     in_order = {cause: by_cause[cause] for cause in _CAUSES.values() if cause in by_cause}
     # sum() rounds otherwise from Python 3.12 on, and a reader adds one by one.
-    change: HistoryChange = {
-        "since": since,
-        "total": reduce(lambda total, step: _each(operator.add, total, step), in_order.values()),
-    }
+    added = reduce(lambda total, step: _each(_or_null(operator.add), total, step), in_order.values())
+    difference = _each(_or_null(operator.sub), _measures(after), _measures(before))
+    change: HistoryChange = {"since": since, "total": _each(_first_number, added, difference)}
     for cause, step in in_order.items():
         change[cause] = step
     return change
@@ -227,6 +236,14 @@ def _measures(point: Point) -> StatisticsChange:
         "medium_percentage": churn["medium_percentage"],
         "low_percentage": churn["low_percentage"],
     }
+
+
+def _or_null(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda left, right: None if left is None or right is None else operation(left, right)
+
+
+def _first_number(first: Any, second: Any) -> Any:
+    return second if first is None else first
 
 
 def _each(operation: Callable[[Any, Any], Any], left: StatisticsChange, right: StatisticsChange) -> StatisticsChange:

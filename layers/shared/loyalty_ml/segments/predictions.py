@@ -150,7 +150,9 @@ def _predict_again(
 
     def read(_: Sequence[str], names: Sequence[str]) -> FeatureTable:
         values = taking(names, table.names)(table.values)
-        return FeatureTable(table.customer_ids, tuple(names), values, np.isnan(values), None, table.as_of)
+        return FeatureTable(
+            table.customer_ids, tuple(names), values, np.isnan(values), None, table.as_of, table.purchases
+        )
 
     return predict(prediction_type, table.customer_ids, models, read, mock_mode).outcomes
 

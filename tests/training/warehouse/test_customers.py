@@ -1,0 +1,196 @@
+"""The customers table: who is known without a purchase, and attributes that become features."""
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from loyalty_ml.customers.online_store import FeatureStore
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT as COUNT
+from tests.service import Service
+from tests.training.warehouse.test_warehouse import Fill, Open, fill, open_warehouse, postgres_port  # noqa: F401
+from training.config import Config
+from training.errors import Problem
+from training.snapshot import customers_table
+from training.snapshot.materialize import materialize
+from training.warehouse import queries
+
+pytestmark = pytest.mark.moto
+
+AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
+PEOPLE = """INSERT INTO people VALUES
+    (1, '2024-01-01', 'gold', 0.5, true, 2),
+    (2, '2024-02-01', 'bronze', 0.25, false, 0),
+    (3, '2025-01-01', 'platinum', NULL, NULL, 1),
+    (4, '2025-05-31', 'silver', 0.75, true, 7),
+    (5, '2025-06-01', NULL, 0.1, false, 0),
+    (6, NULL, NULL, NULL, NULL, NULL)"""
+SHOP = (
+    """CREATE TABLE people
+       (nr INTEGER, since DATE, tier CHAR(8), opens DOUBLE PRECISION, mails BOOLEAN, tickets INTEGER)""",
+    PEOPLE,
+    "CREATE TABLE sales (nr INTEGER, sold TIMESTAMP, amount DECIMAL(12, 2))",
+    """INSERT INTO sales VALUES (1, '2025-01-10', 100), (1, '2025-03-01', 20), (2, '2025-05-01', 30),
+       (5, '2025-05-20', 10), (9, '2025-05-20', 10), (3, '2025-02-01', -5)""",
+)
+FIELDS: dict[str, Any] = {
+    "tables": {"transactions": "sales", "customers": "people"},
+    "columns": {
+        "transactions": {"customer_id": "nr", "date": "sold", "amount": "amount"},
+        "customers": {"customer_id": "nr", "registered_at": "since"},
+    },
+    "features": {
+        "revenue": "revenue",
+        "tier": {"column": "tier", "categories": ["gold", "silver", "bronze"]},
+        "days_since_last": "days_since_last",
+        "opens": "opens",
+        "wants_mail": {"table": "customers", "column": "mails"},
+        "tickets": {"table": "customers", "column": "tickets"},
+    },
+}
+NAMES = ("revenue", "tier_gold", "tier_silver", "tier_bronze", "days_since_last", "opens", "wants_mail", "tickets")
+# Who has returned more than bought has money and no purchase; of 9 no attribute is known, of 6 nothing at all.
+EXPECTED = {
+    "1": (120, 1, 0, 0, 92, 0.5, 1, 2, 2),
+    "2": (30, 0, 0, 1, 31, 0.25, 0, 0, 1),
+    "3": (-5, 0, 0, 0, None, None, None, 1, 0),
+    "4": (None, 0, 1, 0, None, 0.75, 1, 7, 0),
+    "5": (10, None, None, None, 12, 0.1, 0, 0, 1),
+    "6": (None, None, None, None, None, None, None, None, 0),
+    "9": (10, None, None, None, 12, None, None, None, 1),
+}
+
+
+def settings(**changes: Any) -> Config:
+    return Config.model_validate({**FIELDS, **changes})
+
+
+def by_customer(current: queries.CurrentFeatures, warehouse: Any) -> dict[str, tuple[float | None, ...]]:
+    rows = warehouse.rows(current.table).to_pylist()
+    return {row["customer_id"]: tuple(row[name] for name in (*NAMES, COUNT)) for row in rows}
+
+
+def test_members_without_a_purchase_are_known_and_attributes_are_features(
+    fill: Fill,  # noqa: F811
+    connect: Open,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warehouse = connect(fill(*SHOP), settings())
+    current = queries.current_features(warehouse, AS_OF)
+    assert current.names[: len(NAMES)] == NAMES
+    assert by_customer(current, warehouse) == EXPECTED
+    assert capsys.readouterr().out == (
+        "  people: 1 rows have a category that is not under [features] tier, such as 'platinum': they count as none of "
+        "its categories.\n"
+    )
+
+
+def test_who_registered_after_the_moment_is_not_known_then(fill: Fill, connect: Open) -> None:  # noqa: F811
+    warehouse = connect(fill(*SHOP), settings())
+    earlier = by_customer(queries.current_features(warehouse, datetime(2025, 5, 1, 1, tzinfo=UTC)), warehouse)
+    assert set(earlier) == {"1", "2", "3", "6"}
+    later = by_customer(queries.current_features(warehouse, datetime(2025, 5, 31, 1, tzinfo=UTC)), warehouse)
+    assert set(later) == {"1", "2", "3", "4", "5", "6", "9"}, "who has bought is known before the registration"
+
+
+def test_materialize_stores_the_count_and_the_api_says_that_nothing_was_bought(
+    fill: Fill,  # noqa: F811
+    connect: Open,
+    service: Service,
+    tmp_path: Path,
+) -> None:
+    warehouse = connect(fill(*SHOP), settings())
+    current = queries.current_features(warehouse, AS_OF)
+    done = materialize(
+        current.table,
+        current.as_of,
+        service.s3,
+        customers_table.client(),
+        bucket=service.ids["DataBucket"],
+        table=service.ids["CustomersTable"],
+        work=tmp_path / "work",
+        max_removed_share=1.0,
+    )
+    assert (done.customers, done.reasons) == (len(EXPECTED), {})
+    store = FeatureStore(service.dynamodb, service.ids["CustomersTable"])
+    stored = store.read(list(EXPECTED), [*NAMES, COUNT])
+    for row, expected in zip(stored.values.tolist(), EXPECTED.values(), strict=True):
+        assert [None if math.isnan(value) else value for value in row] == list(expected)
+    answers = {customer_id: service.predict(customer_id, "rfm") for customer_id in (*EXPECTED, "7")}
+    assert {customer_id: answer.body.get("code") for customer_id, answer in answers.items()} == {
+        "1": None, "2": None, "3": "NO_PURCHASES", "4": "NO_PURCHASES", "5": None, "6": "NO_PURCHASES", "9": None,
+        "7": "CUSTOMER_NOT_FOUND",
+    }  # fmt: skip
+
+
+def test_training_reads_the_same_columns_as_materialize(fill: Fill, connect: Open) -> None:  # noqa: F811
+    """Of each example, the attributes of today beside the features of then."""
+    came_back = "INSERT INTO sales VALUES (4, '2025-01-05', 50), (4, '2025-05-01', 5), (9, '2025-01-05', 50)"
+    warehouse = connect(fill(*SHOP, came_back), settings(windows={"churn_days": 28, "churn_snapshots": 1}))
+    examples = queries.churn_examples(warehouse)
+    assert examples.names == NAMES
+    assert examples.customer_ids.tolist() == ["1", "4"], "of 9, who is not in the customers table, nothing is known"
+    assert examples.happened.tolist() == [True, False]
+    current = queries.current_features(warehouse, datetime(2025, 4, 23, tzinfo=UTC))
+    materialized = by_customer(current, warehouse)
+    assert examples.features.tolist() == [list(materialized[each][: len(NAMES)]) for each in ("1", "4")]
+
+
+ATTRIBUTES = {"tier": FIELDS["features"]["tier"], "mails": {"column": "mails"}, "opens": "opens"}
+
+
+@pytest.mark.parametrize("table", ["features", "churn", "offers"])
+def test_categories_are_read_in_the_same_way_from_every_table(
+    fill: Fill,  # noqa: F811
+    connect: Open,
+    table: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = """CREATE TABLE dated AS SELECT nr AS customer_id, tier, mails, opens, 0 AS offer_id, nr = 1 AS churned,
+        nr = 1 AS converted, CAST('2025-05-01' AS TIMESTAMP) AS updated_at,
+        CAST('2025-05-01' AS TIMESTAMP) AS created_at, CAST('2025-05-01' AS TIMESTAMP) AS snapshot_date FROM people"""
+    url = fill(*SHOP[:2], "INSERT INTO people VALUES (8, NULL, 'platinum', 0.5, true, 0)", rows)
+    warehouse = connect(url, settings(tables={"features": "dated", table: "dated"}, columns={}, features=ATTRIBUTES))
+    names = ("tier_gold", "tier_silver", "tier_bronze", "mails", "opens")
+    complete = {"1": (1, 0, 0, 1, 0.5), "2": (0, 0, 1, 0, 0.25), "4": (0, 1, 0, 1, 0.75), "8": (0, 0, 0, 1, 0.5)}
+    if table == "features":
+        current = queries.current_features(warehouse)
+        assert current.names == names
+        found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
+        assert {each: tuple(found[each][name] for name in names) for each in complete} == complete
+        assert [found["6"][name] for name in names] == [None] * 5
+    else:
+        examples = queries.churn_examples(warehouse) if table == "churn" else queries.offer_examples(warehouse)
+        assert examples is not None
+        assert examples.names == names
+        assert dict(zip(examples.customer_ids, map(tuple, examples.features.tolist()), strict=True)) == complete
+    assert "dated: 2 rows have a category that is not under [features] tier, such as 'platinum'" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_customers_table_with_a_customer_twice_is_refused(fill: Fill, connect: Open) -> None:  # noqa: F811
+    warehouse = connect(fill(*SHOP, "INSERT INTO people (nr) VALUES (2), (NULL), (NULL)"), settings())
+    with pytest.raises(Problem, match=r"people has 1 customers more than once \(such as 2\)"):
+        queries.current_features(warehouse, AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"tables": {"transactions": "sales"}}, "features.wants_mail: it is a column of the customers table"),
+        ({"features": {"tier": {"column": "t", "categories": ["a", "a"]}}}, "a category comes twice"),
+        ({"features": {"tier": {"column": "t", "categories": ["a "]}}}, "'a ' ends with a blank"),
+        ({"features": {"tier": {"column": "t", "categories": []}}}, "categories"),
+        (
+            {"features": {"tier": {"column": "t", "categories": ["a"]}, "tier_a": "b"}},
+            "tier_a is made twice, by a feature and by a category",
+        ),
+    ],
+)
+def test_an_attribute_that_cannot_be_meant_is_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        settings(**changes)
