@@ -36,7 +36,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         default=defaults.WORK,
         metavar="DIR",
-        help="where the parts are until they are uploaded, with the place where a killed run stopped, and rejects.csv "
+        help="where the parts are until they are uploaded, a run that was killed, and rejects.csv "
         "(default: %(default)s)",
     )
 
