@@ -271,12 +271,14 @@ class Gates(_Section):
 
 
 class Materialize(_Section):
-    """How much may be wrong with the customers before nothing is changed: shares of what is read, and published now."""
+    """How much may be wrong with the customers before nothing is changed."""
 
     max_rejected_share: float = Field(0.1, ge=0, le=1)
     """The share of rows that may be rejected before the run is refused."""
     max_removed_share: float = Field(0.5, ge=0, le=1)
-    """The share of customers that may be removed before the run is refused."""
+    """The share of the ids in the table that may be removed before the run is refused."""
+    min_answerable_share: float = Field(0.9, ge=0, le=1)
+    """The share of customers with purchases that each active model must be able to answer, or the run is refused."""
 
 
 RESERVED = frozenset(

@@ -15,6 +15,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--table", required=True, help="the customers table, CustomersTableName in the stack's outputs")
     parser.add_argument("--bucket", required=True, help="the data bucket, DataBucketName in the stack's outputs")
     parser.add_argument(
+        "--model-bucket",
+        help="the model bucket, ModelBucketName in the stack's outputs: the features must be what its active models "
+        "read (default: that is not checked)",
+    )
+    parser.add_argument(
+        "--force",
+        metavar="REASON",
+        help="write features that do not fit the active models; the snapshot's card keeps the reason",
+    )
+    parser.add_argument(
         "--as-of",
         type=_moment,
         metavar="RFC3339",
@@ -26,7 +36,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         default=defaults.WORK,
         metavar="DIR",
-        help="where the parts are until they are uploaded, with the place where a killed run stopped, and rejects.csv "
+        help="where the parts are until they are uploaded, a run that was killed, and rejects.csv "
         "(default: %(default)s)",
     )
 
@@ -41,18 +51,31 @@ def _moment(text: str) -> datetime:
     return moment
 
 
+def _mistake(chosen: Namespace) -> str:
+    return options.mistake_in_force(chosen.force, "--model-bucket", chosen.model_bucket)
+
+
 def _materialize(chosen: Namespace) -> None:
     import boto3
 
     from loyalty_ml.vocabulary import rfc3339
     from training import config
+    from training.registry.bucket import ModelBucket
+    from training.registry.inputs import active_inputs
     from training.snapshot import customers_table
     from training.snapshot.materialize import materialize
     from training.warehouse.connection import connect
+    from training.warehouse.definitions import definitions
     from training.warehouse.queries import current_features, features_left_out
 
     started = time.perf_counter()
     settings = config.load(chosen.config)
+    s3 = boto3.client("s3")
+    active = []
+    if chosen.model_bucket:
+        active = active_inputs(ModelBucket(s3, chosen.model_bucket))
+    else:
+        print("The features are not compared with the active models: name the model bucket with --model-bucket.")
     with connect(chosen.warehouse, settings) as warehouse:
         current = current_features(warehouse, chosen.as_of)
         print(f"Features as of {rfc3339(current.as_of)}", flush=True)
@@ -62,16 +85,21 @@ def _materialize(chosen: Namespace) -> None:
         done = materialize(
             current.table,
             current.as_of,
-            boto3.client("s3"),
+            s3,
             customers_table.client(),
             bucket=chosen.bucket,
             table=chosen.table,
             work=chosen.work,
             max_rejected_share=settings.materialize.max_rejected_share,
             max_removed_share=settings.materialize.max_removed_share,
+            min_answerable_share=settings.materialize.min_answerable_share,
+            active=active,
+            definitions=definitions(settings),
+            force=chosen.force,
             warehouse=chosen.warehouse.rpartition("@")[2],  # without the password
         )
     print(f"{done.customers:,} customers in {chosen.table} and in {chosen.bucket}, as of {rfc3339(done.as_of)}")
+    print(f"{done.written:,} written to {chosen.table}, {done.unchanged:,} there already with the same values")
     print(f"{done.removed:,} removed from {chosen.table} that are not in the warehouse")
     if done.rejects:
         rejected = sum(done.reasons.values())
@@ -83,14 +111,16 @@ def _materialize(chosen: Namespace) -> None:
 COMMAND = Command(
     name="materialize",
     summary="write customers' features into DynamoDB and the snapshot",
-    description="Puts every customer's features from the warehouse into the customers table and into a new snapshot in "
-    "the data bucket, which becomes the current one at the end; customers that left the warehouse leave both. A run "
-    "that was killed goes on where it was when the same command is given again.",
-    example="--warehouse postgresql://reader@dwh/crm --table my-customers --bucket my-data",
+    description="Puts every customer's features from the warehouse into the customers table, of which only the items "
+    "that differ are written, and into a new snapshot in the data bucket, which becomes the current one at the end; "
+    "customers that left the warehouse leave both. With --model-bucket it is refused if the active models could not "
+    "read the features. A run that was killed goes on where it was when the same command is given again.",
+    example="--warehouse postgresql://reader@dwh/crm --table my-customers --bucket my-data --model-bucket my-models",
     add_arguments=_add_arguments,
     work=_materialize,
     when_stopped=lambda _: (
         "what was published is as it was; the same command goes on where it was, with the same --as-of."
     ),
+    mistake=_mistake,
     needs=("duckdb", "ibis", "pyarrow", "tqdm"),
 )

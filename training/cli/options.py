@@ -14,6 +14,29 @@ def add_model_bucket(parser: ArgumentParser) -> None:
     parser.add_argument("--bucket", required=True, help="the model bucket, ModelBucketName among the stack's outputs")
 
 
+def add_data_bucket(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-bucket",
+        metavar="BUCKET",
+        help="the data bucket, DataBucketName among the stack's outputs: its current snapshot must have the features "
+        "that the models read (default: that is not checked)",
+    )
+    parser.add_argument(
+        "--force",
+        metavar="REASON",
+        help="make models active that the current snapshot does not fit; the manifest keeps the reason",
+    )
+
+
+def mistake_in_force(reason: str | None, option: str, bucket: str | None) -> str:
+    """What is wrong with --force, which goes past the comparison that needs `option`."""
+    if reason is None:
+        return ""
+    if not reason.strip():
+        return "--force needs a reason"
+    return "" if bucket else f"--force goes past a comparison that is made with {option} only"
+
+
 def add_out(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out",

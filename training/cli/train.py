@@ -19,15 +19,25 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="train these (churn, nbo); the others stay as they are",
     )
     parser.add_argument(
-        "--force", metavar="REASON", help="write a model that is worse than the active one; its card keeps the reason"
+        "--force",
+        metavar="REASON",
+        help="write a model that is worse than the active one, or publish one that the current snapshot does not fit; "
+        "the card or the manifest keeps the reason",
     )
     parser.add_argument("--publish", action="store_true", help="make the set the active one in --bucket")
     parser.add_argument("--bucket", help="the model bucket: to publish to, and to compare with what is active there")
+    parser.add_argument(
+        "--data-bucket",
+        help="the data bucket: with --publish its current snapshot must have the features that the models read "
+        "(default: that is not checked)",
+    )
 
 
 def _mistake(chosen: Namespace) -> str:
     if chosen.publish and not chosen.bucket:
         return "--publish needs --bucket, the model bucket"
+    if chosen.data_bucket and not chosen.publish:
+        return "--data-bucket is compared with what is published: it needs --publish"
     if chosen.force is not None and not chosen.force.strip():
         return "--force needs a reason"
     return ""
@@ -43,15 +53,18 @@ def _train(chosen: Namespace) -> None:
     from training import config
     from training.learning.from_warehouse import train_from_warehouse
     from training.registry.bucket import ModelBucket
+    from training.registry.inputs import current_snapshot
 
+    s3 = boto3.client("s3") if chosen.bucket else None
     train_from_warehouse(
         chosen.warehouse,
         config.load(chosen.config),
         chosen.out,
         only=chosen.only,
         force=chosen.force,
-        bucket=ModelBucket(boto3.client("s3"), chosen.bucket) if chosen.bucket else None,
+        bucket=ModelBucket(s3, chosen.bucket) if s3 else None,
         publish=chosen.publish,
+        snapshot=current_snapshot(s3, chosen.data_bucket) if s3 and chosen.data_bucket else None,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.manifest import RfmCutPoints
 from training import registry
 from training.config import Config
@@ -21,9 +22,11 @@ from training.learning.trainer import OUTPUTS, Job, Outcome, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.bucket import ModelBucket
+from training.registry.inputs import ModelInputs, check_snapshot, inputs_of_cut_points
 from training.warehouse import lineage, queries
 from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse, connect
+from training.warehouse.definitions import definitions_of
 
 
 def train_from_warehouse(
@@ -35,14 +38,17 @@ def train_from_warehouse(
     force: str | None = None,
     bucket: ModelBucket | None = None,
     publish: bool = False,
+    snapshot: SnapshotCard | None = None,
 ) -> None:
     """Trains what the warehouse has examples of, and writes the set into `out` if it passes every gate.
 
     url:     the warehouse's, as warehouse.connect takes it.
     only:    the models to train; all if there are none. The others stay as they are.
-    force:   why a model is written that is worse than the active one.
+    force:   why a model is written that is worse than the active one, or published although the snapshot lacks what
+             it reads.
     bucket:  the new models are measured beside those that are active in it; without it, beside those in `out`.
     publish: whether the set becomes the active one in `bucket`.
+    snapshot: the current one, which must have what the models read before they are published.
 
     Raises Problem if a gate fails, Refused if the functions could not load a model, OSError, botocore's errors.
     """
@@ -52,6 +58,10 @@ def train_from_warehouse(
     with connect(url, settings) as warehouse:
         jobs = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
+    defined = definitions_of(settings, cut_points.features)
+    cut_points = cut_points.model_copy(update={"feature_definitions": defined})
+    if publish and snapshot:  # now, not after the training
+        check_snapshot(_inputs(jobs, cut_points, settings), snapshot, force)
     _check_data(jobs, settings)
     created = datetime.now(UTC).replace(microsecond=0)
     outcomes = [train(job, settings, active, created, force) for job in jobs]
@@ -71,7 +81,14 @@ def train_from_warehouse(
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
     print(f"Done in {time.perf_counter() - started:.0f} s.")
     if bucket and publish:
-        print(registry.describe(registry.publish(bucket.s3, bucket.name, out), bucket.name))
+        change = registry.publish(bucket.s3, bucket.name, out, snapshot=snapshot, force=force)
+        print(registry.describe(change, bucket.name))
+
+
+def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> list[ModelInputs]:
+    names = {f"the new {job.name}": job.examples.names for job in jobs}
+    models = [ModelInputs(name, features, definitions_of(settings, features)) for name, features in names.items()]
+    return [*models, inputs_of_cut_points(cut_points)]
 
 
 def _refusals(failed: Sequence[Outcome]) -> str:

@@ -20,6 +20,7 @@ from training.learning.figures import Evaluation
 from training.learning.gates import Gate
 from training.registry import model_set
 from training.registry.model_set import TrainedModel
+from training.warehouse.definitions import definitions_of
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import Origin
 
@@ -99,6 +100,7 @@ def train(
         created=created,
         placeholder=False,
         features=examples.names,
+        feature_definitions=definitions_of(settings, examples.names),
         output=OUTPUTS[name],
         thresholds=settings.thresholds,
         offers=settings.offers if name == "nbo" else (),

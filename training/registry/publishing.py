@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import (
@@ -23,6 +24,7 @@ from loyalty_ml.models.manifest import (
 )
 from training.errors import Problem
 from training.registry.bucket import ModelBucket, StoredManifest
+from training.registry.inputs import check_snapshot, inputs_of
 from training.registry.listing import cut_points, hash_of_card
 from training.registry.model_set import load_served
 
@@ -41,22 +43,32 @@ class Change:
     after: Manifest
 
 
-def publish(s3: "S3Client", bucket: str, folder: Path, way_back: int = WAY_BACK) -> Change:
+def publish(
+    s3: "S3Client",
+    bucket: str,
+    folder: Path,
+    way_back: int = WAY_BACK,
+    *,
+    snapshot: SnapshotCard | None = None,
+    force: str | None = None,
+) -> Change:
     """Makes the set whose manifest is `folder`/manifest.json the active one; a folder mirrors what is below `models/`.
 
     Models and cut points that the folder does not have stay active as they are. The manifest keeps `way_back` sets
-    beside the active one.
+    beside the active one. The snapshot, if one is given, must have what the set reads; `force` is a reason to make the
+    set active all the same, which the manifest keeps.
 
-    Raises FileNotFoundError or Refused if the folder does not hold a whole set that can be served, or the bucket has
-    something else under one of its versions; PublishConflict if the active set changed meanwhile; Problem if S3 did not
-    say whether the set became active; botocore's errors.
+    Raises Problem if the snapshot has not, or S3 did not say whether the set became active; FileNotFoundError or
+    Refused if the folder does not hold a whole set that can be served, or the bucket has something else under one of
+    its versions; PublishConflict if the active set changed meanwhile; botocore's errors.
     """
     new, files = _read_folder(folder)
     place = ModelBucket(s3, bucket)
     stored = place.stored_manifest()
     before = _replaceable(stored)
+    forced = _check_snapshot(snapshot, new.models, new.rfm, files.__getitem__, force)
     place.upload(files)
-    return _activate(place, stored, before, new.models, new.rfm, way_back=way_back)
+    return _activate(place, stored, before, new.models, new.rfm, way_back=way_back, forced=forced)
 
 
 def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:
@@ -66,9 +78,17 @@ def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:
     return new
 
 
-def promote(s3: "S3Client", bucket: str, versions: Mapping[str, str]) -> Change:
+def promote(
+    s3: "S3Client",
+    bucket: str,
+    versions: Mapping[str, str],
+    *,
+    snapshot: SnapshotCard | None = None,
+    force: str | None = None,
+) -> Change:
     """Makes versions that are in the bucket, by their model's name, the active ones; the other models stay.
 
+    The snapshot and `force` are as in publish.
     Raises Refused where one is not there or could not be served, and what publish raises of S3.
     """
     place = ModelBucket(s3, bucket)
@@ -81,7 +101,8 @@ def promote(s3: "S3Client", bucket: str, versions: Mapping[str, str]) -> Change:
             card_sha256 = sha256(place.read(card_key(name, version))).hexdigest()
         models[name] = ActiveModel(version=version, card_sha256=card_sha256)
         _check(name, models[name], place.read)
-    return _activate(place, stored, before, models)
+    forced = _check_snapshot(snapshot, models, None, place.read, force)
+    return _activate(place, stored, before, models, forced=forced)
 
 
 def rollback(s3: "S3Client", bucket: str) -> Change:
@@ -100,7 +121,9 @@ def rollback(s3: "S3Client", bucket: str) -> Change:
         # What is active anyway gets no worse by going back, and must not stand in the way of it.
         if model != before.models.get(name):
             _check(name, model, place.read)
-    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, previous=tuple(further))
+    after = Manifest(
+        created=last.created, models=last.models, rfm=last.rfm, forced=last.forced, previous=tuple(further)
+    )
     place.replace_manifest(stored, after)
     return Change(before, after)
 
@@ -161,6 +184,17 @@ def _check(name: str, model: ActiveModel, read: Callable[[str], bytes]) -> dict[
     return {key: files[key] for key in (model_key(name, model.version), card_key(name, model.version))}
 
 
+def _check_snapshot(
+    snapshot: SnapshotCard | None,
+    models: Mapping[str, ActiveModel],
+    rfm: RfmCutPoints | None,
+    read: Callable[[str], bytes],
+    force: str | None,
+) -> str | None:
+    """The reason, if it was needed. Raises Problem if the snapshot does not fit the models and there is none."""
+    return check_snapshot(inputs_of(models, rfm, read), snapshot, force) if snapshot else None
+
+
 def _replaceable(stored: StoredManifest) -> Manifest | None:
     """The manifest in the bucket; None also where it is broken, which publishing again is the way to mend."""
     try:
@@ -179,6 +213,7 @@ def _activate(
     rfm: RfmCutPoints | None = None,
     *,
     way_back: int = WAY_BACK,
+    forced: str | None = None,
 ) -> Change:
     previous: tuple[PublishedSet, ...] = ()
     if before:
@@ -186,8 +221,14 @@ def _activate(
         if (models, rfm) == (before.models, before.rfm):
             place.check_manifest_is_still(stored)
             return Change(before, before)
-        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm)
+        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm, forced=before.forced)
         previous = (was_active, *before.previous)[:way_back]
-    after = Manifest(created=datetime.now(UTC).replace(microsecond=0), models=dict(models), rfm=rfm, previous=previous)
+    after = Manifest(
+        created=datetime.now(UTC).replace(microsecond=0),
+        models=dict(models),
+        rfm=rfm,
+        forced=forced,
+        previous=previous,
+    )
     place.replace_manifest(stored, after)
     return Change(before, after)

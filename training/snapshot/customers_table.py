@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
+import pyarrow as pa
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 (botocore's own)
 
 from loyalty_ml.aws.backoff import FIRST_SECONDS, pauses
-from loyalty_ml.customers.online_store import AS_OF, TRANSIENT_CODES
+from loyalty_ml.customers.online_store import AS_OF, TRANSIENT_CODES, Item, parse_items
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training.aws import asking
 from training.errors import Problem
-from training.snapshot.parts import sorted_rows
+from training.snapshot.differences import stored_schema
+from training.snapshot.parts import rows_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,14 +67,16 @@ CLIENT_CONFIG = Config(
 
 
 def client() -> "DynamoDBClient":
-    """A client for as many threads as write."""
-    return boto3.client("dynamodb", config=CLIENT_CONFIG)
+    """A client for as many threads as write, which gives a scan's items as DynamoDB sends them."""
+    made = boto3.client("dynamodb", config=CLIENT_CONFIG)
+    made.meta.events.register("before-parse.dynamodb.Scan", parse_items)
+    return made
 
 
-def put_requests(parts: Sequence[Path], as_of: datetime, start: int = 0) -> Iterator[list[WriteRequest]]:
-    """The customers of the snapshot's parts from place `start` on, as what BatchWriteItem takes at once."""
+def put_requests(parts: Sequence[Path], as_of: datetime) -> Iterator[list[WriteRequest]]:
+    """The customers of files such as the snapshot's parts, as what BatchWriteItem takes at once."""
     stamp = {"S": rfc3339(as_of)}
-    for batch in sorted_rows(parts, start, 40 * ITEMS_PER_WRITE):
+    for batch in rows_of(parts, 40 * ITEMS_PER_WRITE):
         names = batch.schema.names[1:]
         requests: list[WriteRequest] = []
         for customer_id, *values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -117,23 +121,27 @@ class CustomersTable:
             finally:
                 _stop(stopping, pending)
 
-    def ids(self, expected: int) -> Generator[list[str]]:
-        """The ids of all items, a page at a time, in no order; `expected` is about how many there are."""
+    def items(self, features: Sequence[str], expected: int) -> Generator[pa.RecordBatch]:
+        """All items, a page at a time and in no order, as differences.stored_schema has them.
+
+        features:  what is written of a customer; an item with anything else has others.
+        expected:  about how many items there are.
+        """
         segments = min(self._writing.writers, 1 + expected // ITEMS_PER_SEGMENT)
         stopping = threading.Event()
-        pages: set[Future[tuple[dict[str, Any], list[str], Any]]] = set()
+        pages: set[Future[tuple[dict[str, Any], pa.RecordBatch, Any]]] = set()
         with asking(f"the table {self._table}"), ThreadPoolExecutor(segments) as pool:
             try:
                 for segment in range(segments):
                     share = {"Segment": segment, "TotalSegments": segments} if segments > 1 else {}
-                    pages.add(pool.submit(self._page, share, stopping))
+                    pages.add(pool.submit(self._page, share, features, stopping))
                 while pages:
                     done, pages = wait(pages, return_when=FIRST_COMPLETED)
                     for page in done:
-                        share, ids, last = page.result()
+                        share, items, last = page.result()
                         if last:
-                            pages.add(pool.submit(self._page, {**share, "ExclusiveStartKey": last}, stopping))
-                        yield ids
+                            pages.add(pool.submit(self._page, {**share, "ExclusiveStartKey": last}, features, stopping))
+                        yield items
             finally:
                 _stop(stopping, pages)
 
@@ -150,12 +158,12 @@ class CustomersTable:
                 patience.renew()
             patience.pause("UnprocessedItems")
 
-    def _page(self, share: dict[str, Any], stopping: threading.Event) -> tuple[dict[str, Any], list[str], Any]:
-        scan = partial(
-            self._dynamodb.scan, TableName=self._table, ProjectionExpression=CUSTOMER_ID, ConsistentRead=True, **share
-        )
+    def _page(
+        self, share: dict[str, Any], features: Sequence[str], stopping: threading.Event
+    ) -> tuple[dict[str, Any], pa.RecordBatch, Any]:
+        scan = partial(self._dynamodb.scan, TableName=self._table, ConsistentRead=True, **share)
         answer = _Patience(self._table, self._writing, stopping).ask(scan)
-        return share, [item[CUSTOMER_ID]["S"] for item in answer["Items"]], answer.get("LastEvaluatedKey")
+        return share, _stored(answer["Items"], features), answer.get("LastEvaluatedKey")
 
 
 class _Patience:
@@ -191,6 +199,20 @@ class _Patience:
                 f"DynamoDB took nothing more for {self._table} in {self._writing.patience_seconds:g} s ({cause}): give "
                 "the table more write capacity or look at its quota, then run it again, which goes on where it was."
             )
+
+
+def _stored(items: Sequence[Item], features: Sequence[str]) -> pa.RecordBatch:
+    expected = dict.fromkeys(features, "N") | {CUSTOMER_ID: "S", AS_OF: "S"}
+    columns = [
+        [item[CUSTOMER_ID]["S"] for item in items],
+        [item[AS_OF].get("S") if AS_OF in item else None for item in items],
+        [any(expected.get(name) not in value for name, value in item.items()) for item in items],
+        # The nearest float64 of a decimal, as the service reads it.
+        *([float(item[name]["N"]) if "N" in item.get(name, ()) else None for item in items] for name in features),
+    ]
+    schema = stored_schema(features)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
 
 
 def _chunks(requests: list[WriteRequest]) -> Iterator[list[WriteRequest]]:

@@ -1,11 +1,13 @@
 """Features from the warehouse into DynamoDB and the Parquet snapshot, with one as_of.
 
-The order is what makes a run safe to kill: read and check everything, upload the parts, write the table, remove who
-left, and only then switch snapshots/current.json. From the parts on, a run that is started again goes on where it was.
+The order is what makes a run safe to kill: read and check everything, upload the parts, write what differs into the
+table, remove who left, and only then switch snapshots/current.json. Once all is checked, a run that is started again
+goes on with its parts, and what it wrote already no longer differs.
 """
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import ibis
+import pyarrow as pa
 from ibis.expr import types as ir
 from tqdm import tqdm
 
@@ -20,23 +23,26 @@ from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotPart
 from loyalty_ml.vocabulary import rfc3339
 from training import defaults
 from training.errors import Problem
+from training.registry.inputs import Definitions, ModelInputs, fit
+from training.snapshot.answerable import answerable
 from training.snapshot.bucket import SnapshotBucket, SnapshotConflict
 from training.snapshot.customers_table import (
     AS_USUAL,
     ITEMS_PER_WRITE,
     CustomersTable,
+    WriteRequest,
     Writing,
     delete_requests,
     put_requests,
 )
-from training.snapshot.parts import PART_SIZES, Parts, PartSizes, not_in_parts, write_parts
+from training.snapshot.differences import Differences, compare, ids_in
+from training.snapshot.parts import PART_SIZES, Parts, PartSizes, write_parts
 from training.snapshot.work import Run, Work, alone_in, room_in
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-CUSTOMERS_PER_CHECKPOINT = 1_000
 IDS_PER_PAGE = 400 * ITEMS_PER_WRITE
 
 
@@ -44,14 +50,18 @@ IDS_PER_PAGE = 400 * ITEMS_PER_WRITE
 class Materialized:
     """What both stores hold now: `rejects` is the file of the rejected rows, None where there are none.
 
-    reasons:  rejected rows by reason.
-    removed:  customers that this run took out of the table.
+    reasons:    rejected rows by reason.
+    written:    customers whose items this run wrote: they were not in the table, or otherwise.
+    unchanged:  customers whose items were in the table as they are.
+    removed:    customers that this run took out of the table.
     """
 
     as_of: datetime
     customers: int
     reasons: dict[str, int]
     rejects: Path | None
+    written: int
+    unchanged: int
     removed: int
     parts: tuple[str, ...]
 
@@ -67,18 +77,25 @@ def materialize(
     work: Path = defaults.WORK,
     max_rejected_share: float = 0.1,
     max_removed_share: float = 0.5,
+    min_answerable_share: float = 0.9,
+    active: Sequence[ModelInputs] = (),
+    definitions: Definitions | None = None,
+    force: str | None = None,
     warehouse: str = "",
     writing: Writing = AS_USUAL,
-    customers_per_checkpoint: int = CUSTOMERS_PER_CHECKPOINT,
     sizes: PartSizes = PART_SIZES,
 ) -> Materialized:
     """Makes both stores hold these customers and no others, with their features as of `as_of`.
 
     features:   customer_id and one column of numbers a feature, in the models' order, on any Ibis backend.
     dynamodb:   a client such as customers_table.client().
-    work:       a directory for the parts, about 100 bytes a customer, and as much again to sort them.
-    max_removed_share: of the customers published now; beyond it the warehouse is thought to be broken, not shrunk.
-    customers_per_checkpoint: after how many the table's progress is kept.
+    work:       a directory for the parts, about 100 bytes a customer, and as much again to sort them and for what
+                differs.
+    max_removed_share: of the ids in the table now; beyond it the warehouse is thought to be broken, not shrunk.
+    min_answerable_share: of the customers with purchases, which each of `active` must be able to answer.
+    active:     what the active models read, which the features must have, defined as in training.
+    definitions: of the features, such as warehouse.definitions gives; None for ones that are not known.
+    force:      why features are written that do not fit the active models; kept in the snapshot's card.
     sizes:      of the snapshot's parts.
     warehouse:  what tells this warehouse from others with the same tables: only the same source is resumed.
 
@@ -86,42 +103,100 @@ def materialize(
     """
     place = Work(work)
     snapshots, customers = SnapshotBucket(s3, bucket), CustomersTable(dynamodb, table, writing)
-    source = hashlib.sha256("\n".join([warehouse, ibis.to_sql(features), rfc3339(as_of), bucket, table]).encode())
+    source = _source(warehouse, ibis.to_sql(features), rfc3339(as_of), bucket, table, json.dumps(definitions))
+    forced = _check_fit(active, features.columns, definitions, force)
     with alone_in(work), room_in(work):
-        run = place.unfinished(source.hexdigest())
+        run = place.unfinished(source)
         if run is None:
             # Asked first: what is refused here is known before any long work.
             current = snapshots.current()
             customers.check()
-            written = _write_parts(features, place, max_rejected_share, sizes)
-            _check_removed(current.customers, written.customers, max_removed_share, place)
-            run = Run(
-                source=source.hexdigest(),
-                current_etag=current.etag,
-                card=_card(as_of, written, current.card),
-                reasons=written.reasons,
-            )
+            place.clear()
+            try:
+                written = _write_parts(features, place, max_rejected_share, sizes)
+                _check_published(current.customers, written.customers, max_removed_share)
+                forced |= _check_answerable(active, written, place, min_answerable_share, force)
+                card = _card(as_of, written, current.card, definitions, force if forced else None)
+                differences = _compare(card, place, customers, current.customers or card.customers)
+                _check_removed(differences, table, max_removed_share)
+            except BaseException:
+                place.clear()  # a full disk would stay full, and the next run reads the warehouse again
+                raise
+            run = Run(source=source, current_etag=current.etag, card=card, reasons=written.reasons)
             place.begin(run)
         else:
             print(f"Going on with the run that was stopped; remove {work} to read the warehouse again.", flush=True)
-        removed = _publish(run, place, snapshots, customers, customers_per_checkpoint)
+            # Where it stopped is not asked of this directory: the table says what it has.
+            differences = _compare(run.card, place, customers, run.card.customers)
+        _publish(run, place, snapshots, customers, differences)
         place.clear()
-    rejects = place.rejects if run.reasons else None
-    parts = tuple(part.key for part in run.card.parts)
-    return Materialized(as_of, run.card.customers, run.reasons, rejects, removed, parts)
+    return Materialized(
+        as_of=as_of,
+        customers=run.card.customers,
+        reasons=run.reasons,
+        rejects=place.rejects if run.reasons else None,
+        written=differences.new + differences.changed,
+        unchanged=differences.unchanged,
+        removed=differences.absent,
+        parts=tuple(part.key for part in run.card.parts),
+    )
+
+
+def _source(*of: str) -> str:
+    return hashlib.sha256("\n".join(of).encode()).hexdigest()
+
+
+def _check_fit(
+    active: Sequence[ModelInputs], columns: Sequence[str], definitions: Definitions | None, force: str | None
+) -> bool:
+    """Raises Problem if the features are not what the active models read; with `force` says so, and returns True."""
+    found = fit(active, columns, definitions, "new snapshot")
+    for sentence in found.not_compared:
+        print(sentence, flush=True)
+    if not found.problems:
+        return False
+    what = "; ".join(found.problems)
+    if force is None:
+        raise Problem(
+            f"{what}. Nothing was changed: add what is missing to [features], restore what was changed, or train and "
+            "publish models of these features first; --force REASON writes the snapshot all the same."
+        )
+    print(f"Forced ({force}): {what}.", flush=True)
+    return True
+
+
+def _check_answerable(
+    active: Sequence[ModelInputs], written: Parts, place: Work, min_answerable_share: float, force: str | None
+) -> bool:
+    """The same if an active model could answer too few of the customers."""
+    parts = [place.parts / part.file for part in written.parts]
+    counted = answerable(active, parts, written.features, place.spill)
+    few = [one for one in counted if one.share < min_answerable_share]
+    if not few:
+        return False
+    what = "; ".join(map(str, few))
+    if force is None:
+        raise Problem(
+            f"{what}. Nothing was changed: see why the warehouse has no value there, train models without these "
+            f"features, or lower min_answerable_share under [materialize] ({min_answerable_share:g}); --force REASON "
+            "writes the snapshot all the same."
+        )
+    print(f"Forced ({force}): {what}.", flush=True)
+    return True
 
 
 def _write_parts(features: ir.Table, place: Work, max_rejected_share: float, sizes: PartSizes) -> Parts:
-    place.clear()
-    try:
-        with _bar("Reading the warehouse", None, "") as bar:
-            return write_parts(features, place.parts, place.rejects, max_rejected_share, bar.update, sizes=sizes)
-    except BaseException:
-        place.clear()  # a full disk would stay full
-        raise
+    with _bar("Reading the warehouse", None, "") as bar:
+        return write_parts(features, place.parts, place.rejects, max_rejected_share, bar.update, sizes=sizes)
 
 
-def _card(as_of: datetime, written: Parts, published: SnapshotCard | None) -> SnapshotCard:
+def _card(
+    as_of: datetime,
+    written: Parts,
+    published: SnapshotCard | None,
+    definitions: Definitions | None,
+    forced: str | None,
+) -> SnapshotCard:
     content = hashlib.sha256("".join(part.sha256 for part in written.parts).encode()).hexdigest()[:8]
     version = f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content}"
     # The same once more is not its own one before.
@@ -136,13 +211,16 @@ def _card(as_of: datetime, written: Parts, published: SnapshotCard | None) -> Sn
             )
             for part in written.parts
         ),
+        feature_definitions=definitions
+        and {name: definitions[name] for name in written.features if name in definitions},
+        forced=forced,
         previous=published and (published.previous if again else published.alone()),
     )
 
 
-def _check_removed(published: int | None, customers: int, max_removed_share: float, place: Work) -> None:
+def _check_published(published: int | None, customers: int, max_removed_share: float) -> None:
+    """Segments and files read the snapshot, also where the table is a new one."""
     if published and customers < published * (1 - max_removed_share):
-        place.clear()
         raise Problem(
             f"The warehouse has {customers:,} customers where {published:,} are published: nothing was "
             "changed; if they did leave, raise materialize.max_removed_share in the configuration "
@@ -150,59 +228,59 @@ def _check_removed(published: int | None, customers: int, max_removed_share: flo
         )
 
 
-def _publish(
-    run: Run, place: Work, snapshots: SnapshotBucket, customers: CustomersTable, customers_per_checkpoint: int
-) -> int:
-    """Each step may be done again: a run that is resumed takes them all. Returns how many customers were removed."""
-    card = run.card
+def _compare(card: SnapshotCard, place: Work, customers: CustomersTable, expected: int) -> Differences:
+    def counted(pages: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with _bar("Comparing with the table", None, "") as bar:
+            for items in pages:
+                bar.update(len(items))
+                yield items
+
     parts = [place.parts / part.file for part in card.parts]
+    with closing(customers.items(card.features, expected)) as pages:
+        return compare(counted(pages), parts, card.features, card.as_of, folder=place.differences, spill=place.spill)
+
+
+def _check_removed(differences: Differences, table: str, max_removed_share: float) -> None:
+    if differences.stored and differences.absent / differences.stored > max_removed_share:
+        new = f"{differences.new:,} new ones are not in it{_such_as(differences.new_examples)}"
+        raise Problem(
+            f"{differences.absent:,} of the {differences.stored:,} ids in {table} are not in the warehouse"
+            f"{_such_as(differences.absent_examples)}, and {new}: nothing was changed. If the ids are written in "
+            "another way now, map or cast the column of customer_id as it was; if the customers did leave, raise "
+            f"max_removed_share under [materialize] ({max_removed_share:g})."
+        )
+
+
+def _such_as(examples: Sequence[str]) -> str:
+    # In quotes: a blank at the end is seen.
+    return f" (such as {', '.join(json.dumps(one, ensure_ascii=False) for one in examples)})" if examples else ""
+
+
+def _publish(
+    run: Run, place: Work, snapshots: SnapshotBucket, customers: CustomersTable, differences: Differences
+) -> None:
+    """Each step may be done again: a run that is resumed takes them all."""
+    card = run.card
     with _bar("Uploading the snapshot", card.size, "B") as bar:
         snapshots.upload(place.parts, card.parts, bar.update)
-    _write_customers(card, parts, place, customers, customers_per_checkpoint)
-    removed = _remove_who_left(card, parts, place, customers)
+    to_write = put_requests([differences.to_write], card.as_of)
+    _write(customers, to_write, "Writing customers", differences.new + differences.changed)
+    to_remove = (request for ids in ids_in(differences.to_remove, IDS_PER_PAGE) for request in delete_requests(ids))
+    _write(customers, to_remove, "Removing customers that left", differences.absent)
     try:
         snapshots.switch(card, run.current_etag)
     except SnapshotConflict:
         place.clear()  # or the next run would go on with this one
         raise
     snapshots.remove_all_but([card, *([card.previous] if card.previous else [])])
-    return removed
 
 
-def _write_customers(
-    card: SnapshotCard, parts: list[Path], place: Work, customers: CustomersTable, customers_per_checkpoint: int
-) -> None:
-    written = saved = place.written()
-    requests = put_requests(parts, card.as_of, written)
-    with (
-        _bar("Writing customers", card.customers, "", initial=written) as bar,
-        closing(customers.write(requests)) as done,
-    ):
+def _write(customers: CustomersTable, requests: Iterator[list[WriteRequest]], what: str, total: int) -> None:
+    with _bar(what, total, "") as bar, closing(customers.write(requests)) as done:
         for items in done:
-            written += items
             bar.update(items)
-            if written - saved >= customers_per_checkpoint or written == card.customers:
-                place.checkpoint(written)
-                saved = written
 
 
-def _remove_who_left(card: SnapshotCard, parts: list[Path], place: Work, customers: CustomersTable) -> int:
-    """All that is in the table and not in the snapshot, whatever put it there."""
-
-    def counted(pages: Iterator[list[str]]) -> Iterator[list[str]]:
-        with _bar("Looking for customers that left", None, "") as bar:
-            for ids in pages:
-                bar.update(len(ids))
-                yield ids
-
-    removed = 0
-    with closing(customers.ids(card.customers)) as pages:
-        for left in not_in_parts(counted(pages), parts, place.spill, IDS_PER_PAGE):
-            with closing(customers.write(delete_requests(left))) as done:
-                removed += sum(done)
-    return removed
-
-
-def _bar(what: str, total: int | None, unit: str, initial: int = 0) -> "tqdm[NoReturn]":
+def _bar(what: str, total: int | None, unit: str) -> "tqdm[NoReturn]":
     # None: no bar where standard error is not a terminal.
-    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=initial, leave=False, disable=None)
+    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, leave=False, disable=None)

@@ -6,7 +6,7 @@ over all parts, in row groups small enough to be fetched one by one.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -105,29 +105,11 @@ def write_parts(
         return Parts(names, _write(connection, names, folder, sizes), reasons)
 
 
-def sorted_rows(parts: Sequence[Path], start: int, rows: int) -> Iterator[pa.RecordBatch]:
-    """The parts' customers from place `start` on, at most `rows` at a time."""
+def rows_of(parts: Sequence[Path], rows: int) -> Iterator[pa.RecordBatch]:
+    """The parts' customers in their order, at most `rows` at a time."""
     for part in parts:
         with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(batch_size=rows):
-                if start < len(batch):
-                    yield batch.slice(start)
-                start = max(0, start - len(batch))
-
-
-def not_in_parts(ids: Iterable[Sequence[str]], parts: Sequence[Path], spill: Path, rows: int) -> Iterator[list[str]]:
-    """The ids that no part has, each once, at most `rows` at a time. Raises duckdb.Error from the disk."""
-    with working_duckdb(spill) as connection:
-        connection.execute("CREATE TABLE stored (customer_id VARCHAR)")
-        for page in ids:
-            connection.register("page", pa.table({CUSTOMER_ID: pa.array(page, pa.string())}))
-            connection.execute("INSERT INTO stored FROM page")
-        found = connection.execute(
-            "SELECT DISTINCT customer_id FROM stored ANTI JOIN read_parquet($parts) USING (customer_id)",
-            {"parts": [str(part) for part in parts]},
-        )
-        while left := found.fetchmany(rows):
-            yield [customer_id for (customer_id,) in left]
+            yield from file.iter_batches(batch_size=rows)
 
 
 @contextmanager
@@ -170,10 +152,10 @@ def _as_text_and_doubles(features: ir.Table) -> ir.Table:
 def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: Progress, sizes: PartSizes) -> None:
     """Into the table `arrived`: the columns, and why a row is rejected, NULL for one that is not."""
     names = features.columns[1:]
-    columns = ", ".join(f"{_quoted(name)} DOUBLE" for name in names)
+    columns = ", ".join(f"{quoted(name)} DOUBLE" for name in names)
     connection.execute(f"CREATE TABLE arrived (customer_id VARCHAR, {columns}, reason VARCHAR)")
     # 0 for -0.0, which DynamoDB does not tell apart: both stores hold the same number.
-    values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(_quoted, names))
+    values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(quoted, names))
     rule, parameters = _rule(names)
     with asking(features.get_backend(), queries_in(features)):
         batches = features.to_pyarrow_batches(chunk_size=sizes.row_group)
@@ -196,10 +178,10 @@ def _rule(names: Sequence[str]) -> tuple[str, list[object]]:
             "length(customer_id) > ? THEN ?",
             [MAX_ID_CHARACTERS, f"the id is longer than {MAX_ID_CHARACTERS} characters"],
         ),
-        (" AND ".join(f"{_quoted(name)} IS NULL" for name in names) + " THEN ?", [NO_FEATURE]),
+        (" AND ".join(f"{quoted(name)} IS NULL" for name in names) + " THEN ?", [NO_FEATURE]),
     ]
     for name in names:
-        column = _quoted(name)
+        column = quoted(name)
         cases += [
             (f"isnan({column}) THEN ?", [f"{name} is not a number (NaN)"]),
             (f"isinf({column}) THEN ?", [f"{name} is infinite"]),
@@ -234,7 +216,7 @@ def _write(
 ) -> tuple[Part, ...]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    columns = ", ".join(map(_quoted, names))
+    columns = ", ".join(map(quoted, names))
     customers = connection.sql(f"SELECT customer_id, {columns} FROM arrived WHERE reason IS NULL ORDER BY customer_id")
     reader = customers.to_arrow_reader(sizes.row_group)
     groups = iter(reader)
@@ -265,5 +247,5 @@ def _row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[int, ...]:
     return row
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""The work directory of a run: its parts, how far it came, and what keeps two runs apart."""
+"""The work directory of a run: its parts, what differs in the table, and what keeps two runs apart."""
 
 import errno
 import fcntl
@@ -16,7 +16,7 @@ from training.snapshot.parts import file_sha256
 
 
 class Run(BaseModel):
-    """A run in its work directory, from when its parts are whole to when it is done: run.json."""
+    """A run in its work directory, from when it may write to when it is done: run.json."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,11 +37,11 @@ class Work:
         self.parts = folder / "parts"
         self.spill = folder / "spill"
         self.rejects = folder / "rejects.csv"
+        self.differences = folder / "differences"
         self._run = folder / "run.json"
-        self._written = folder / "written"
 
     def unfinished(self, source: str) -> Run | None:
-        """The run of this source that was stopped after its parts were whole, if they still are."""
+        """The run of this source that was stopped after all its checks, if its parts are still whole."""
         try:
             run = Run.model_validate_json(self._run.read_bytes())
             whole = all(file_sha256(self.parts / part.file) == part.sha256 for part in run.card.parts)
@@ -50,21 +50,15 @@ class Work:
         return run if run.source == source and whole else None
 
     def begin(self, run: Run) -> None:
-        self.checkpoint(0)
-        _replace(self._run, run.model_dump_json())
-
-    def written(self) -> int:
-        """How many customers, in the parts' order, are in the table."""
-        return int(self._written.read_text())
-
-    def checkpoint(self, customers: int) -> None:
-        _replace(self._written, str(customers))
+        fresh = self._run.with_suffix(".new")
+        fresh.write_text(run.model_dump_json())
+        fresh.replace(self._run)
 
     def clear(self) -> None:
         """Forgets the run; the rejects stay, for whoever reads them."""
         self._run.unlink(missing_ok=True)
-        self._written.unlink(missing_ok=True)
-        shutil.rmtree(self.parts, ignore_errors=True)
+        for made in (self.parts, self.differences):
+            shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -91,9 +85,3 @@ def room_in(work: Path) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise Problem(f"The disk is full: {remedy}.") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.replace(path)

@@ -80,6 +80,8 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         )
     attributes = _names(warehouse.config.customer_features)
     configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
+    if as_of is not None:
+        _check_as_of(warehouse, configured)
     names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
     current = CurrentFeatures(table.select("customer_id", *names), names, moment)
@@ -369,6 +371,17 @@ def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> 
         return []
     moments = [latest - horizon * back for back in range(snapshots)]
     return [moment for moment in moments if moment == latest or moment - horizon >= first]
+
+
+def _check_as_of(warehouse: Warehouse, computed: Sequence[str]) -> None:
+    """Raises Problem for features that only the features table has: it tells of now, not of another moment."""
+    view = warehouse.config.tables.features
+    lost = [name for name in _names(warehouse.config.table_features) if name not in computed]
+    if view and lost:
+        raise Problem(
+            f"Features as of a date are computed from transactions, which cannot give {', '.join(lost)}; only {view} "
+            "has them, as they are now. Leave out --as-of, or use a configuration without them under [features]."
+        )
 
 
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:

@@ -12,14 +12,16 @@ import duckdb
 import numpy as np
 import pytest
 
+from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import Card, Histogram
 from loyalty_ml.models.manifest import Manifest, parse_manifest
 from tests.service import Service
-from training import train_models_from_dwh
+from training import config, train_models_from_dwh
 from training.config import EvaluationOptions
 from training.learning import splits
 from training.registry.active_models import active_in_folder
+from training.warehouse.definitions import definitions
 
 pytestmark = pytest.mark.moto
 
@@ -288,6 +290,38 @@ def test_a_bucket_that_is_not_there_is_told_before_any_training(
     assert "NoSuchBucket" in captured.err
     assert "no-such-bucket" in captured.err
     assert captured.out == ""
+
+
+def test_what_the_current_snapshot_lacks_is_told_before_any_training(
+    train: Train, tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {"key": "snapshots/20180102T000000Z-ab12cd34/part-00000.parquet", "customers": 1, "size": 1}
+    card = {
+        "as_of": "2018-01-02T00:00:00Z",
+        "customers": 1,
+        "features": DEFAULT_FEATURES[:-1],
+        "parts": [{**part, "sha256": "0" * 64}],
+    }
+    service.s3.put_object(Bucket=service.ids["DataBucket"], Key=CURRENT_KEY, Body=json.dumps(card))
+    data = ["--data-bucket", service.ids["DataBucket"]]
+    assert train("--publish", "--bucket", service.model_bucket, *data) == 1
+    told = capsys.readouterr().err
+    assert "the new churn reads engagement_score, which the snapshot of 2018-01-02 does not have" in told
+    assert "the new nbo reads engagement_score" in told
+    assert not (tmp_path / "models/manifest.json").exists()
+    with pytest.raises(SystemExit, match="2"):
+        train("--bucket", service.model_bucket, *data)
+    assert "--data-bucket is compared with what is published: it needs --publish" in capsys.readouterr().err
+
+
+def test_a_card_says_what_makes_each_feature(trained: Path) -> None:
+    settings = config.load(trained / "warehouse.toml")
+    expected = {name: definitions(settings)[name] for name in DEFAULT_FEATURES}
+    for name in ("churn", "nbo"):
+        assert card_in(trained, name).feature_definitions == expected
+    points = manifest_in(trained).rfm
+    assert points is not None
+    assert points.feature_definitions == {name: expected[name] for name in points.features}
 
 
 def test_a_full_disk_leaves_the_active_set_as_it_was(

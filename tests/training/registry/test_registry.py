@@ -16,6 +16,7 @@ from botocore.exceptions import ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
@@ -72,6 +73,76 @@ def second(tmp_path: Path) -> Path:
 
 
 # What the commands do.
+
+
+def snapshot_of(service: Service, features: list[str], definitions: dict[str, str] | None = None) -> list[str]:
+    """The current snapshot of the service's data bucket has these; returns the option that names the bucket."""
+    part = {"key": "snapshots/20180102T000000Z-ab12cd34/part-00000.parquet", "customers": 1, "size": 1}
+    card = {
+        "as_of": "2018-01-02T00:00:00Z",
+        "customers": 1,
+        "features": features,
+        "parts": [{**part, "sha256": "0" * 64}],
+        "feature_definitions": definitions,
+    }
+    bucket = service.ids["DataBucket"]
+    service.s3.put_object(Bucket=bucket, Key=CURRENT_KEY, Body=json.dumps(card))
+    return ["--data-bucket", bucket]
+
+
+def test_a_set_that_reads_what_the_current_snapshot_lacks_is_refused_unless_forced(
+    service: Service, second: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish = ["models", "publish", "--bucket", service.model_bucket, "--models", str(second)]
+    promote = ["models", "promote", "--bucket", service.model_bucket, "churn", SAMPLE["churn"]]
+    features: list[str] = sample_card("churn")["features"]
+    before = objects(service)
+    data = snapshot_of(service, features[1:])
+    assert loyalty([*publish, *data]) == 1
+    told = capsys.readouterr().err
+    assert f"churn v2 reads {features[0]}, which the snapshot of 2018-01-02 does not have" in told
+    assert "Nothing was made active: run 'loyalty materialize'" in told
+    assert objects(service) == before
+    assert loyalty([*publish, *data, "--force", "materialized at noon"]) == 0
+    assert "Forced (materialized at noon)" in capsys.readouterr().out
+    assert (active(service)["churn"], manifest(service).forced) == ("v2", "materialized at noon")
+    assert loyalty([*promote, *data]) == 1
+    assert loyalty([*promote, *snapshot_of(service, features)]) == 0
+    assert (active(service)["churn"], manifest(service).forced) == (SAMPLE["churn"], None)
+    assert manifest(service).previous[0].forced == "materialized at noon"
+    assert loyalty(["models", "rollback", "--bucket", service.model_bucket]) == 0
+    assert manifest(service).forced == "materialized at noon"
+
+
+def test_a_set_that_was_trained_on_other_definitions_is_refused(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features: list[str] = sample_card("churn")["features"]
+    trained = {"revenue": "0123456789ab: [windows] year_days = 365"}
+    folder = folder_of(tmp_path / "set", "v3", feature_definitions=trained)
+    publish = ["models", "publish", "--bucket", service.model_bucket, "--models", str(folder)]
+    data = snapshot_of(service, features, {"revenue": "ba9876543210: [windows] year_days = 180"})
+    assert loyalty([*publish, *data]) == 1
+    assert "definition of revenue than the snapshot of 2018-01-02 has ([windows] year_days was 365 and is 180)" in (
+        capsys.readouterr().err
+    )
+    assert loyalty([*publish, *snapshot_of(service, features)]) == 0
+    assert "of churn v3 were not compared: the snapshot of 2018-01-02 has none" in capsys.readouterr().out
+
+
+def test_without_a_snapshot_there_is_nothing_to_compare_and_it_says_so(
+    service: Service, second: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish = ["models", "publish", "--bucket", service.model_bucket, "--models", str(second)]
+    data = ["--data-bucket", service.ids["DataBucket"]]
+    assert loyalty([*publish, *data]) == 0
+    assert f"There is no snapshot in {data[1]} yet" in capsys.readouterr().out
+    service.s3.put_object(Bucket=data[1], Key=CURRENT_KEY, Body=b"not a card")
+    assert loyalty([*publish, *data]) == 1
+    assert "write the snapshot again (loyalty materialize)" in capsys.readouterr().err
+    for wrong in (["--force", "why"], ["--stage", *data], [*data, "--force", ""]):
+        with pytest.raises(SystemExit, match="2"):
+            loyalty([*publish, *wrong])
 
 
 def test_a_set_goes_live_and_back_and_further_back(service: Service, tmp_path: Path) -> None:

@@ -22,11 +22,14 @@ from ibis.expr import types as ir
 
 from loyalty_ml.customers.online_store import AS_OF, FeatureStore
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
-from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.vocabulary import rfc3339
-from tests.service import GOOD, LAPSED, Service
+from tests import sample_set
+from tests.service import GOOD, LAPSED, SNAPSHOT_FEATURES, Service
 from training.cli.main import main
 from training.errors import Problem
+from training.registry import publish
+from training.registry.inputs import ModelInputs
 from training.snapshot import customers_table
 from training.snapshot import parts as snapshot_parts
 from training.snapshot.bucket import SnapshotBucket, SnapshotConflict
@@ -36,10 +39,7 @@ from training.snapshot.materialize import Materialized, materialize
 pytestmark = pytest.mark.moto
 
 AT_ONCE = Writing(first_pause_seconds=0)
-ONE_BY_ONE: dict[str, Any] = {
-    "writing": Writing(writers=1, first_pause_seconds=0),
-    "customers_per_checkpoint": 25,
-}
+ONE_BY_ONE: dict[str, Any] = {"writing": Writing(writers=1, first_pause_seconds=0)}
 MOMENT = datetime(2018, 1, 2, tzinfo=UTC)
 LATER = datetime(2018, 1, 3, tzinfo=UTC)
 Features = Mapping[str, float | None]
@@ -130,7 +130,7 @@ def in_warehouse(rows: Mapping[str, Features]) -> ir.Table:
 
 def table_of(rows: list[dict[str, Any]], **kinds: str) -> ir.Table:
     """A table of a DuckDB warehouse: customer_id, and the features as doubles but where `kinds` says otherwise."""
-    columns = {"customer_id": "string", **dict.fromkeys(DEFAULT_FEATURES, "float64"), **kinds}
+    columns = {"customer_id": "string", **dict.fromkeys(SNAPSHOT_FEATURES, "float64"), **kinds}
     connection = ibis.duckdb.connect()
     connection.create_table("customers", schema=ibis.schema(columns))
     if rows:
@@ -155,9 +155,9 @@ def test_both_stores_hold_the_same_numbers_and_the_service_answers_from_them(sto
     done = stores.materialize(in_warehouse(rows))
     assert (done.customers, done.reasons, done.rejects, done.removed) == (5, {}, None, 0)
     stores.assert_hold(rows)
-    assert stores.snapshot().schema.names == ["customer_id", *DEFAULT_FEATURES]
-    read = FeatureStore(stores.service.dynamodb, stores.table).read(["Zoë 🙂"], DEFAULT_FEATURES)
-    assert dict(zip(DEFAULT_FEATURES, read.values[0].tolist(), strict=True)) == rows["Zoë 🙂"]
+    assert stores.snapshot().schema.names == ["customer_id", *SNAPSHOT_FEATURES]
+    read = FeatureStore(stores.service.dynamodb, stores.table).read(["Zoë 🙂"], SNAPSHOT_FEATURES)
+    assert dict(zip(SNAPSHOT_FEATURES, read.values[0].tolist(), strict=True)) == rows["Zoë 🙂"]
     assert stores.service.predict("good").body["features_as_of"] == rfc3339(MOMENT)
     assert stores.service.predict("incomplete", "churn").status in (200, 422)
     assert stores.service.call("GET", "/config/ml/status").body["features"] == {
@@ -325,6 +325,149 @@ def test_a_warehouse_that_lost_most_customers_is_not_believed(stores: Stores) ->
     stores.assert_hold(numbered(4), LATER)
 
 
+def counting_writes() -> tuple[Any, list[str]]:
+    """A client, and a list that has an entry for each of its writes."""
+    client = customers_table.client()
+    writes: list[str] = []
+    client.meta.events.register("before-call.dynamodb.BatchWriteItem", lambda **_: writes.append("once"))
+    return client, writes
+
+
+def test_removed_customers_are_counted_by_id_before_anything_is_written(stores: Stores) -> None:
+    stores.materialize(in_warehouse(numbered(10)))
+    before = stores.items(), stores.objects(), stores.card()
+    with_decimals = in_warehouse({f"{customer_id}.0": features for customer_id, features in numbered(10).items()})
+    with pytest.raises(Problem) as caught:
+        stores.materialize(with_decimals, LATER, max_removed_share=0.5)
+    assert str(caught.value).startswith(
+        f'10 of the 10 ids in {stores.table} are not in the warehouse (such as "c-0", "c-1", "c-2"), and 10 new ones '
+        'are not in it (such as "c-0.0", "c-1.0", "c-2.0"): nothing was changed.'
+    )
+    assert (stores.items(), stores.objects(), stores.card()) == before
+    assert stores.materialize(with_decimals, LATER, max_removed_share=1.0).removed == 10
+
+
+def test_the_table_is_the_truth_of_who_would_be_removed(stores: Stores) -> None:
+    stores.materialize(in_warehouse(numbered(4)))
+    for number in range(5):
+        stores.service.put_customer(f"stranger-{number}", GOOD)
+    with pytest.raises(Problem, match=r'5 of the 9 ids .*"stranger-0", .* and 0 new ones are not in it: nothing'):
+        stores.materialize(in_warehouse(numbered(4)), LATER, max_removed_share=0.5)
+    assert stores.materialize(in_warehouse(numbered(4)), LATER, max_removed_share=5 / 9).removed == 5
+    stores.assert_hold(numbered(4), LATER)
+
+
+def test_only_items_that_differ_are_written(stores: Stores) -> None:
+    rows = numbered(60)
+    stores.materialize(in_warehouse(rows))
+    client, writes = counting_writes()
+    again = stores.materialize(in_warehouse(rows), dynamodb=client)
+    assert (again.written, again.unchanged, again.removed, writes) == (0, 60, 0, [])
+    del rows["c-1"]
+    changed: dict[str, Features] = {
+        "c-2": {**GOOD, "revenue": 1.0000000000000002},
+        "c-3": {**GOOD, "service_count": None},
+        "c-new": LAPSED,
+    }
+    done = stores.materialize(in_warehouse({**rows, **changed}), dynamodb=client)
+    assert (done.written, done.unchanged, done.removed, len(writes)) == (3, 57, 1, 2)
+    stores.assert_hold({**rows, **changed})
+    # The moment is in each item, as an answer shows it: another one is another item.
+    later = stores.materialize(in_warehouse({**rows, **changed}), LATER)
+    assert (later.written, later.unchanged) == (60, 0)
+    stores.assert_hold({**rows, **changed}, LATER)
+
+
+def test_an_item_that_somebody_else_changed_is_written_again(stores: Stores) -> None:
+    rows = numbered(60)
+    stores.materialize(in_warehouse(rows))
+    key = {"customer_id": {"S": "c-7"}}
+    for change, value in (
+        ("SET revenue = :value", {"N": "5"}),
+        ("SET revenue = :value", {"S": "5"}),
+        ("SET revenue = :value", {"NULL": True}),
+        ("SET nickname = :value", {"S": "Zoë"}),
+        ("SET features_as_of = :value", {"S": "2018-01-02T00:00:01Z"}),
+        ("REMOVE revenue", None),
+        ("REMOVE features_as_of", None),
+    ):
+        values: Any = {"ExpressionAttributeValues": {":value": value}} if value else {}
+        stores.service.dynamodb.update_item(TableName=stores.table, Key=key, UpdateExpression=change, **values)
+        done = stores.materialize(in_warehouse(rows))
+        assert (done.written, done.unchanged) == (1, 59), change
+        stores.assert_hold(rows)
+
+
+def test_a_run_on_another_machine_after_a_killed_one_skips_nothing(stores: Stores, tmp_path: Path) -> None:
+    stores.materialize(in_warehouse(numbered(100)))
+    other = dict.fromkeys(numbered(100), LAPSED)
+    # What is current, the first item, the items, the part: then a write of 25, and the process is gone.
+    with pytest.raises(Killed), killed_at(stores, 6):
+        stores.materialize(in_warehouse(other), **ONE_BY_ONE)
+    assert len([item for item in stores.items() if float(item["revenue"]["N"]) == LAPSED["revenue"]]) == 25
+    done = stores.materialize(in_warehouse(numbered(100)), work=tmp_path / "another machine")
+    assert (done.written, done.unchanged) == (25, 75)
+    stores.assert_hold(numbered(100))
+
+
+YEAR = {"revenue": "0123456789ab: formula of revenue = 1; [windows] year_days = 365"}
+HALF_A_YEAR = {"revenue": "ba9876543210: formula of revenue = 1; [windows] year_days = 180"}
+CHURN = ModelInputs("churn v1", ("revenue", "service_count"), YEAR)
+
+
+def test_features_that_do_not_fit_an_active_model_are_refused_unless_forced(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = in_warehouse(numbered(5))
+    stores.materialize(features, active=[CHURN], definitions=YEAR)
+    before = stores.items(), stores.objects(), stores.card()
+    for other, definitions, sentence in (
+        (features.drop("service_count"), YEAR, "churn v1 reads service_count, which the new snapshot does not have"),
+        (features, HALF_A_YEAR, r"another definition of revenue .*\[windows\] year_days was 365 and is 180"),
+    ):
+        with pytest.raises(Problem, match=f"{sentence}.*Nothing was changed.*--force REASON"):
+            stores.materialize(other, LATER, active=[CHURN], definitions=definitions)
+        assert (stores.items(), stores.objects(), stores.card()) == before
+    assert before[2] is not None
+    assert (before[2].feature_definitions, before[2].forced) == (YEAR, None)
+    stores.materialize(features, LATER, active=[CHURN], definitions=HALF_A_YEAR, force="churn is retired tonight")
+    card = stores.card()
+    assert card is not None
+    assert (card.feature_definitions, card.forced) == (HALF_A_YEAR, "churn is retired tonight")
+    assert "Forced (churn is retired tonight): churn v1 was trained" in capsys.readouterr().out
+    stores.assert_hold(numbered(5), LATER)
+
+
+def test_a_snapshot_of_which_too_few_could_be_answered_is_refused(stores: Stores) -> None:
+    rows = numbered(10)
+    for customer_id in ("c-0", "c-1"):
+        rows[customer_id] = {**GOOD, "service_count": None}
+    rows["c-2"] = {**GOOD, "revenue": None, "service_count": None}
+    nobody_yet: dict[str, Features] = {f"new-{number}": {LIFETIME_TRANSACTION_COUNT: 0} for number in range(50)}
+    bought: dict[str, Features] = {
+        customer_id: {**row, LIFETIME_TRANSACTION_COUNT: 1} for customer_id, row in rows.items()
+    }
+    features = in_warehouse(bought | nobody_yet)
+    nbo = ModelInputs("nbo v1", ("days_since_last",), None)
+    with pytest.raises(
+        Problem,
+        match=r"^churn v1 could answer 7 of 10 customers \(70.0%\): 3 lack service_count, 1 lack revenue\. Nothing was "
+        r"changed.*min_answerable_share under \[materialize\] \(0.71\)",
+    ):
+        stores.materialize(features, active=[CHURN, nbo], min_answerable_share=0.71)
+    assert (stores.items(), stores.objects()) == ([], set())
+    assert stores.materialize(features, active=[CHURN, nbo], min_answerable_share=0.7).customers == 60
+    stores.materialize(features, LATER, active=[CHURN], min_answerable_share=0.71, force="known")
+    card = stores.card()
+    assert card is not None
+    assert card.forced == "known"
+
+
+def test_a_base_without_a_single_purchase_is_no_reason_to_refuse(stores: Stores) -> None:
+    nobody = table_of([{"customer_id": "registered", LIFETIME_TRANSACTION_COUNT: 0}])
+    assert stores.materialize(nobody, active=[CHURN], definitions=YEAR).customers == 1
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -358,7 +501,7 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
     new = {**numbered(10), **{f"new-{number}": LAPSED for number in range(20)}}
     before, after = in_warehouse(numbered(40)), in_warehouse(new)
     old_part = "snapshots/20170101T000000Z-0123abcd/part-00000.parquet"
-    # What is current, the table's first item, 1 part, its checksum (from the second time on), 2 writes, ids,
+    # What is current, the table's first item, its items, 1 part, its checksum (from the second time on), 2 writes,
     # 2 removals, the switch, the list, 1 removal.
     for call in range(1, 13):
         stores.materialize(before, **ONE_BY_ONE)
@@ -384,17 +527,18 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
 def test_a_resumed_run_goes_on_where_it_was(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     rows = numbered(500)
     features = in_warehouse(rows)
-    with pytest.raises(Killed), killed_at(stores, 14):
+    with pytest.raises(Killed), killed_at(stores, 15):
         stores.materialize(features, **ONE_BY_ONE)
     written = len(stores.items())
     assert written == 250
-    client = customers_table.client()
-    writes: list[str] = []
-    client.meta.events.register("before-call.dynamodb.BatchWriteItem", lambda **_: writes.append("once"))
+    client, writes = counting_writes()
+    # Somebody else writes between the two: the table is asked, not this machine's memory of it.
+    stores.service.put_customer("c-0", LAPSED)
+    stores.service.put_customer("a stranger", LAPSED)
     done = stores.materialize(features, dynamodb=client, **ONE_BY_ONE)
     assert "Going on" in capsys.readouterr().out
-    assert done.customers == 500
-    assert len(writes) < 20, "what was there was not written again"
+    assert (done.customers, done.written, done.unchanged, done.removed) == (500, 251, 249, 1)
+    assert len(writes) == 11 + 1, "what was there was not written again"
     stores.assert_hold(rows)
 
 
@@ -533,6 +677,39 @@ features = "everyone"
 
 def stopped(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_command_compares_with_the_active_models(
+    stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(tmp_path / "dwh.duckdb")) as connection:
+        columns = ", ".join(f"{name} DOUBLE" for name in DEFAULT_FEATURES)
+        connection.execute(f"CREATE TABLE everyone (customer_id INTEGER, updated_at TIMESTAMP, {columns})")
+        moment = datetime(2026, 11, 1)  # noqa: DTZ001
+        connection.execute(
+            f"INSERT INTO everyone VALUES (1, ?{', ?' * len(DEFAULT_FEATURES)})",
+            [moment, *(GOOD[name] for name in DEFAULT_FEATURES)],
+        )
+    config = tmp_path / "warehouse.toml"
+    config.write_text('[tables]\nfeatures = "everyone"\n')
+    command = ["materialize", "--table", stores.table, "--bucket", stores.bucket, "--config", str(config)]
+    command += ["--work", str(stores.work), "--warehouse", f"duckdb://{tmp_path}/dwh.duckdb"]
+    model_bucket = ["--model-bucket", stores.service.model_bucket]
+    assert main([*command, *model_bucket]) == 0, "nothing is published yet"
+    publish(stores.service.s3, stores.service.model_bucket, sample_set.FOLDER)
+    assert main([*command, *model_bucket]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("0 written to") == 1, "the second time"
+    assert "The feature definitions of churn" in printed, "a placeholder has none"
+    config.write_text('[tables]\nfeatures = "everyone"\n[features]\nrevenue = "revenue"\n')
+    assert main([*command, *model_bucket]) == 1
+    assert "reads transaction_count, avg_transaction_value," in capsys.readouterr().err
+    assert main([*command, *model_bucket, "--force", "the models go tomorrow"]) == 0
+    assert main(command) == 0
+    assert "not compared with the active models: name the model bucket with --model-bucket" in capsys.readouterr().out
+    for wrong in (["--force", "why"], [*model_bucket, "--force", " "]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, *wrong])
 
 
 def test_the_command(

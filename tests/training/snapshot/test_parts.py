@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from training.errors import Problem
-from training.snapshot.parts import DUPLICATED, PartSizes, sorted_rows, write_parts
+from training.snapshot.parts import DUPLICATED, PartSizes, rows_of, write_parts
 
 pytestmark = pytest.mark.unit
 
@@ -79,9 +79,7 @@ def test_each_row_is_stored_or_rejected_for_its_reason(
     assert written.reasons == Counter(filter(None, reasons))
     assert (written.customers, written.rejected) == (len(stored), len(rows) - len(stored))
     found = [
-        tuple(row.values())
-        for batch in sorted_rows([work / "parts/part-00000.parquet"], 0, 5)
-        for row in batch.to_pylist()
+        tuple(row.values()) for batch in rows_of([work / "parts/part-00000.parquet"], 5) for row in batch.to_pylist()
     ]
     assert found == stored
     assert "-0.0" not in repr(found), "DynamoDB has no -0.0"
@@ -92,9 +90,7 @@ def bytes_of(customer_id: str | None) -> bytes:
     return customer_id.encode()
 
 
-def test_parts_are_cut_by_size_sorted_over_all_and_read_from_any_place(
-    tmp_path: Path,
-) -> None:
+def test_parts_are_cut_by_size_and_sorted_over_all(tmp_path: Path) -> None:
     small = PartSizes(row_group=2048, part_bytes=100_000)
     numbers = WAREHOUSE.sql("SELECT 'c-' || hash(i) AS customer_id, sqrt(i) AS revenue FROM range(20000) AS t(i)")
     written = write_parts(numbers, tmp_path / "parts", tmp_path / "rejects.csv", 0.0, sizes=small)
@@ -106,9 +102,6 @@ def test_parts_are_cut_by_size_sorted_over_all_and_read_from_any_place(
     assert len(sizes) > 2
     assert max(sizes) < 100_000 + 2000, "the footer is beside"
     assert min(sizes[:-1]) > 50_000
-    everyone = [row for batch in sorted_rows(paths, 0, 700) for row in batch["customer_id"].to_pylist()]
+    everyone = [row for batch in rows_of(paths, 700) for row in batch["customer_id"].to_pylist()]
     assert everyone == sorted({str(row) for row in everyone})
     assert written.customers == len(everyone) == 20_000
-    for start in (1, 2048, written.parts[0].customers, written.parts[0].customers + 1, 19_999, 20_000):
-        rest = [row for batch in sorted_rows(paths, start, 700) for row in batch["customer_id"].to_pylist()]
-        assert rest == everyone[start:]

@@ -449,6 +449,21 @@ def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, co
     assert math.isclose(found["a"]["engagement_score"], 9)
 
 
+def test_as_of_a_date_refuses_what_only_the_features_table_has(fill: Fill, connect: Open) -> None:
+    rows = random_transactions(7, AS_OF - 200 * DAY, AS_OF)
+    warehouse = connect(fill(TRANSACTIONS, insert(rows)))
+    settings = SETTINGS.model_copy(
+        update={
+            "tables": config.Tables(features="crm.everyone", transactions="customer_transaction_history"),
+            "features": {**SETTINGS.features, "email_open_rate": "opened", "tickets": "tickets"},
+        }
+    )
+    with pytest.raises(
+        Problem, match=r"cannot give email_open_rate, tickets; only crm\.everyone has them, .*Leave out --as-of"
+    ):
+        queries.current_features(Warehouse(warehouse.backend, settings), AS_OF)
+
+
 def view_of(rows: list[tuple[Any, ...]], *more: str) -> tuple[str, str]:
     columns = ", ".join(f"{name} DOUBLE PRECISION" for name in (*SETTINGS.features, *more))
     table = f"CREATE TABLE customer_features_view (customer_id VARCHAR, updated_at TIMESTAMP, {columns})"

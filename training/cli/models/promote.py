@@ -7,8 +7,9 @@ from training.cli.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.usage = "%(prog)s [-h] --bucket BUCKET MODEL VERSION [MODEL VERSION]"
+    parser.usage = "%(prog)s [-h] --bucket BUCKET [--data-bucket BUCKET [--force REASON]] MODEL VERSION [MODEL VERSION]"
     options.add_model_bucket(parser)
+    options.add_data_bucket(parser)
     parser.add_argument("versions", nargs="+", metavar="MODEL VERSION", help="such as: churn 20261123T123005Z-8059d23a")
 
 
@@ -19,16 +20,19 @@ def _mistake(chosen: Namespace) -> str:
     for name in names:
         if name not in options.MODELS or names.count(name) > 1:
             return f"the models are {' and '.join(options.MODELS)}, each once: not {' '.join(names)}"
-    return ""
+    return options.mistake_in_force(chosen.force, "--data-bucket", chosen.data_bucket)
 
 
 def _promote(chosen: Namespace) -> None:
     import boto3
 
     from training import registry
+    from training.registry.inputs import current_snapshot
 
+    s3 = boto3.client("s3")
     versions = dict(zip(chosen.versions[::2], chosen.versions[1::2], strict=True))
-    change = registry.promote(boto3.client("s3"), chosen.bucket, versions)
+    snapshot = current_snapshot(s3, chosen.data_bucket) if chosen.data_bucket else None
+    change = registry.promote(s3, chosen.bucket, versions, snapshot=snapshot, force=chosen.force)
     print(registry.describe(change, chosen.bucket))
 
 

@@ -18,18 +18,28 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="the set's folder (default: %(default)s)",
     )
+    options.add_data_bucket(parser)
     parser.add_argument("--stage", action="store_true", help="upload only; 'loyalty models promote' activates it later")
+
+
+def _mistake(chosen: Namespace) -> str:
+    if chosen.stage and chosen.data_bucket:
+        return "--stage makes nothing active, so that there is nothing to compare with --data-bucket"
+    return options.mistake_in_force(chosen.force, "--data-bucket", chosen.data_bucket)
 
 
 def _publish(chosen: Namespace) -> None:
     import boto3
 
     from training import registry
+    from training.registry.inputs import current_snapshot
 
     s3, bucket = boto3.client("s3"), chosen.bucket
     try:
         if not chosen.stage:
-            print(registry.describe(registry.publish(s3, bucket, chosen.models), bucket))
+            snapshot = current_snapshot(s3, chosen.data_bucket) if chosen.data_bucket else None
+            change = registry.publish(s3, bucket, chosen.models, snapshot=snapshot, force=chosen.force)
+            print(registry.describe(change, bucket))
             return
         staged = registry.stage(s3, bucket, chosen.models)
     except FileNotFoundError as error:
@@ -50,10 +60,11 @@ COMMAND = Command(
     description="Publishes a model set: checks it as the functions will, uploads its models and cards, then makes it "
     "the active one in one write. Versions are immutable, so what is uploaded already is left as it is. Models that "
     "the folder does not have stay active. It needs s3:ListBucket on the bucket, and s3:GetObject and s3:PutObject on "
-    "models/* in it.",
-    example="--bucket my-models --models local/sample_models",
+    "models/* in it; with --data-bucket, s3:GetObject on snapshots/* in that.",
+    example="--bucket my-models --data-bucket my-data --models local/sample_models",
     add_arguments=_add_arguments,
     work=_publish,
     when_stopped=lambda chosen: f"the active set in {chosen.bucket} is a whole one, the old or the new.",
     place=lambda chosen: f"the bucket {chosen.bucket}",
+    mistake=_mistake,
 )

@@ -76,6 +76,7 @@ def _read_tables(warehouse: Warehouse, findings: Findings) -> int:
         (tables.features, warehouse.features),
         (tables.churn, warehouse.churn),
         (tables.offers, warehouse.offers),
+        (tables.customers, warehouse.customers),
     ):
         with findings.keeping():
             rows = read()

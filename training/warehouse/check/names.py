@@ -1,10 +1,11 @@
 """Every name and type of the configuration against the warehouse: all that is wrong, not only the first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ibis.expr import types as ir
 
+from training.config import Attribute, FeatureSource, column_of
 from training.errors import Problem, did_you_mean
 from training.warehouse import features
 from training.warehouse.connection import Warehouse, whole_number
@@ -29,7 +30,7 @@ def _any(table: ir.Table, _: str, column: str) -> ir.Value:
 
 def name_problems(warehouse: Warehouse) -> dict[str, list[str]]:
     """A sentence for each name and type that is wrong, by the table's key under [tables]; empty if all are right."""
-    found = {table: list(_of(warehouse, table)) for table in ("features", "transactions", "offers", "churn")}
+    found = {table: list(_of(warehouse, table)) for table in ("features", "transactions", "offers", "churn", "customers")}
     return {table: sentences for table, sentences in found.items() if sentences}
 
 
@@ -64,18 +65,26 @@ def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
         "transactions": {"customer_id": _any, "date": kinds.moment, "amount": kinds.number},
         "offers": {"customer_id": _any, "offer_id": whole_number, "converted": kinds.label, "created_at": kinds.moment},
         "churn": {"customer_id": _any, "churned": kinds.label, "snapshot_date": kinds.moment},
+        "customers": {"customer_id": _any, "registered_at": kinds.moment},
     }
     for name, column in getattr(config.columns, table).model_dump().items():
         if column is not None:
             yield Key(f"columns.{table}", name, column, reads[table].get(name, _any))
     if table == "transactions":
         return
+    if table == "customers":
+        yield from _of_features(warehouse, config.customer_features)
+        return
     # As Warehouse reads it: with transactions, the labelled tables have all of the features or none.
     optional = table != "features" and config.tables.transactions is not None
     if not optional or any(column_of(each) in columns.columns for each in config.table_features.values()):
-        for feature, source in config.table_features.items():
-            has_categories = isinstance(source, Attribute) and source.categories
-            yield Key("features", feature, column_of(source), _any if has_categories else kinds.number)
+        yield from _of_features(warehouse, config.table_features)
+
+
+def _of_features(warehouse: Warehouse, sources: Mapping[str, FeatureSource]) -> Iterator[Key]:
+    for feature, source in sources.items():
+        has_categories = isinstance(source, Attribute) and source.categories
+        yield Key("features", feature, column_of(source), _any if has_categories else warehouse.kinds.number)
 
 
 def _problem(table: ir.Table, name: str, key: Key) -> str:

@@ -55,11 +55,11 @@ def client() -> "DynamoDBClient":
         parameter_validation=False,  # ids were checked with the request
     )
     made = boto3.client("dynamodb", config=config)
-    made.meta.events.register("before-parse.dynamodb.BatchGetItem", _parse_items)
+    made.meta.events.register("before-parse.dynamodb.BatchGetItem", parse_items)
     return made
 
 
-def _parse_items(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def parse_items(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     """Parses an answer in botocore's place, which goes on with what is left of it."""
     if response_dict["status_code"] == HTTPStatus.OK:
         with contextlib.suppress(orjson.JSONDecodeError):  # which botocore tells in its own way

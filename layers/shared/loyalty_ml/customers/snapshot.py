@@ -74,8 +74,14 @@ class Snapshot(BaseModel):
 
 
 class SnapshotCard(Snapshot):
-    """snapshots/current.json: the current snapshot, and the one before, whose parts are in the bucket still."""
+    """snapshots/current.json: the current snapshot, and the one before, whose parts are in the bucket still.
 
+    feature_definitions:  what makes each feature; None in cards of before there were any.
+    forced:               why it was written although it did not fit the active models; None if it fitted.
+    """
+
+    feature_definitions: dict[str, str] | None = None
+    forced: str | None = None
     previous: Snapshot | None = None
 
     def alone(self) -> Snapshot:

@@ -162,6 +162,7 @@ class Card(Document):
     outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
     evaluation:    all that was measured, for whoever asks how good the model is.
+    feature_definitions: what makes each feature, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
     """
@@ -172,6 +173,7 @@ class Card(Document):
     created: AwareDatetime
     placeholder: bool
     features: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    feature_definitions: dict[str, str] | None = None
     output: Name
     outputs: tuple[Output, ...] = ()
     thresholds: Thresholds = Thresholds()

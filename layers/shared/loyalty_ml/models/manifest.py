@@ -30,6 +30,8 @@ class RfmCutPoints(Document):
     recency: CutPoints
     frequency: CutPoints
     monetary: CutPoints
+    feature_definitions: dict[str, str] | None = None
+    """What makes each of the features; None in sets of before there were any."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -61,11 +63,15 @@ class ActiveModel(Document):
 
 
 class PublishedSet(Document):
-    """What is active together; `created` is when it was put together."""
+    """What is active together; `created` is when it was put together.
+
+    forced: why it was made active although the current snapshot did not fit it; None if it fitted.
+    """
 
     created: AwareDatetime
     models: dict[Name, ActiveModel] = Field({})
     rfm: RfmCutPoints | None = None
+    forced: str | None = None
 
 
 class Manifest(PublishedSet):

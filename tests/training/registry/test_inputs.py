@@ -1,0 +1,52 @@
+"""What models read beside what a snapshot has: which feature is missing, and which means something else now."""
+
+import pytest
+
+from loyalty_ml.models.manifest import FIXED_CUT_POINTS
+from training.registry.inputs import ModelInputs, fit, inputs_of_cut_points
+
+pytestmark = pytest.mark.unit
+
+YEAR = "0123456789ab: formula = 1; [windows] year_days = 365"
+HALF = "ba9876543210: formula = 1; [windows] year_days = 180"
+CHURN = ModelInputs("churn v1", ("revenue", "tier", "days"), {"revenue": YEAR, "tier": "aa: x = 1", "days": YEAR})
+
+
+def test_what_is_there_and_means_the_same_fits() -> None:
+    now = {"revenue": YEAR, "tier": "aa: x = 1", "days": YEAR, "other": HALF}
+    assert fit([CHURN], ["days", "tier", "revenue", "other"], now) == ((), ())
+
+
+def test_a_missing_feature_is_named_with_the_model_that_reads_it() -> None:
+    assert CHURN.definitions is not None
+    assert fit([CHURN], ["revenue"], CHURN.definitions).problems == (
+        "churn v1 reads tier, days, which the snapshot does not have",
+    )
+
+
+def test_a_changed_definition_is_told_once_with_its_features() -> None:
+    now = {"revenue": HALF, "tier": "aa: x = 1", "days": HALF}
+    assert fit([CHURN], CHURN.features, now).problems == (
+        "churn v1 was trained on another definition of revenue, days than the snapshot has "
+        "([windows] year_days was 365 and is 180)",
+    )
+
+
+def test_what_was_written_before_there_were_definitions_is_not_compared_and_says_so() -> None:
+    old = CHURN._replace(definitions=None)
+    assert fit([old], CHURN.features, {"revenue": HALF}) == (
+        (),
+        ("The feature definitions of churn v1 were not compared: it has none.",),
+    )
+    assert fit([CHURN], CHURN.features, None) == (
+        (),
+        ("The feature definitions of churn v1 were not compared: the snapshot has none.",),
+    )
+    assert fit([old], ["revenue"], None).problems, "what it reads is known all the same"
+
+
+def test_cut_points_read_the_features_that_they_name() -> None:
+    points = FIXED_CUT_POINTS.model_copy(update={"features": ("days", "visits", "money")})
+    assert fit([inputs_of_cut_points(points)], ["days", "money"], {}).problems == (
+        "rfm fixed reads visits, which the snapshot does not have",
+    )

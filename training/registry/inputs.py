@@ -1,0 +1,146 @@
+"""What a model set reads of a customer, and whether a snapshot has it: the features, defined as they were in training.
+
+A definition is what training.warehouse.definitions writes: a hash, then the parts that it is of.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotUnavailable, read_current
+from loyalty_ml.models.card import Card, card_key, parse_card
+from loyalty_ml.models.document import Refused
+from loyalty_ml.models.manifest import ActiveModel, RfmCutPoints
+from training.errors import Problem
+from training.registry.bucket import ModelBucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Definitions = Mapping[str, str]
+
+
+class ModelInputs(NamedTuple):
+    """The features that a model reads, in its order; their definitions, None where none were written with it."""
+
+    name: str
+    features: tuple[str, ...]
+    definitions: Definitions | None
+
+
+class Fit(NamedTuple):
+    """How models fit to features: `problems` says what does not, `not_compared` what nobody can say."""
+
+    problems: tuple[str, ...]
+    not_compared: tuple[str, ...]
+
+
+def inputs_of_card(card: Card) -> ModelInputs:
+    return ModelInputs(f"{card.name} {card.version}", card.features, card.feature_definitions)
+
+
+def inputs_of_cut_points(cut_points: RfmCutPoints) -> ModelInputs:
+    return ModelInputs(f"rfm {cut_points.version}", cut_points.features, cut_points.feature_definitions)
+
+
+def inputs_of(
+    models: Mapping[str, ActiveModel], cut_points: RfmCutPoints | None, read: Callable[[str], bytes]
+) -> list[ModelInputs]:
+    """Of models that a manifest names. Raises manifest.Refused where a card is not good, and what `read` raises."""
+    found = []
+    for name, active in sorted(models.items()):
+        text = read(card_key(name, active.version))
+        found.append(inputs_of_card(parse_card(text, name, active.version, active.card_sha256)))
+    return found + ([inputs_of_cut_points(cut_points)] if cut_points else [])
+
+
+def active_inputs(bucket: ModelBucket) -> list[ModelInputs]:
+    """Of the models that are active in the bucket; none where nothing was published.
+
+    Raises Problem where the manifest or a card cannot be read, and botocore's errors.
+    """
+    try:
+        manifest = bucket.stored_manifest().parsed()
+        return inputs_of(manifest.models, manifest.rfm, bucket.read) if manifest else []
+    except Refused as error:
+        raise Problem(f"The active models cannot be compared with the features: {error}") from error
+
+
+def fit(
+    models: Sequence[ModelInputs], features: Collection[str], definitions: Definitions | None, what: str = "snapshot"
+) -> Fit:
+    """Whether the features, defined so, are what the models read.
+
+    definitions:  of the features; None where none were written with them.
+    what:         has the features.
+    """
+    problems, not_compared = [], []
+    for model in models:
+        missing = [name for name in model.features if name not in features]
+        if missing:
+            problems.append(f"{model.name} reads {', '.join(missing)}, which the {what} does not have")
+        if model.definitions is None:
+            not_compared.append(f"The feature definitions of {model.name} were not compared: it has none.")
+        elif definitions is None:
+            not_compared.append(f"The feature definitions of {model.name} were not compared: the {what} has none.")
+        else:
+            problems += _redefined(model, model.definitions, definitions, what)
+    return Fit(tuple(problems), tuple(not_compared))
+
+
+def check_snapshot(models: Sequence[ModelInputs], snapshot: SnapshotCard, force: str | None) -> str | None:
+    """Whether the current snapshot has what models read that are to become active.
+
+    Says what cannot be compared. Raises Problem if it has not; with `force`, a reason, says so and returns it.
+    """
+    found = fit(models, snapshot.features, snapshot.feature_definitions, f"snapshot of {snapshot.as_of:%Y-%m-%d}")
+    for sentence in found.not_compared:
+        print(sentence, flush=True)
+    if not found.problems:
+        return None
+    what = "; ".join(found.problems)
+    if force is None:
+        raise Problem(
+            f"{what}. Nothing was made active: run 'loyalty materialize' with the configuration that these models were "
+            "trained with first, or train them on the features of the snapshot; --force REASON makes them active all "
+            "the same."
+        )
+    print(f"Forced ({force}): {what}.", flush=True)
+    return force
+
+
+def current_snapshot(s3: "S3Client", bucket: str) -> SnapshotCard | None:
+    """Of a data bucket; if there is none, says so. Raises Problem where it cannot be read."""
+    try:
+        card = read_current(s3, bucket)
+    except SnapshotUnavailable as error:
+        raise Problem(f"The models cannot be compared with the snapshot in {bucket}: {error}") from error
+    if card is None:
+        print(f"There is no snapshot in {bucket} yet, with which the models could be compared.", flush=True)
+    return card
+
+
+def _redefined(model: ModelInputs, trained: Definitions, now: Definitions, what: str) -> list[str]:
+    """A sentence for each change, with all the features that it changes."""
+    by_change: dict[str, list[str]] = {}
+    for name in model.features:
+        if name in trained and name in now and trained[name] != now[name]:
+            by_change.setdefault(changes(trained[name], now[name]), []).append(name)
+    return [
+        f"{model.name} was trained on another definition of {', '.join(names)} than the {what} has ({change})"
+        for change, names in by_change.items()
+    ]
+
+
+def changes(before: str, after: str) -> str:
+    """What differs between two definitions, such as "[windows] year_days was 365 and is 180"."""
+    old, new = _parts(before), _parts(after)
+    return ", ".join(
+        f"{key} was {old.get(key, 'not there')} and is {new.get(key, 'not there')}"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    )
+
+
+def _parts(text: str) -> dict[str, str]:
+    pairs = (part.partition(" = ") for part in text.partition(": ")[2].split("; "))
+    return {key: value for key, _, value in pairs}
