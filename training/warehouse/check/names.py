@@ -30,7 +30,9 @@ def _any(table: ir.Table, _: str, column: str) -> ir.Value:
 
 def name_problems(warehouse: Warehouse) -> dict[str, list[str]]:
     """A sentence for each name and type that is wrong, by the table's key under [tables]; empty if all are right."""
-    found = {table: list(_of(warehouse, table)) for table in ("features", "transactions", "offers", "churn", "customers")}
+    found = {
+        table: list(_of(warehouse, table)) for table in ("features", "transactions", "offers", "churn", "customers")
+    }
     return {table: sentences for table, sentences in found.items() if sentences}
 
 
