@@ -1,10 +1,12 @@
 """The training configuration: one TOML file that says where a warehouse keeps what, and how models are made of it."""
 
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
@@ -102,6 +104,36 @@ class Windows(_Section):
     """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
+    time_zone: str = "UTC"
+    """The zone (IANA name, such as "Europe/Berlin") of dates and timestamps that have none, and of where days begin."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError) as error:  # OSError: a name that is a folder of the database
+            raise ValueError(f"{name!r} is no time zone: write an IANA name, such as Europe/Berlin") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def local(self, moment: datetime) -> datetime:
+        """The clock of the zone at a moment, without a zone: how Warehouse's tables give moments."""
+        return moment.astimezone(self.zone).replace(tzinfo=None)
+
+    def instant(self, local: datetime) -> datetime:
+        """The moment (UTC) at which the clock of the zone shows this. An hour that comes twice is the first one."""
+        return local.replace(tzinfo=self.zone).astimezone(UTC)
+
+
+class Reading(_Section):
+    """Rows of the warehouse that cannot be right are left out and counted."""
+
+    max_rejected_share: float = Field(0.1, ge=0, le=1)
+    """The share of a table's rows that may be left out before the run is refused. Rows without a customer are free."""
 
 
 class EvaluationOptions(_Section):
@@ -162,6 +194,8 @@ class Config(_Section):
     """Each model feature, in the models' order, and its column in the features, offers and churn tables."""
     windows: Windows = Windows()
     """Windows of time."""
+    reading: Reading = Reading()
+    """Rows that are left out."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """How models are measured."""
     gates: Gates = Gates()

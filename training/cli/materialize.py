@@ -53,7 +53,7 @@ def _materialize(chosen: Namespace) -> None:
 
     started = time.perf_counter()
     settings = config.load(chosen.config)
-    with connect(chosen.warehouse, settings) as warehouse:
+    with connect(chosen.warehouse, settings, tell=print) as warehouse:
         current = current_features(warehouse, chosen.as_of)
         print(f"Features as of {rfc3339(current.as_of)}", flush=True)
         done = materialize(

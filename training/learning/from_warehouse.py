@@ -49,7 +49,7 @@ def train_from_warehouse(
     started = time.perf_counter()
     active = active_in_bucket(bucket) if bucket else active_in_folder(out)
     model_set.check_writable(out, only or OUTPUTS)
-    with connect(url, settings) as warehouse:
+    with connect(url, settings, tell=_say_indented) as warehouse:
         jobs = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
     _check_data(jobs, settings)
@@ -104,6 +104,10 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
     return jobs
+
+
+def _say_indented(line: str) -> None:
+    print(f"  {line}", flush=True)
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:

@@ -3,7 +3,7 @@
 Only what happened strictly before the moment is known. The definitions are those of docs/features.md.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import ibis
 from ibis.expr import types as ir
@@ -27,7 +27,7 @@ def as_of(transactions: ir.Table, moment: datetime, windows: Windows) -> ir.Tabl
     Features are float64, and NULL where a customer has none: money in the warehouse's currency, spans in whole days,
     engagement in percent. Then PURCHASES, what BG/NBD counts, in days. transactions is Warehouse.transactions().
     """
-    at = ibis.timestamp(moment.astimezone(UTC).replace(tzinfo=None))
+    at = ibis.timestamp(windows.local(moment))
     known = transactions.filter(transactions.date < at)
     return _aggregate(known, known, at, windows, ["customer_id"]).mutate(moment=at)
 
@@ -39,11 +39,16 @@ def as_of_each(transactions: ir.Table, moments: ir.Table, windows: Windows) -> i
     return _aggregate(transactions, known, known.moment, windows, ["customer_id", "moment"])
 
 
-def bought_nothing(transactions: ir.Table, moment: datetime, horizon: timedelta, known: ir.Table) -> ir.Table:
+def bought_nothing(
+    transactions: ir.Table, moment: datetime, horizon: timedelta, known: ir.Table, windows: Windows
+) -> ir.Table:
     """`known`, a row a customer as of the moment, with happened: no purchase within the horizon from it."""
-    start, end = (ibis.timestamp(at.astimezone(UTC).replace(tzinfo=None)) for at in (moment, moment + horizon))
+    start, end = (ibis.timestamp(windows.local(at)) for at in (moment, moment + horizon))
     later = transactions.filter(transactions.date >= start, transactions.date < end)
-    return known.mutate(happened=~known.customer_id.isin(later.customer_id))
+    # No NOT IN: that is true for nobody as soon as one id is NULL.
+    came_back = later.select(returning=later.customer_id).distinct()
+    joined = known.left_join(came_back, known.customer_id == came_back.returning)
+    return joined.select(*(known[name] for name in known.columns), happened=joined.returning.isnull())
 
 
 def _aggregate(transactions: ir.Table, known: ir.Table, at: ir.Value, windows: Windows, by: list[str]) -> ir.Table:

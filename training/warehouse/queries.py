@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from training.config import Windows
 from training.errors import Problem
 from training.warehouse import features
-from training.warehouse.connection import Warehouse
+from training.warehouse.cleaning import LeftOut
+from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
 
 
@@ -28,30 +30,33 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     """From the feature view, or from transactions where there is none or where a moment is asked for.
 
     The view's moment is its oldest updated_at, as no row is older than that; that of transactions is the midnight
-    after the last one, or now where that is to come. Raises Problem.
+    (of windows.time_zone) after the last one, or now where that is to come. Raises Problem.
     """
-    view = warehouse.features() if as_of is None else None
-    if view is not None:
-        oldest, newest, rows = _span(warehouse, view, "updated_at")
-        name = warehouse.config.tables.features
-        if not rows:
-            raise Problem(f"{name} has no rows: there is nobody to work on.")
-        if oldest is None or newest is None:
-            raise Problem(f"{name} has no {warehouse.config.columns.features.updated_at}: nothing says how old it is.")
-        _check_past(f"{name} has rows updated", newest)
-        names = tuple(warehouse.config.features)
-        return CurrentFeatures(view.select("customer_id", *names), names, oldest)
-    transactions = warehouse.transactions()
-    if transactions is None:
+    if warehouse.config.tables.features is not None and as_of is None:
+        return _view(warehouse)
+    if warehouse.config.tables.transactions is None:
         raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
-    first, end = _transaction_span(warehouse, transactions)
-    moment = as_of or min(end, datetime.now(UTC))
-    _check_past("Features cannot be computed", moment)
+    if as_of is not None and as_of > warehouse.now:
+        raise Problem(f"Features cannot be computed as of {as_of:%Y-%m-%d}, which is to come: give an earlier moment.")
+    first, end = _transaction_span(warehouse)
+    moment = as_of or min(end, warehouse.now)
     if moment <= first:
         raise Problem(f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}.")
+    # Until the moment, not until now: the same moment is the same query, by which a run that was stopped is known.
+    transactions = _required(warehouse.transactions(until=moment))
     names = _feature_names(warehouse, transactions)
     table = features.as_of(transactions, moment, warehouse.config.windows)
-    return CurrentFeatures(table.select("customer_id", *names), names, moment)
+    return CurrentFeatures(table.select("customer_id", *names), names, moment.astimezone(UTC))
+
+
+def _view(warehouse: Warehouse) -> CurrentFeatures:
+    windows, counts = warehouse.config.windows, warehouse.left_out("features")
+    if counts.first is None or counts.last is None:
+        raise Problem(f"{warehouse.config.tables.features} has no rows {_of_use(counts)}: there is nobody to work on.")
+    # Until its newest row, not until now, as above.
+    view = _required(warehouse.features(until=windows.instant(counts.last)))
+    names = tuple(warehouse.config.features)
+    return CurrentFeatures(view.select("customer_id", *names), names, windows.instant(counts.first))
 
 
 def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
@@ -70,7 +75,7 @@ def churn_examples(warehouse: Warehouse) -> Examples:
         if transactions is None:
             raise Problem("There is neither a churn table nor transactions: name one under [tables].")
         return _churn_from_transactions(warehouse, transactions)
-    return _examples(warehouse, labelled, transactions, str(warehouse.config.tables.churn), ("customer_id", "moment"))
+    return _examples(warehouse, labelled, transactions, "churn", ("customer_id", "moment"))
 
 
 def offer_examples(warehouse: Warehouse) -> Examples | None:
@@ -81,22 +86,13 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     exposures = warehouse.offers()
     if exposures is None:
         return None
-    name = str(warehouse.config.tables.offers)
-    found = _examples(warehouse, exposures, warehouse.transactions(), name, ("customer_id", "moment", "offer"))
-    assert found.offers is not None
-    unknown = sorted(set(np.unique(found.offers).tolist()) - set(range(len(warehouse.config.offers))))
-    if unknown:
-        raise Problem(
-            f"{name} has offers {', '.join(map(str, unknown[:5]))}, which the catalogue of "
-            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column."
-        )
-    return found
+    return _examples(warehouse, exposures, warehouse.transactions(), "offers", ("customer_id", "moment", "offer"))
 
 
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
     windows = warehouse.config.windows
     horizon = timedelta(days=windows.churn_days)
-    first, end = _transaction_span(warehouse, transactions)
+    first, end = _transaction_span(warehouse)
     latest = end - horizon
     if latest <= first:
         raise Problem(
@@ -106,17 +102,17 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
     # As late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
     moments = [latest - horizon * back for back in range(windows.churn_snapshots)]
     labelled = [
-        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows))
+        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows), windows)
         for moment in moments
         if moment == latest or moment - horizon >= first
     ]
     rows = warehouse.rows(ibis.union(*labelled) if len(labelled) > 1 else labelled[0])
     names = _feature_names(warehouse, transactions)
-    return _checked(rows, str(warehouse.config.tables.transactions), names, ("customer_id", "moment"), horizon)
+    return _checked(warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon)
 
 
 def _examples(
-    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, name: str, key: tuple[str, ...]
+    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, source: TableName, key: tuple[str, ...]
 ) -> Examples:
     """What the warehouse has labelled itself, with features from transactions where the table has none of its own."""
     names: tuple[str, ...] = tuple(warehouse.config.features)
@@ -132,22 +128,23 @@ def _examples(
                 *(labelled[column] for column in labelled.columns), *(known[column] for column in features.PURCHASES)
             )
     horizon = None if "offer" in labelled.columns else timedelta(days=warehouse.config.windows.churn_days)
-    return _checked(warehouse.rows(labelled), name, names, key, horizon)
+    return _checked(warehouse, warehouse.rows(labelled), source, names=names, key=key, horizon=horizon)
 
 
 def _checked(
-    rows: pa.Table, name: str, names: tuple[str, ...], key: tuple[str, ...], horizon: timedelta | None
+    warehouse: Warehouse,
+    rows: pa.Table,
+    source: TableName,
+    *,
+    names: tuple[str, ...],
+    key: tuple[str, ...],
+    horizon: timedelta | None,
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
+    name = getattr(warehouse.config.tables, source)
+    left_out = _left_out(warehouse, source)
     if not rows.num_rows:
-        raise Problem(f"{name} has no rows: there is nothing to learn from.")
-    left_out: dict[str, int] = {}
-    for column, reason in (("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")):
-        kept = rows.filter(pc.is_valid(rows[column]))
-        if kept.num_rows < rows.num_rows:
-            left_out[reason] = rows.num_rows - kept.num_rows
-        rows = kept
-    _check_infinite(rows, name, names)
+        raise Problem(f"{name} has no rows {_of_use(warehouse.left_out(source))}: there is nothing to learn from.")
     known = rows
     for feature in names:
         known = known.filter(pc.is_valid(known[feature]))
@@ -156,8 +153,6 @@ def _checked(
     rows = known.sort_by([(column, "ascending") for column in reversed(key)])
     if not rows.num_rows:
         raise Problem(f"No row of {name} is complete ({_reasons(left_out)}): there is nothing to learn from.")
-    _check_past(f"{name} has rows of", _utc(pc.max(rows["moment"]).as_py()))
-    _check_unique(rows, name, key)
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
@@ -168,7 +163,7 @@ def _checked(
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
         customer_ids=_numpy(rows["customer_id"]).astype(np.object_),
-        moments=_numpy(rows["moment"]).astype("datetime64[us]"),
+        moments=_instants(_numpy(rows["moment"]).astype("datetime64[us]"), warehouse.config.windows),
         names=names,
         features=_matrix(rows, names),
         happened=happened,
@@ -179,23 +174,13 @@ def _checked(
     )
 
 
-def _check_infinite(rows: pa.Table, name: str, names: Sequence[str]) -> None:
-    bad = [feature for feature in names if pc.any(pc.invert(pc.is_finite(rows[feature]))).as_py()]
-    if bad:
-        raise Problem(
-            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct them, or make them NULL."
-        )
-
-
-def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
-    counts = rows.group_by(list(key)).aggregate([([], "count_all")])
-    twice = counts.filter(pc.greater(counts["count_all"], 1))
-    if twice.num_rows:
-        example = ", ".join(f"{column} {twice[column][0].as_py()}" for column in key)
-        raise Problem(
-            f"{name} has {twice.num_rows:,} customers more than once at the same moment (such as {example}): "
-            "which row is right is not known; remove the others."
-        )
+def _left_out(warehouse: Warehouse, source: TableName) -> dict[str, int]:
+    """Rows that were left out by reason, of the table itself and of the transactions that its features are from."""
+    found = {reason: one.count for reason, one in warehouse.left_out(source).reasons.items()}
+    if source != "transactions":
+        name = warehouse.config.tables.transactions
+        found |= {f"{name}: {reason}": one.count for reason, one in warehouse.left_out("transactions").reasons.items()}
+    return found
 
 
 def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
@@ -204,30 +189,35 @@ def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, .
     return tuple(name for name in warehouse.config.features if name in known)
 
 
-def _transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
-    """The first transaction, and the midnight (UTC) after the last one."""
-    name = warehouse.config.tables.transactions
-    first, last, _ = _span(warehouse, transactions, "date")
-    if first is None or last is None:
-        raise Problem(f"{name} has no rows with a date: there is nothing to work on.")
-    _check_past(f"{name} has rows of", last)
-    return first, datetime.combine(last.date() + timedelta(days=1), time(), UTC)
+def _transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
+    """The first transaction, and the midnight after the last one, both in windows.time_zone."""
+    counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
+    if counts.first is None or counts.last is None:
+        name = warehouse.config.tables.transactions
+        raise Problem(f"{name} has no rows {_of_use(counts)}: there is nothing to work on.")
+    # In the zone, days later are the same time of day, also where clocks are changed between.
+    return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)
 
 
-def _span(warehouse: Warehouse, table: ir.Table, column: str) -> tuple[datetime | None, datetime | None, int]:
-    row = warehouse.rows(
-        table.aggregate(first=table[column].min(), last=table[column].max(), rows=table.count())
-    ).to_pylist()[0]
-    return row["first"] and _utc(row["first"]), row["last"] and _utc(row["last"]), row["rows"]
+def _instants(local: np.ndarray, windows: Windows) -> np.ndarray:
+    """datetime64 (n,) on the clock of the zone, as UTC."""
+    if windows.time_zone == "UTC":
+        return local
+    moments, places = np.unique(local, return_inverse=True)
+    instants = [windows.instant(moment).replace(tzinfo=None) for moment in moments.tolist()]
+    return np.array(instants, "datetime64[us]")[places]
 
 
-def _check_past(what: str, moment: datetime) -> None:
-    if moment > datetime.now(UTC):
-        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates.")
+def _required(table: ir.Table | None) -> ir.Table:
+    """A table that the configuration names."""
+    assert table is not None
+    return table
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _of_use(counts: LeftOut) -> str:
+    if not counts.rows:
+        return "at all"
+    return f"that can be used ({_reasons({reason: one.count for reason, one in counts.reasons.items()})})"
 
 
 def _matrix(rows: pa.Table, names: Sequence[str]) -> np.ndarray:
