@@ -112,7 +112,7 @@ class Windows(_Section):
     def _is_a_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError) as error:  # OSError: a name that is a folder of the database
+        except (KeyError, ValueError, OSError) as error:  # unknown, no name at all, a folder of the database
             raise ValueError(f"{name!r} is no time zone: write an IANA name, such as Europe/Berlin") from error
         return name
 

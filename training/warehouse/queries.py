@@ -34,7 +34,7 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     """
     if warehouse.config.tables.features is not None and as_of is None:
         return _view(warehouse)
-    if warehouse.config.tables.transactions is None:
+    if warehouse.transactions() is None:
         raise Problem("Features as of a date are computed from transactions: name their table under [tables].")
     if as_of is not None and as_of > warehouse.now:
         raise Problem(f"Features cannot be computed as of {as_of:%Y-%m-%d}, which is to come: give an earlier moment.")
@@ -50,6 +50,7 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
 
 
 def _view(warehouse: Warehouse) -> CurrentFeatures:
+    _required(warehouse.features())  # refused first if too much of it is bad
     windows, counts = warehouse.config.windows, warehouse.left_out("features")
     if counts.first is None or counts.last is None:
         raise Problem(f"{warehouse.config.tables.features} has no rows {_of_use(counts)}: there is nobody to work on.")

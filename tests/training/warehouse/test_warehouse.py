@@ -2,80 +2,33 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import numpy as np
-import psycopg
 import pytest
 
 from loyalty_ml.customers.online_store import FeatureStore
 from tests.service import Service
-from tests.training.warehouse.postgres import PASSWORD, QUOTED_PASSWORD, postgres_server
+from tests.training.warehouse.conftest import Fill, Open
+from tests.training.warehouse.postgres import PASSWORD, QUOTED_PASSWORD
 from training import config
 from training.config import Config
 from training.errors import Problem
 from training.snapshot import customers_table
 from training.snapshot.materialize import materialize
 from training.warehouse import features, queries
-from training.warehouse.connection import Warehouse, connect
+from training.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.moto
 
 DAY = timedelta(days=1)
 AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
 SETTINGS = config.load()
-
-Fill = Callable[..., str]
-"""fill(statement, ...) runs SQL in an empty warehouse and gives its URL."""
-
-Open = Callable[..., Warehouse]
-"""connect(), closed at the end of the test."""
-
-
-@pytest.fixture(name="connect")
-def open_warehouse() -> Iterator[Open]:
-    with ExitStack() as opened:
-        yield lambda url, settings=SETTINGS: opened.enter_context(connect(url, settings))
-
-
-@pytest.fixture(scope="module")
-def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as port:
-        yield port
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def fill(request: pytest.FixtureRequest, tmp_path: Path) -> Fill:
-    if request.param == "duckdb":
-        path = tmp_path / "warehouse.duckdb"
-
-        def fill_duckdb(*statements: str) -> str:
-            with duckdb.connect(str(path)) as connection:
-                for statement in statements:
-                    connection.execute(statement)
-            return f"duckdb://{path}"
-
-        return fill_duckdb
-    url = f"postgresql://warehouse:{QUOTED_PASSWORD}@127.0.0.1:{request.getfixturevalue('postgres_port')}/postgres"
-
-    def fill_postgres(*statements: str) -> str:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute("DROP SCHEMA IF EXISTS dwh CASCADE")
-            connection.execute("CREATE SCHEMA public")
-            for statement in statements:
-                connection.execute(statement.encode())
-        return url
-
-    return fill_postgres
-
 
 TRANSACTIONS = """CREATE TABLE customer_transaction_history (
     customer_id VARCHAR, transaction_id BIGINT, transaction_date TIMESTAMP, transaction_amount NUMERIC(12, 2),
