@@ -58,15 +58,28 @@ class LeftOut:
         return sum(reason.count for reason in self.rejected.values()) / with_customer if with_customer else 0
 
 
-class Check(NamedTuple):
-    """A reason to leave rows out: which they are, and what to do if there are too many.
-
-    bad may be NULL only for rows that an earlier check has.
-    """
+class Fault(NamedTuple):
+    """Why a row breaks a rule: which rows it is true of, and what to do if there are too many."""
 
     reason: str
-    bad: Callable[[ir.Table], ir.BooleanValue]
+    found: Callable[[ir.Table], ir.BooleanValue]
     remedy: str
+
+
+def otherwise(_: ir.Table) -> ir.BooleanValue:
+    """The fault of every row that breaks the rule in none of the ways before."""
+    return ibis.literal(True)
+
+
+class Rule(NamedTuple):
+    """What rows that stay are like, and what is wrong with the others: the last fault is found in all that are left.
+
+    good is one cheap condition, as all rows are held against it: over 2.2 million lines the faults one by one took
+    DuckDB 1.8 s and this takes 0.7, where reading them takes 0.6. A row of which it is NULL breaks the rule.
+    """
+
+    good: Callable[[ir.Table], ir.BooleanValue]
+    faults: Sequence[Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,7 @@ class Marked:
     """A table with the column left_out, each row's reason.
 
     name:     the table's, in the warehouse.
+    good:     the rows that have no reason, by a condition that is cheaper than left_out.
     moment:   the column that is the rows' moment.
     shown:    what an example shows: the warehouse's name of a column, and ours.
     remedies: what to do about each reason.
@@ -81,13 +95,14 @@ class Marked:
 
     name: str
     table: ir.Table
+    good: Sequence[ir.BooleanValue]
     columns: tuple[str, ...]
     moment: str
     shown: Mapping[str, str]
     remedies: Mapping[str, str]
 
     def kept(self) -> ir.Table:
-        return self.table.filter(self.table.left_out.isnull()).select(*self.columns)
+        return self.table.filter(*self.good).select(*self.columns)
 
     def counts(self) -> ir.Table:
         """A row a reason, and one for the rows that stay: left_out, rows, example, first, last."""
@@ -151,58 +166,93 @@ def is_whole(column: ir.Value) -> ir.BooleanValue:
     return ibis.literal(True)
 
 
+def has_customer(column: ir.Value) -> ir.BooleanValue:
+    """Whether customer_id() is one; cheaper, as a number is not made a text for it."""
+    return customer_id(column).notnull() if isinstance(column.type(), dt.String) else column.notnull()
+
+
 def is_amount(column: ir.Value) -> ir.BooleanValue:
     """Whether it is a number that can be money. DuckDB and PostgreSQL have NaN over all numbers, decimals too."""
-    return column.abs() <= LARGEST_AMOUNT
+    return column.between(-LARGEST_AMOUNT, LARGEST_AMOUNT)
 
 
-def customer_checks() -> list[Check]:
-    """The table has customer_id and id_is_whole."""
+def customer_rules() -> list[Rule]:
+    """The table has id_is_whole and has_customer."""
+    not_whole = Fault(NOT_WHOLE, otherwise, "map a column of whole numbers or texts")
     return [
-        Check(NOT_WHOLE, lambda table: ~table.id_is_whole, "map a column of whole numbers or texts"),
-        Check(NO_CUSTOMER, lambda table: table.customer_id.isnull(), "map another column"),
+        Rule(lambda table: table.id_is_whole, [not_whole]),
+        Rule(lambda table: table.has_customer, [Fault(NO_CUSTOMER, otherwise, "map another column")]),
     ]
 
 
-def moment_checks(column: str, until: datetime) -> list[Check]:
+def moment_rule(column: str, until: datetime) -> Rule:
     """until: on the clock of windows.time_zone."""
-    return [
-        Check(NO_DATE, lambda table: table[column].isnull(), "map another column"),
-        Check("dated before 1900", lambda table: table[column] < OLDEST, "correct the dates"),
-        Check(
-            "dated after this run",
-            lambda table: table[column] > until,
-            "correct the dates, or name the zone that they are in as [windows] time_zone",
-        ),
-    ]
+    return Rule(
+        lambda table: table[column].between(OLDEST, until),
+        [
+            Fault(NO_DATE, lambda table: table[column].isnull(), "map another column"),
+            Fault("dated before 1900", lambda table: table[column] < OLDEST, "correct the dates"),
+            Fault(
+                "dated after this run",
+                otherwise,
+                "correct the dates, or name the zone that they are in as [windows] time_zone",
+            ),
+        ],
+    )
 
 
-def feature_checks(names: Sequence[str]) -> list[Check]:
+def amount_rule() -> Rule:
+    absurd = f"an amount that is not a number, infinite or over {LARGEST_AMOUNT:,}"
+    return Rule(
+        lambda table: is_amount(table.amount),
+        [
+            Fault("no amount", lambda table: table.amount.isnull(), "map another column"),
+            Fault(absurd, otherwise, "correct the amounts"),
+        ],
+    )
+
+
+def label_rule() -> Rule:
+    return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, "map another column")])
+
+
+def offer_rule(offers: int) -> Rule:
+    """offers: how many the catalogue has."""
+    unknown = "an offer that the catalogue does not have"
+    return Rule(
+        lambda table: table.offer.between(0, offers - 1),
+        [
+            Fault("no offer", lambda table: table.offer.isnull(), "map another column"),
+            Fault(unknown, otherwise, "put the offers under [[offers]], or map another column"),
+        ],
+    )
+
+
+def feature_rules(names: Sequence[str]) -> list[Rule]:
     """NULL is no fault of a row: it says that the customer has no such value."""
 
-    def check(name: str) -> Check:
-        return Check(
-            f"{name} is infinite or not a number",
-            lambda table: (table[name].isnan() | table[name].isinf()).fill_null(False),
-            "correct the values, or make them NULL",
-        )
+    def rule(name: str) -> Rule:
+        fault = Fault(f"{name} is infinite or not a number", otherwise, "correct the values, or make them NULL")
+        return Rule(lambda table: (~(table[name].isnan() | table[name].isinf())).fill_null(True), [fault])
 
-    return [check(name) for name in names]
+    return [rule(name) for name in names]
 
 
 def mark(
-    name: str,
-    table: ir.Table,
-    checks: Sequence[Check],
-    *,
-    moment: str,
-    shown: Mapping[str, str],
-    columns: Sequence[str],
+    name: str, table: ir.Table, rules: Sequence[Rule], *, moment: str, shown: Mapping[str, str], columns: Sequence[str]
 ) -> Marked:
-    """Each row with the first of the checks that finds it bad."""
-    reason = ibis.cases(*((check.bad(table), check.reason) for check in checks), else_=ibis.null("string"))
-    remedies = {check.reason: check.remedy for check in checks}
-    return Marked(name, table.mutate(left_out=reason), tuple(columns), moment, shown, remedies)
+    """Each row with the fault by which it breaks the first of the rules that it breaks."""
+    left_out: ir.Value = ibis.null("string")
+    for rule in reversed(rules):
+        *told, rest = rule.faults
+        reason = ibis.literal(rest.reason)
+        for fault in reversed(told):
+            reason = ibis.ifelse(fault.found(table), fault.reason, reason)
+        left_out = ibis.ifelse(rule.good(table), left_out, reason)
+    marked = table.mutate(left_out=left_out)
+    remedies = {fault.reason: fault.remedy for rule in rules for fault in rule.faults}
+    good = [rule.good(marked) for rule in rules]
+    return Marked(name, marked, good, tuple(columns), moment, shown, remedies)
 
 
 REPEATED_EXPOSURE = "the same customer, moment and offer again"
@@ -248,9 +298,11 @@ def once_each_moment(marked: Marked, *, newest_only: bool) -> Marked:
 def _and_also(marked: Marked, table: ir.Table, cases: Sequence[tuple[ir.BooleanValue, str]], remedy: str) -> Marked:
     """The same with reasons more for the rows that have none."""
     more = ibis.cases(*cases, else_=ibis.null("string"))
+    both = table.mutate(left_out=table.left_out.coalesce(more))
     return Marked(
         marked.name,
-        table.mutate(left_out=table.left_out.coalesce(more)),
+        both,
+        [both.left_out.isnull()],
         marked.columns,
         marked.moment,
         marked.shown,

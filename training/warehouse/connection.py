@@ -19,7 +19,7 @@ from ibis.expr import types as ir
 from training.config import Config
 from training.errors import Problem
 from training.warehouse import cleaning
-from training.warehouse.cleaning import Check, LeftOut, Marked, account
+from training.warehouse.cleaning import LeftOut, Marked, account
 
 Backend = Any
 """A connected ibis.BaseBackend; Ibis declares its tables and queries on each backend apart."""
@@ -133,19 +133,10 @@ class Warehouse:
             amount=_number(table, name, columns.amount),
             **{ours: table[theirs] for ours, theirs in mapped.items()},
         )
-        checks = [
-            *cleaning.customer_checks(),
-            *cleaning.moment_checks("date", last),
-            Check("no amount", lambda rows: rows.amount.isnull(), "map another column"),
-            Check(
-                f"an amount that is not a number, infinite or over {cleaning.LARGEST_AMOUNT:,}",
-                lambda rows: ~cleaning.is_amount(rows.amount),
-                "correct the amounts",
-            ),
-        ]
+        rules = [*cleaning.customer_rules(), cleaning.moment_rule("date", last), cleaning.amount_rule()]
         shown = {columns.customer_id: "raw_id", columns.date: "date", columns.amount: "amount"}
         kept = ("customer_id", "date", "amount", *mapped)
-        return cleaning.mark(name, rows, checks, moment="date", shown=shown, columns=kept)
+        return cleaning.mark(name, rows, rules, moment="date", shown=shown, columns=kept)
 
     def _marked_features(self, last: datetime) -> Marked:
         columns = self.config.columns.features
@@ -217,24 +208,17 @@ class Warehouse:
             ),
         }
         (moment,) = moments
-        checks = [*cleaning.customer_checks(), *cleaning.moment_checks(moment, last)]
+        rules = [*cleaning.customer_rules(), cleaning.moment_rule(moment, last)]
         if label:
-            checks.append(Check("no label", lambda rows: rows.happened.isnull(), "map another column"))
+            rules.append(cleaning.label_rule())
         if offer:
-            checks += [
-                Check("no offer", lambda rows: rows.offer.isnull(), "map another column"),
-                Check(
-                    "an offer that the catalogue does not have",
-                    lambda rows: ~rows.offer.between(0, len(self.config.offers) - 1),
-                    "put the offers under [[offers]], or map another column",
-                ),
-            ]
+            rules.append(cleaning.offer_rule(len(self.config.offers)))
         if with_features and label:  # a customer of today is materialize's to reject, which lists all in rejects.csv
-            checks += cleaning.feature_checks(list(features))
+            rules += cleaning.feature_rules(list(features))
         return cleaning.mark(
             name,
             table.select(**_ids(table, customer_id), **values),
-            checks,
+            rules,
             moment=moment,
             shown={customer_id: "raw_id", moments[moment]: moment, **({offer: "offer"} if offer else {})},
             columns=("customer_id", *values),
@@ -324,6 +308,7 @@ def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
     return {
         "customer_id": cleaning.customer_id(id_column),
         "id_is_whole": cleaning.is_whole(id_column),
+        "has_customer": cleaning.has_customer(id_column),
         "raw_id": id_column.cast("string"),
     }
 
