@@ -2,8 +2,10 @@
 
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -225,6 +227,36 @@ class Windows(_Section):
     """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
+    time_zone: str = "UTC"
+    """The zone (IANA name, such as "Europe/Berlin") of dates and timestamps that have none, and of where days begin."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:  # unknown, no name at all, a folder of the database
+            raise ValueError(f"{name!r} is no time zone: write an IANA name, such as Europe/Berlin") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def local(self, moment: datetime) -> datetime:
+        """The clock of the zone at a moment, without a zone: how Warehouse's tables give moments."""
+        return moment.astimezone(self.zone).replace(tzinfo=None)
+
+    def instant(self, local: datetime) -> datetime:
+        """The moment (UTC) at which the clock of the zone shows this. An hour that comes twice is the first one."""
+        return local.replace(tzinfo=self.zone).astimezone(UTC)
+
+
+class Reading(_Section):
+    """Rows of the warehouse that cannot be right are left out and counted."""
+
+    max_rejected_share: float = Field(0.1, ge=0, le=1)
+    """The share of a table's rows that may be left out before the run is refused. Rows without a customer are free."""
 
 
 class Rfm(_Section):
@@ -312,6 +344,8 @@ class Config(_Section):
     """
     windows: Windows = Windows()
     """Windows of time."""
+    reading: Reading = Reading()
+    """Rows that are left out."""
     rfm: Rfm = Rfm()
     """How far RFM looks back."""
     evaluation: EvaluationOptions = EvaluationOptions()

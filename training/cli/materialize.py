@@ -76,7 +76,7 @@ def _materialize(chosen: Namespace) -> None:
         active = active_inputs(ModelBucket(s3, chosen.model_bucket))
     else:
         print("The features are not compared with the active models: name the model bucket with --model-bucket.")
-    with connect(chosen.warehouse, settings) as warehouse:
+    with connect(chosen.warehouse, settings, tell=print) as warehouse:
         current = current_features(warehouse, chosen.as_of)
         print(f"Features as of {rfc3339(current.as_of)}", flush=True)
         is_computed = settings.tables.features is None or chosen.as_of is not None

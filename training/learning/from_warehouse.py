@@ -55,7 +55,7 @@ def train_from_warehouse(
     started = time.perf_counter()
     active = active_in_bucket(bucket) if bucket else active_in_folder(out)
     model_set.check_writable(out, only or OUTPUTS)
-    with connect(url, settings) as warehouse:
+    with connect(url, settings, tell=_say_indented) as warehouse:
         jobs = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
     defined = definitions_of(settings, cut_points.features)
@@ -138,7 +138,11 @@ def _say_view(warehouse: Warehouse) -> None:
     """Where the features view and what transactions give disagree, for a sample; nothing if there are not both."""
     compared = compare(warehouse)
     for line in compared.lines(warehouse) if compared else []:
-        print(f"  {line}")
+        _say_indented(line)
+
+
+def _say_indented(line: str) -> None:
+    print(f"  {line}", flush=True)
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:

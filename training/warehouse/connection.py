@@ -5,8 +5,9 @@ that what is computed from it is the same code on every warehouse.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
@@ -16,21 +17,44 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, FeatureSource, Query, Source, column_of
+from training.config import Config, FeatureSource, Query, column_of
 from training.errors import Problem, did_you_mean
-from training.warehouse import attributes
+from training.warehouse import attributes, cleaning
+from training.warehouse.cleaning import LeftOut, Marked, account
 from training.warehouse.kinds import Kinds
 from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
 
+TableName = Literal["transactions", "features", "churn", "offers", "customers"]
+
+
+@ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
+    name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp")
+)
+def _on_the_clock_of(zone: str, moment: ir.Value) -> ir.Value:
+    """DuckDB's and PostgreSQL's own."""
+
 
 class Warehouse:
-    """A connection, closed at the end of its `with`, and the configuration that says where things are in it."""
+    """A connection, closed at the end of its `with`, and the configuration that says where things are in it.
 
-    def __init__(self, backend: Backend, config: Config) -> None:
+    Its tables have only rows that can be used: left_out() says how many cannot, and why. Their customer_id is a text,
+    the same for the same customer in all of them, and never NULL. Their moments are on the clock of windows.time_zone,
+    without a zone.
+
+    now: what is dated later cannot have happened.
+    tell: is given a line about each table that is read: its rows, and those that are left out.
+    """
+
+    def __init__(
+        self, backend: Backend, config: Config, now: datetime | None = None, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.backend = backend
         self.config = config
+        self.now = now or datetime.now(UTC)
         self.kinds = Kinds(backend, self.rows)
         self._checked: set[str] = set()
+        self._tell = tell
+        self._counts: dict[TableName, LeftOut] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -38,80 +62,146 @@ class Warehouse:
     def __exit__(self, *_: object) -> None:
         self.backend.disconnect()
 
-    def transactions(self) -> ir.Table | None:
-        """customer_id: string, date: timestamp (UTC), amount: decimal, and transaction, product, service where mapped.
+    def transactions(self, until: datetime | None = None) -> ir.Table | None:
+        """customer_id: string, date: timestamp, amount: decimal, and transaction, product, service where mapped.
 
-        None where the configuration names no such table. Raises Problem.
+        None where the configuration names no such table. Rows after `until` are left out, by default those after now.
+        Raises Problem, also if more rows are left out than reading.max_rejected_share.
         """
-        source, columns = self.config.tables.transactions, self.config.columns.transactions
-        if source is None:
-            return None
-        name = str(source)
-        table = self._table(name, [column for column in columns.model_dump().values() if column is not None])
-        amount = self.kinds.number(table, name, columns.amount)
-        mapped = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
-        return table.select(
-            customer_id=table[columns.customer_id].cast("string"),
-            date=self._moment(table, name, columns.date),
-            # Decimals are summed exactly, and so to the same sum in whatever order the rows come.
-            amount=amount if isinstance(amount.type(), dt.Decimal) else amount.cast("decimal(18, 4)"),
-            **{ours: table[theirs] for ours, theirs in mapped.items() if theirs is not None},
-        )
+        kept = self._usable("transactions", until)
+        if kept is None or isinstance(kept.amount.type(), dt.Decimal):
+            return kept
+        # Decimals are summed exactly, and so to the same sum in whatever order the rows come. The check once more, as
+        # a warehouse may cast before it filters, and NaN is no decimal.
+        amount = ibis.ifelse(cleaning.is_amount(kept.amount), kept.amount, ibis.null(kept.amount.type()))
+        return kept.mutate(amount=amount.cast("decimal(18, 4)"))
 
-    def features(self) -> ir.Table | None:
-        """customer_id: string, updated_at: timestamp, and each feature as float64. None as above. Raises Problem.
+    def features(self, until: datetime | None = None) -> ir.Table | None:
+        """customer_id: string, updated_at: timestamp, and each feature as float64. As transactions().
 
         What RFM reads comes along if the table has a column of that name.
         """
-        columns = self.config.columns.features
-        return self._with_features(
-            self.config.tables.features,
-            {"customer_id": columns.customer_id},
-            {"updated_at": columns.updated_at},
-            also=LIFETIME_RFM_FEATURES,
-        )
+        return self._usable("features", until)
 
     def churn(self) -> ir.Table | None:
         """customer_id, moment: timestamp, happened: boolean, and the features where the table has them."""
-        columns = self.config.columns.churn
-        return self._with_features(
-            self.config.tables.churn,
-            {"customer_id": columns.customer_id},
-            {"moment": columns.snapshot_date},
-            label=columns.churned,
-            optional=self.config.tables.transactions is not None,
-        )
+        return self._usable("churn")
 
     def offers(self) -> ir.Table | None:
         """customer_id, offer: int64, moment: timestamp, happened: boolean, and the features where there are any."""
+        return self._usable("offers")
+
+    def left_out(self, table: TableName) -> LeftOut:
+        """What was read of a table, by one query that is asked once. Raises Problem if ids are not whole numbers."""
+        if table not in self._counts:
+            marked = self._marked(table, None)
+            counts = cleaning.left_out(self.rows(marked.counts()).to_pylist()) if marked else LeftOut()
+            if marked and cleaning.NOT_WHOLE in counts.reasons:
+                raise self._not_whole(marked)
+            self._counts[table] = counts
+            if marked and self._tell:
+                for line in account(marked.name, counts):
+                    self._tell(line)
+        return self._counts[table]
+
+    def _usable(self, table: TableName, until: datetime | None = None) -> ir.Table | None:
+        marked = self._marked(table, until)
+        if marked is None:
+            return None
+        reason = cleaning.refusal(marked, self.left_out(table), self.config.reading.max_rejected_share)
+        if reason:
+            raise Problem(reason)
+        return marked.kept()
+
+    def _marked(self, table: TableName, until: datetime | None) -> Marked | None:
+        """The table with its rows' reasons to be left out; None where the configuration names no such table."""
+        if getattr(self.config.tables, table) is None:
+            return None
+        last = self.config.windows.local(until or self.now)
+        makers: dict[TableName, Callable[[datetime], Marked]] = {
+            "transactions": self._marked_transactions,
+            "features": self._marked_features,
+            "churn": self._marked_churn,
+            "offers": self._marked_offers,
+            "customers": self._marked_customers,
+        }
+        return makers[table](last)
+
+    def _marked_transactions(self, last: datetime) -> Marked:
+        name, columns = str(self.config.tables.transactions), self.config.columns.transactions
+        table = self._table(name, [column for column in columns.model_dump().values() if column is not None])
+        optional = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
+        mapped = {ours: theirs for ours, theirs in optional.items() if theirs is not None}
+        rows = table.select(
+            **_ids(table, columns.customer_id),
+            date=self._local_moment(table, name, columns.date),
+            amount=self.kinds.number(table, name, columns.amount),
+            **{ours: table[theirs] for ours, theirs in mapped.items()},
+        )
+        rules = [*cleaning.customer_rules(), cleaning.moment_rule("date", last), cleaning.amount_rule()]
+        shown = {columns.customer_id: "raw_id", columns.date: "date", columns.amount: "amount"}
+        kept = ("customer_id", "date", "amount", *mapped)
+        return cleaning.mark(name, rows, rules, moment="date", shown=shown, columns=kept)
+
+    def _marked_features(self, last: datetime) -> Marked:
+        columns = self.config.columns.features
+        marked = self._marked_with_features(
+            str(self.config.tables.features),
+            columns.customer_id,
+            {"updated_at": columns.updated_at},
+            last,
+            also=LIFETIME_RFM_FEATURES,
+        )
+        return cleaning.once_each_moment(marked, newest_only=True)
+
+    def _marked_churn(self, last: datetime) -> Marked:
+        columns = self.config.columns.churn
+        marked = self._marked_with_features(
+            str(self.config.tables.churn),
+            columns.customer_id,
+            {"moment": columns.snapshot_date},
+            last,
+            label=columns.churned,
+            optional=self.config.tables.transactions is not None,
+        )
+        return cleaning.once_each_moment(marked, newest_only=False)
+
+    def _marked_offers(self, last: datetime) -> Marked:
         columns = self.config.columns.offers
-        return self._with_features(
-            self.config.tables.offers,
-            {"customer_id": columns.customer_id},
+        marked = self._marked_with_features(
+            str(self.config.tables.offers),
+            columns.customer_id,
             {"moment": columns.created_at},
+            last,
             label=columns.converted,
             offer=columns.offer_id,
             optional=self.config.tables.transactions is not None,
         )
+        return cleaning.once_each_exposure(marked)
 
     def customers(self) -> ir.Table | None:
         """customer_id: string, once each, registered_at: timestamp where mapped, and the features that it has.
 
         None as above. Raises Problem.
         """
-        name, columns = self.config.tables.customers, self.config.columns.customers
-        if name is None:
-            return None
-        table = self._table_of("customers")
-        registered = columns.registered_at
-        customers = table.select(
-            customer_id=table[columns.customer_id].cast("string").rstrip(),
-            **({"registered_at": self._moment(table, str(name), registered)} if registered else {}),
-            **attributes.values(table, self.config.customer_features, self._number_of(str(name))),
-        )
-        known = customers.filter(customers.customer_id.notnull() & (customers.customer_id != ""))
-        self._check_once_each(known, str(name))
+        known = self._usable("customers")
+        if known is not None:
+            self._check_once_each(known, str(self.config.tables.customers))
         return known
+
+    def _marked_customers(self, _: datetime) -> Marked:
+        name, columns = str(self.config.tables.customers), self.config.columns.customers
+        table, registered = self._table_of("customers"), columns.registered_at
+        features = attributes.values(table, self.config.customer_features, self._number_of(name))
+        moment = self._local_moment(table, name, registered) if registered else ibis.null("timestamp")
+        return cleaning.mark(
+            name,
+            table.select(**_ids(table, columns.customer_id), registered_at=moment, **features),
+            cleaning.customer_rules(),
+            moment="registered_at",
+            shown={columns.customer_id: "raw_id"},
+            columns=("customer_id", *(["registered_at"] if registered else []), *features),
+        )
 
     def unknown_categories(
         self, table: Literal["customers", "features", "churn", "offers"]
@@ -162,38 +252,69 @@ class Warehouse:
         with asking(self.backend, queries_in(expression)):
             yield from expression.to_pyarrow_batches(chunk_size=rows)
 
-    def _with_features(
+    def _marked_with_features(
         self,
-        source: Source | None,
-        ids: Mapping[str, str],
+        name: str,
+        customer_id: str,
         moments: Mapping[str, str],
+        last: datetime,
         *,
         label: str | None = None,
         offer: str | None = None,
         optional: bool = False,
         also: Sequence[str] = (),
-    ) -> ir.Table | None:
-        if source is None:
-            return None
-        name = str(source)
+    ) -> Marked:
         features = self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
-        table = self._table(name, [*ids.values(), *moments.values(), *labels])
+        table = self._table(name, [customer_id, *moments.values(), *labels])
         with_features = not optional or any(column_of(source) in table.columns for source in features.values())
         if with_features:
             self._check_columns(table, name, map(column_of, features.values()))
             features = {**{column: column for column in also if column in table.columns}, **features}
-        return table.select(
-            **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
-            **{ours: self._moment(table, name, theirs) for ours, theirs in moments.items()},
+        given = attributes.values(table, features, self._number_of(name)) if with_features else {}
+        values: dict[str, ir.Value] = {
+            **{ours: self._local_moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
             **({"offer": whole_number(table, name, offer)} if offer else {}),
-            **(attributes.values(table, features, self._number_of(name)) if with_features else {}),
+            **given,
+        }
+        (moment,) = moments
+        rules = [*cleaning.customer_rules(), cleaning.moment_rule(moment, last)]
+        if label:
+            rules.append(cleaning.label_rule())
+        if offer:
+            rules.append(cleaning.offer_rule(len(self.config.offers)))
+        if label:  # a customer of today is materialize's to reject, which lists all in rejects.csv
+            rules += cleaning.feature_rules(list(given))
+        return cleaning.mark(
+            name,
+            table.select(**_ids(table, customer_id), **values),
+            rules,
+            moment=moment,
+            shown={customer_id: "raw_id", moments[moment]: moment, **({offer: "offer"} if offer else {})},
+            columns=("customer_id", *values),
         )
 
-    def _moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
-        """In UTC, and without a zone."""
-        return self.kinds.moment(table, name, column).cast("timestamp")
+    def _not_whole(self, marked: Marked) -> Problem:
+        bad = marked.table.filter(marked.table.left_out == cleaning.NOT_WHOLE)
+        examples = self.rows(bad.select("raw_id").distinct().order_by("raw_id").limit(3))["raw_id"].to_pylist()
+        column = next(theirs for theirs, ours in marked.shown.items() if ours == "raw_id")
+        return Problem(
+            f"Column {column} of {marked.name} has ids that are not whole numbers, such as "
+            f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id."
+        )
+
+    def _local_moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
+        """On the clock of windows.time_zone, on which a column without a zone is already."""
+        moment, zone = self.kinds.moment(table, name, column), self.config.windows.time_zone
+        if zone == "UTC" or moment.type().timezone is None:
+            return moment.cast("timestamp")
+        if self.backend.name not in {"duckdb", "postgres"}:
+            raise Problem(
+                f"Column {column} of {name} has a time zone, which {self.backend.name} cannot turn into {zone} here: "
+                "leave out [windows] time_zone, or map a column without a zone."
+            )
+        return _on_the_clock_of(zone, moment.cast("timestamp('UTC')"))
 
     def _table(self, name: str, columns: Iterable[str]) -> ir.Table:
         table = self.table(name)
@@ -221,8 +342,12 @@ class Warehouse:
             )
 
 
-def connect(url: str, config: Config) -> Warehouse:
+def connect(
+    url: str, config: Config, now: datetime | None = None, tell: Callable[[str], None] | None = None
+) -> Warehouse:
     """Connects by an Ibis URL, such as duckdb://file or postgresql://user:password@host/database.
+
+    now, tell: as Warehouse's.
 
     Raises Problem, without the password, where there is no such warehouse or it lets nobody in.
     """
@@ -237,7 +362,7 @@ def connect(url: str, config: Config) -> Warehouse:
         raise Problem(f"Ibis lacks its part for {scheme}: pip install 'ibis-framework[{scheme}]'.") from error
     except Exception as error:  # each backend has exceptions of its own
         raise Problem(f"The warehouse cannot be opened: {_redacted(_first_line(error), url)}.") from error
-    return Warehouse(backend, config)
+    return Warehouse(backend, config, now, tell)
 
 
 @contextmanager
@@ -250,6 +375,16 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
     except Exception as error:  # each backend has exceptions of its own
         what = f" {queries}" if queries else ""
         raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
+
+
+def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
+    id_column = table[column]
+    return {
+        "customer_id": cleaning.customer_id(id_column),
+        "id_is_whole": cleaning.is_whole(id_column),
+        "has_customer": cleaning.has_customer(id_column),
+        "raw_id": id_column.cast("string"),
+    }
 
 
 def whole_number(table: ir.Table, name: str, column: str) -> ir.Value:

@@ -162,7 +162,7 @@ def _derive(warehouse: Warehouse, say: Callable[[str], None]) -> None:
     _create(warehouse.backend, tables.features, known(AS_OF).rename(updated_at="moment"))
     horizon = timedelta(days=windows.churn_days)
     moments = [AS_OF - horizon * (back + 1) for back in range(windows.churn_snapshots)]
-    churned = [features.bought_nothing(transactions, moment, horizon, known(moment)) for moment in moments]
+    churned = [features.bought_nothing(transactions, moment, horizon, known(moment), windows) for moment in moments]
     _create(warehouse.backend, tables.churn, ibis.union(*churned).rename(churned="happened", snapshot_date="moment"))
     exposures = warehouse.backend.table("campaign_exposures")
     pairs = exposures.select("customer_id", moment=exposures.created_at)

@@ -3,7 +3,7 @@
 Only what happened strictly before the moment is known. The definitions are those of docs/features.md.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import ibis
 from ibis.expr import types as ir
@@ -32,7 +32,7 @@ def as_of(transactions: ir.Table, moment: datetime, windows: Windows, rfm_days: 
     elsewhere. Then PURCHASES, what BG/NBD counts, in days, and with rfm_days also RFM_WINDOW, over so many days.
     transactions is Warehouse.transactions().
     """
-    at = ibis.timestamp(moment.astimezone(UTC).replace(tzinfo=None))
+    at = ibis.timestamp(windows.local(moment))
     known = transactions.filter(transactions.date < at).mutate(moment=at)
     return _aggregate(known, windows, rfm_days)
 
@@ -44,12 +44,14 @@ def as_of_each(transactions: ir.Table, moments: ir.Table, windows: Windows) -> i
     return _aggregate(known, windows, None)
 
 
-def bought_nothing(transactions: ir.Table, moment: datetime, horizon: timedelta, known: ir.Table) -> ir.Table:
+def bought_nothing(
+    transactions: ir.Table, moment: datetime, horizon: timedelta, known: ir.Table, windows: Windows
+) -> ir.Table:
     """`known`, a row a customer as of the moment, with happened: no purchase within the horizon from it.
 
     A return within the horizon is no purchase: who only brings goods back has churned.
     """
-    start, end = (ibis.timestamp(at.astimezone(UTC).replace(tzinfo=None)) for at in (moment, moment + horizon))
+    start, end = (ibis.timestamp(windows.local(at)) for at in (moment, moment + horizon))
     receipts = _receipts(transactions.filter(transactions.date >= start, transactions.date < end), ["customer_id"])
     came_back = receipts.filter(receipts.is_purchase).select("customer_id").distinct()
     # A join, not NOT IN, which PostgreSQL does row by row if the ids are more than its work_mem.

@@ -12,10 +12,11 @@ from ibis.expr import types as ir
 
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, FeatureSource, names_of
+from training.config import Config, FeatureSource, Windows, names_of
 from training.errors import Problem
 from training.warehouse import features
-from training.warehouse.connection import Warehouse
+from training.warehouse.cleaning import LeftOut
+from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
 
 YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
@@ -45,47 +46,52 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     """From the feature view, or from transactions where there is none or where a moment is asked for.
 
     The view's moment is its oldest updated_at, as no row is older than that; that of transactions is the midnight
-    after the last one, or now where that is to come. Raises Problem.
+    (of windows.time_zone) after the last one, or now where that is to come. Raises Problem.
     """
-    view = warehouse.features() if as_of is None else None
-    if view is not None:
-        oldest, newest, rows = _span(warehouse, view, "updated_at")
-        name = str(warehouse.config.tables.features)
-        if not rows:
-            raise Problem(
-                f"{name} has no rows, so there is nobody to work on: fill it, or name another as [tables] features."
-            )
-        if oldest is None or newest is None:
-            raise Problem(
-                f"{name} has no {warehouse.config.columns.features.updated_at} in any row, so nothing says how old "
-                "they are: fill it in, or map another column as updated_at under [columns.features]."
-            )
-        _check_past(f"{name} has rows updated", newest)
-        _say_unknown_categories(warehouse, "features")
-        table, names = _with_rfm(warehouse, view, oldest)
-        counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
-        return _with_customers(warehouse, CurrentFeatures(table, names, oldest), counted=counted)
-    transactions = warehouse.transactions()
-    if transactions is None:
+    if warehouse.config.tables.features is not None and as_of is None:
+        return _view(warehouse)
+    if warehouse.transactions() is None:
         raise Problem(
             "Features as of a date are computed from transactions: name their table as [tables] transactions."
         )
-    first, end = transaction_span(warehouse, transactions)
-    moment = as_of or min(end, datetime.now(UTC))
-    _check_past("Features cannot be computed", moment)
+    if as_of is not None and as_of > warehouse.now:
+        raise Problem(
+            f"Features cannot be computed as of {as_of:%Y-%m-%d}, which is to come: give an earlier moment to --as-of."
+        )
+    first, end = transaction_span(warehouse)
+    moment = as_of or min(end, warehouse.now)
     if moment <= first:
         raise Problem(
             f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}: give a later "
             "--as-of, or bring older data as [tables] transactions."
         )
+    # Until the moment, not until now: the same moment is the same query, by which a run that was stopped is known.
+    transactions = _required(warehouse.transactions(until=moment))
     attributes = _names(warehouse.config.customer_features)
     configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
     if as_of is not None:
         _check_as_of(warehouse, configured)
     names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
-    current = CurrentFeatures(table.select("customer_id", *names), names, moment)
+    current = CurrentFeatures(table.select("customer_id", *names), names, moment.astimezone(UTC))
     return _with_customers(warehouse, current, counted=True)
+
+
+def _view(warehouse: Warehouse) -> CurrentFeatures:
+    _required(warehouse.features())  # refused first if too much of it is bad
+    windows, counts = warehouse.config.windows, warehouse.left_out("features")
+    if counts.first is None or counts.last is None:
+        raise Problem(
+            f"{warehouse.config.tables.features} has no rows {_of_use(counts)}, so there is nobody to work on: fill it, "
+            "or name another as [tables] features."
+        )
+    oldest = windows.instant(counts.first)
+    # Until its newest row, not until now, as above.
+    view = _required(warehouse.features(until=windows.instant(counts.last)))
+    _say_unknown_categories(warehouse, "features")
+    table, names = _with_rfm(warehouse, view, oldest)
+    counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
+    return _with_customers(warehouse, CurrentFeatures(table, names, oldest), counted=counted)
 
 
 def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: bool) -> CurrentFeatures:
@@ -101,7 +107,7 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
     buyers, attributes = current.table, _names(config.customer_features)
     joined = buyers.outer_join(customers, "customer_id")
     if "registered_at" in customers.columns:
-        moment = ibis.timestamp(current.as_of.astimezone(UTC).replace(tzinfo=None))
+        moment = ibis.timestamp(config.windows.local(current.as_of))
         # Whoever has bought is known, whatever the customers table says.
         joined = joined.filter(buyers.customer_id.notnull() | (customers.registered_at < moment).fill_null(True))
     columns = {name: buyers[name] for name in current.names}
@@ -168,7 +174,7 @@ def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[i
     of_view = [name for name in LIFETIME_RFM_FEATURES if name in view.columns]
     names = tuple(dict.fromkeys((*_names(config.table_features), *of_view)))
     computed = [name for name in _of_rfm(config) if name not in names]
-    transactions = warehouse.transactions() if computed else None
+    transactions = warehouse.transactions(until=moment) if computed else None
     if transactions is None:
         return view.select("customer_id", *names), names
     known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
@@ -197,7 +203,7 @@ def churn_examples(warehouse: Warehouse) -> Examples:
             raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
         return _churn_from_transactions(warehouse, transactions)
     _say_unknown_categories(warehouse, "churn")
-    return _examples(warehouse, labelled, transactions, str(warehouse.config.tables.churn), ("customer_id", "moment"))
+    return _examples(warehouse, labelled, transactions, "churn", ("customer_id", "moment"))
 
 
 def offer_examples(warehouse: Warehouse) -> Examples | None:
@@ -209,23 +215,13 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     if exposures is None:
         return None
     _say_unknown_categories(warehouse, "offers")
-    name = str(warehouse.config.tables.offers)
-    found = _examples(warehouse, exposures, warehouse.transactions(), name, ("customer_id", "moment", "offer"))
-    assert found.offers is not None
-    unknown = sorted(set(np.unique(found.offers).tolist()) - set(range(len(warehouse.config.offers))))
-    if unknown:
-        raise Problem(
-            f"{name} has offers {', '.join(map(str, unknown[:5]))}, which the catalogue of "
-            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column as "
-            "offer_id under [columns.offers]."
-        )
-    return found
+    return _examples(warehouse, exposures, warehouse.transactions(), "offers", ("customer_id", "moment", "offer"))
 
 
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
     windows = warehouse.config.windows
     horizon = timedelta(days=windows.churn_days)
-    first, end = transaction_span(warehouse, transactions)
+    first, end = transaction_span(warehouse)
     moments = label_moments(first, end, windows.churn_days, windows.churn_snapshots)
     if not moments:
         raise Problem(
@@ -239,11 +235,11 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
     examples = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
     rows = warehouse.rows(_with_attributes(warehouse, examples))
     names = _feature_names(warehouse, transactions)
-    return _checked(rows, str(warehouse.config.tables.transactions), names, ("customer_id", "moment"), horizon)
+    return _checked(warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon)
 
 
 def _examples(
-    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, name: str, key: tuple[str, ...]
+    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, source: TableName, key: tuple[str, ...]
 ) -> Examples:
     """What the warehouse has labelled itself, with features from transactions where the table has none of its own."""
     names = warehouse.config.feature_names
@@ -265,29 +261,32 @@ def _examples(
                 *(labelled[column] for column in labelled.columns), *(known[column] for column in features.PURCHASES)
             )
     horizon = None if "offer" in labelled.columns else timedelta(days=warehouse.config.windows.churn_days)
-    return _checked(warehouse.rows(_with_attributes(warehouse, labelled)), name, names, key, horizon)
+    rows = warehouse.rows(_with_attributes(warehouse, labelled))
+    return _checked(warehouse, rows, source, names=names, key=key, horizon=horizon)
 
 
 def _checked(
-    rows: pa.Table, name: str, names: tuple[str, ...], key: tuple[str, ...], horizon: timedelta | None
+    warehouse: Warehouse,
+    rows: pa.Table,
+    source: TableName,
+    *,
+    names: tuple[str, ...],
+    key: tuple[str, ...],
+    horizon: timedelta | None,
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
+    name = getattr(warehouse.config.tables, source)
+    left_out = _left_out(warehouse, source)
     if not rows.num_rows:
         raise Problem(
-            f"{name} has no rows, so there is nothing to learn from: fill it, or name another table under [tables]."
+            f"{name} has no rows {_of_use(warehouse.left_out(source))}, so there is nothing to learn from: fill it, or "
+            f"name another table as [tables] {source}."
         )
-    left_out: dict[str, int] = {}
-    for column, reason in (("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")):
-        kept = rows.filter(pc.is_valid(rows[column]))
-        if kept.num_rows < rows.num_rows:
-            left_out[reason] = rows.num_rows - kept.num_rows
-        rows = kept
     if LIFETIME_TRANSACTION_COUNT in rows.column_names:
         kept = rows.filter(pc.fill_null(pc.not_equal(rows[LIFETIME_TRANSACTION_COUNT], 0), True))
         if kept.num_rows < rows.num_rows:
             left_out[NO_PURCHASE] = rows.num_rows - kept.num_rows
         rows = kept
-    _check_infinite(rows, name, names)
     known = rows
     for feature in names:
         known = known.filter(pc.is_valid(known[feature]))
@@ -299,8 +298,6 @@ def _checked(
             f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: complete its "
             "data, or remove the features that are missing from [features]."
         )
-    _check_past(f"{name} has rows of", _utc(pc.max(rows["moment"]).as_py()))
-    _check_unique(rows, name, key)
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
@@ -312,7 +309,7 @@ def _checked(
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
         customer_ids=_numpy(rows["customer_id"]).astype(np.object_),
-        moments=_numpy(rows["moment"]).astype("datetime64[us]"),
+        moments=_instants(_numpy(rows["moment"]).astype("datetime64[us]"), warehouse.config.windows),
         names=names,
         features=_matrix(rows, names),
         happened=happened,
@@ -323,24 +320,13 @@ def _checked(
     )
 
 
-def _check_infinite(rows: pa.Table, name: str, names: Sequence[str]) -> None:
-    bad = [feature for feature in names if pc.any(pc.invert(pc.is_finite(rows[feature]))).as_py()]
-    if bad:
-        raise Problem(
-            f"{name} has values that are infinite or not a number in {', '.join(bad)}: correct its data, or "
-            "make them NULL."
-        )
-
-
-def _check_unique(rows: pa.Table, name: str, key: tuple[str, ...]) -> None:
-    counts = rows.group_by(list(key)).aggregate([([], "count_all")])
-    twice = counts.filter(pc.greater(counts["count_all"], 1))
-    if twice.num_rows:
-        example = ", ".join(f"{column} {twice[column][0].as_py()}" for column in key)
-        raise Problem(
-            f"{name} has {twice.num_rows:,} customers more than once at the same moment (such as {example}): "
-            "which row is right is not known; remove the others from its data."
-        )
+def _left_out(warehouse: Warehouse, source: TableName) -> dict[str, int]:
+    """Rows that were left out by reason, of the table itself and of the transactions that its features are from."""
+    found = {reason: one.count for reason, one in warehouse.left_out(source).reasons.items()}
+    if source != "transactions":
+        name = warehouse.config.tables.transactions
+        found |= {f"{name}: {reason}": one.count for reason, one in warehouse.left_out("transactions").reasons.items()}
+    return found
 
 
 def features_left_out(warehouse: Warehouse) -> str:
@@ -399,33 +385,38 @@ def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, .
     return tuple(name for name in config.feature_names if name in given)
 
 
-def transaction_span(warehouse: Warehouse, transactions: ir.Table) -> tuple[datetime, datetime]:
-    """The first transaction, and the midnight (UTC) after the last one."""
-    name = warehouse.config.tables.transactions
-    first, last, _ = _span(warehouse, transactions, "date")
-    if first is None or last is None:
+def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
+    """The first transaction, and the midnight after the last one, both in windows.time_zone."""
+    counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
+    if counts.first is None or counts.last is None:
+        name = warehouse.config.tables.transactions
         raise Problem(
-            f"{name} has no rows with a date, so there is nothing to work on: fill it, or map another column as date "
-            "under [columns.transactions]."
+            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or map another column as "
+            "date under [columns.transactions]."
         )
-    _check_past(f"{name} has rows of", last)
-    return first, datetime.combine(last.date() + timedelta(days=1), time(), UTC)
+    # In the zone, days later are the same time of day, also where clocks are changed between.
+    return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)
 
 
-def _span(warehouse: Warehouse, table: ir.Table, column: str) -> tuple[datetime | None, datetime | None, int]:
-    row = warehouse.rows(
-        table.aggregate(first=table[column].min(), last=table[column].max(), rows=table.count())
-    ).to_pylist()[0]
-    return row["first"] and _utc(row["first"]), row["last"] and _utc(row["last"]), row["rows"]
+def _instants(local: np.ndarray, windows: Windows) -> np.ndarray:
+    """datetime64 (n,) on the clock of the zone, as UTC."""
+    if windows.time_zone == "UTC":
+        return local
+    moments, places = np.unique(local, return_inverse=True)
+    instants = [windows.instant(moment).replace(tzinfo=None) for moment in moments.tolist()]
+    return np.array(instants, "datetime64[us]")[places]
 
 
-def _check_past(what: str, moment: datetime) -> None:
-    if moment > datetime.now(UTC):
-        raise Problem(f"{what} {moment:%Y-%m-%d}, which is to come: correct the dates in the data.")
+def _required(table: ir.Table | None) -> ir.Table:
+    """A table that the configuration names."""
+    assert table is not None
+    return table
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _of_use(counts: LeftOut) -> str:
+    if not counts.rows:
+        return "at all"
+    return f"that can be used ({_reasons({reason: one.count for reason, one in counts.reasons.items()})})"
 
 
 def _matrix(rows: pa.Table, names: Sequence[str]) -> np.ndarray:

@@ -227,15 +227,18 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
             "ALTER TABLE customer_churn_history ALTER revenue TYPE VARCHAR",
             "Column revenue of customer_churn_history is string",
         ),
-        ("UPDATE customer_churn_history SET snapshot_date = '2999-01-01'", "2999-01-01, which is to come"),
+        ("UPDATE customer_churn_history SET snapshot_date = '2999-01-01'", "because of: dated after this run (such as"),
         (
-            "INSERT INTO customer_churn_history FROM customer_churn_history LIMIT 3",
-            "3 customers more than once at the same",
+            "INSERT INTO customer_churn_history SELECT * REPLACE (revenue + 1 AS revenue) FROM customer_churn_history",
+            "because of: rows of the same customer and moment that differ (such as",
         ),
-        ("UPDATE customer_churn_history SET revenue = 'inf' WHERE churned", "infinite or not a number in revenue"),
+        (
+            "UPDATE customer_churn_history SET revenue = 'inf' WHERE churned",
+            "because of: revenue is infinite or not a number (such as",
+        ),
         (
             "UPDATE customer_offer_history SET offer_id = 8 WHERE converted",
-            "has offers 8, which the catalogue of 8 offers",
+            "because of: an offer that the catalogue does not have (such as",
         ),
         ("UPDATE customer_features_view SET revenue = NULL", "No customer has all that RFM needs"),
     ],
