@@ -130,7 +130,7 @@ def labelled(warehouse: Warehouse, moment: datetime) -> ibis.Table:
     transactions = warehouse.transactions()
     assert transactions is not None
     known = features.as_of(transactions, moment, warehouse.config.windows)
-    return features.bought_nothing(transactions, moment, HORIZON, known)
+    return features.bought_nothing(transactions, moment, HORIZON, known, warehouse.config.windows)
 
 
 def run() -> Iterator[Result]:

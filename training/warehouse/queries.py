@@ -82,8 +82,8 @@ def _view(warehouse: Warehouse) -> CurrentFeatures:
     windows, counts = warehouse.config.windows, warehouse.left_out("features")
     if counts.first is None or counts.last is None:
         raise Problem(
-            f"{warehouse.config.tables.features} has no rows {_of_use(counts)}, so there is nobody to work on: fill it, "
-            "or name another as [tables] features."
+            f"{warehouse.config.tables.features} has no rows {_of_use(counts)}, so there is nobody to work on: fill "
+            "it, or name another as [tables] features."
         )
     oldest = windows.instant(counts.first)
     # Until its newest row, not until now, as above.
@@ -229,7 +229,7 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
             "ahead: lower [windows] churn_days, or bring older data as [tables] transactions."
         )
     labelled = [
-        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows))
+        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows), windows)
         for moment in moments
     ]
     examples = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]

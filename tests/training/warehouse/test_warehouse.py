@@ -235,7 +235,8 @@ def test_who_only_returned_goods_has_churned(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(TRANSACTIONS, insert(bought + later)))
     transactions, moment = transactions_of(warehouse), datetime(2025, 5, 10, tzinfo=UTC)
     known = features.as_of(transactions, moment, SETTINGS.windows)
-    labelled = warehouse.rows(features.bought_nothing(transactions, moment, 30 * DAY, known)).to_pylist()
+    later = features.bought_nothing(transactions, moment, 30 * DAY, known, SETTINGS.windows)
+    labelled = warehouse.rows(later).to_pylist()
     assert {row["customer_id"]: row["happened"] for row in labelled} == {"stays": False, "returns": True}
 
 

@@ -43,7 +43,7 @@ def check_churn(warehouse: Warehouse, findings: Findings) -> Learnable:
     transactions = warehouse.transactions()
     labels = None
     if transactions is not None:
-        span = queries.transaction_span(warehouse, transactions)
+        span = queries.transaction_span(warehouse)
         found = churn_windows(warehouse, transactions, span, sorted({*DAYS, windows.churn_days}))
         _show_windows(found, windows.churn_days, findings)
         (ours,) = (each for each in found if each.days == windows.churn_days)

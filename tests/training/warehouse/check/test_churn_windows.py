@@ -72,7 +72,7 @@ def test_the_configured_window_is_counted_as_training_labels_it(fill: Fill, conn
     warehouse = connect(url, Config.model_validate({"tables": {"transactions": "sales"}}))
     transactions = warehouse.transactions()
     assert transactions is not None
-    span = queries.transaction_span(warehouse, transactions)
+    span = queries.transaction_span(warehouse)
     (window,) = churn_windows(warehouse, transactions, span, (warehouse.config.windows.churn_days,))
     examples = queries.churn_examples(warehouse)
     assert (window.examples, window.churned) == (len(examples), int(examples.happened.sum()))
