@@ -235,6 +235,7 @@ def columns_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         return {column: value for column, value in result.items() if column != "customer_id"}
     return {
         "recommended_offer": result["recommended_offer"],
+        "offer_code": result["top_offer"]["offer_code"],
         "offer_name": result["top_offer"]["offer_name"],
         "category": result["top_offer"]["category"],
         "confidence": result["confidence"],
@@ -683,7 +684,14 @@ def test_each_type_has_its_columns(files: Files, kind: str) -> None:
     ran = files.score(files.key("csv", kind), as_csv([["a", *GOOD.values()]]))
     columns = {
         "churn": ["churn_probability", "churn_risk"],
-        "nbo": ["recommended_offer", "offer_name", "category", "confidence", *(f"offer_{offer}" for offer in range(8))],
+        "nbo": [
+            "recommended_offer",
+            "offer_code",
+            "offer_name",
+            "category",
+            "confidence",
+            *(f"offer_{n}" for n in range(8)),
+        ],
         "rfm": ["recency", "frequency", "monetary", "r_score", "f_score", "m_score", "rfm_segment", "segment"],
     }
     wanted = ["customer_id", *(column for name in TYPES[kind] for column in columns[name])]

@@ -141,7 +141,10 @@ def test_nobody_is_zeros() -> None:
 
 
 def catalogue(*names: str) -> Sequence[Offer]:
-    return [Offer(offer_id=place, offer_name=name, category="any") for place, name in enumerate(names)]
+    return [
+        Offer(offer_id=place, offer_code=str(place), offer_name=name, category="any")
+        for place, name in enumerate(names)
+    ]
 
 
 def test_offers_of_one_name_are_counted_together() -> None:

@@ -30,10 +30,11 @@ class ChurnScores(NamedTuple):
 
 
 class OfferScores(NamedTuple):
-    """n customers, k offers: `probabilities` float32 (n, k); `best` int8 (n,), the likeliest offer's id."""
+    """n customers, k offers: `probabilities` float32 (n, k); `best` (n,), the likeliest offer's id:
+    int8, or int16 from 128 offers on."""
 
     probabilities: NDArray[np.float32]
-    best: NDArray[np.int8]
+    best: NDArray[np.signedinteger]
 
 
 def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thresholds) -> ChurnScores:
@@ -57,9 +58,14 @@ def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArr
     return band
 
 
-def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Like rows.argmax(axis=1), which takes three times as long on rows this short: (n, k), k < 128, to int8 (n,)."""
+def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.signedinteger]:
+    """Like rows.argmax(axis=1), which takes three times as long on rows of eight.
+
+    (n, k) to (n,): int8 for k < 128, which a results file shows as such; else int16.
+    """
     count = rows.shape[1]
+    if count > np.iinfo(np.int8).max:
+        return rows.argmax(axis=1).astype(np.int16)
     # Of the places that hold the largest, the first has most places from it to the end.
     to_the_end = np.arange(count, 0, -1, dtype=np.int8)[:, np.newaxis]
     places = np.empty(len(rows), np.int8)
