@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loyalty_ml.models.catalogue import listed
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import rfm
 from training import registry
@@ -23,7 +24,9 @@ from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.bucket import ModelBucket
 from training.warehouse import queries
+from training.warehouse.catalogue import never_shown
 from training.warehouse.connection import Warehouse, connect
+from training.warehouse.examples import Examples
 
 
 def train_from_warehouse(
@@ -60,9 +63,11 @@ def train_from_warehouse(
         _say_gates(outcome)
     failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
     if failed:
-        raise Problem(f"nothing was written: {_refusals(failed)}. Why is in {_write_refused(out, outcomes)}/.")
+        raise Problem(
+            f"nothing was written: {_refusals(failed)}. Why is in {_write_refused(out, outcomes, settings)}/."
+        )
     for outcome in outcomes:
-        _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)
+        _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
     model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
     for outcome in outcomes:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
@@ -75,11 +80,11 @@ def _refusals(failed: Sequence[Outcome]) -> str:
     return "; ".join(f"{one.job.name} failed {', '.join(gate.name for gate in one.failed)}" for one in failed)
 
 
-def _write_refused(out: Path, outcomes: Sequence[Outcome]) -> Path:
+def _write_refused(out: Path, outcomes: Sequence[Outcome], settings: Config) -> Path:
     """The reports of a set that is not written: where to look for what is wrong with it."""
     folder = out / "refused"
     for outcome in outcomes:
-        _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome)
+        _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome, settings)
     return folder
 
 
@@ -103,7 +108,20 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
+        for sentence in _about_offers(warehouse.config, job.examples):
+            print(f"  {sentence}")
     return jobs
+
+
+def _about_offers(settings: Config, examples: Examples) -> list[str]:
+    """Which offers these are, and of which nothing can be learnt; nothing for examples of churn."""
+    if examples.offers is None:
+        return []
+    sentences = [f"{len(examples.catalogue)} offers: {listed(examples.catalogue)}."]
+    if not settings.offers:
+        sentences.append("There are no [[offers]] in the configuration: the codes in the table are the offers' names.")
+    missing = never_shown(examples.offers, examples.catalogue)
+    return [*sentences, *([missing] if missing else [])]
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
@@ -137,7 +155,7 @@ def _say_gates(outcome: Outcome) -> None:
         print(f"  Forced all the same: {outcome.model.card.forced}")
 
 
-def _write_report(path: Path, outcome: Outcome) -> None:
+def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
     card = outcome.model.card
     path.parent.mkdir(parents=True, exist_ok=True)
     report.write_report(
@@ -148,6 +166,8 @@ def _write_report(path: Path, outcome: Outcome) -> None:
         examples=outcome.job.examples,
         evaluation=outcome.evaluation,
         gates=outcome.gates,
-        caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],
-        offers=card.offers,
+        caveats=[
+            *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
+            *_about_offers(settings, outcome.job.examples)[1:],
+        ],
     )

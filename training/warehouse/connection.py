@@ -5,7 +5,7 @@ that what is computed from it is the same code on every warehouse.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -15,8 +15,10 @@ import pyarrow as pa
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
+from loyalty_ml.models.card import Offer
 from training.config import Config
 from training.errors import Problem
+from training.warehouse import catalogue
 
 Backend = Any
 """A connected ibis.BaseBackend; Ibis declares its tables and queries on each backend apart."""
@@ -75,7 +77,10 @@ class Warehouse:
         )
 
     def offers(self) -> ir.Table | None:
-        """customer_id, offer: int64, moment: timestamp, happened: boolean, and the features where there are any."""
+        """customer_id, offer: string (its code), moment: timestamp, happened: boolean, and features if there are any.
+
+        The offer is NULL if the catalogue does not have it.
+        """
         columns = self.config.columns.offers
         return self._with_features(
             self.config.tables.offers,
@@ -118,7 +123,7 @@ class Warehouse:
             **{ours: table[theirs].cast("string") for ours, theirs in ids.items()},
             **{ours: _moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": _label(table, name, label)} if label else {}),
-            **({"offer": _whole_number(table, name, offer)} if offer else {}),
+            **({"offer": _offer_code(table, name, offer, self.config.catalogue)} if offer else {}),
             **(
                 {ours: _number(table, name, theirs).cast("float64") for ours, theirs in features.items()}
                 if with_features
@@ -192,10 +197,10 @@ def _number(table: ir.Table, name: str, column: str) -> ir.Value:
     return table[column]
 
 
-def _whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
-    if not isinstance(table[column].type(), dt.Integer):
-        raise _wrong_kind(table, name, column, "a whole number")
-    return table[column].cast("int64")
+def _offer_code(table: ir.Table, name: str, column: str, offers: Sequence[Offer]) -> ir.Value:
+    if not catalogue.is_of_a_kind(table[column].type()):
+        raise _wrong_kind(table, name, column, "a text, a whole number or a UUID")
+    return catalogue.known_code_of(table[column], offers)
 
 
 def _label(table: ir.Table, name: str, column: str) -> ir.Value:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from loyalty_ml.models.card import Offer
 from training.errors import Problem
-from training.warehouse import features
+from training.warehouse import catalogue, features
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 
@@ -82,15 +83,7 @@ def offer_examples(warehouse: Warehouse) -> Examples | None:
     if exposures is None:
         return None
     name = str(warehouse.config.tables.offers)
-    found = _examples(warehouse, exposures, warehouse.transactions(), name, ("customer_id", "moment", "offer"))
-    assert found.offers is not None
-    unknown = sorted(set(np.unique(found.offers).tolist()) - set(range(len(warehouse.config.offers))))
-    if unknown:
-        raise Problem(
-            f"{name} has offers {', '.join(map(str, unknown[:5]))}, which the catalogue of "
-            f"{len(warehouse.config.offers)} offers does not: put them under [[offers]], or map another column."
-        )
-    return found
+    return _examples(warehouse, exposures, warehouse.transactions(), name, ("customer_id", "moment", "offer"))
 
 
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
@@ -112,7 +105,8 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
     ]
     rows = warehouse.rows(ibis.union(*labelled) if len(labelled) > 1 else labelled[0])
     names = _feature_names(warehouse, transactions)
-    return _checked(rows, str(warehouse.config.tables.transactions), names, ("customer_id", "moment"), horizon)
+    name = str(warehouse.config.tables.transactions)
+    return _checked(warehouse, rows, name, names=names, key=("customer_id", "moment"), horizon=horizon)
 
 
 def _examples(
@@ -132,17 +126,26 @@ def _examples(
                 *(labelled[column] for column in labelled.columns), *(known[column] for column in features.PURCHASES)
             )
     horizon = None if "offer" in labelled.columns else timedelta(days=warehouse.config.windows.churn_days)
-    return _checked(warehouse.rows(labelled), name, names, key, horizon)
+    return _checked(warehouse, warehouse.rows(labelled), name, names=names, key=key, horizon=horizon)
 
 
 def _checked(
-    rows: pa.Table, name: str, names: tuple[str, ...], key: tuple[str, ...], horizon: timedelta | None
+    warehouse: Warehouse,
+    rows: pa.Table,
+    name: str,
+    *,
+    names: tuple[str, ...],
+    key: tuple[str, ...],
+    horizon: timedelta | None,
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
     if not rows.num_rows:
         raise Problem(f"{name} has no rows: there is nothing to learn from.")
     left_out: dict[str, int] = {}
-    for column, reason in (("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")):
+    reasons = [("customer_id", "no customer id"), ("moment", "no date"), ("happened", "no label")]
+    if "offer" in key:
+        reasons.append(("offer", catalogue.UNKNOWN))
+    for column, reason in reasons:
         kept = rows.filter(pc.is_valid(rows[column]))
         if kept.num_rows < rows.num_rows:
             left_out[reason] = rows.num_rows - kept.num_rows
@@ -165,6 +168,7 @@ def _checked(
             f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}: "
             "there is nothing to tell apart."
         )
+    offers, known_offers = _offers(warehouse, rows, name) if "offer" in key else (None, ())
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
         customer_ids=_numpy(rows["customer_id"]).astype(np.object_),
@@ -172,11 +176,19 @@ def _checked(
         names=names,
         features=_matrix(rows, names),
         happened=happened,
-        offers=_numpy(rows["offer"]).astype(np.int64) if "offer" in key else None,
+        offers=offers,
         purchases=_matrix(rows, features.PURCHASES) if has_purchases else None,
         horizon_days=horizon / timedelta(days=1) if horizon else None,
         left_out=left_out,
+        catalogue=known_offers,
     )
+
+
+def _offers(warehouse: Warehouse, rows: pa.Table, name: str) -> tuple[np.ndarray, tuple[Offer, ...]]:
+    """The places of the offers shown, int64 (n,), and the catalogue that they are places in. Raises Problem."""
+    codes = _numpy(rows["offer"]).astype(np.object_)
+    known = warehouse.config.catalogue or catalogue.from_codes(codes, name)
+    return catalogue.places_of(codes, known), known
 
 
 def _check_infinite(rows: pa.Table, name: str, names: Sequence[str]) -> None:

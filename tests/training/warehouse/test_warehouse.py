@@ -344,15 +344,6 @@ def test_a_column_of_the_wrong_kind_is_named(fill: Fill, connect: Open, change: 
         connect(fill(CHURN, change), settings).churn()
 
 
-def test_an_offer_outside_the_catalogue_is_named(fill: Fill, connect: Open) -> None:
-    table = CHURN.replace("customer_churn_history", "customer_offer_history").replace("churned", "converted")
-    table = table.replace("snapshot_date DATE", "created_at DATE, offer_id INTEGER")
-    rows = [(f"c-{n}", "true" if n else "false", date(2025, 1, 1), 7 + n, *range(10)) for n in range(3)]
-    settings = SETTINGS.model_copy(update={"tables": config.Tables(features="f", offers="customer_offer_history")})
-    with pytest.raises(Problem, match="has offers 8, 9, which the catalogue of 8 offers does not"):
-        queries.offer_examples(connect(fill(table, insert(rows, "customer_offer_history")), settings))
-
-
 def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, connect: Open) -> None:
     columns = ", ".join(f"{name} DOUBLE PRECISION" for name in SETTINGS.features)
     rows = [("a", "2025-03-02 04:00:00", *range(10)), ("b", "2025-03-01 04:00:00", *range(9), None)]
