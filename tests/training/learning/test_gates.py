@@ -190,9 +190,9 @@ def offers_of(*codes: str) -> tuple[Offer, ...]:
 def compared(
     codes: str, active_codes: str, *, knows: str, kind: Kind = "conversion", happened: NDArray[np.bool_] | None = None
 ) -> gates.Gate:
-    """A new and an active model of these offers, a letter each: of those of `knows` the active one knows who takes them.
+    """A new and an active model of these offers, a letter each.
 
-    The new one only guesses.
+    Of those in `knows` the active one knows who takes them; the new one only guesses.
     """
     mine, theirs = offers_of(*codes), offers_of(*active_codes)
     every = examples(800, 200)

@@ -313,7 +313,7 @@ def test_a_full_disk_leaves_the_active_set_as_it_was(
 CODES = ("FREE_SHIP", "VIP NIGHT", "TEN OFF", "BONUS", "REFER", "FLASH", "TIER", "ZOË")
 WITH_CODES = (
     "ALTER TABLE customer_offer_history ALTER offer_id TYPE VARCHAR USING "
-    f"(CASE offer_id {' '.join(f"WHEN {place} THEN '{code}'" for place, code in enumerate(CODES))} END)"
+    f"(CAST({list(CODES)} AS VARCHAR[]))[offer_id + 1]"
 )
 
 
