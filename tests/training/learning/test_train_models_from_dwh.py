@@ -326,7 +326,8 @@ def test_a_new_catalogue_is_compared_with_the_active_one_on_what_both_know(
     assert [(offer.offer_code, offer.offer_name) for offer in before.offers] == [(str(n), str(n)) for n in range(8)]
 
     offers = "".join(f'[[offers]]\noffer_id = "{code}"\n' for code in ("NEW", "6", "3", "5", "0"))
-    assert train("--only", "nbo", "--force", "fewer offers", settings=CONFIG + ALL_FEATURES + offers) == 0
+    fewer = CONFIG.replace("[gates]", "[gates]\nminimum_customers = 500") + ALL_FEATURES + offers
+    assert train("--only", "nbo", "--force", "fewer offers", settings=fewer) == 0
     printed = capsys.readouterr().out
     assert "left out, no offer, or one that the catalogue does not have: " in printed
     assert "The catalogue has offers that no example is of, of which nothing can be learnt: NEW." in printed
