@@ -149,6 +149,8 @@ def test_as_many_offers_as_a_catalogue_may_have_are_written_each_at_its_place(
     content, written = to.rows(connection, Scored(texts_of(["a"] * count), [scores], []))
     rows = read_rows(extension, to.header() + content)
     assert written == count
+    nobody = one.scorers[0].answers.nobody()
+    assert [column.dtype for column in nobody] == [column.dtype for column in scores]
     assert [(int(row["recommended_offer"]), row["offer_code"]) for row in rows] == [(n, f"c-{n}") for n in range(count)]
 
 

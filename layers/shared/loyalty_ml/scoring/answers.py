@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, places_type
 
 ScoresT = TypeVar("ScoresT")
 
@@ -132,7 +132,8 @@ class OfferAnswers:
         return [offer.offer_code for offer in self._offers]
 
     def nobody(self) -> OfferScores:
-        return OfferScores(np.empty((0, len(self._offers)), np.float32), np.empty(0, np.int8))
+        places = np.empty(0, places_type(len(self._offers)))
+        return OfferScores(np.empty((0, len(self._offers)), np.float32), places)
 
     def results(self, customer_ids: Sequence[str], scores: OfferScores) -> list[NboResult]:
         catalogue: list[Any] = [offer.model_dump() for offer in self._offers]
