@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -22,7 +23,7 @@ from pydantic import (
 
 from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
-from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer, Thresholds
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
 from training import defaults
 from training.errors import Problem, did_you_mean, nearest
@@ -141,7 +142,7 @@ class OfferColumns(_Section):
     customer_id: Column = "customer_id"
     """The customer's id."""
     offer_id: Column = "offer_id"
-    """The offer that was shown, as in `offers`."""
+    """The code of the offer that was shown, as in `offers`: a text, a whole number or a UUID."""
     converted: Column = "converted"
     """Whether the customer took it."""
     created_at: Column = "created_at"
@@ -328,6 +329,27 @@ COMPUTED_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 """What transactions give; product_count and service_count need a column of their own. docs/features.md defines them."""
 
 
+MIN_OFFERS = 2
+
+
+def _code(given: Any) -> Any:
+    """A code as the warehouse's rows have it: a number as its text, without the blanks that fixed-width columns add."""
+    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
+        return str(given).rstrip()
+    raise ValueError("must be text or a whole number")
+
+
+class CatalogueOffer(_Section):
+    """One offer, in any order: which place it has in a model's output is the model's business."""
+
+    offer_id: Annotated[str, Field(min_length=1, max_length=MAX_CODE_CHARACTERS), BeforeValidator(_code)]
+    """Your own code of the offer, as the offers table has it: text or a whole number. Answers call it `offer_code`."""
+    offer_name: Column | None = None
+    """For people. Without it, the code."""
+    category: Column = "offer"
+    """The kind of offer."""
+
+
 class Config(_Section):
     """The whole file. `features` maps each model feature, in the models' order, to its column in the warehouse."""
 
@@ -354,8 +376,8 @@ class Config(_Section):
     """What a model must reach."""
     thresholds: Thresholds = Thresholds()
     """The churn model's risk bands."""
-    offers: tuple[Offer, ...] = DEFAULT_OFFERS
-    """The catalogue, offer 0 first."""
+    offers: tuple[CatalogueOffer, ...] = ()
+    """The catalogue, 2 to 200 offers. Without it, the codes in the offers table are the catalogue and the names."""
     materialize: Materialize = Materialize()
     """Limits of a materialize run."""
 
@@ -451,6 +473,32 @@ class Config(_Section):
                     "or give it in the features, churn and offers tables"
                 )
             raise ValueError(f"features.{name}: transactions cannot give this feature{told}: {remedy}")
+
+    @model_validator(mode="after")
+    def _has_a_catalogue(self) -> "Config":
+        codes = [offer.offer_id for offer in self.offers]
+        if codes and not MIN_OFFERS <= len(codes) <= MAX_OFFERS:
+            raise ValueError(
+                f"offers: there must be {MIN_OFFERS} to {MAX_OFFERS} offers, but there are {len(codes)}: change the "
+                "[[offers]], or leave them all out"
+            )
+        repeated = next((code for code in codes if codes.count(code) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"offers: two offers have the offer_id {repeated}: remove one of the [[offers]]")
+        return self
+
+    @property
+    def catalogue(self) -> tuple[Offer, ...]:
+        """The offers as a card has them, in the order of the file; empty if the file has none."""
+        return tuple(
+            Offer(
+                offer_id=place,
+                offer_code=offer.offer_id,
+                offer_name=offer.offer_name or offer.offer_id,
+                category=offer.category,
+            )
+            for place, offer in enumerate(self.offers)
+        )
 
 
 def load(path: Path = defaults.CONFIG) -> Config:

@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
     SegmentAnswer,
     SegmentDefinitionAnswer,
@@ -63,7 +64,14 @@ Top = Annotated[
         description="Show this many members, with the highest probability of leaving or of taking `offer` first",
     ),
 ]
-Offer = Annotated[int | None, Query(ge=0, description="The id of the offer that `top` orders by")]
+Offer = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=MAX_CODE_CHARACTERS,
+        description="The code of the offer that `top` orders by; a number that is no code is taken as an `offer_id`",
+    ),
+]
 Entries = Annotated[
     int | None,
     Query(alias="history", ge=1, le=MAX_ENTRIES, description="The most entries of `history`; the latest are kept"),
@@ -193,8 +201,8 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     ) -> http.Reply:
         must_be_new = preconditions.must_be_new(if_none_match, if_match)
         expected = preconditions.expected_version(if_match)
-        parts().service.check_definition(request)
-        segment, created = parts().segments.put(segment_id, request, expected, must_be_new=must_be_new)
+        definition = parts().service.check_definition(request)
+        segment, created = parts().segments.put(segment_id, definition, expected, must_be_new=must_be_new)
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)

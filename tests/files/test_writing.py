@@ -25,7 +25,7 @@ from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.answers import OfferAnswers
 from loyalty_ml.scoring.rfm import RfmScores
 from loyalty_ml.scoring.scorers import Scores
-from loyalty_ml.scoring.scores import ChurnScores, OfferScores
+from loyalty_ml.scoring.scores import ChurnScores, OfferScores, score_offers
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
 from tests.examples import examples
@@ -117,7 +117,8 @@ def test_an_offer_is_written_with_its_name_and_all_probabilities(
     probabilities = np.eye(8, dtype=np.float32)[[5, 0]] * np.float32(0.7)
     scores = OfferScores(probabilities, np.array([5, 0], np.int8))
     first, second = as_written(connection, extension, "nbo", tmp_path, ["a", "b"], [scores])
-    assert (first["offer_name"], first["category"]) == (offers[5].offer_name, offers[5].category)
+    assert (first["offer_code"], first["offer_name"]) == (offers[5].offer_code, offers[5].offer_name)
+    assert first["category"] == offers[5].category
     assert (int(second["recommended_offer"]), second["offer_name"]) == (0, offers[0].offer_name)
     assert bits(first["confidence"]) == bits(first["offer_5"]) == bits(np.float32(0.7))
 
@@ -125,12 +126,32 @@ def test_an_offer_is_written_with_its_name_and_all_probabilities(
 def test_names_of_offers_are_texts_whatever_is_in_them(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     one = asked("nbo")
     names = ["it's", 'say "hi"', "a,b", "x'; DROP TABLE answers; --", "$1", "ü\\", "{}", "%s"]
-    offers = [Offer(offer_id=n, offer_name=name, category="c") for n, name in enumerate(names)]
+    offers = [Offer(offer_id=n, offer_code=name, offer_name=name, category="c") for n, name in enumerate(names)]
     one.scorers[0].answers = OfferAnswers(offers)
     scores = OfferScores(np.eye(8, dtype=np.float32), np.arange(8, dtype=np.int8))
     to = Writer(format_of("a.csv"), ",", one, tmp_path)
     content, _ = to.rows(connection, Scored(texts_of(["a"] * 8), [scores], []))
-    assert [row["offer_name"] for row in read_rows("csv", to.header() + content)] == names
+    rows = read_rows("csv", to.header() + content)
+    assert [row["offer_name"] for row in rows] == [row["offer_code"] for row in rows] == names
+
+
+@pytest.mark.parametrize("count", [2, 127, 128, 200])
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_as_many_offers_as_a_catalogue_may_have_are_written_each_at_its_place(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, extension: str, count: int
+) -> None:
+    one = asked("nbo")
+    offers = [Offer(offer_id=n, offer_code=f"c-{n}", offer_name=f"Offer {n}", category="c") for n in range(count)]
+    one.scorers[0].answers = OfferAnswers(offers)
+    eye = np.eye(count, dtype=np.float32)
+    scores = score_offers(eye, lambda matrix: matrix)
+    to = Writer(format_of(f"a.{extension}"), ",", one, tmp_path)
+    content, written = to.rows(connection, Scored(texts_of(["a"] * count), [scores], []))
+    rows = read_rows(extension, to.header() + content)
+    assert written == count
+    nobody = one.scorers[0].answers.nobody()
+    assert [column.dtype for column in nobody] == [column.dtype for column in scores]
+    assert [(int(row["recommended_offer"]), row["offer_code"]) for row in rows] == [(n, f"c-{n}") for n in range(count)]
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

@@ -35,6 +35,7 @@ class SpendAnswers:
     """A kind of answer that no mode has heard of: what a customer will spend."""
 
     groups = ("little", "much")
+    codes = None
     value_name = "amount"
     summary = None
     choices = 0

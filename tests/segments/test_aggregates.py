@@ -145,7 +145,10 @@ def test_counts_of_nobody_are_zeros_and_averages_of_nobody_are_null() -> None:
 
 
 def catalogue(*names: str) -> Sequence[Offer]:
-    return [Offer(offer_id=place, offer_name=name, category="any") for place, name in enumerate(names)]
+    return [
+        Offer(offer_id=place, offer_code=str(place), offer_name=name, category="any")
+        for place, name in enumerate(names)
+    ]
 
 
 def test_offers_of_one_name_are_counted_together() -> None:

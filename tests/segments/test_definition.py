@@ -26,6 +26,8 @@ def definition(**fields: Any) -> SegmentDefinition:
         ("customer_ids", ["1", "2"]),
         ("churn_risk", "medium"),
         ("recommended_offer", 0),
+        ("recommended_offer", "0"),
+        ("recommended_offer", "FREE SHIP \N{SNOWMAN}"),
         *[("rfm_segment", name) for name in SEGMENT_NAMES],
     ],
 )
@@ -64,10 +66,13 @@ def test_a_definition_is_of_exactly_one_kind_and_the_error_names_all(fields: dic
         ({"rfm_segment": "champions"}, "rfm_segment", "Champions"),
         ({"rfm_segment": 555}, "rfm_segment", "string"),
         ({"churn_risk": "High"}, "churn_risk", "'high', 'medium' or 'low'"),
-        ({"recommended_offer": -1}, "recommended_offer", "greater than or equal to 0"),
-        ({"recommended_offer": True}, "recommended_offer", "integer"),
-        ({"recommended_offer": "3"}, "recommended_offer", "integer"),
-        ({"recommended_offer": 1.5}, "recommended_offer", "integer"),
+        ({"recommended_offer": -1}, "recommended_offer", "whole number from 0 on"),
+        ({"recommended_offer": True}, "recommended_offer", "an offer's code"),
+        ({"recommended_offer": 2**63}, "recommended_offer", "an offer's code"),
+        ({"recommended_offer": ""}, "recommended_offer", "not empty"),
+        ({"recommended_offer": "x" * 201}, "recommended_offer", "an offer's code"),
+        ({"recommended_offer": ["3"]}, "recommended_offer", "an offer's code"),
+        ({"recommended_offer": 1.5}, "recommended_offer", "an offer's code"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], field: str, part: str) -> None:

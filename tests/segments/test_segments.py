@@ -24,7 +24,7 @@ from local import template
 from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.models.card import Card, card_key, model_key
+from loyalty_ml.models.card import DEFAULT_OFFERS, Card, card_key, model_key
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import band, psi
@@ -41,6 +41,7 @@ pytestmark = pytest.mark.moto
 
 MOMENT = datetime(2018, 1, 2, tzinfo=UTC)
 CUSTOMERS = 700
+CODES = ", ".join(f"{offer.offer_code} ({offer.offer_name})" for offer in DEFAULT_OFFERS)
 HIGH_VALUE = {">=": [{"var": "revenue"}, 1000]}
 Row = dict[str, float | None]
 
@@ -297,9 +298,9 @@ def test_the_best_of_any_segment_for_an_offer(deployment: Deployment) -> None:
     [
         ("rfm", {"top": 5}, "top: RFM has no probability to order by: ask for churn or nbo"),
         ("churn", {"top": 5, "offer": 1}, "offer: churn has no offers: ask for nbo"),
-        ("nbo", {"top": 5}, "top: this needs offer for nbo: add offer, the id of the offer to order by"),
+        ("nbo", {"top": 5}, "top: this needs offer for nbo: add offer, the code of the offer to order by"),
         ("nbo", {"offer": 5}, "offer: this works only with top: add top, the number of members to show"),
-        ("nbo", {"top": 5, "offer": 8}, "offer: there is no such offer: choose 0 to 7"),
+        ("nbo", {"top": 5, "offer": 8}, "offer: there is no offer 8: choose one of " + CODES),
         ("nbo", {"top": 0, "offer": 1}, "top: must be 1 or more"),
         ("churn", {"top": 1001}, "top: must be 1,000 or less"),
         ("churn", {"top": "many"}, "top: must be a whole number"),
@@ -623,7 +624,7 @@ def test_an_offer_that_the_model_has_no_longer_is_named(deployment: Deployment) 
     process().segment.segments.put("old-offer", as_of_an_older_model)
     for answer in (deployment.predict("old-offer", "rfm"), deployment.predict("old-offer", "nbo")):
         assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
-        assert "the segment is of offer 9, but the model has only offers 0 to 7" in answer.body["error"]
+        assert f"the segment is of offer 9, but the model has only offers {CODES}" in answer.body["error"]
 
 
 def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deployment) -> None:

@@ -9,7 +9,6 @@ moment, is measured at that moment on customers that are held out as well: "out 
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import DEFAULT_OFFERS
 from training.config import EvaluationOptions
 from training.errors import Problem
 from training.learning import contenders, metrics, splits
@@ -23,15 +22,13 @@ THRESHOLDS = tuple(round(step * 0.05, 2) for step in range(1, 20))
 Event = tuple[NDArray[np.bool_], NDArray[np.floating]]
 
 
-def evaluate(
-    examples: Examples, options: EvaluationOptions, seed: int, offers: int = len(DEFAULT_OFFERS)
-) -> Evaluation:
-    """Trains and measures; prints a line for each fit. `offers`: how many the catalogue has, for examples of offers.
+def evaluate(examples: Examples, options: EvaluationOptions, seed: int) -> Evaluation:
+    """Trains and measures; prints a line for each fit.
 
     The same examples, options and seed give the same network to the bit. Takes some 3 seconds a split for 20,000 rows.
     Raises Problem where there are too few customers to learn from and be measured on.
     """
-    kind = contenders.kind_of(examples)
+    kind, offers = contenders.kind_of(examples), len(examples.catalogue)
     stopping = splits.for_stopping(examples.customer_ids)
     contests, notes = [], list[str]()
     for split in range(options.splits):
@@ -65,7 +62,7 @@ def evaluate(
         calibration=metrics.calibration_table(happened, probability),
         lift=metrics.lift_by_decile(happened, probability),
         thresholds=metrics.threshold_table(happened, probability, THRESHOLDS),
-        offers=_offers_shown(kind, examples, published_rows, published_answers, offers),
+        offers=_offers_shown(kind, examples, published_rows, published_answers),
         feature_auc=_feature_auc(kind, measured),
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -197,13 +194,14 @@ def _feature_auc(kind: Kind, measured: Examples) -> dict[str, float]:
 
 
 def _offers_shown(
-    kind: Kind, examples: Examples, held_out: NDArray[np.bool_], answers: Answers, offers: int
+    kind: Kind, examples: Examples, held_out: NDArray[np.bool_], answers: Answers
 ) -> tuple[OfferShown, ...]:
     if kind == "churn":
         return ()
     offer_ids, measured = contenders.shown(examples), contenders.shown(examples)[held_out]
     rows = []
-    for offer_id in range(offers):
+    for offer in examples.catalogue:
+        offer_id = offer.offer_id
         everywhere, here = offer_ids == offer_id, measured == offer_id
         if kind == "choice":
             probability, happened = answers[:, offer_id], here
@@ -212,6 +210,7 @@ def _offers_shown(
         rows.append(
             OfferShown(
                 offer_id=offer_id,
+                offer_code=offer.offer_code,
                 shown=int(everywhere.sum()),
                 converted=int(examples.happened[everywhere].sum()),
                 held_out=int(here.sum()),

@@ -45,6 +45,7 @@ class OfferShown:
     """How often an offer was shown and taken, in all examples, and on held-out ones what the network says of it."""
 
     offer_id: int
+    offer_code: str
     shown: int
     converted: int
     held_out: int

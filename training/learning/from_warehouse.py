@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from loyalty_ml.customers.snapshot import SnapshotCard
+from loyalty_ml.models.catalogue import listed
 from loyalty_ml.models.manifest import RfmCutPoints
 from training import registry
 from training.config import Config
@@ -24,9 +25,11 @@ from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.bucket import ModelBucket
 from training.registry.inputs import ModelInputs, check_snapshot, inputs_of_cut_points
 from training.warehouse import lineage, queries
+from training.warehouse.catalogue import never_shown
 from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
+from training.warehouse.examples import Examples
 
 
 def train_from_warehouse(
@@ -70,12 +73,12 @@ def train_from_warehouse(
         _say_gates(outcome)
     failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
     if failed:
-        folder = _write_refused(out, outcomes)
+        folder = _write_refused(out, outcomes, settings)
         raise Problem(
             f"nothing was written: {_refusals(failed)}. What was measured and what to do is above, and in {folder}/."
         )
     for outcome in outcomes:
-        _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome)
+        _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
     model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
     for outcome in outcomes:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
@@ -95,11 +98,11 @@ def _refusals(failed: Sequence[Outcome]) -> str:
     return "; ".join(f"{one.job.name} failed {', '.join(gate.name for gate in one.failed)}" for one in failed)
 
 
-def _write_refused(out: Path, outcomes: Sequence[Outcome]) -> Path:
+def _write_refused(out: Path, outcomes: Sequence[Outcome], settings: Config) -> Path:
     """The reports of a set that is not written: where to look for what is wrong with it."""
     folder = out / "refused"
     for outcome in outcomes:
-        _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome)
+        _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome, settings)
     return folder
 
 
@@ -130,6 +133,8 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
         for line in lineage.lines(job.origins):
             print(f"    features are {line}")
+        for sentence in _about_offers(warehouse.config, job.examples):
+            print(f"  {sentence}")
     _say_view(warehouse)
     return jobs
 
@@ -143,6 +148,17 @@ def _say_view(warehouse: Warehouse) -> None:
 
 def _say_indented(line: str) -> None:
     print(f"  {line}", flush=True)
+
+
+def _about_offers(settings: Config, examples: Examples) -> list[str]:
+    """Which offers these are, and of which nothing can be learnt; nothing for examples of churn."""
+    if examples.offers is None:
+        return []
+    sentences = [f"{len(examples.catalogue)} offers: {listed(examples.catalogue)}."]
+    if not settings.offers:
+        sentences.append("There are no [[offers]] in the configuration: the codes in the table are the offers' names.")
+    missing = never_shown(examples.offers, examples.catalogue)
+    return [*sentences, *([missing] if missing else [])]
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
@@ -181,7 +197,7 @@ def _say_gates(outcome: Outcome) -> None:
         print(f"  Forced all the same: {outcome.model.card.forced}")
 
 
-def _write_report(path: Path, outcome: Outcome) -> None:
+def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
     card = outcome.model.card
     path.parent.mkdir(parents=True, exist_ok=True)
     report.write_report(
@@ -193,6 +209,8 @@ def _write_report(path: Path, outcome: Outcome) -> None:
         sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
-        caveats=[f"Written although it failed a gate: {card.forced}"] if card.forced else [],
-        offers=card.offers,
+        caveats=[
+            *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
+            *_about_offers(settings, outcome.job.examples)[1:],
+        ],
     )

@@ -3,18 +3,25 @@
 The defaults of the bars are in config.Gates; what is too good is refused like what is too bad.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty_ml.models import catalogue
+from loyalty_ml.models.card import Offer
 from loyalty_ml.models.document import Refused
 from training.config import Gates
 from training.learning import metrics
 from training.learning.contenders import LABELS, NETWORK, Kind, shown
 from training.learning.figures import Evaluation
 from training.warehouse.examples import Examples
+
+BESIDE_ACTIVE = "not worse than the active version"
+FEWEST_COMMON_OFFERS = 2
+"""Of one offer there is no choice."""
 
 _LEARN_MORE = "Give it features that say more under [features], or more customers,"
 REMEDIES = {
@@ -35,7 +42,7 @@ REMEDIES = {
     "[gates] calibration_out_of_time.",
     "not too good to be true": "Remove that feature from [features], or raise [gates] auc_ceiling if it is right.",
     "not one feature alone": "If it is right, raise [gates] suspicious_feature_auc.",
-    "not worse than the active version": "Bring more data or better [features], or raise [gates] auc_below_active.",
+    BESIDE_ACTIVE: "Bring more data or better [features], or raise [gates] auc_below_active.",
 }
 """What to do about a gate that failed, by its name: which key of which section, or which data, to change."""
 
@@ -110,12 +117,71 @@ def against_active(
     figure = "share of right recommendations" if kind == "choice" else "AUC"
     new, active = (_figure(kind, unseen, outputs) for outputs in (ours, theirs))
     beside = Gate(
-        "not worse than the active version",
+        BESIDE_ACTIVE,
         passed=new >= active - gates.auc_below_active,
         sentence=f"Its {figure} is {new:.3f} on the held-out examples, where the active {version} has {active:.3f} "
         f"(at most {gates.auc_below_active:g} below; --force REASON overrules this).",
     )
     return _with_remedies([beside])[0]
+
+
+def against_active_on_common_offers(
+    version: str,
+    kind: Kind,
+    unseen: Examples,
+    active_offers: Sequence[Offer],
+    *,
+    ours: NDArray[np.floating],
+    theirs: NDArray[np.floating],
+    gates: Gates,
+) -> Gate:
+    """The same of offers that both models know by their codes, and of examples of these; the sentence says which.
+
+    ours is (n, k) of the k offers of unseen.catalogue, theirs (n, m) of the m active_offers. Models that have fewer
+    than two offers in common, or only examples of one outcome, are not compared, which is no fault of the new one.
+    """
+    places = {offer.offer_code: offer.offer_id for offer in active_offers}
+    common = [offer for offer in unseen.catalogue if offer.offer_code in places]
+    which = _which_offers(unseen.catalogue, active_offers, version)
+    if len(common) < FEWEST_COMMON_OFFERS:
+        return Gate(BESIDE_ACTIVE, passed=True, sentence=f"Not compared with the active {version}. {which}")
+    mine = [offer.offer_id for offer in common]
+    rows = np.isin(shown(unseen), mine)
+    place_in_common = np.zeros(len(unseen.catalogue), np.int64)
+    place_in_common[mine] = np.arange(len(mine))
+    of_common = unseen.where(rows)
+    of_common = replace(of_common, offers=place_in_common[shown(of_common)], catalogue=tuple(common))
+    if not len(of_common) or (kind == "conversion" and len(np.unique(of_common.happened)) < 2):
+        return Gate(
+            BESIDE_ACTIVE,
+            passed=True,
+            sentence=f"Not compared with the active {version}: the held-out examples have one outcome. {which}",
+        )
+    gate = against_active(
+        version,
+        kind,
+        of_common,
+        ours=ours[rows][:, mine],
+        theirs=theirs[rows][:, [places[offer.offer_code] for offer in common]],
+        gates=gates,
+    )
+    return gate._replace(sentence=f"{gate.sentence} {which}")
+
+
+def _which_offers(ours: Sequence[Offer], theirs: Sequence[Offer], version: str) -> str:
+    """What the comparison is of, in a sentence or two."""
+    new, active = ({offer.offer_code for offer in offers} for offers in (ours, theirs))
+    common = [offer for offer in ours if offer.offer_code in active]
+    parts = [
+        f"Both know the offers {catalogue.listed(common)}." if common else "No offer is known to both.",
+        *_only("Only this one knows {}.", [offer for offer in ours if offer.offer_code not in active]),
+        *_only(f"Only {version} knows {{}}.", [offer for offer in theirs if offer.offer_code not in new]),
+    ]
+    return " ".join(parts)
+
+
+def _only(sentence: str, offers: Sequence[Offer]) -> list[str]:
+    return [sentence.format(catalogue.listed(offers))] if offers else []
 
 
 def _figure(kind: Kind, unseen: Examples, outputs: NDArray[np.floating]) -> float:

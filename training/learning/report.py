@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from loyalty_ml.models.card import Offer
 from training.learning.contenders import LABELS, NETWORK, Kind
 from training.learning.figures import Contest, Evaluation
 from training.warehouse.examples import Examples
@@ -102,13 +101,11 @@ def write_report(
     evaluation: Evaluation,
     gates: Sequence[tuple[str, bool, str]],
     caveats: Sequence[str] = (),
-    offers: Sequence[Offer] = (),
 ) -> None:
     """Writes the page. Raises OSError.
 
     data: where the examples are from, in words; examples: all that `evaluation` is of; sources: of each feature;
-    gates: (name, passed, a
-    sentence with the figure and its bar); caveats: sentences; offers: the catalogue, for the names of offers.
+    gates: (name, passed, a sentence with the figure and its bar); caveats: sentences.
     """
     import jinja2  # noqa: PLC0415
 
@@ -134,7 +131,7 @@ def write_report(
         spread=_spread(evaluation),
         gates=gates,
         caveats=[*caveats, *evaluation.notes],
-        offer_names={offer.offer_id: offer.offer_name for offer in offers},
+        offer_names={offer.offer_code: offer.offer_name for offer in examples.catalogue},
         sources=sources,
         feature_auc=evaluation.feature_auc,
         plots={name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},

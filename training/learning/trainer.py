@@ -69,7 +69,7 @@ def train(
     from training.learning import networks  # noqa: PLC0415  TensorFlow takes seconds, which --help need not wait for
 
     examples, name = job.examples, job.name
-    evaluation = evaluate(examples, settings.evaluation, settings.seed, len(settings.offers))
+    evaluation = evaluate(examples, settings.evaluation, settings.seed)
     model = networks.to_tflite(evaluation.network)
     outputs = evaluation.network.output_shape[-1]
     serving = model_set.serving_network(name, model, examples.features.shape[1], outputs)
@@ -103,7 +103,7 @@ def train(
         feature_definitions=definitions_of(settings, examples.names),
         output=OUTPUTS[name],
         thresholds=settings.thresholds,
-        offers=settings.offers if name == "nbo" else (),
+        offers=examples.catalogue,
         training=_learnt_from(job, evaluation),
         metrics=evaluation.summary(),
         evaluation={**evaluation.as_json(), "gates": [gate._asdict() for gate in checks]},
@@ -131,7 +131,6 @@ def _beside_active(
     job: Job, active: Mapping[str, LoadedModel], evaluation: Evaluation, served: NDArray[np.float32], settings: Config
 ) -> Gate | None:
     """None where there is no active model, or none that was trained: a placeholder is nobody's measure."""
-    name = "not worse than the active version"
     current = active.get(job.name)
     if current is None or current.card.placeholder:
         return None
@@ -139,15 +138,25 @@ def _beside_active(
     unknown = set(current.card.features) - set(unseen.names)
     if unknown:
         return Gate(
-            name,
+            gates.BESIDE_ACTIVE,
             passed=False,
             sentence=f"The active {current.card.version} wants {', '.join(sorted(unknown))}, which these examples "
             "lack: the two cannot be compared.",
         )
     columns = [unseen.names.index(feature) for feature in current.card.features]
     theirs = current.network(model_matrix(unseen.features[:, columns]))
-    return gates.against_active(
-        current.card.version, evaluation.kind, unseen, ours=served, theirs=theirs, gates=settings.gates
+    if evaluation.kind == "churn":
+        return gates.against_active(
+            current.card.version, evaluation.kind, unseen, ours=served, theirs=theirs, gates=settings.gates
+        )
+    return gates.against_active_on_common_offers(
+        current.card.version,
+        evaluation.kind,
+        unseen,
+        current.card.offers,
+        ours=served,
+        theirs=theirs,
+        gates=settings.gates,
     )
 
 

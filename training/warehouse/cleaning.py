@@ -216,11 +216,11 @@ def label_rule() -> Rule:
     return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, "map another column")])
 
 
-def offer_rule(offers: int) -> Rule:
-    """offers: how many the catalogue has."""
+def offer_rule(codes: Sequence[str]) -> Rule:
+    """codes: those of the catalogue; none if all are known."""
     unknown = "an offer that the catalogue does not have"
     return Rule(
-        lambda table: table.offer.between(0, offers - 1),
+        lambda table: table.offer.isin(codes) if codes else table.offer.notnull(),
         [
             Fault("no offer", lambda table: table.offer.isnull(), "map another column"),
             Fault(unknown, otherwise, "put the offers under [[offers]], or map another column"),

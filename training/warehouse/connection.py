@@ -19,7 +19,7 @@ from ibis.expr import types as ir
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Query, column_of
 from training.errors import Problem, did_you_mean
-from training.warehouse import attributes, cleaning
+from training.warehouse import attributes, catalogue, cleaning
 from training.warehouse.cleaning import LeftOut, Marked, account
 from training.warehouse.kinds import Kinds
 from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
@@ -88,7 +88,7 @@ class Warehouse:
         return self._usable("churn")
 
     def offers(self) -> ir.Table | None:
-        """customer_id, offer: int64, moment: timestamp, happened: boolean, and the features where there are any."""
+        """customer_id, offer: its code, moment: timestamp, happened: boolean, and the features where there are any."""
         return self._usable("offers")
 
     def left_out(self, table: TableName) -> LeftOut:
@@ -275,7 +275,7 @@ class Warehouse:
         values: dict[str, ir.Value] = {
             **{ours: self._local_moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
-            **({"offer": whole_number(table, name, offer)} if offer else {}),
+            **({"offer": offer_code(table, name, offer)} if offer else {}),
             **given,
         }
         (moment,) = moments
@@ -283,7 +283,7 @@ class Warehouse:
         if label:
             rules.append(cleaning.label_rule())
         if offer:
-            rules.append(cleaning.offer_rule(len(self.config.offers)))
+            rules.append(cleaning.offer_rule([known.offer_code for known in self.config.catalogue]))
         if label:  # a customer of today is materialize's to reject, which lists all in rejects.csv
             rules += cleaning.feature_rules(list(given))
         return cleaning.mark(
@@ -387,13 +387,15 @@ def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
     }
 
 
-def whole_number(table: ir.Table, name: str, column: str) -> ir.Value:
-    if not isinstance(table[column].type(), dt.Integer):
+def offer_code(table: ir.Table, name: str, column: str) -> ir.Value:
+    """The offers' codes as text. Raises Problem for a column that cannot hold any."""
+    kind = table[column].type()
+    if not catalogue.is_of_a_kind(kind):
         raise Problem(
-            f"Column {column} of {name} is {table[column].type()}, where a whole number is needed: "
-            "map another, or cast it."
+            f"Column {column} of {name} is {kind}, where a text, a whole number or a UUID is needed: map another, or "
+            "cast it."
         )
-    return table[column].cast("int64")
+    return catalogue.code_of(table[column])
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty_ml.models.card import Offer
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:
@@ -16,11 +18,12 @@ class Examples:
     names:         the f features.
     features:      float64 (n, f), raw values, all finite.
     happened:      bool (n,): whether the customer churned, or took the offer, after that moment.
-    offers:        int64 (n,), which offer was shown, 0..7; None for churn.
+    offers:        int64 (n,), which offer was shown, a place in the catalogue; None for churn.
     purchases:     float64 (n, 3) for BG/NBD: repeat purchase days, days from the first purchase to the last, and days
                    from the first purchase to the moment; None where the warehouse has no transactions.
     horizon_days:  how long after the moment `happened` looked; None where the warehouse does not say.
     left_out:      rows of the warehouse that are no example, by reason.
+    catalogue:     the offers, in the order of the model's output; empty for churn.
     """
 
     customer_ids: NDArray[np.object_]
@@ -32,6 +35,7 @@ class Examples:
     purchases: NDArray[np.float64] | None
     horizon_days: float | None
     left_out: dict[str, int]
+    catalogue: tuple[Offer, ...] = ()
 
     def __len__(self) -> int:
         return len(self.customer_ids)

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from ibis.expr import types as ir
 
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.card import Offer
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Windows, names_of
 from training.errors import Problem
-from training.warehouse import features
+from training.warehouse import catalogue, features
 from training.warehouse.cleaning import LeftOut
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
@@ -306,6 +307,7 @@ def _checked(
             "there is nothing to tell apart: correct its labels, map another column under [columns], or change "
             "[windows] churn_days if transactions make them."
         )
+    offers, known_offers = _offers(warehouse, rows, str(name)) if "offer" in key else (None, ())
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
         customer_ids=_numpy(rows["customer_id"]).astype(np.object_),
@@ -313,11 +315,19 @@ def _checked(
         names=names,
         features=_matrix(rows, names),
         happened=happened,
-        offers=_numpy(rows["offer"]).astype(np.int64) if "offer" in key else None,
+        offers=offers,
         purchases=_matrix(rows, features.PURCHASES) if has_purchases else None,
         horizon_days=horizon / timedelta(days=1) if horizon else None,
         left_out=left_out,
+        catalogue=known_offers,
     )
+
+
+def _offers(warehouse: Warehouse, rows: pa.Table, name: str) -> tuple[np.ndarray, tuple[Offer, ...]]:
+    """The places of the offers shown, int64 (n,), and the catalogue that they are places in. Raises Problem."""
+    codes = _numpy(rows["offer"]).astype(np.object_)
+    known = warehouse.config.catalogue or catalogue.from_codes(codes, name)
+    return catalogue.places_of(codes, known), known
 
 
 def _left_out(warehouse: Warehouse, source: TableName) -> dict[str, int]:

@@ -80,6 +80,7 @@ def offer_examples(exposures: int = 6000) -> Examples:
         purchases=None,
         horizon_days=None,
         left_out={},
+        catalogue=DEFAULT_OFFERS,
     )
 
 
@@ -234,7 +235,6 @@ def test_report_stands_alone_and_says_what_the_card_says(
         evaluation=evaluation,
         gates=gates,
         caveats=["Tenure is a calendar in disguise here."],
-        offers=DEFAULT_OFFERS,
     )
     page = path.read_text()
     assert not re.search(r"https?://|<script|<link|<iframe|@import|url\((?!#)|\bsrc=", page)

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from loyalty_ml.models.card import Offer
 from loyalty_ml.models.document import Refused
 from training.config import Gates
 from training.learning import gates
-from training.learning.contenders import NETWORK
+from training.learning.contenders import NETWORK, Kind
 from training.learning.figures import Contest, Evaluation, Figures, OutOfTime
 from training.warehouse.examples import Examples
 
@@ -182,6 +184,103 @@ def test_of_offers_the_probability_of_the_one_shown_is_compared() -> None:
     knows[np.arange(400), unseen.offers] = np.where(unseen.happened, 0.9, 0.1)
     assert not gates.against_active("v1", "conversion", unseen, ours=guesses, theirs=knows, gates=BARS).passed
     assert gates.against_active("v1", "choice", unseen, ours=knows, theirs=guesses, gates=BARS).passed
+
+
+def offers_of(*codes: str) -> tuple[Offer, ...]:
+    return tuple(
+        Offer(offer_id=place, offer_code=code, offer_name=f"Offer {code}", category="offer")
+        for place, code in enumerate(codes)
+    )
+
+
+def compared(
+    codes: str, active_codes: str, *, knows: str, kind: Kind = "conversion", happened: NDArray[np.bool_] | None = None
+) -> gates.Gate:
+    """A new and an active model of these offers, a letter each.
+
+    Of those in `knows` the active one knows who takes them; the new one only guesses.
+    """
+    mine, theirs = offers_of(*codes), offers_of(*active_codes)
+    every = examples(800, 200)
+    happened = np.random.default_rng(5).random(800) < 0.5 if happened is None else happened
+    shown = np.arange(800) % len(mine)
+    unseen = replace(every, happened=happened, offers=shown, catalogue=mine)
+    answers = np.full((800, len(theirs)), 0.5)
+    for code in knows:
+        rows = shown == codes.index(code)
+        answers[rows, active_codes.index(code)] = np.where(happened[rows], 0.9, 0.1)
+    guesses = np.full((800, len(mine)), 0.5)
+    return gates.against_active_on_common_offers("v1", kind, unseen, theirs, ours=guesses, theirs=answers, gates=BARS)
+
+
+@pytest.mark.parametrize(
+    ("codes", "active_codes", "which"),
+    [
+        ("ABC", "ABC", "Both know the offers A (Offer A), B (Offer B), C (Offer C)."),
+        ("ABC", "CAB", "Both know the offers A (Offer A), B (Offer B), C (Offer C)."),
+        (
+            "NBCA",
+            "ABOCXY",
+            "Both know the offers B (Offer B), C (Offer C), A (Offer A). Only this one knows N (Offer N). "
+            "Only v1 knows O (Offer O), X (Offer X), Y (Offer Y).",
+        ),
+    ],
+)
+def test_offers_are_compared_by_their_codes_wherever_they_are(codes: str, active_codes: str, which: str) -> None:
+    found = compared(codes, active_codes, knows="ABC")
+    assert not found.passed
+    assert "Its AUC is 0.500 on the held-out examples, where the active v1 has 1.000" in found.sentence
+    assert found.sentence.endswith(which)
+    assert compared(codes, active_codes, knows="").passed
+
+
+def test_examples_of_an_offer_that_the_active_model_does_not_know_are_not_compared() -> None:
+    """The new model is only wrong about N, which the other never heard of."""
+    mine, theirs = offers_of(*"ABN"), offers_of(*"BA")
+    every = examples(900, 450)
+    shown = np.arange(900) % 3
+    unseen = replace(every, offers=shown, catalogue=mine)
+    answers = np.repeat(np.where(unseen.happened, 0.9, 0.1)[:, np.newaxis], 3, axis=1)
+    answers[:, 2] = 1 - answers[:, 2]
+    found = gates.against_active_on_common_offers(
+        "v1", "conversion", unseen, theirs, ours=answers, theirs=answers[:, :2], gates=BARS
+    )
+    assert found.passed
+    assert "Its AUC is 1.000" in found.sentence
+
+
+def test_of_a_choice_only_the_common_offers_can_be_recommended() -> None:
+    mine, theirs = offers_of(*"NAB"), offers_of(*"BA")
+    shown = np.arange(600) % 3
+    unseen = replace(examples(600, 600), offers=shown, catalogue=mine)
+    answers = np.where(np.arange(3) == shown[:, np.newaxis], 0.3, 0.05)
+    answers[:, 0] = 0.65  # N is recommended to all, but the other does not know it
+    found = gates.against_active_on_common_offers(
+        "v1", "choice", unseen, theirs, ours=answers, theirs=answers[:, [2, 1]], gates=BARS
+    )
+    assert found.passed
+    assert "Its share of right recommendations is 1.000" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("codes", "active_codes", "which"),
+    [
+        ("ABC", "CX", "Not compared with the active v1. Both know the offers C (Offer C)."),
+        ("AB", "XY", "Not compared with the active v1. No offer is known to both. Only this one knows A (Offer A), B"),
+    ],
+)
+def test_models_with_fewer_than_two_common_offers_are_not_compared(codes: str, active_codes: str, which: str) -> None:
+    found = compared(codes, active_codes, knows="")
+    assert found.passed
+    assert found.sentence.startswith(which)
+
+
+def test_examples_of_one_outcome_are_not_compared() -> None:
+    found = compared("ABC", "CAB", knows="", happened=np.zeros(800, np.bool_))
+    assert found.passed
+    assert found.sentence.startswith(
+        "Not compared with the active v1: the held-out examples have one outcome. Both know"
+    )
 
 
 def test_a_refusal_is_a_gate_that_failed() -> None:

@@ -350,6 +350,44 @@ def test_a_full_disk_leaves_the_active_set_as_it_was(
     assert (tmp_path / "models/manifest.json").read_bytes() == before
 
 
+CODES = ("FREE_SHIP", "VIP NIGHT", "TEN OFF", "BONUS", "REFER", "FLASH", "TIER", "ZOË")
+WITH_CODES = (
+    "ALTER TABLE customer_offer_history ALTER offer_id TYPE VARCHAR USING "
+    f"(CAST({list(CODES)} AS VARCHAR[]))[offer_id + 1]"
+)
+
+
+def test_a_new_catalogue_is_compared_with_the_active_one_on_what_both_know(
+    train: Train, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The active model has the codes 0 to 7 of the data, in that order; of the new one's five, four are among them."""
+    shutil.copytree(trained / "models", tmp_path / "models")
+    before = card_in(tmp_path, "nbo")
+    assert [(offer.offer_code, offer.offer_name) for offer in before.offers] == [(str(n), str(n)) for n in range(8)]
+
+    offers = "".join(f'[[offers]]\noffer_id = "{code}"\n' for code in ("NEW", "6", "3", "5", "0"))
+    fewer = CONFIG.replace("[gates]", "[gates]\nminimum_customers = 500") + ALL_FEATURES + offers
+    assert train("--only", "nbo", "--force", "fewer offers", settings=fewer) == 0
+    printed = capsys.readouterr().out
+    assert "left out, no offer, or one that the catalogue does not have: " in printed
+    assert "The catalogue has offers that no example is of, of which nothing can be learnt: NEW." in printed
+    which = f"Both know the offers 6, 3, 5, 0. Only this one knows NEW. Only {before.version} knows 1, 2, 4, 7."
+    assert which in printed
+    after = card_in(tmp_path, "nbo")
+    assert [offer.offer_code for offer in after.offers] == ["NEW", "6", "3", "5", "0"]
+    report = (tmp_path / "models/nbo" / after.version / "report.html").read_text()
+    assert which in report
+    assert "nothing can be learnt: NEW." in report
+
+    # Text codes, of which the active model knows none.
+    assert train("--only", "nbo", change=WITH_CODES) == 0
+    printed = capsys.readouterr().out
+    assert f"Not compared with the active {after.version}. No offer is known to both." in printed
+    assert "There are no [[offers]] in the configuration: the codes in the table are the offers' names." in printed
+    named = card_in(tmp_path, "nbo").offers
+    assert [offer.offer_code for offer in named] == [offer.offer_name for offer in named] == sorted(CODES)
+
+
 def test_the_evaluation_in_the_card_is_plain_json(trained: Path) -> None:
     version = manifest_in(trained).models["churn"].version
     text = (trained / "models/churn" / version / "card.json").read_text()

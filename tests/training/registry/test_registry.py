@@ -301,6 +301,20 @@ def test_two_versions_metrics_side_by_side(
     assert "loyalty models list" in capsys.readouterr().err
 
 
+def test_the_offers_that_only_one_of_two_versions_has_are_named_by_their_codes(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = ["NEW", "7", "6", "5", "4", "3", "2", "1"]
+    offers = [{**offer, "offer_code": code} for offer, code in zip(sample_card("nbo")["offers"], codes, strict=True)]
+    registry.publish(service.s3, service.model_bucket, folder_of(tmp_path / "v2", "v2", ("nbo",), offers=offers))
+    assert loyalty(["models", "diff", "--bucket", service.model_bucket, "nbo"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2:] == [
+        "offers that are new: NEW (Double Points Weekend)",
+        "offers that are gone: 0 (Double Points Weekend)",
+    ]
+
+
 # What is refused, in one sentence, before anything changes.
 
 CHURN = sample_card("churn")

@@ -1,4 +1,4 @@
-"""loyalty models diff: the metrics of two versions of a model, side by side."""
+"""loyalty models diff: the metrics of two versions of a model, side by side, and their offers."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -40,6 +40,20 @@ def _diff(chosen: Namespace) -> None:
         difference = "" if old is None or new is None else f"{new - old:+.4g}"
         rows.append((metric, _number(old), _number(new), difference))
     print(table(rows))
+    for line in _offers(first, second):
+        print(line)
+
+
+def _offers(first: "Card", second: "Card") -> list[str]:
+    """The offers that only one of the two has, by their codes."""
+    from loyalty_ml.models.catalogue import listed
+
+    old, new = ({offer.offer_code for offer in card.offers} for card in (first, second))
+    found = {
+        "offers that are new": [offer for offer in second.offers if offer.offer_code not in old],
+        "offers that are gone": [offer for offer in first.offers if offer.offer_code not in new],
+    }
+    return [f"{title}: {listed(offers)}" for title, offers in found.items() if offers]
 
 
 def _trained_on(card: "Card") -> str:

@@ -8,7 +8,7 @@ from ibis.expr import types as ir
 from training.config import Attribute, FeatureSource, column_of
 from training.errors import Problem, did_you_mean
 from training.warehouse import features
-from training.warehouse.connection import Warehouse, whole_number
+from training.warehouse.connection import Warehouse, offer_code
 from training.warehouse.source import listed
 
 Read = Callable[[ir.Table, str, str], ir.Value]
@@ -65,7 +65,7 @@ def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
     reads: dict[str, dict[str, Read]] = {
         "features": {"customer_id": _any, "updated_at": kinds.moment},
         "transactions": {"customer_id": _any, "date": kinds.moment, "amount": kinds.number},
-        "offers": {"customer_id": _any, "offer_id": whole_number, "converted": kinds.label, "created_at": kinds.moment},
+        "offers": {"customer_id": _any, "offer_id": offer_code, "converted": kinds.label, "created_at": kinds.moment},
         "churn": {"customer_id": _any, "churned": kinds.label, "snapshot_date": kinds.moment},
         "customers": {"customer_id": _any, "registered_at": kinds.moment},
     }

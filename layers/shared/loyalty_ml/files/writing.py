@@ -19,6 +19,7 @@ from loyalty_ml.arrow import Texts
 from loyalty_ml.files.scoring import Failure, Question, Scored
 from loyalty_ml.files.source import Format
 from loyalty_ml.files.text import columns
+from loyalty_ml.models.card import MAX_OFFERS
 from loyalty_ml.scoring.answers import Column
 from loyalty_ml.scoring.scorers import Scores
 from loyalty_ml.vocabulary import CUSTOMER_ID
@@ -37,7 +38,8 @@ _TO_QUOTE = re.compile(f"[{_QUOTED.decode()}]")
 
 GZIP_LEVEL = 6
 
-_INTEGERS = [str(number) for number in range(128)]
+_INTEGERS = [str(number) for number in range(MAX_OFFERS)]
+"""The texts of places and scores that are shown as numbers."""
 
 
 class Writer:

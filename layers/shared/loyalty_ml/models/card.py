@@ -39,16 +39,33 @@ class Thresholds(Document):
         return self
 
 
+MAX_OFFERS = 200
+MAX_CODE_CHARACTERS = 200
+
+
 class Offer(Document):
-    """One offer of the catalogue; its id is its place in the model's output."""
+    """One offer of the catalogue.
+
+    offer_code:  what the company calls it; two models that know the same code know the same offer.
+    offer_id:    its place in the model's output, which the next model may give to another offer.
+    Cards written before there were codes have none: the code is then the id.
+    """
 
     offer_id: int = Field(ge=0, description="0 for the first, then 1, 2 and so on.")
+    offer_code: str = Field(min_length=1, max_length=MAX_CODE_CHARACTERS, description="The company's own code.")
     offer_name: str = Field(min_length=1, description="For people.")
     category: str = Field(min_length=1, description="The kind of offer.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _code_of_id(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "offer_code" not in fields and "offer_id" in fields:
+            return {**fields, "offer_code": str(fields["offer_id"])}
+        return fields
+
 
 DEFAULT_OFFERS = tuple(
-    Offer(offer_id=offer_id, offer_name=name, category=category)
+    Offer(offer_id=offer_id, offer_code=str(offer_id), offer_name=name, category=category)
     for offer_id, (name, category) in enumerate(
         [
             ("Double Points Weekend", "points"),
@@ -218,13 +235,9 @@ class Card(Document):
         if any(output.kind == "probabilities" and not output.classes for output in self.outputs):
             raise ValueError("an offer model needs its catalogue of offers")
         if self.offers or self.output == "offer_probabilities":
-            names = tuple(offer.offer_name for offer in self.offers)
-            if [output.classes for output in self.outputs] != [names]:
-                raise ValueError("the classes of its output are not the offers' names in the catalogue's order")
+            self._check_offers()
         if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
             raise ValueError("a churn model gives one probability and nothing else")
-        if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
-            raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
         if len(self.golden.inputs) != len(self.golden.outputs):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):
@@ -234,6 +247,17 @@ class Card(Document):
         if self.distribution:
             self._check_distribution(self.distribution)
         return self
+
+    def _check_offers(self) -> None:
+        names = tuple(offer.offer_name for offer in self.offers)
+        if [output.classes for output in self.outputs] != [names]:
+            raise ValueError("the classes of its output are not the offers' names in the catalogue's order")
+        if [offer.offer_id for offer in self.offers] != list(range(len(self.offers))):
+            raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
+        if len({offer.offer_code for offer in self.offers}) != len(self.offers):
+            raise ValueError("two offers have the same code")
+        if len(self.offers) > MAX_OFFERS:
+            raise ValueError(f"there are more than {MAX_OFFERS} offers")
 
     def _check_distribution(self, distribution: Distribution) -> None:
         if distribution.features.keys() != set(self.features):

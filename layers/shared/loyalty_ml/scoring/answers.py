@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores
+from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, places_type
 
 ScoresT = TypeVar("ScoresT")
 
@@ -20,7 +20,7 @@ ScoresT = TypeVar("ScoresT")
 class Column(NamedTuple):
     """A column of a results file.
 
-    values:  n numbers, float64; or int8 (n,), which `texts` are the texts of, where they are given.
+    values:  n numbers, float64; or int8 or int16 (n,), places in `texts` if there are any.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Answers(Protocol[ScoresT]):
     """How the scores of one prediction type are shown. Scores are columns of n customers.
 
     groups:      the names of the groups that customers are counted in, in the order to show them.
+    codes:       what the groups are called whatever their names are, in the same order; None if the names are all.
     value_name:  what the number of `value` is called; None if there is no such number.
     summary:     the names of a summary's two parts: the largest groups and all of them; None if each group is a part.
     choices:     how many classes a ranking chooses from; 0 if it is by `value`.
@@ -40,6 +41,8 @@ class Answers(Protocol[ScoresT]):
 
     @property
     def groups(self) -> Sequence[str]: ...
+    @property
+    def codes(self) -> Sequence[str] | None: ...
     @property
     def value_name(self) -> str | None: ...
     @property
@@ -61,8 +64,8 @@ class Answers(Protocol[ScoresT]):
         """The columns of a results file, after customer_id."""
         ...
 
-    def group_of(self, scores: ScoresT) -> NDArray[np.int8]:
-        """The place in `groups` of each customer, int8 (n,)."""
+    def group_of(self, scores: ScoresT) -> NDArray[np.signedinteger]:
+        """The place in `groups` of each customer, int8 (n,); int16 if an int8 cannot hold them."""
         ...
 
     def value(self, scores: ScoresT) -> NDArray[np.float32] | None:
@@ -76,6 +79,7 @@ class Answers(Protocol[ScoresT]):
 
 class ChurnAnswers:
     groups = RISKS[::-1]
+    codes = None
     value_name = "probability"
     summary = None
     choices = 0
@@ -123,8 +127,13 @@ class OfferAnswers:
     def groups(self) -> list[str]:
         return [offer.offer_name for offer in self._offers]
 
+    @property
+    def codes(self) -> list[str]:
+        return [offer.offer_code for offer in self._offers]
+
     def nobody(self) -> OfferScores:
-        return OfferScores(np.empty((0, len(self._offers)), np.float32), np.empty(0, np.int8))
+        places = np.empty(0, places_type(len(self._offers)))
+        return OfferScores(np.empty((0, len(self._offers)), np.float32), places)
 
     def results(self, customer_ids: Sequence[str], scores: OfferScores) -> list[NboResult]:
         catalogue: list[Any] = [offer.model_dump() for offer in self._offers]
@@ -154,13 +163,14 @@ class OfferAnswers:
         by_offer = scores.probabilities.T.astype(np.float64)
         return [
             Column("recommended_offer", scores.best),
-            Column("offer_name", scores.best, [offer.offer_name for offer in self._offers]),
+            Column("offer_code", scores.best, self.codes),
+            Column("offer_name", scores.best, self.groups),
             Column("category", scores.best, [offer.category for offer in self._offers]),
             Column("confidence", by_offer.max(axis=0, initial=0.0)),
             *(Column(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
         ]
 
-    def group_of(self, scores: OfferScores) -> NDArray[np.int8]:
+    def group_of(self, scores: OfferScores) -> NDArray[np.signedinteger]:
         return scores.best
 
     def value(self, scores: OfferScores) -> None:
@@ -176,6 +186,7 @@ _RFM_CODES = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in ra
 
 class RfmAnswers:
     groups = SEGMENT_NAMES
+    codes = None
     value_name = None
     summary = ("distribution", "top_segments")
     choices = 0

@@ -60,7 +60,12 @@ class ChurnResult(TypedDict):
 
 
 class OfferProbability(TypedDict):
-    offer_id: int
+    offer_id: Annotated[
+        int, Field(description="The offer's place in this model's output: another model may have another offer there")
+    ]
+    offer_code: Annotated[
+        str, Field(description="The company's own code of the offer, the same for every model", examples=["FREE_SHIP"])
+    ]
     offer_name: str
     category: str
     probability: float
@@ -68,7 +73,7 @@ class OfferProbability(TypedDict):
 
 class NboResult(TypedDict):
     customer_id: str
-    recommended_offer: int
+    recommended_offer: Annotated[int, Field(description="The `offer_id` of `top_offer`")]
     confidence: float
     offer_scores: Annotated[list[float], Field(description="The probability of each offer, in order of offer id")]
     offers: Annotated[list[OfferProbability], Field(description="The most probable first")]

@@ -30,10 +30,11 @@ class ChurnScores(NamedTuple):
 
 
 class OfferScores(NamedTuple):
-    """n customers, k offers: `probabilities` float32 (n, k); `best` int8 (n,), the likeliest offer's id."""
+    """n customers, k offers: `probabilities` float32 (n, k); `best` (n,), the likeliest offer's id:
+    int8, or int16 from 128 offers on."""
 
     probabilities: NDArray[np.float32]
-    best: NDArray[np.int8]
+    best: NDArray[np.signedinteger]
 
 
 def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thresholds) -> ChurnScores:
@@ -48,6 +49,11 @@ def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
     return OfferScores(probabilities, _first_of_the_largest(probabilities))
 
 
+def places_type(count: int) -> type[np.int8 | np.int16]:
+    """What places in a row of `count` are kept as."""
+    return np.int8 if count <= np.iinfo(np.int8).max else np.int16
+
+
 def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArray[np.int8]:
     """Int8 (n,), places in RISKS, for float32 (n,)."""
     medium, high = _least_float32(thresholds.medium), _least_float32(thresholds.high)
@@ -57,9 +63,14 @@ def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArr
     return band
 
 
-def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Like rows.argmax(axis=1), which takes three times as long on rows this short: (n, k), k < 128, to int8 (n,)."""
+def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.signedinteger]:
+    """Like rows.argmax(axis=1), which takes three times as long on rows of eight.
+
+    (n, k) to (n,): int8 for k < 128, which a results file shows as such; else int16.
+    """
     count = rows.shape[1]
+    if places_type(count) is not np.int8:
+        return rows.argmax(axis=1).astype(places_type(count))
     # Of the places that hold the largest, the first has most places from it to the end.
     to_the_end = np.arange(count, 0, -1, dtype=np.int8)[:, np.newaxis]
     places = np.empty(len(rows), np.int8)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,16 @@ class NboStatistics(TypedDict):
     top_offers: Annotated[
         list[tuple[str, int]], Field(description="The three offers that are best for the most members, most first")
     ]
-    distribution: Annotated[dict[str, int], Field(description="The number of members by their best offer")]
+    distribution: Annotated[dict[str, int], Field(description="The number of members by name of their best offer")]
+    by_code: NotRequired[
+        Annotated[
+            dict[str, int],
+            Field(
+                description="The same by the offer's code, which stays when an offer gets another name: entries of the "
+                "history are compared by it. Statistics that were stored before offers had codes have none"
+            ),
+        ]
+    ]
 
 
 class RfmStatistics(TypedDict):
@@ -116,10 +125,12 @@ def statistics(answers: Answers[Any], tally: Tally) -> Any:
         return {**aggregate(answers, tally), **counted, **shares}
     distribution = by_group(answers, tally)
     parts = {name: distribution if name == "distribution" else _largest(distribution) for name in answers.summary}
+    if answers.codes is not None:
+        parts["by_code"] = dict(zip(answers.codes, tally.counts.tolist(), strict=True))
     return {**counted, **parts}
 
 
-def _counts(places: NDArray[np.int8], groups: int) -> NDArray[np.int64]:
+def _counts(places: NDArray[np.signedinteger], groups: int) -> NDArray[np.int64]:
     # bincount would first make an int64 of each: for a few groups this takes a tenth of the time.
     return np.array([np.count_nonzero(places == group) for group in range(groups)], np.int64)
 

@@ -32,7 +32,7 @@ class SegmentDefinitionAnswer(TypedDict):
     customer_ids: NotRequired[list[str]]
     rfm_segment: NotRequired[str]
     churn_risk: NotRequired[ChurnRisk]
-    recommended_offer: NotRequired[int]
+    recommended_offer: NotRequired[int | str]
 
 
 class SegmentSummary(TypedDict):

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId
@@ -15,6 +16,9 @@ from loyalty_ml.vocabulary import CustomerId
 SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
 
 KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
+
+MAX_NUMBER = 2**63
+"""A number below it can be written into an answer."""
 
 _SEGMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"
@@ -35,6 +39,17 @@ def _writable(rule: dict[str, Any]) -> dict[str, Any]:
 
 def _each_once(ids: list[str]) -> list[str]:
     return list(dict.fromkeys(ids))
+
+
+def _offer(named: Any) -> int | str:
+    if isinstance(named, str) and 1 <= len(named) <= MAX_CODE_CHARACTERS:
+        return named
+    if isinstance(named, int) and not isinstance(named, bool) and 0 <= named < MAX_NUMBER:
+        return named
+    raise ValueError(
+        f"must be an offer's code: a text that is not empty, of at most {MAX_CODE_CHARACTERS} characters, or a whole "
+        "number from 0 on"
+    )
 
 
 def _rfm_segment(name: str) -> str:
@@ -79,9 +94,23 @@ class SegmentDefinition(BaseModel):
         None
     )
     recommended_offer: Annotated[
-        Annotated[int, Field(strict=True, ge=0)] | None,
+        Annotated[
+            int | str,
+            PlainValidator(_offer),
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"type": "string", "minLength": 1, "maxLength": MAX_CODE_CHARACTERS},
+                        {"type": "integer", "minimum": 0},
+                    ]
+                }
+            ),
+        ]
+        | None,
         Field(
-            description="The members are the customers whose best offer has this id; the most probable are shown first"
+            description="The members are the customers whose best offer has this code; the most probable are shown "
+            "first. A number that is no code is taken as an `offer_id` of the active model, and stored as its code",
+            examples=["FREE_SHIP"],
         ),
     ] = None
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from loyalty_ml.customers.population import Block, Members, Population
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.models import catalogue
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scored import scoring
@@ -73,13 +74,22 @@ def select(
         return named("churn", definition.churn_risk)
     assert definition.recommended_offer is not None
     scorer = scorer_for("nbo", models, mock_mode)
-    if definition.recommended_offer >= len(scorer.offers):
+    return in_group(scorer, stored_offer(definition.recommended_offer, scorer))
+
+
+def stored_offer(code: int | str, scorer: Scorer) -> int:
+    """The place of the offer that a stored definition is of: always by its code, as a place means another offer today.
+
+    Raises InvalidRequest if the model does not know the code.
+    """
+    place = catalogue.place_of_code(scorer.offers, str(code))
+    if place is None:
         raise InvalidRequest.of(
             "recommended_offer",
-            f"the segment is of offer {definition.recommended_offer}, but the model has only offers 0 to "
-            f"{len(scorer.offers) - 1}: change the segment's definition",
+            f"the segment is of offer {code}, but the model has only offers {catalogue.listed(scorer.offers)}: change "
+            "the segment's definition",
         )
-    return in_group(scorer, definition.recommended_offer)
+    return place
 
 
 def answering(scorer: Scorer, population: Population) -> Callable[[Block], Answered]:

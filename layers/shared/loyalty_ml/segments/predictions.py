@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loyalty_ml.customers.population import Block, Population
 from loyalty_ml.customers.table import FeatureTable, taking
 from loyalty_ml.errors import CustomerNotFound, InvalidRequest, LoyaltyError
+from loyalty_ml.models import catalogue
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
@@ -21,7 +22,7 @@ from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments.aggregates import Tally, aggregate, tally
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import Answered, answering, select
+from loyalty_ml.segments.membership import Answered, answering, select, stored_offer
 from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
 
 SHOWN_RESULTS = 100
@@ -48,16 +49,17 @@ def predict_segment(
     mock_mode: MockMode,
     *,
     top: int | None = None,
-    offer: int | None = None,
+    offer: str | None = None,
     progress: Progress = no_progress,
 ) -> SegmentAnswer:
     """The answer for all members; exact, whatever their number.
 
-    top:    show the `top` members with the highest probability: of churn, or to take this `offer`; the best first.
+    top:    show the `top` members with the highest probability: of churn, or to take the offer of this code; the best
+            first.
     Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
-    top, offer = shown_order(segment.definition, prediction_type, scorer, top, offer)
+    top, place = shown_order(segment.definition, prediction_type, scorer, top, offer)
     members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
     answer = answering(scorer, population)
     limit = top or SHOWN_RESULTS
@@ -65,7 +67,7 @@ def predict_segment(
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
         answered = answer(keep(block))
         counted = tally(scorer.answers, answered.scores, len(answered.failed))
-        shown = _first(scorer, answered, limit, ordered=top is not None, offer=offer)
+        shown = _first(scorer, answered, limit, ordered=top is not None, place=place)
         return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
     total = tally(scorer.answers, scorer.answers.nobody(), 0)
@@ -98,13 +100,13 @@ def predict_segment(
     }
 
 
-def _first(scorer: Scorer, answered: Answered, limit: int, *, ordered: bool, offer: int | None) -> _Shown:
+def _first(scorer: Scorer, answered: Answered, limit: int, *, ordered: bool, place: int | None) -> _Shown:
     """The first `limit` of a block's customers: by what they are answered, or by their numbers."""
     numbers = answered.customers.numbers
     if not ordered:
         numbers = numbers[:limit].copy()  # as of the failed: or all of the block's would stay in memory with these
         return _Shown(numbers, np.zeros(len(numbers), np.float32))
-    key = scorer.answers.rank(answered.scores, offer)
+    key = scorer.answers.rank(answered.scores, place)
     if len(key) > limit:
         # With the last of them all who equal it: their numbers say which are shown.
         enough = key <= np.partition(key, limit - 1)[limit - 1]
@@ -118,9 +120,11 @@ def _sorted(shown: _Shown, limit: int) -> _Shown:
 
 
 def shown_order(
-    definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, top: int | None, offer: int | None
+    definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, top: int | None, offer: str | None
 ) -> tuple[int | None, int | None]:
-    """How many of the best are shown, None for the first, and the offer that they are the best for.
+    """How many of the best are shown, None for the first, and the place of the offer that they are the best for.
+
+    offer: its code; a number that is no code is the place.
 
     Raises InvalidRequest where `top` or `offer` are not what this type is ordered by.
     """
@@ -131,16 +135,19 @@ def shown_order(
         raise InvalidRequest.of("offer", f"{prediction_type} has no offers: ask for nbo")
     # A segment that is a prediction shows its best first in that prediction.
     if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
-        return top or SHOWN_RESULTS, definition.recommended_offer
+        return top or SHOWN_RESULTS, stored_offer(definition.recommended_offer, scorer)
     if prediction_type == "churn" and definition.churn_risk is not None:
         return top or SHOWN_RESULTS, None
     if offer is not None and top is None:
         raise InvalidRequest.of("offer", "this works only with top: add top, the number of members to show")
     if scorer.answers.choices and top is not None and offer is None:
-        raise InvalidRequest.of("top", "this needs offer for nbo: add offer, the id of the offer to order by")
-    if offer is not None and offer >= scorer.answers.choices:
-        raise InvalidRequest.of("offer", f"there is no such offer: choose 0 to {scorer.answers.choices - 1}")
-    return top, offer
+        raise InvalidRequest.of("top", "this needs offer for nbo: add offer, the code of the offer to order by")
+    if offer is None:
+        return top, None
+    place = catalogue.place_of(scorer.offers, offer)
+    if place is None:
+        raise InvalidRequest.of("offer", f"there is no offer {offer}: choose one of {catalogue.listed(scorer.offers)}")
+    return top, place
 
 
 def _predict_again(

@@ -9,6 +9,7 @@ from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import BLOCK_ROWS, Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidRequest, ModelUnavailable
+from loyalty_ml.models import catalogue
 from loyalty_ml.models.manifest import Manifest, PublishedSet
 from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
@@ -65,7 +66,7 @@ class SegmentService:
         segment_id: str,
         prediction_type: PredictionType,
         top: int | None = None,
-        offer: int | None = None,
+        offer: str | None = None,
         steps: Steps = no_steps,
     ) -> SegmentAnswer:
         """Every member of the segment predicted; the first are shown, or the `top` best (for `offer`)."""
@@ -87,22 +88,29 @@ class SegmentService:
         return answer
 
     def check(
-        self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: int | None = None
+        self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: str | None = None
     ) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
         self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
 
-    def check_definition(self, definition: SegmentDefinition) -> None:
-        """Raises InvalidRequest if the snapshot has no such column, or the model no such offer."""
+    def check_definition(self, definition: SegmentDefinition) -> SegmentDefinition:
+        """The definition as it is to be stored: an offer that is given by its place gets its code.
+
+        Raises InvalidRequest if the snapshot has no such column, or the model no such offer.
+        """
         if definition.rule is not None:
             parse_rule(definition.rule, self._snapshots.card().features)
-        if definition.recommended_offer is not None:
-            offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
-            if definition.recommended_offer not in {offer.offer_id for offer in offers}:
-                names = ", ".join(f"{offer.offer_id} ({offer.offer_name})" for offer in offers)
-                raise InvalidRequest.of(
-                    "recommended_offer", f"there is no offer {definition.recommended_offer}, there are {names}"
-                )
+        named = definition.recommended_offer
+        if named is None:
+            return definition
+        offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
+        place = catalogue.place_of(offers, str(named))
+        if place is None:
+            raise InvalidRequest.of(
+                "recommended_offer", f"there is no offer {named}, there are {catalogue.listed(offers)}"
+            )
+        code = offers[place].offer_code
+        return definition if str(named) == code else definition.model_copy(update={"recommended_offer": code})
 
     def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
         """All customers, and who of them is in the segment."""
@@ -118,7 +126,10 @@ class SegmentService:
 
         if request["answer"] == "stats":
             return self.stats(request["segment_id"], request.get("history"), steps)
-        return self.predict(request["segment_id"], request["type"], request["top"], request["offer"], steps)
+        offer = request["offer"]
+        if isinstance(offer, int):  # a job that was started before offers had codes
+            offer = str(offer)
+        return self.predict(request["segment_id"], request["type"], request["top"], offer, steps)
 
     def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored.
@@ -164,7 +175,7 @@ class SegmentService:
         return point
 
     def _check(
-        self, segment: Segment, prediction_type: PredictionType, models: ModelSet, top: int | None, offer: int | None
+        self, segment: Segment, prediction_type: PredictionType, models: ModelSet, top: int | None, offer: str | None
     ) -> None:
         scorer = scorer_for(prediction_type, models, self._mock_mode)
         shown_order(segment.definition, prediction_type, scorer, top, offer)
