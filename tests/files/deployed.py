@@ -9,14 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
 from loyalty_ml.vocabulary import PredictionType
 from tests.files.writings import as_csv, read_results, rows_of
 from tests.segments.test_segments import Row
-from tests.service import GOOD, Service, process
+from tests.service import GOOD, SNAPSHOT_FEATURES, Service, process
 
 TYPES: Mapping[str, Sequence[PredictionType]] = {
     "churn": ["churn"],
@@ -113,7 +112,9 @@ class Files:
 
     def rows(self) -> list[list[Any]]:
         """Each customer of the stores with its features."""
-        return [[customer_id, *(row[name] for name in DEFAULT_FEATURES)] for customer_id, row in self.customers.items()]
+        return [
+            [customer_id, *(row[name] for name in SNAPSHOT_FEATURES)] for customer_id, row in self.customers.items()
+        ]
 
     def refused(self, extension: str, content: bytes) -> str:
         """The sentence of a file that cannot be scored, after which the next one is."""
@@ -142,6 +143,7 @@ def columns_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         return {column: value for column, value in result.items() if column != "customer_id"}
     return {
         "recommended_offer": result["recommended_offer"],
+        "offer_code": result["top_offer"]["offer_code"],
         "offer_name": result["top_offer"]["offer_name"],
         "category": result["top_offer"]["category"],
         "confidence": result["confidence"],

@@ -12,7 +12,6 @@ import boto3
 from botocore.config import Config
 
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.service import RESERVE_SECONDS, FileService, Ran
 from loyalty_ml.files.sizes import Sizes
@@ -23,7 +22,7 @@ from loyalty_ml.models.store import ModelStore
 from tests.files.deployed import CUSTOMERS
 from tests.files.writings import as_csv
 from tests.segments.test_segments import some_customers
-from tests.service import Service
+from tests.service import SNAPSHOT_FEATURES, Service
 
 BLOCK_BYTES = 1_600
 PART_BYTES = 1_600
@@ -137,7 +136,7 @@ def score(
 def rows_with_features() -> list[list[Any]]:
     """Customers, some without a value, one too large for a network, and one without an id."""
     rows = [
-        [customer_id, *(row[name] for name in DEFAULT_FEATURES)]
+        [customer_id, *(row[name] for name in SNAPSHOT_FEATURES)]
         for customer_id, row in some_customers(customers=CUSTOMERS).items()
     ]
     rows[20][0] = ""

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable
+from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.scoring.predictions import predict
 from tests import sample_set
 from tests.files.deployed import TYPES, Files, assert_same, in_csv, side_by_side
+from tests.service import SNAPSHOT_FEATURES
 
 MODELS = sample_set.model_set()
 
@@ -73,7 +74,7 @@ def up_to(count: int, lines: st.SearchStrategy[Line]) -> st.SearchStrategy[list[
 def values(draw: st.DrawFn) -> tuple[list[str], list[float | None]]:
     """A row's values as they are written, and as they are read."""
     seeded = random.Random(draw(st.integers(0, 2**32)))  # ten draws a row would leave room for few rows in a file
-    numbers: list[float | None] = [any_number(seeded) for _ in DEFAULT_FEATURES]
+    numbers: list[float | None] = [any_number(seeded) for _ in SNAPSHOT_FEATURES]
     texts = [repr(number) for number in numbers]
     for place in draw(st.sets(st.integers(0, 9), max_size=2)):
         texts[place], numbers[place] = draw(st.sampled_from(WRITTEN))
@@ -104,7 +105,7 @@ def expected_of(
     read = {str(place): line.row for place, (_, line) in enumerate(rows) if isinstance(line.row, tuple)}
 
     def read_features(places: Sequence[str], names: Sequence[str]) -> FeatureTable:
-        columns = [DEFAULT_FEATURES.index(name) for name in names]
+        columns = [SNAPSHOT_FEATURES.index(name) for name in names]
         given = [[read[place][1][column] for column in columns] for place in places]
         absent = np.array([[value is None for value in row] for row in given], np.bool_)
         numbers = np.array([[NAN if value is None else value for value in row] for row in given], np.float64)

@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.sizes import Sizes
 from tests.examples import examples
 from tests.files.deployed import TYPES, Answered, Files, assert_all_answered
 from tests.files.disturbed import SMALL, Blocks, Jobs, rows_with_features, score
 from tests.files.generated import BROKEN, UNNAMED, Line, assert_all_told, ids, joined_lines, lines_in, up_to, values
 from tests.files.writings import HEADER, as_csv
-from tests.service import GOOD
+from tests.service import GOOD, SNAPSHOT_FEATURES
 
 pytestmark = pytest.mark.moto
 
@@ -45,7 +44,7 @@ def csv_files(draw: st.DrawFn) -> tuple[bytes, list[Line]]:
         end = draw(line_ends)
         customer_id = draw(ids)
         texts, numbers = draw(values())
-        cells = {name: field(text) for name, text in zip(DEFAULT_FEATURES, texts, strict=True)}
+        cells = {name: field(text) for name, text in zip(SNAPSHOT_FEATURES, texts, strict=True)}
         cells = {"customer_id": field(customer_id), **{name: "x" for name in columns if name not in HEADER}, **cells}
         match draw(
             st.sampled_from(

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.sizes import Sizes
 from tests.examples import examples
 from tests.files.deployed import TYPES, Answered, Files, assert_all_answered
 from tests.files.generated import BROKEN, INFINITY, UNNAMED, Line, assert_all_told, ids, joined_lines, up_to, values
 from tests.files.writings import as_json
-from tests.service import GOOD
+from tests.service import GOOD, SNAPSHOT_FEATURES
 
 pytestmark = pytest.mark.moto
 
@@ -27,7 +26,7 @@ def json_lines(draw: st.DrawFn) -> Line:
     customer_id = draw(ids)
     texts, numbers = draw(values())
     row: dict[str, Any] = {"customer_id": customer_id}
-    for name, text, number in zip(DEFAULT_FEATURES, texts, numbers, strict=True):
+    for name, text, number in zip(SNAPSHOT_FEATURES, texts, numbers, strict=True):
         is_plain = number is not None and np.isfinite(number) and draw(st.integers(0, 4)) > 0
         row[name] = number if is_plain else text
         if number is None:

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.vocabulary import rfc3339
@@ -26,13 +25,13 @@ from tests.files.disturbed import PART_BYTES, Blocks, Jobs, Killed, KilledError,
 from tests.files.generated import UNNAMED, WRITTEN, Line, assert_all_told, ids
 from tests.files.writings import FORMATS, HEADER, FileWriter
 from tests.segments.test_segments import MOMENT
-from tests.service import GOOD, new_process, process
+from tests.service import GOOD, SNAPSHOT_FEATURES, new_process, process
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
 
 Values = Sequence[float | str | None]
-RFM_FEATURES = {"days_since_last", "transaction_count", "revenue"}
+RFM_FEATURES = {"days_since_last", "lifetime_transaction_count", "lifetime_value"}
 
 
 class Cell(NamedTuple):
@@ -108,7 +107,7 @@ def customers_of(files: Files) -> list[Customer]:
 
 def values_of(files: Files, rows: Sequence[Customer]) -> list[tuple[str | None, Values]]:
     of = files.customers
-    return [(customer_id, [of[whose][name] for name in DEFAULT_FEATURES]) for customer_id, whose in rows]
+    return [(customer_id, [of[whose][name] for name in SNAPSHOT_FEATURES]) for customer_id, whose in rows]
 
 
 def outcome_of(row: Customer, cell: Cell, answered: Answered, kind: str) -> Outcome:
@@ -151,7 +150,7 @@ def test_each_row_has_in_order_the_answer_or_the_error_that_the_api_gives(
     assert (ran.summary["features"], ran.summary["mock"]) == (cell.features, False)
     assert ran.summary["features_as_of"] == (rfc3339(MOMENT) if cell.features == "snapshot" else None)
     assert list(ran.summary["models"]) == TYPES[kind]
-    unread = set(DEFAULT_FEATURES) - RFM_FEATURES if (kind, cell.features) == ("rfm", "file") else set()
+    unread = set(SNAPSHOT_FEATURES) - RFM_FEATURES if (kind, cell.features) == ("rfm", "file") else set()
     assert set(ran.summary["ignored_columns"]) == unread
     assert ran.summary["files"]["predictions"] == f"results/{ran.job_id}/predictions.{cell.format.extension}"
 
@@ -163,7 +162,7 @@ def test_a_value_is_a_number_or_it_is_none_in_every_format_alike(files: Files, w
     good = list(GOOD.values())
     rows: list[tuple[str, list[Any]]] = []
     lines: list[tuple[int, Line]] = []
-    for place in range(len(DEFAULT_FEATURES)):
+    for place in range(len(SNAPSHOT_FEATURES)):
         for text, number in WRITTEN:
             if text == "-0":  # beside 0.0: DuckDB's Parquet dictionary takes the two zeros for one
                 continue
@@ -196,7 +195,14 @@ def test_any_ids_alone_are_answered_from_the_snapshot_as_over_http(
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "churn": ["churn_probability", "churn_risk"],
-    "nbo": ["recommended_offer", "offer_name", "category", "confidence", *(f"offer_{offer}" for offer in range(8))],
+    "nbo": [
+        "recommended_offer",
+        "offer_code",
+        "offer_name",
+        "category",
+        "confidence",
+        *(f"offer_{offer}" for offer in range(8)),
+    ],
     "rfm": ["recency", "frequency", "monetary", "r_score", "f_score", "m_score", "rfm_segment", "segment"],
 }
 
@@ -222,7 +228,9 @@ def test_each_type_has_its_columns(files: Files, written: FileWriter, kind: str)
 
 @every_format
 def test_rfm_reads_three_features_and_no_more(files: Files, written: FileWriter) -> None:
-    content = written.write([["a", 2415.56, 51, 0]], ["customer_id", "revenue", "transaction_count", "days_since_last"])
+    content = written.write(
+        [["a", 2415.56, 51, 0]], ["customer_id", "lifetime_value", "lifetime_transaction_count", "days_since_last"]
+    )
     (row,), errors = files.results(files.score(files.key(written.extension, "rfm"), content))
     assert (float(row["recency"]), row["rfm_segment"], errors) == (0.0, "555", [])
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.parquet_parts import PartsMissing
 from loyalty_ml.files.sizes import Sizes
@@ -25,7 +24,7 @@ from tests.files.deployed import TYPES, Answered, Files, assert_all_answered
 from tests.files.disturbed import Blocks, Jobs, rows_with_features, score
 from tests.files.generated import INFINITY, NAN, NUMBERS, UNNAMED, Line, assert_all_told, ids
 from tests.files.writings import as_parquet, as_table, table_of
-from tests.service import GOOD
+from tests.service import GOOD, SNAPSHOT_FEATURES
 from training.registry import publish
 
 pytestmark = pytest.mark.moto
@@ -52,7 +51,7 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     kind: str,
 ) -> None:
     written = {
-        name: pa.array([row[1][place] for row in rows], pa.float64()) for place, name in enumerate(DEFAULT_FEATURES)
+        name: pa.array([row[1][place] for row in rows], pa.float64()) for place, name in enumerate(SNAPSHOT_FEATURES)
     }
     customer_ids = pa.array([row[0] for row in rows], pa.string())
     if as_dictionary:

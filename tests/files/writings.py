@@ -11,11 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.files.sizes import Sizes
-from tests.service import GOOD
+from tests.service import GOOD, SNAPSHOT_FEATURES
 
-HEADER = ("customer_id", *DEFAULT_FEATURES)
+HEADER = ("customer_id", *SNAPSHOT_FEATURES)
 
 Rows = Sequence[Sequence[Any]]
 """An id and the values beside it: numbers, texts, or None for nothing."""
@@ -52,7 +51,7 @@ def as_table(rows: Rows, header: Sequence[str] = HEADER) -> pa.Table:
     columns = {}
     for place, name in enumerate(header):
         values = [row[place] for row in rows]
-        if name in DEFAULT_FEATURES and not any(isinstance(value, str) for value in values):
+        if name in SNAPSHOT_FEATURES and not any(isinstance(value, str) for value in values):
             columns[name] = pa.array(values, pa.float64())
         else:
             columns[name] = pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from tests.files.test_files import Files, as_csv, as_json, as_parquet, columns_of
+from tests.files.deployed import Files, columns_of
+from tests.files.writings import as_csv, as_json, as_parquet
 from tests.segments.test_segments import Deployment
 from tests.service import GOOD, LAPSED, Service
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.warehouse import test_warehouse
-from tests.training.warehouse.test_warehouse import SETTINGS, Fill, Open
+from tests.training.warehouse.conftest import SETTINGS, Fill, Open
 from training import config
 from training.config import Config
 from training.errors import Problem
@@ -16,10 +15,8 @@ from training.warehouse import catalogue, queries
 
 pytestmark = pytest.mark.moto
 
-fill, connect, postgres_port = test_warehouse.fill, test_warehouse.open_warehouse, test_warehouse.postgres_port
-
 COLUMNS = ", ".join(f"{name} DOUBLE PRECISION" for name in SETTINGS.features)
-TABLES = '[tables]\nfeatures = "f"\noffers = "mailings"\n'
+TABLES = '[tables]\nfeatures = "f"\noffers = "mailings"\n[reading]\nmax_rejected_share = 1\n'
 
 
 def settings(tmp_path: Path, offers: str) -> Config:
@@ -107,7 +104,7 @@ def test_an_offer_that_the_catalogue_does_not_have_is_left_out_and_counted(
     assert examples is not None
     assert examples.offers is not None
     assert examples.offers[np.argsort(examples.customer_ids)].tolist() == [0, 1, 0, 1]
-    assert examples.left_out == {catalogue.UNKNOWN: 4}
+    assert examples.left_out == {"an offer that the catalogue does not have": 2, "no offer": 2}
     sentence = catalogue.never_shown(examples.offers, examples.catalogue)
     assert sentence == "The catalogue has offers that no example is of, of which nothing can be learnt: NEVER."
     assert catalogue.never_shown(np.array([0, 1, 2]), examples.catalogue) == ""

@@ -1,10 +1,10 @@
 """How often each offer was shown and taken, counted in the warehouse."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import ibis
 
-from training.config import Config
 from training.warehouse.connection import Warehouse
 
 FEW_CONVERSIONS = 50
@@ -12,16 +12,16 @@ FEW_CONVERSIONS = 50
 
 
 class Exposures(NamedTuple):
-    """An offer of the table or of the catalogue; `name` is None if the catalogue has no such offer."""
+    """An offer of the catalogue, or of the table where there is no catalogue: its code, its name, and counts."""
 
     offer: str
-    name: str | None
+    name: str
     shown: int
     converted: int
 
 
 def exposures(warehouse: Warehouse) -> list[Exposures]:
-    """In the catalogue's order, then those that it lacks. Raises Problem."""
+    """In the catalogue's order; without one, by code. Raises Problem."""
     table = warehouse.offers()
     if table is None:
         return []
@@ -31,12 +31,9 @@ def exposures(warehouse: Warehouse) -> list[Exposures]:
         .aggregate(shown=ibis._.count(), converted=ibis._.happened.sum())
     )
     known = {str(row["offer"]): (row["shown"], row["converted"] or 0) for row in warehouse.rows(counts).to_pylist()}
-    names = catalogue(warehouse.config)
-    return [
-        Exposures(offer, names.get(offer), *known.get(offer, (0, 0)))
-        for offer in {**names, **dict.fromkeys(sorted(known))}
-    ]
+    names = {offer.offer_code: offer.offer_name for offer in warehouse.config.catalogue}
+    return [Exposures(code, name, *known.get(code, (0, 0))) for code, name in (names or _by_code(known)).items()]
 
 
-def catalogue(config: Config) -> dict[str, str]:
-    return {str(offer.offer_id): offer.offer_name for offer in config.offers}
+def _by_code(codes: Iterable[str]) -> dict[str, str]:
+    return {code: code for code in sorted(codes)}

@@ -73,8 +73,9 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
     found = exposures(warehouse)
     rows = [("offer", "name", "shown", "converted", "rate")]
     for each in found:
-        name = each.name or "not in the catalogue"
-        rows.append((each.offer, name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown)))
+        rows.append(
+            (each.offer, each.name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown))
+        )
     findings.show(rows)
     _judge_offers(str(warehouse.config.tables.offers), found, findings)
     customers = warehouse.rows(table.aggregate(customers=table.customer_id.nunique()))["customers"][0].as_py()
@@ -172,13 +173,7 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
 
 
 def _judge_offers(name: str, found: Sequence[Exposures], findings: Findings) -> None:
-    unknown = [each.offer for each in found if each.name is None]
-    if unknown:
-        findings.wrong(
-            f"{name} has offers {', '.join(unknown[:5])}, which the catalogue does not have: put them under "
-            "[[offers]], or map another column as offer_id under [columns.offers]."
-        )
-    rare = [each for each in found if each.name is not None and each.converted < FEW_CONVERSIONS]
+    rare = [each for each in found if each.converted < FEW_CONVERSIONS]
     if rare:
         listed = ", ".join(f"{each.offer} ({each.name}) {each.converted:,}" for each in rare)
         findings.warn(
