@@ -264,7 +264,7 @@ def test_only_csv_changes_an_id_that_a_spreadsheet_would_run(files: Files, cell:
 
 @every_cell
 def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, cell: Cell) -> None:
-    unknown = [("nobody", [None] * 10)]
+    unknown = [("nobody", [None] * len(SNAPSHOT_FEATURES))]
     content = cell.write([("", list(GOOD.values())), (None, list(GOOD.values())), *unknown])
     predictions, errors = files.results(files.score(files.key(cell.format.extension, "all"), content))
     assert predictions == []

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from copy import copy
 
-from training.warehouse import queries
+from ibis.expr import types as ir
+
+from training.warehouse import cleaning, queries
 from training.warehouse.check import estimate
 from training.warehouse.check.feature_values import check_features, check_view
 from training.warehouse.check.findings import Findings
 from training.warehouse.check.labels import Learnable, check_churn, check_offers
 from training.warehouse.check.names import feature_problems, name_problems
-from training.warehouse.connection import Warehouse
+from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.sample import CUSTOMERS
 
 
@@ -71,21 +73,24 @@ def _read_tables(warehouse: Warehouse, findings: Findings) -> int:
     """Runs each table's query for some rows, so that a cast that fails is known. Returns the number of customers."""
     findings.say("Reading some rows of each table, and counting them ...")
     tables, customers = warehouse.config.tables, 0
-    for source, read in (
-        (tables.transactions, warehouse.transactions),
-        (tables.features, warehouse.features),
-        (tables.churn, warehouse.churn),
-        (tables.offers, warehouse.offers),
-        (tables.customers, warehouse.customers),
-    ):
+    reads: dict[TableName, Callable[[], ir.Table | None]] = {
+        "transactions": warehouse.transactions,
+        "features": warehouse.features,
+        "churn": warehouse.churn,
+        "offers": warehouse.offers,
+        "customers": warehouse.customers,
+    }
+    for key, read in reads.items():
         with findings.keeping():
             rows = read()
             if rows is None:
                 continue
             warehouse.rows(rows.limit(CUSTOMERS))
-            counts = rows.aggregate(rows=rows.count(), customers=rows.customer_id.nunique())
-            row = warehouse.rows(counts).to_pylist()[0]
-            findings.say(f"  {source}: {row['rows']:,} rows of {row['customers']:,} customers")
-            if source == (tables.features or tables.transactions):
-                customers = row["customers"]
+            known = warehouse.rows(rows.aggregate(customers=rows.customer_id.nunique()))["customers"][0].as_py()
+            read_and_left_out, *reasons = cleaning.account(str(getattr(tables, key)), warehouse.left_out(key))
+            findings.say(f"  {read_and_left_out}, of {known:,} customers")
+            for reason in reasons:
+                findings.say(f"  {reason}")
+            if key == ("features" if tables.features else "transactions"):
+                customers = known
     return customers

@@ -72,10 +72,10 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
     findings.say("Counting exposures and conversions by offer ...")
     found = exposures(warehouse)
     rows = [("offer", "name", "shown", "converted", "rate")]
-    for each in found:
-        rows.append(
-            (each.offer, each.name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown))
-        )
+    rows += [
+        (each.offer, each.name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown))
+        for each in found
+    ]
     findings.show(rows)
     _judge_offers(str(warehouse.config.tables.offers), found, findings)
     customers = warehouse.rows(table.aggregate(customers=table.customer_id.nunique()))["customers"][0].as_py()
