@@ -73,7 +73,6 @@ def of_one_codec(name: str) -> bool:
 FEW_CELLS = {name: cell for name, cell in CELLS.items() if of_one_codec(name)}
 FEW_FORMATS = {name: written for name, written in FORMATS.items() if of_one_codec(name)}
 
-every_codec = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 every_cell = pytest.mark.parametrize("cell", FEW_CELLS.values(), ids=FEW_CELLS)
 every_format = pytest.mark.parametrize("written", FEW_FORMATS.values(), ids=FEW_FORMATS)
 every_type = pytest.mark.parametrize("kind", TYPES)
@@ -119,8 +118,15 @@ def outcome_of(row: Customer, cell: Cell, answered: Answered, kind: str) -> Outc
     return answered(row.whose if cell.features == "file" else row.customer_id, kind)
 
 
-@every_codec
-@every_type
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        pytest.param(cell, kind, id=f"{kind}-{name}")
+        for kind in TYPES
+        for name, cell in CELLS.items()
+        if kind == "all" or of_one_codec(name)
+    ],
+)
 def test_each_row_has_in_order_the_answer_or_the_error_that_the_api_gives(
     files: Files, answered: Answered, cell: Cell, kind: str
 ) -> None:
@@ -420,7 +426,7 @@ def four_blocks(jobs: Jobs, files: Files, cell: Cell) -> Told:
     return Told(content, cell.format.sizes(content, len(rows), part_bytes=PART_BYTES))
 
 
-@every_cell
+@disturbed_cell
 def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, cell: Cell) -> None:
     rows = customers_of(files)
     content = cell.write(values_of(files, rows))
@@ -449,7 +455,11 @@ def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     assert jobs.results(job) == expected
 
 
-@disturbed_cell
+@pytest.mark.parametrize(
+    "cell",
+    [cell if name in PAIRS[::4] else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()],
+    ids=FEW_CELLS,
+)
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -498,7 +508,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_byte
     assert jobs.results(job) == expected
 
 
-@every_cell
+@disturbed_cell
 def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -524,7 +534,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     assert jobs.versions(job) == dict.fromkeys(of_the_other, 1)
 
 
-@every_cell
+@disturbed_cell
 def test_a_message_that_comes_again_after_the_end_changes_nothing(jobs: Jobs, files: Files, cell: Cell) -> None:
     content, sizes = four_blocks(jobs, files, cell)
     job = jobs.put(f"incoming/all/customers.{cell.format.extension}", content)
