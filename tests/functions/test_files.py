@@ -4,6 +4,7 @@ The scoring itself stands aside here: a test gives what comes of it.
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from local import events, template
 from local.gateway import LambdaContext
 from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.jobs.lease import LEASE_SECONDS
@@ -388,6 +390,20 @@ def test_it_is_kept_until_the_file_is_finished(queue: Queue, scoring: Scoring) -
     assert len(scoring.jobs) == len(scoring.outcomes)
     assert [place for place, last in enumerate(scoring.is_last) if last] == [len(scoring.outcomes) - 1]
     assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
+
+
+def test_a_file_whose_last_worker_was_killed_is_recorded_as_failed(queue: Queue, scoring: Scoring) -> None:
+    source = FileSource(queue.service.ids["DataBucket"], KEY, "v", "e", 1)
+    job = FileJobRequest(source, "churn", "0" * 32)
+    an_hour_ago = time.time() - 3600
+    jobs = FileJobStore(queue.service.dynamodb, queue.service.ids["JobsTable"], clock=lambda: an_hour_ago)
+    assert jobs.claim(job, "killed").outcome == "claimed"
+    task = {"task": "file", "source": source._asdict(), "type": "churn", "job_id": job.job_id}
+    queue.send({**task, "attempts": files.MAX_RECEIVES})
+    queue.deliver()
+    body = queue.service.call("GET", f"/ml/jobs/{job.job_id}").body
+    assert (body["status"], body["code"], scoring.jobs) == ("failed", "INTERNAL", [])
+    assert "killed" in body["error"]
 
 
 def test_a_file_whose_workers_are_all_killed_ends_as_a_dead_letter(queue: Queue, scoring: Scoring) -> None:
