@@ -77,11 +77,15 @@ every_type = pytest.mark.parametrize("kind", TYPES)
 
 PAIRS = ("csv-file", "csv.gz-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
 """Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
-in_pairs = pytest.mark.parametrize(
-    "cell",
-    [cell if name in PAIRS else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()],
-    ids=FEW_CELLS,
-)
+
+
+def in_cells(names: Sequence[str]) -> pytest.MarkDecorator:
+    """These cells in `make test`, and all in `make test-long`."""
+    cells = [cell if name in names else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()]
+    return pytest.mark.parametrize("cell", cells, ids=FEW_CELLS)
+
+
+in_pairs = in_cells(PAIRS)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -453,11 +457,7 @@ def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     assert jobs.results(job) == expected
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [cell if name in PAIRS[::4] else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()],
-    ids=FEW_CELLS,
-)
+@in_cells(["csv-file", f"{PARQUET}-snapshot"])
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
