@@ -63,6 +63,14 @@ def whole_updates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def other_models(tmp_path: Path) -> Path:
+    """A folder with a model set in which churn is another model, `v2`."""
+    from tests import sample_set
+
+    return sample_set.write_other(tmp_path / "other")
+
+
+@pytest.fixture
 def new_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[Callable[[], Service]]":
     """Makes a service whose stores are empty."""
     from tests.service import services  # the unit tests of Python 3.11 run without moto

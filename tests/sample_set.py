@@ -1,8 +1,10 @@
 """The committed placeholder models and generated customers, for tests that need the real thing."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
-from loyalty_ml.models.card import card_key, model_key, parse_card
+from loyalty_ml.models.card import Card, card_key, model_key, parse_card
 from loyalty_ml.models.document import path_in
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.manifest import Manifest, parse_manifest
@@ -31,3 +33,15 @@ def model_set() -> ModelSet:
         model = file_of(model_key(name, active.version)).read_bytes()
         loaded[name] = LoadedModel(card, Network(model, len(card.features), card.width))
     return ModelSet(manifest(), loaded)
+
+
+def write_other(folder: Path) -> Path:
+    """Writes a set of another churn model: this one's, with two features exchanged, so that it gives other answers."""
+    from training.registry.model_set import TrainedModel, write_model_set  # the tests of Python 3.11 run without it
+
+    active = manifest().models["churn"]
+    card = json.loads(file_of(card_key("churn", active.version)).read_bytes())
+    card |= {"version": "v2", "features": [card["features"][1], card["features"][0], *card["features"][2:]]}
+    model = file_of(model_key("churn", active.version)).read_bytes()
+    write_model_set(folder, [TrainedModel(Card.model_validate(card), model)], datetime(2018, 1, 2, tzinfo=UTC))
+    return folder

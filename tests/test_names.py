@@ -28,6 +28,7 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.startswith(".") or name == "__pycache__" or name in made}
 
 
+@pytest.mark.long
 def test_no_tests_name_depends_on_time_order_or_place(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """All that this run has collected is collected again: a year later, in a copy, with another order of sets."""
     copy = tmp_path / "another place"

@@ -354,15 +354,15 @@ def test_the_worker_of_files_writes_results_and_its_own_notes_and_deletes_notes_
 
 
 @pytest.mark.parametrize(
-    ("queue", "max_receives"), [("FileQueue", files.MAX_RECEIVES), ("SegmentQueue", refresh.MAX_RECEIVES)]
+    ("queue", "max_attempts"), [("FileQueue", files.MAX_ATTEMPTS), ("SegmentQueue", refresh.MAX_ATTEMPTS)]
 )
 def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_an_alarm(
-    translated: dict[str, Any], queue: str, max_receives: int
+    translated: dict[str, Any], queue: str, max_attempts: int
 ) -> None:
     resources = translated["Resources"]
     redrive = resources[queue]["Properties"]["RedrivePolicy"]
     dead = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]
-    assert redrive["maxReceiveCount"] == max_receives + 1
+    assert redrive["maxReceiveCount"] == max_attempts + 1
     assert resources[dead]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     watched = [
         resource["Properties"]["Dimensions"]

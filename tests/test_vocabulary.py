@@ -14,6 +14,7 @@ from loyalty_ml.models.card import Card
 from loyalty_ml.models.manifest import Manifest
 from loyalty_ml.scoring.contracts import BatchRequest, PredictOrBatchRequest, PredictRequest
 from loyalty_ml.segments.contracts import SegmentPredictRequest
+from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.vocabulary import problem_in
 from training.config import Config
 
@@ -24,6 +25,7 @@ READ: list[type[BaseModel]] = [
     BatchRequest,
     PredictOrBatchRequest,
     SegmentPredictRequest,
+    SegmentDefinition,
     JobRequest,
     Card,
     Manifest,

@@ -22,14 +22,14 @@ from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import KILLED
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, format_of, type_of
+from loyalty_ml.jobs.attempt import end_after_last, look_again
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
-from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE
 from loyalty_ml.telemetry import logger
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.files import FilesParts
 from loyalty_ml.wiring.settings import FilesSettings
 
-MAX_RECEIVES = 5
+MAX_ATTEMPTS = 5
 """How often a job is tried. The queue brings it once more: a last worker that was killed could record no end."""
 
 Beat = Callable[[float], object]
@@ -69,7 +69,7 @@ def _handle(parts: FilesParts, event: Mapping[str, Any], context: LambdaContext)
                     _score_object(
                         parts,
                         record,
-                        partial(_score, parts, remaining=remaining, on_beat=_no_beat, attempts=MAX_RECEIVES),
+                        partial(_score, parts, remaining=remaining, on_beat=_no_beat, attempts=MAX_ATTEMPTS),
                     )
             return None
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
@@ -150,12 +150,11 @@ def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | Non
 def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
-    if attempts > MAX_RECEIVES:
-        if lease_left := parts.file_jobs.leases.give_up(job.job_id, "INTERNAL", KILLED):
-            _look_again(parts, task, attempts, lease_left)
-            return
-        raise RuntimeError(f"{MAX_RECEIVES} attempts failed or were killed: the log has the cause of each.")
-    ran = parts.files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_RECEIVES)
+    if attempts > MAX_ATTEMPTS:
+        leases, queue = parts.file_jobs.leases, parts.queue
+        end_after_last(leases, queue, task, attempts=attempts, most=MAX_ATTEMPTS, killed=KILLED)
+        return
+    ran = parts.files.score(job, remaining=remaining, on_beat=on_beat, is_last=attempts >= MAX_ATTEMPTS)
     match ran.outcome:
         case "finished":
             ended = ran.summary or {}
@@ -164,14 +163,7 @@ def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_b
             logger.info("The file goes on in another invocation", job_id=job.job_id)
             parts.queue.send(task)
         case "running":
-            _look_again(parts, task, attempts, ran.lease_left)
-
-
-def _look_again(parts: FilesParts, task: Mapping[str, Any], attempts: int, lease_left: float) -> None:
-    # It may be a second notification; but also the message of the very worker that is believed to be at work, and the
-    # last that there is. So it is kept, as a copy, until the job is finished.
-    logger.info("A file is at work already: looked at again later", job_id=task["job_id"])
-    parts.queue.send(task, attempts=attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
+            look_again(parts.queue, task, attempts=attempts, lease_left=ran.lease_left)
 
 
 def _no_beat(seconds: float) -> None:

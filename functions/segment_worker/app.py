@@ -21,9 +21,9 @@ from loyalty_ml.aws.queue import Message, Queue, message_of
 from loyalty_ml.customers import snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
-from loyalty_ml.jobs.attempt import attempt, new_owner
+from loyalty_ml.jobs.attempt import attempt, end_after_last, look_again, new_owner
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS, Heartbeat
-from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE, LeaseLost
+from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
@@ -33,7 +33,7 @@ from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
-MAX_RECEIVES = 3
+MAX_ATTEMPTS = 3
 """How often a job is tried. The queue brings it once more: a last worker that was killed could record no end."""
 
 # An instance may have looked for models and snapshots a moment ago, and would store the old ones' statistics again.
@@ -126,11 +126,9 @@ def _start_dataset(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: H
 def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Work) -> None:
     """Does a job's work unless another worker does, and records where it fails: for good, or until it comes again."""
     job_id, owner, leases = message.body["job_id"], new_owner(), parts.leases
-    if message.attempts > MAX_RECEIVES:
-        if lease_left := leases.give_up(job_id, "INTERNAL", KILLED):
-            _look_again(queue, message, lease_left)
-            return
-        raise RuntimeError(f"{MAX_RECEIVES} attempts have failed or were killed: the log says what each one died of.")
+    if message.attempts > MAX_ATTEMPTS:
+        end_after_last(leases, queue, message.body, attempts=message.attempts, most=MAX_ATTEMPTS, killed=KILLED)
+        return
     try:
         claim = leases.claim(job_id, owner)
     except JobNotFound:
@@ -139,10 +137,10 @@ def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Wo
     if claim.outcome == "finished":
         return
     if claim.outcome == "running":
-        _look_again(queue, message, claim.lease_left)
+        look_again(queue, message.body, attempts=message.attempts, lease_left=claim.lease_left)
         return
     assert claim.job is not None
-    is_last = message.attempts >= MAX_RECEIVES
+    is_last = message.attempts >= MAX_ATTEMPTS
     try:
         with attempt(
             leases, job_id, owner, claim=claim, is_last=is_last, on_beat=partial(queue.hide, message), killed=KILLED
@@ -154,14 +152,7 @@ def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Wo
                 telemetry.count_failure(error.code)
     except LeaseLost:
         logger.warning("Another worker has taken the job over", job_id=job_id)
-        _look_again(queue, message, leases.seconds)
-
-
-def _look_again(queue: Queue, message: Message, lease_left: float) -> None:
-    # It may be the message of the very worker that is believed to be at work, and the last that there is. So it is
-    # kept, as a copy, until the job is finished.
-    logger.info("A job is at work already: looked at again later", job_id=message.body["job_id"])
-    queue.send(message.body, attempts=message.attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
+        look_again(queue, message.body, attempts=message.attempts, lease_left=leases.seconds)
 
 
 _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)

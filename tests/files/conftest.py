@@ -9,7 +9,7 @@ import pytest
 from tests import sample_set
 from tests.files.deployed import CUSTOMERS, TYPES, Answered, Files, Outcome, side_by_side
 from tests.files.disturbed import PART_BYTES, Jobs
-from tests.segments.test_segments import Deployment, other_models, some_customers  # noqa: F401  a fixture
+from tests.segments.test_segments import Deployment, some_customers
 from tests.service import services
 from training.registry import publish
 

@@ -89,7 +89,7 @@ def test_any_csv_adds_up_and_its_good_rows_are_answered_as_over_http(
     written: tuple[bytes, list[Line]],
     extension: str,
     kind: str,
-    utf_16: bool,  # noqa: FBT001
+    utf_16: bool,  # noqa: FBT001 (hypothesis gives it by its place)
 ) -> None:
     header, lines = written
     text, rows = joined_lines(lines, 1 + lines_in(header))
@@ -202,14 +202,6 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 def test_a_csv_that_cannot_be_scored_says_why(files: Files, name: str) -> None:
     extension, content, sentence = REFUSED[name]
     assert sentence in files.refused(extension, content)
-
-
-def test_many_ids_that_are_too_long_cost_one_reading(files: Files) -> None:
-    ids = ["x" * 300] * 20_000  # of which a copy of all for each would be 120 GB
-    predictions, errors = files.results(files.score(files.key("csv"), as_csv([[i] for i in ids], ["customer_id"])))
-    assert predictions == []
-    assert {(error["code"], error["customer_id"]) for error in errors} == {(UNNAMED, "x" * 256)}
-    assert len(errors) == len(ids)
 
 
 def test_a_mark_in_the_middle_is_part_of_an_id_wherever_its_block_begins(files: Files) -> None:

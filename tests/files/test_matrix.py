@@ -71,19 +71,20 @@ def of_one_codec(name: str) -> bool:
 
 FEW_CELLS = {name: cell for name, cell in CELLS.items() if of_one_codec(name)}
 FEW_FORMATS = {name: written for name, written in FORMATS.items() if of_one_codec(name)}
-
-every_codec = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-every_cell = pytest.mark.parametrize("cell", FEW_CELLS.values(), ids=FEW_CELLS)
 every_format = pytest.mark.parametrize("written", FEW_FORMATS.values(), ids=FEW_FORMATS)
 every_type = pytest.mark.parametrize("kind", TYPES)
 
 PAIRS = ("csv-file", "csv.gz-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
 """Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
-disturbed_cell = pytest.mark.parametrize(
-    "cell",
-    [cell if name in PAIRS else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()],
-    ids=FEW_CELLS,
-)
+
+
+def in_cells(names: Sequence[str]) -> pytest.MarkDecorator:
+    """These cells in `make test`, and all in `make test-long`."""
+    cells = [cell if name in names else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()]
+    return pytest.mark.parametrize("cell", cells, ids=FEW_CELLS)
+
+
+in_pairs = in_cells(PAIRS)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -118,8 +119,15 @@ def outcome_of(row: Customer, cell: Cell, answered: Answered, kind: str) -> Outc
     return answered(row.whose if cell.features == "file" else row.customer_id, kind)
 
 
-@every_codec
-@every_type
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        pytest.param(cell, kind, id=f"{kind}-{name}", marks=() if kind == "all" or name in PAIRS else pytest.mark.long)
+        for kind in TYPES
+        for name, cell in CELLS.items()
+        if kind == "all" or of_one_codec(name)
+    ],
+)
 def test_each_row_has_in_order_the_answer_or_the_error_that_the_api_gives(
     files: Files, answered: Answered, cell: Cell, kind: str
 ) -> None:
@@ -235,7 +243,7 @@ def test_rfm_reads_three_features_and_no_more(files: Files, written: FileWriter)
     assert (float(row["recency"]), row["rfm_segment"], errors) == (0.0, "555", [])
 
 
-@every_cell
+@in_pairs
 def test_other_columns_are_ignored_and_named(files: Files, cell: Cell) -> None:
     rows = [("c-1", list(GOOD.values())), ("", list(GOOD.values()))]
     more = ["note", "c0", "c0_0", "answers", "select", "a\nb", 'a"b', "a\\b"]
@@ -250,7 +258,7 @@ def test_other_columns_are_ignored_and_named(files: Files, cell: Cell) -> None:
 DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1;2)", "\tx", "\r=1", "\n=1", "=", "-", "+1 2", "-1\n"]
 
 
-@every_cell
+@in_pairs
 def test_only_csv_changes_an_id_that_a_spreadsheet_would_run(files: Files, cell: Cell) -> None:
     """errors.csv is CSV whatever the file is."""
     good = list(GOOD.values())
@@ -262,7 +270,7 @@ def test_only_csv_changes_an_id_that_a_spreadsheet_would_run(files: Files, cell:
     assert [error["customer_id"] for error in errors] == [f"'{each}" for each, _ in rows if each not in answered]
 
 
-@every_cell
+@in_pairs
 def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, cell: Cell) -> None:
     unknown = [("nobody", [None] * len(SNAPSHOT_FEATURES))]
     content = cell.write([("", list(GOOD.values())), (None, list(GOOD.values())), *unknown])
@@ -309,7 +317,7 @@ def _without_models(empty_bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.usefixtures("_without_models")
-@every_cell
+@in_pairs
 def test_without_a_model_the_answers_are_mock_and_say_so_in_each_row(files: Files, cell: Cell) -> None:
     content = cell.write(values_of(files, [Customer("c-1", "c-1"), Customer("nobody", "c-1")]))
     ran = files.score(files.key(cell.format.extension, "all"), content)
@@ -428,7 +436,7 @@ def four_blocks(jobs: Jobs, files: Files, cell: Cell) -> Told:
     return Told(content, cell.format.sizes(content, len(rows), part_bytes=PART_BYTES))
 
 
-@every_cell
+@in_pairs
 def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, cell: Cell) -> None:
     rows = customers_of(files)
     content = cell.write(values_of(files, rows))
@@ -439,7 +447,7 @@ def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, ce
         assert first == second
 
 
-@disturbed_cell
+@in_pairs
 @pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     jobs: Jobs, files: Files, cell: Cell, blocks: int
@@ -457,7 +465,7 @@ def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     assert jobs.results(job) == expected
 
 
-@disturbed_cell
+@in_cells(["csv-file", f"{PARQUET}-snapshot"])
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -506,7 +514,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_byte
     assert jobs.results(job) == expected
 
 
-@every_cell
+@in_pairs
 def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -532,7 +540,7 @@ def test_a_worker_that_was_given_up_for_dead_leaves_the_others_results_alone(
     assert jobs.versions(job) == dict.fromkeys(of_the_other, 1)
 
 
-@every_cell
+@in_pairs
 def test_a_message_that_comes_again_after_the_end_changes_nothing(jobs: Jobs, files: Files, cell: Cell) -> None:
     content, sizes = four_blocks(jobs, files, cell)
     job = jobs.put(f"incoming/all/customers.{cell.format.extension}", content)

@@ -47,7 +47,7 @@ def test_any_parquet_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
     rows: list[tuple[str | None, list[float | None]]],
     row_group_size: int,
-    as_dictionary: bool,  # noqa: FBT001
+    as_dictionary: bool,  # noqa: FBT001 (hypothesis gives it by its place)
     kind: str,
 ) -> None:
     written = {

@@ -97,7 +97,7 @@ def test_a_dead_letter_is_scored_once_its_cause_is_gone(
     key = "incoming/churn/ids.csv"
     version = queue.put(key, ids_only())
     job_id = job_id_of(FileSource(queue.service.ids["DataBucket"], key, version, "", 0))
-    assert queue.deliver_all() == files_function.MAX_RECEIVES + 1
+    assert queue.deliver_all() == files_function.MAX_ATTEMPTS + 1
     failed = queue.service.call("GET", f"/ml/jobs/{job_id}").body
     assert (failed["status"], failed["code"]) == ("failed", cause)
     assert failed["error"]

@@ -4,6 +4,7 @@ The scoring itself stands aside here: a test gives what comes of it.
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from local import events, template
 from local.gateway import LambdaContext
 from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.jobs.lease import LEASE_SECONDS
@@ -267,13 +269,13 @@ def test_a_key_that_says_no_type_or_format_is_a_failed_job_that_says_why(
 def test_a_failed_attempt_comes_again_and_the_fifth_is_the_last(queue: Queue, scoring: Scoring) -> None:
     scoring.outcomes = [UNAVAILABLE]
     queue.put(KEY)
-    assert queue.deliver_all() == files.MAX_RECEIVES + 1
+    assert queue.deliver_all() == files.MAX_ATTEMPTS + 1
     assert scoring.is_last == [False, False, False, False, True]
     assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
 
 
 def test_a_dead_letter_that_is_sent_back_once_the_cause_is_mended_is_done(queue: Queue, scoring: Scoring) -> None:
-    scoring.outcomes = [UNAVAILABLE] * files.MAX_RECEIVES + [finished()]
+    scoring.outcomes = [UNAVAILABLE] * files.MAX_ATTEMPTS + [finished()]
     queue.put(KEY)
     queue.deliver_all()
     queue.redrive()
@@ -381,7 +383,7 @@ def test_a_message_that_finds_its_file_at_work_comes_back_when_the_lease_has_end
 def test_it_is_kept_until_the_file_is_finished(queue: Queue, scoring: Scoring) -> None:
     """However often it finds the file at work, it is no dead letter for that; the attempts that failed stay counted."""
     queue.worker_has(send_message=lambda **asked: queue.sqs.send_message(**{**asked, "DelaySeconds": 0}))
-    at_work = [running(0)] * 3 * files.MAX_RECEIVES
+    at_work = [running(0)] * 3 * files.MAX_ATTEMPTS
     scoring.outcomes = [UNAVAILABLE, *at_work, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE]
     queue.put(KEY)
     queue.deliver_all()
@@ -390,12 +392,26 @@ def test_it_is_kept_until_the_file_is_finished(queue: Queue, scoring: Scoring) -
     assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
 
 
+def test_a_file_whose_last_worker_was_killed_is_recorded_as_failed(queue: Queue, scoring: Scoring) -> None:
+    source = FileSource(queue.service.ids["DataBucket"], KEY, "v", "e", 1)
+    job = FileJobRequest(source, "churn", "0" * 32)
+    an_hour_ago = time.time() - 3600
+    jobs = FileJobStore(queue.service.dynamodb, queue.service.ids["JobsTable"], clock=lambda: an_hour_ago)
+    assert jobs.claim(job, "killed").outcome == "claimed"
+    task = {"task": "file", "source": source._asdict(), "type": "churn", "job_id": job.job_id}
+    queue.send({**task, "attempts": files.MAX_ATTEMPTS})
+    queue.deliver()
+    body = queue.service.call("GET", f"/ml/jobs/{job.job_id}").body
+    assert (body["status"], body["code"], scoring.jobs) == ("failed", "INTERNAL", [])
+    assert "killed" in body["error"]
+
+
 def test_a_file_whose_workers_are_all_killed_ends_as_a_dead_letter(queue: Queue, scoring: Scoring) -> None:
     """Also where its message is a copy, whose receives the queue counts anew; and sent back it is tried again."""
     queue.send({"task": "file", "source": FileSource("b", KEY, "v", "e", 1)._asdict(), "type": "churn",
-                "job_id": "0" * 32, "attempts": files.MAX_RECEIVES - 1})  # fmt: skip
+                "job_id": "0" * 32, "attempts": files.MAX_ATTEMPTS - 1})  # fmt: skip
     scoring.outcomes = [UNAVAILABLE, finished()]
-    assert queue.deliver_all() == files.MAX_RECEIVES + 1
+    assert queue.deliver_all() == files.MAX_ATTEMPTS + 1
     assert scoring.is_last == [True]
     queue.redrive()
     assert queue.deliver_all() == 1

@@ -249,7 +249,7 @@ def test_what_fails_three_times_fails_the_job_and_is_kept_as_a_dead_letter(
 ) -> None:
     calls = answers(error)
     job_id = start()
-    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1
+    assert queue.deliver_all() == refresh.MAX_ATTEMPTS + 1
     body = status(empty_service, job_id).body
     assert (body["status"], body["code"]) == ("failed", code)
     assert sentence in body["error"]
@@ -431,7 +431,7 @@ def test_a_copy_that_has_no_attempt_left_becomes_a_dead_letter(
     job_id = start()
     queue.receive_all()
     queue.send(json.dumps({"task": "job", "job_id": job_id, "attempts": attempts}))
-    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1
+    assert queue.deliver_all() == refresh.MAX_ATTEMPTS + 1
     assert (calls, len(queue.dead_letters())) == ([], 1)
 
 
@@ -593,7 +593,7 @@ def test_a_message_that_is_no_task_becomes_a_dead_letter_and_stops_no_other(
 ) -> None:
     queue.send(body)
     queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
-    assert queue.deliver_all() == refresh.MAX_RECEIVES + 1 + 1
+    assert queue.deliver_all() == refresh.MAX_ATTEMPTS + 1 + 1
     assert refreshed == ["vip"]
     assert queue.dead_letters() == [body]
 
@@ -622,7 +622,7 @@ def test_a_failure_is_counted_by_its_code(capsys: pytest.CaptureFixture[str], qu
 def test_the_worker_and_the_template_agree() -> None:
     queue = DESCRIBED["Resources"]["SegmentQueue"]["Properties"]
     function = DESCRIBED["Resources"]["RefreshFunction"]
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_RECEIVES + 1
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_ATTEMPTS + 1
     assert queue["VisibilityTimeout"] == 6 * function["Properties"]["Timeout"]
     assert template.handler_of(function) == ("functions.segment_worker.app", "handler")
 

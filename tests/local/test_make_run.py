@@ -267,6 +267,7 @@ def test_nothing_is_left_when_the_process_is_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_code_that_does_not_load_is_reported_and_mended_by_the_next_change(tmp_path: Path) -> None:
     service = start(copy_of_the_project(tmp_path), free_port())
     try:

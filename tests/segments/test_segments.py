@@ -24,16 +24,14 @@ from local import template
 from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
-from loyalty_ml.models.card import DEFAULT_OFFERS, Card, card_key, model_key
+from loyalty_ml.models.card import DEFAULT_OFFERS
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import band, psi
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics import Measured, measure_segment
-from tests import sample_set
 from tests.service import BASE, CONTEXT, SNAPSHOT_FEATURES, Answer, Service, process, put_in_place
 from training.registry import publish
-from training.registry.model_set import TrainedModel, write_model_set
 from training.snapshot.materialize import materialize
 from training.snapshot.parts import PART_SIZES, PartSizes
 
@@ -146,18 +144,6 @@ def deployment(service: Service, tmp_path: Path) -> Deployment:
     serve_segments(block_rows=64)
     deployed.write_customers(some_customers())
     return deployed
-
-
-@pytest.fixture
-def other_models(tmp_path: Path) -> Path:
-    """Another churn model: the sample's, that takes two features for one another and so gives other answers."""
-    active = sample_set.manifest().models["churn"]
-    card = json.loads(sample_set.file_of(card_key("churn", active.version)).read_bytes())
-    card |= {"version": "v2", "features": [card["features"][1], card["features"][0], *card["features"][2:]]}
-    model = sample_set.file_of(model_key("churn", active.version)).read_bytes()
-    folder = tmp_path / "other"
-    write_model_set(folder, [TrainedModel(Card.model_validate(card), model)], MOMENT)
-    return folder
 
 
 def members(deployment: Deployment, is_member: Callable[[Row], bool]) -> list[str]:

@@ -424,7 +424,7 @@ def test_what_is_not_built_or_not_installed_is_named_with_its_remedy(
 def days_of_history(deployed: Deployed, segment_id: str, days: int, offers: int) -> None:
     """Stores what a segment's daily measurements would have left, with a catalogue of so many offers."""
     statistics = deployed.ids["SegmentStatisticsTable"]
-    (now,) = StatisticsStore(deployed.dynamodb, statistics, time.sleep).points(segment_id)
+    (now,) = StatisticsStore(deployed.dynamodb, statistics, sleep=time.sleep).points(segment_id)
     distribution = {f"Offer {number} of the catalogue": 1 for number in range(offers)}
     stats: Any = {**now.stats, "nbo": {**now.stats["nbo"], "distribution": distribution}}
     requests: list[Any] = []

@@ -99,6 +99,7 @@ def offers() -> Evaluation:
     return evaluate(offer_examples(), ONE_SPLIT, SEED)
 
 
+@pytest.mark.long
 def test_same_data_and_seed_give_the_same_file(churn: Evaluation) -> None:
     # In another process, and after other splits' networks.
     code = "from tests.training.learning.test_evaluation import churn_model; print(churn_model())"
@@ -159,6 +160,7 @@ def test_one_moment_is_not_measured_out_of_time() -> None:
     assert "auc_out_of_time" not in alone.summary()
 
 
+@pytest.mark.long
 def test_unconverted_exposures_teach_what_works(offers: Evaluation) -> None:
     assert offers.kind == "conversion"
     assert offers.mean[NETWORK]["log_loss"] < offers.mean["offer_base_rate"]["log_loss"] - 0.01

@@ -495,7 +495,11 @@ def killed_at(stores: Stores, call: int, event: str = "before-call") -> Iterator
 
 @pytest.mark.parametrize(
     ("event", "again"),
-    [("before-call", "resumed"), ("after-call", "resumed"), ("before-call", "started over")],
+    [
+        pytest.param("before-call", "resumed", marks=pytest.mark.long),
+        ("after-call", "resumed"),
+        ("before-call", "started over"),
+    ],
 )
 def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, event: str, again: str) -> None:
     new = {**numbered(10), **{f"new-{number}": LAPSED for number in range(20)}}

@@ -1,13 +1,16 @@
 """An attempt at a claimed job: the heartbeat while it lasts, and in the job's record what stops it."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from loyalty_ml import telemetry
+from loyalty_ml.aws.queue import Queue
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.jobs.heartbeat import Heartbeat, Timing
-from loyalty_ml.jobs.lease import Claim, LeaseLost, Leases
+from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE, Claim, LeaseLost, Leases
+from loyalty_ml.telemetry import logger
 
 
 class WorkerKilled(Exception):
@@ -56,6 +59,30 @@ def attempt(
                 else:
                     leases.release(job_id, owner, sentence, code)
             raise
+
+
+def look_again(queue: Queue, task: Mapping[str, Any], *, attempts: int, lease_left: float) -> None:
+    """Replaces the message of a job that another worker has by a copy, which comes once that lease has passed.
+
+    It may be a second message; it may also be the message of the worker that has the lease, and the last one that there
+    is. So the copy stays until the job is finished. attempts: how often the job was received, this time included.
+    """
+    logger.info("A job is at work already: looked at again later", job_id=task["job_id"])
+    queue.send(task, attempts=attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
+
+
+def end_after_last(
+    leases: Leases, queue: Queue, task: Mapping[str, Any], *, attempts: int, most: int, killed: str
+) -> None:
+    """What is left to do if a job was tried `most` times: the record says so, even if the last worker was killed.
+
+    killed: the sentence for whoever asked. Raises RuntimeError, so that the message becomes a dead letter, unless a
+    worker still has the lease.
+    """
+    if lease_left := leases.give_up(task["job_id"], "INTERNAL", killed):
+        look_again(queue, task, attempts=attempts, lease_left=lease_left)
+    else:
+        raise RuntimeError(f"{most} attempts failed or were killed: the log has the cause of each.")
 
 
 def new_owner() -> str:

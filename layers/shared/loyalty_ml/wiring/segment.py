@@ -20,7 +20,7 @@ class SegmentParts(SegmentJobParts):
 
     @cached_property
     def statistics(self) -> StatisticsStore:
-        return StatisticsStore(self.dynamodb, self.settings.segment_statistics_table, time.sleep)
+        return StatisticsStore(self.dynamodb, self.settings.segment_statistics_table, sleep=time.sleep)
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
