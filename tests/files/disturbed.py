@@ -24,8 +24,8 @@ from tests.files.writings import as_csv
 from tests.segments.test_segments import some_customers
 from tests.service import SNAPSHOT_FEATURES, Service
 
-BLOCK_BYTES = 1_600
-PART_BYTES = 1_600
+BLOCK_BYTES = 1_700
+PART_BYTES = 1_700
 
 SMALL = Sizes(block_bytes=BLOCK_BYTES, parquet_rows=25, part_bytes=PART_BYTES)
 """With them a file of some kilobytes has several blocks, and its results several parts."""

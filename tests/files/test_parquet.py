@@ -34,7 +34,11 @@ pytestmark = pytest.mark.moto
     st.lists(
         st.tuples(
             ids | st.sampled_from([None, "", "x" * 257, "nul\0"]),
-            st.lists(NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]), min_size=10, max_size=10),
+            st.lists(
+                NUMBERS | st.sampled_from([None, NAN, INFINITY, 1e39]),
+                min_size=len(SNAPSHOT_FEATURES),
+                max_size=len(SNAPSHOT_FEATURES),
+            ),
         ),
         max_size=40,
     ),

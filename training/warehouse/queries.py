@@ -68,10 +68,10 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
         )
     # Until the moment, not until now: the same moment is the same query, by which a run that was stopped is known.
     transactions = _required(warehouse.transactions(until=moment))
+    if as_of is not None:
+        _check_as_of(warehouse, features.available(transactions))
     attributes = _names(warehouse.config.customer_features)
     configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
-    if as_of is not None:
-        _check_as_of(warehouse, configured)
     names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
     current = CurrentFeatures(table.select("customer_id", *names), names, moment.astimezone(UTC))

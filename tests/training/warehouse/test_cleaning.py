@@ -265,7 +265,8 @@ def test_a_repeated_exposure_counts_once_and_converted_if_any_was(fill: Fill, co
     ]
     unknown = [(5, 8, "true", at, 1.5, 2.5), (5, -1, "true", at, 1.5, 2.5), (6, None, "true", at, 1.5, 2.5)]
     url = fill(*create("mailings", columns, [*rows, *again, *unknown, (7, 7, None, at, 1.5, 2.5)]))
-    labelled = shop(tables={"features": "view", "offers": "mailings"}, **LABELLED)
+    catalogue = [{"offer_id": code, "offer_name": f"Offer {code}", "category": "shop"} for code in range(8)]
+    labelled = shop(tables={"features": "view", "offers": "mailings"}, offers=catalogue, **LABELLED)
     examples = queries.offer_examples(connect(url, labelled, now=NOW))
     assert examples is not None
     assert examples.offers is not None

@@ -149,7 +149,7 @@ def test_categories_are_read_in_the_same_way_from_every_table(
     table: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = """CREATE TABLE dated AS SELECT nr AS customer_id, tier, mails, opens, 0 AS offer_id, nr = 1 AS churned,
+    rows = """CREATE TABLE dated AS SELECT nr AS customer_id, tier, mails, opens, nr % 2 AS offer_id, nr = 1 AS churned,
         nr = 1 AS converted, CAST('2025-05-01' AS TIMESTAMP) AS updated_at,
         CAST('2025-05-01' AS TIMESTAMP) AS created_at, CAST('2025-05-01' AS TIMESTAMP) AS snapshot_date FROM people"""
     url = fill(*SHOP[:2], "INSERT INTO people VALUES (8, NULL, 'platinum', 0.5, true, 0)", rows)

@@ -33,6 +33,7 @@ def settings(source: Any = "dwh.t", **columns: str) -> Config:
         {
             "tables": {"transactions": source, "churn": source},
             "columns": {"transactions": {k: v for k, v in transactions.items() if k != "churned"}, "churn": churn},
+            "reading": {"max_rejected_share": 1},  # what is NULL is left out, in a table of two rows too
         }
     )
 
@@ -84,7 +85,7 @@ def test_moments_are_read_where_there_is_one_way_to(fill: Fill, connect: Open, c
     warehouse = connect(fill(*table_of(kind, values)), settings(date="v"))
     found = read(warehouse, warehouse.transactions(), "date")
     assert found[0] == expected
-    assert [moment is None for moment in found] == [value == "NULL" for value in values]
+    assert len(found) == len([value for value in values if value != "NULL"])
 
 
 def test_a_moment_keeps_its_zone_until_it_is_made_utc(fill: Fill, connect: Open) -> None:
@@ -158,12 +159,12 @@ def test_the_sql_that_is_advised_works(
 
 
 LABELS = {
-    "booleans": ("BOOLEAN", ["TRUE", "FALSE", "NULL"], [True, False, None]),
-    "0 and 1": ("INTEGER", ["1", "0", "NULL"], [True, False, None]),
+    "booleans": ("BOOLEAN", ["TRUE", "FALSE", "NULL"], [True, False]),
+    "0 and 1": ("INTEGER", ["1", "0", "NULL"], [True, False]),
     "0 and 1 of a small type": ("SMALLINT", ["1", "0"], [True, False]),
     "0 and 1 as decimals": ("NUMERIC(5, 2)", ["1", "0"], [True, False]),
     "0 and 1 as doubles": ("DOUBLE PRECISION", ["1", "0"], [True, False]),
-    "Y and N": ("CHAR(1)", ["'Y'", "'N'", "NULL"], [True, False, None]),
+    "Y and N": ("CHAR(1)", ["'Y'", "'N'", "NULL"], [True, False]),
     "y and N": ("VARCHAR", ["'y'", "' N '"], [True, False]),
     "yes and no": ("VARCHAR", ["'Yes'", "'no'"], [True, False]),
     "true and false": ("VARCHAR", ["'true'", "'FALSE'"], [True, False]),
@@ -172,7 +173,7 @@ LABELS = {
     "an enumeration": ("no_or_yes", ["'no'", "'yes'"], [False, True]),
     "an enumeration of a schema": ("dwh.f_or_t", ["'f'", "'t'"], [False, True]),
     "one of a pair": ("VARCHAR", ["'N'", "'N'"], [False, False]),
-    "none": ("VARCHAR", ["NULL", "NULL"], [None, None]),
+    "none": ("VARCHAR", ["NULL", "NULL"], []),
 }
 
 
@@ -228,7 +229,7 @@ def test_what_no_cast_makes_right_is_refused_without_one(
 @pytest.mark.parametrize("kind", ["INTEGER", "BIGINT", "NUMERIC(10, 3)", "REAL", "DOUBLE PRECISION"])
 def test_numbers_of_every_type_are_read(fill: Fill, connect: Open, kind: str) -> None:
     warehouse = connect(fill(*table_of(kind, ["12", "NULL"])), settings(amount="v"))
-    assert read(warehouse, warehouse.transactions(), "amount") == [12, None]
+    assert read(warehouse, warehouse.transactions(), "amount") == [12]
 
 
 @pytest.mark.parametrize(

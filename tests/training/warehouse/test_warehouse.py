@@ -224,7 +224,8 @@ PURCHASES_AND_RETURNS: dict[str, tuple[list[tuple[Any, ...]], dict[str, float | 
 @pytest.mark.parametrize("case", PURCHASES_AND_RETURNS)
 def test_what_a_purchase_is_and_what_a_return(fill: Fill, connect: Open, case: str) -> None:
     rows, expected = PURCHASES_AND_RETURNS[case]
-    warehouse = connect(fill(TRANSACTIONS, insert(rows)))
+    settings = SETTINGS.model_copy(update={"reading": config.Reading(max_rejected_share=1)})
+    warehouse = connect(fill(TRANSACTIONS, insert(rows)), settings)
     computed = computed_features(warehouse, features.as_of(transactions_of(warehouse), AS_OF, SETTINGS.windows))
     assert {name: computed["a"][name] for name in expected} == expected
 

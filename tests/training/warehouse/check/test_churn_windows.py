@@ -38,7 +38,7 @@ def test_churned_returned_and_examples_are_those_of_each_customer(fill: Fill, co
     )
     known = [one for one in known if one[0] != 3 or one[1].date() != (end - DAY).date()]
     config = Config.model_validate({"tables": {"transactions": "sales"}, "windows": {"churn_snapshots": 3}})
-    warehouse = connect(url, config)
+    warehouse = connect(url, config, now=end)
     transactions = warehouse.transactions()
     assert transactions is not None
     windows = churn_windows(warehouse, transactions, (START, end), (30, 120, 180, 900))

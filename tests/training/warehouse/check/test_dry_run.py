@@ -74,8 +74,8 @@ def row(text: str, start: str) -> list[str]:
 def test_a_shop_that_is_fit_for_training_is_counted_and_has_no_problem(fill: Fill, connect: Open) -> None:
     findings, text = found(connect(fill(*SHOP), settings()))
     assert findings.problems == []
-    assert "receipts: 12,000 rows of 1,500 customers" in text
-    assert "mailings: 6,000 rows of 1,500 customers" in text
+    assert "receipts: 12,000 rows read, of 1,500 customers" in text
+    assert "mailings: 6,000 rows read, of 1,500 customers" in text
     for feature in COMPUTED:
         assert row(text, feature)[1] == "computed from receipts"
     assert "nbo: features are computed from receipts: revenue, transaction_count" in text
