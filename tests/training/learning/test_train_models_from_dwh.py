@@ -237,8 +237,8 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
             "because of: revenue is infinite or not a number (such as",
         ),
         (
-            "UPDATE customer_offer_history SET offer_id = 8 WHERE converted",
-            "because of: an offer that the catalogue does not have (such as",
+            "UPDATE customer_offer_history SET offer_id = NULL WHERE converted",
+            "because of: no offer (such as",
         ),
         ("UPDATE customer_features_view SET revenue = NULL", "No customer has all that RFM needs"),
     ],
@@ -260,7 +260,7 @@ def test_what_cannot_be_trained_on_is_one_sentence_and_changes_nothing(
     ("settings", "sentence"),
     [
         ("[tables", "is not TOML"),
-        ("[tables]\nfeature = 'x'", "tables.feature: is not known: remove it, or correct its name"),
+        ("[tables]\nfeature = 'x'", "tables.feature: is not known: did you mean features?"),
         ("[windows]\nchurn_days = 0\n[tables]\nfeatures = 'x'", "windows.churn_days: must be greater than 0"),
         ("seed = 1", "neither features nor transactions is named"),
         ("[rfm]\nwindow_days = 90\n[tables]\nfeatures = 'x'", "rfm.window_days: counting back needs transactions"),
@@ -367,9 +367,12 @@ def test_a_new_catalogue_is_compared_with_the_active_one_on_what_both_know(
 
     offers = "".join(f'[[offers]]\noffer_id = "{code}"\n' for code in ("NEW", "6", "3", "5", "0"))
     fewer = CONFIG.replace("[gates]", "[gates]\nminimum_customers = 500") + ALL_FEATURES + offers
+    assert train("--only", "nbo", settings=fewer) == 1
+    assert "because of: an offer that the catalogue does not have (such as" in capsys.readouterr().err
+    fewer += "[reading]\nmax_rejected_share = 0.5\n"
     assert train("--only", "nbo", "--force", "fewer offers", settings=fewer) == 0
     printed = capsys.readouterr().out
-    assert "left out, no offer, or one that the catalogue does not have: " in printed
+    assert ": an offer that the catalogue does not have (such as" in printed
     assert "The catalogue has offers that no example is of, of which nothing can be learnt: NEW." in printed
     which = f"Both know the offers 6, 3, 5, 0. Only this one knows NEW. Only {before.version} knows 1, 2, 4, 7."
     assert which in printed
