@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -126,14 +125,17 @@ def snapshot(rows: int) -> LocalSnapshot:
     """A generated snapshot as `loyalty materialize` writes it, made once and kept."""
     folder = FOLDER / f"{rows}-{hashlib.sha256(CUSTOMERS.encode()).hexdigest()[:8]}"
     if not folder.exists():
-        work = FOLDER / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
         connection = ibis.duckdb.connect()
         connection.raw_sql("SELECT setseed(0.5)")
         customers = connection.sql(CUSTOMERS.replace("?", str(rows)), dialect="duckdb")
-        write_parts(customers, work / "parts", work / "rejects.csv", 0.0)
-        (work / "parts").rename(folder)
+        with tempfile.TemporaryDirectory(dir=FOLDER) as work:  # another run may make the same now
+            write_parts(customers, Path(work, "parts"), Path(work, "rejects.csv"), 0.0)
+            try:
+                Path(work, "parts").rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
     parts = sorted(folder.glob("*.parquet"))
     described = tuple(
         SnapshotPart(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT, FeatureTable
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.scoring.predictions import predict
 from tests import sample_set
@@ -110,7 +110,9 @@ def expected_of(
         absent = np.array([[value is None for value in row] for row in given], np.bool_)
         numbers = np.array([[NAN if value is None else value for value in row] for row in given], np.float64)
         shape = (len(places), len(columns))
-        return FeatureTable(places, tuple(names), numbers.reshape(shape), absent.reshape(shape), None, None)
+        counts = [read[place][1][SNAPSHOT_FEATURES.index(LIFETIME_TRANSACTION_COUNT)] for place in places]
+        purchases = np.array([NAN if count is None else count for count in counts], np.float64)
+        return FeatureTable(places, tuple(names), numbers.reshape(shape), absent.reshape(shape), None, None, purchases)
 
     outcomes: dict[str, dict[str, Any]] = {place: {} for place in read}
     for name in TYPES[kind]:

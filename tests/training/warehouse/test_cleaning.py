@@ -452,8 +452,8 @@ def test_rows_without_a_customer_change_nothing_but_the_counts(
     for (as_of, table), (clean_as_of, clean_table) in zip(features, clean_features, strict=True):
         assert as_of == clean_as_of
         assert table.equals(clean_table)
-    for found, clean in zip(examples, clean_examples, strict=True):
-        assert_same_examples(found, clean)
+    for found, expected in zip(examples, clean_examples, strict=True):
+        assert_same_examples(found, expected)
     for name, rows in CUSTOMERS.items():
         assert counts[name].rows == len(rows) + len(nobody[name])
         assert {reason: one.count for reason, one in counts[name].reasons.items()} == (
