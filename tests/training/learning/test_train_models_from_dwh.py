@@ -357,6 +357,7 @@ WITH_CODES = (
 )
 
 
+@pytest.mark.long
 def test_a_new_catalogue_is_compared_with_the_active_one_on_what_both_know(
     train: Train, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
