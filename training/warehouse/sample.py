@@ -35,6 +35,9 @@ class Sampled(Warehouse):
     def offers(self) -> ir.Table | None:
         return self._filtered(super().offers())
 
+    def customers(self) -> ir.Table | None:
+        return self._filtered(super().customers())
+
     def _filtered(self, table: ir.Table | None) -> ir.Table | None:
         if table is None or self.every == 1:
             return table

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from training.warehouse import lineage, queries
 from training.warehouse.check.findings import Findings
 from training.warehouse.comparison import compare
@@ -24,12 +25,16 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
         return queries.matrix(part, found.table, found.names)
 
     values, seconds = read_sample(warehouse, customers, read)
+    found = len(values)
+    if LIFETIME_TRANSACTION_COUNT in current.names:  # of who has not bought nothing can be computed
+        values = values[values[:, current.names.index(LIFETIME_TRANSACTION_COUNT)] != 0]
     sources = lineage.lineage(warehouse, "features", current.names)
     rows = [("feature", "from", "min", "median", "max", "missing")]
     for name, column in zip(current.names, values.T, strict=True):
         rows.append((name, str(sources[name]), *_spread(column)))
         _judge(f"[features] {name}", str(sources[name]), column, findings)
-    findings.say(f"  {len(values):,} of {customers:,} customers, as of {current.as_of:%Y-%m-%d %H:%M} UTC:")
+    without = f", {found - len(values):,} more without a purchase" if found > len(values) else ""
+    findings.say(f"  {len(values):,} of {customers:,} customers{without}, as of {current.as_of:%Y-%m-%d %H:%M} UTC:")
     findings.show(rows)
     return seconds
 

@@ -85,6 +85,26 @@ def test_a_shop_that_is_fit_for_training_is_counted_and_has_no_problem(fill: Fil
     assert "train takes about" in text
 
 
+def test_who_has_not_bought_lacks_no_feature(fill: Fill, connect: Open) -> None:
+    """A sample of the customers table has the customers of the other samples, and some who have not bought."""
+    people = (
+        "CREATE TABLE people AS SELECT i + 1000 AS customer_no, i % 5 AS mails FROM generate_series(0, 2999) AS p(i)"
+    )
+    known = settings()
+    with_people = settings(
+        tables=known.tables.model_dump(exclude_none=True) | {"customers": "people"},
+        columns=known.columns.model_dump(exclude_none=True) | {"customers": {"customer_id": "customer_no"}},
+        features={**{name: name for name in COMPUTED}, "mails": "mails"},
+    )
+    findings, text = found(connect(fill(*SHOP, people), with_people))
+    bought, without = map(int, re.findall(r"(\d+) of 1,500 customers, (\d+) more without a purchase", text)[0])
+    assert 400 < bought < 1_100
+    assert 400 < without < 1_100
+    for name in (*COMPUTED, "mails"):
+        assert row(text, name)[-1] == "0.0%"
+    assert not any("is missing for" in warning for warning in findings.warnings)
+
+
 def test_the_sample_is_the_same_each_time(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP), settings())
     first, second = (re.sub(r"takes about.*", "", found(warehouse)[1]) for _ in range(2))
