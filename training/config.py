@@ -120,7 +120,7 @@ class FeatureColumns(_Section):
     customer_id: Column = "customer_id"
     """The customer's id."""
     updated_at: Column = "updated_at"
-    """When the row was computed."""
+    """When the row was computed, which is the moment of its features."""
 
 
 class TransactionColumns(_Section):

@@ -80,6 +80,10 @@ def _materialize(chosen: Namespace) -> None:
         current = current_features(warehouse, chosen.as_of)
         print(f"Features as of {rfc3339(current.as_of)}", flush=True)
         is_computed = settings.tables.features is None or chosen.as_of is not None
+        rows = warehouse.left_out("features")
+        if not is_computed and rows.first and rows.last:
+            first, last = (rfc3339(settings.windows.instant(moment)) for moment in (rows.first, rows.last))
+            print(f"  each customer's as of their row's updated_at: {first} to {last}", flush=True)
         if is_computed and (told := features_left_out(warehouse)):
             print(f"  {told}", flush=True)
         done = materialize(

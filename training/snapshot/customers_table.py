@@ -74,13 +74,18 @@ def client() -> "DynamoDBClient":
 
 
 def put_requests(parts: Sequence[Path], as_of: datetime) -> Iterator[list[WriteRequest]]:
-    """The customers of files such as the snapshot's parts, as what BatchWriteItem takes at once."""
-    stamp = {"S": rfc3339(as_of)}
+    """The customers of files such as the snapshot's parts, as what BatchWriteItem takes at once.
+
+    as_of: of the customers who have no moment of their own in the files.
+    """
+    stamp = rfc3339(as_of)
     for batch in rows_of(parts, 40 * ITEMS_PER_WRITE):
-        names = batch.schema.names[1:]
+        dates = batch[AS_OF].to_pylist() if AS_OF in batch.schema.names else [None] * len(batch)
+        names = [name for name in batch.schema.names if name not in (CUSTOMER_ID, AS_OF)]
         requests: list[WriteRequest] = []
-        for customer_id, *values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            item = {CUSTOMER_ID: {"S": customer_id}, AS_OF: stamp}
+        columns = (batch[name].to_pylist() for name in (CUSTOMER_ID, *names))
+        for own_date, customer_id, *values in zip(dates, *columns, strict=True):
+            item = {CUSTOMER_ID: {"S": customer_id}, AS_OF: {"S": own_date or stamp}}
             for name, value in zip(names, values, strict=True):
                 if value is not None:
                     # repr gives the shortest text that reads back to the same float64.

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.snapshot import ROW_GROUP
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training.snapshot.parts import quoted, working_duckdb
@@ -30,7 +31,7 @@ class Differences(NamedTuple):
     changed:     in both, with an item that differs.
     unchanged:   in both, with the item that would be written.
     absent_examples, new_examples:  the first of each, in the order of ids.
-    to_write:    Parquet: customer_id and the features of who is new or changed, in the order of ids.
+    to_write:    Parquet: who is new or changed, with the columns of the parts, in the order of ids.
     to_remove:   Parquet: customer_id of who is absent.
     """
 
@@ -67,15 +68,20 @@ def compare(
 ) -> Differences:
     """Compares the pages, as stored_schema has them, with the parts; the two files go to `folder`.
 
+    as_of: of the customers who have no moment of their own in the parts.
+
     Runs in the bounded memory of working_duckdb. Raises OSError and duckdb.Error from the disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     to_write, to_remove = folder / "to-write.parquet", folder / "to-remove.parquet"
     with working_duckdb(spill) as connection:
         _store(connection, pages, features)
-        connection.read_parquet([str(part) for part in parts]).create_view("parts")
+        read = connection.read_parquet([str(part) for part in parts])
+        read.create_view("parts")
+        dates = (AS_OF,) if AS_OF in read.columns else ()
+        as_written = f"coalesce(p.{AS_OF}, ?)" if dates else "?"
         differs = " OR ".join(
-            ["has_others", "features_as_of IS DISTINCT FROM ?"]
+            ["has_others", f"s.{AS_OF} IS DISTINCT FROM {as_written}"]
             + [f"p.{quoted(name)} IS DISTINCT FROM v{place}" for place, name in enumerate(features)]
         )
         stamp = [rfc3339(as_of)]
@@ -92,7 +98,7 @@ def compare(
             "FROM parts p LEFT JOIN stored s USING (customer_id)",
             stamp * 2,
         )
-        columns = ", ".join(f"p.{quoted(name)}" for name in (CUSTOMER_ID, *features))
+        columns = ", ".join(f"p.{quoted(name)}" for name in (CUSTOMER_ID, *features, *dates))
         _save(
             connection.execute(
                 f"SELECT {columns} FROM parts p LEFT JOIN stored s USING (customer_id) "

@@ -1,4 +1,4 @@
-"""Features from the warehouse into DynamoDB and the Parquet snapshot, with one as_of.
+"""Features from the warehouse into DynamoDB and the Parquet snapshot.
 
 The order is what makes a run safe to kill: read and check everything, upload the parts, write what differs into the
 table, remove who left, and only then switch snapshots/current.json. Once all is checked, a run that is started again
@@ -19,8 +19,9 @@ import pyarrow as pa
 from ibis.expr import types as ir
 from tqdm import tqdm
 
+from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotPart
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training import defaults
 from training.errors import Problem
 from training.registry.inputs import Definitions, ModelInputs, fit
@@ -87,7 +88,8 @@ def materialize(
 ) -> Materialized:
     """Makes both stores hold these customers and no others, with their features as of `as_of`.
 
-    features:   customer_id and one column of numbers a feature, in the models' order, on any Ibis backend.
+    features:   customer_id and one column of numbers a feature, in the models' order, on any Ibis backend; and
+                features_as_of, a moment, where customers have their own. The others are of `as_of`.
     dynamodb:   a client such as customers_table.client().
     work:       a directory for the parts, about 100 bytes a customer, and as much again to sort them and for what
                 differs.
@@ -103,8 +105,11 @@ def materialize(
     """
     place = Work(work)
     snapshots, customers = SnapshotBucket(s3, bucket), CustomersTable(dynamodb, table, writing)
-    source = _source(warehouse, ibis.to_sql(features), rfc3339(as_of), bucket, table, json.dumps(definitions))
-    forced = _check_fit(active, features.columns, definitions, force)
+    # Where customers have moments of their own, as_of is when the run began: the same source is resumed at another.
+    of_all = "" if AS_OF in features.columns else rfc3339(as_of)
+    source = _source(warehouse, ibis.to_sql(features), of_all, bucket, table, json.dumps(definitions))
+    names = [name for name in features.columns if name not in (CUSTOMER_ID, AS_OF)]
+    forced = _check_fit(active, names, definitions, force)
     with alone_in(work), room_in(work):
         run = place.unfinished(source)
         if run is None:
@@ -131,7 +136,7 @@ def materialize(
         _publish(run, place, snapshots, customers, differences)
         place.clear()
     return Materialized(
-        as_of=as_of,
+        as_of=run.card.as_of,
         customers=run.card.customers,
         reasons=run.reasons,
         rejects=place.rejects if run.reasons else None,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
@@ -81,12 +82,13 @@ def write_parts(
 ) -> Parts:
     """Writes `folder`/part-00000.parquet and on, and the rows that are left out to `rejects` (CSV) where there are any.
 
-    `features` has customer_id and a column of numbers for each feature, on any Ibis backend; it is read once, and
+    `features` has customer_id and a column of numbers for each feature, on any Ibis backend; also features_as_of, a
+    moment, where customers have their own, which is then the parts' last column, as text. It is read once, and
     `progress` is told of each batch's rows. Raises Problem where it is not of that shape, cannot be read, is empty, or
     more than `max_rejected_share` of its rows are rejected; OSError and duckdb.Error from the disk.
     """
     checked = _as_text_and_doubles(features)
-    names = tuple(checked.columns[1:])
+    names = tuple(name for name in checked.columns if name not in (CUSTOMER_ID, AS_OF))
     rejects.unlink(missing_ok=True)
     with working_duckdb(folder.with_name("spill")) as connection:
         _read(connection, checked, progress, sizes)
@@ -102,7 +104,8 @@ def write_parts(
                 f"see {rejects}; nothing was changed. What may be left out is materialize.max_rejected_share "
                 f"({max_rejected_share:g})."
             )
-        return Parts(names, _write(connection, names, folder, sizes), reasons)
+        columns = (*names, AS_OF) if AS_OF in checked.columns else names
+        return Parts(names, _write(connection, columns, folder, sizes), reasons)
 
 
 def rows_of(parts: Sequence[Path], rows: int) -> Iterator[pa.RecordBatch]:
@@ -130,7 +133,8 @@ def _as_text_and_doubles(features: ir.Table) -> ir.Table:
     kind = features[CUSTOMER_ID].type()
     if not isinstance(kind, dt.String | dt.Integer | dt.UUID) and not (isinstance(kind, dt.Decimal) and not kind.scale):
         raise Problem(f"{CUSTOMER_ID} is {kind}: ids are texts or whole numbers; cast the column in the warehouse.")
-    names = [name for name in features.columns if name != CUSTOMER_ID]
+    dates = [AS_OF] if AS_OF in features.columns and isinstance(features[AS_OF].type(), dt.Timestamp) else []
+    names = [name for name in features.columns if name not in (CUSTOMER_ID, *dates)]
     for name in names:
         kind = features[name].type()
         if not isinstance(kind, dt.Numeric) or isinstance(kind, dt.Boolean):
@@ -146,16 +150,20 @@ def _as_text_and_doubles(features: ir.Table) -> ir.Table:
     return features.select(
         features[CUSTOMER_ID].cast("string").name(CUSTOMER_ID),
         *(features[name].cast("float64").name(name) for name in names),
+        *(features[name].cast("timestamp('UTC')").name(name) for name in dates),
     )
 
 
 def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: Progress, sizes: PartSizes) -> None:
     """Into the table `arrived`: the columns, and why a row is rejected, NULL for one that is not."""
-    names = features.columns[1:]
+    dated = AS_OF in features.columns
+    names = features.columns[1 : -1 if dated else None]
     columns = ", ".join(f"{quoted(name)} DOUBLE" for name in names)
-    connection.execute(f"CREATE TABLE arrived (customer_id VARCHAR, {columns}, reason VARCHAR)")
+    date = f", {AS_OF} VARCHAR" if dated else ""
+    connection.execute(f"CREATE TABLE arrived (customer_id VARCHAR, {columns}{date}, reason VARCHAR)")
     # 0 for -0.0, which DynamoDB does not tell apart: both stores hold the same number.
     values = ", ".join(f"CASE WHEN {column} = 0 THEN 0 ELSE {column} END" for column in map(quoted, names))
+    values += f", {AS_OF}" if dated else ""
     rule, parameters = _rule(names)
     with asking(features.get_backend(), queries_in(features)):
         batches = features.to_pyarrow_batches(chunk_size=sizes.row_group)
@@ -164,9 +172,16 @@ def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: P
             batch = next(batches, None)
         if batch is None:
             return
-        connection.register("batch", pa.Table.from_batches([batch]))
+        table = pa.Table.from_batches([batch])
+        connection.register("batch", _with_texts_of_dates(table) if dated else table)
         connection.execute(f"INSERT INTO arrived SELECT customer_id, {values}, {rule} FROM batch", parameters)
         progress(len(batch))
+
+
+def _with_texts_of_dates(batch: pa.Table) -> pa.Table:
+    """As rfc3339() writes them, to the second."""
+    seconds = batch[AS_OF].cast(pa.timestamp("s", "UTC"), safe=False)
+    return batch.set_column(batch.schema.get_field_index(AS_OF), AS_OF, pc.strftime(seconds, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _rule(names: Sequence[str]) -> tuple[str, list[object]]:

@@ -34,6 +34,17 @@ def _on_the_clock_of(zone: str, moment: ir.Value) -> ir.Value:
     """DuckDB's and PostgreSQL's own."""
 
 
+@ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
+    name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')")
+)
+def _at_the_clock_of(zone: str, local: ir.Value) -> ir.Value:
+    """The way back."""
+
+
+KNOW_ZONES = {"duckdb", "postgres"}
+"""Warehouses that have this function."""
+
+
 class Warehouse:
     """A connection, closed at the end of its `with`, and the configuration that says where things are in it.
 
@@ -309,12 +320,23 @@ class Warehouse:
         moment, zone = self.kinds.moment(table, name, column), self.config.windows.time_zone
         if zone == "UTC" or moment.type().timezone is None:
             return moment.cast("timestamp")
-        if self.backend.name not in {"duckdb", "postgres"}:
+        if self.backend.name not in KNOW_ZONES:
             raise Problem(
                 f"Column {column} of {name} has a time zone, which {self.backend.name} cannot turn into {zone} here: "
                 "leave out [windows] time_zone, or map a column without a zone."
             )
         return _on_the_clock_of(zone, moment.cast("timestamp('UTC')"))
+
+    def in_utc(self, local: ir.Value) -> ir.Value:
+        """The moment that was on the clock of windows.time_zone. Raises Problem."""
+        zone = self.config.windows.time_zone
+        if zone == "UTC":
+            return local.cast("timestamp('UTC')")
+        if self.backend.name not in KNOW_ZONES:
+            raise Problem(
+                f"{self.backend.name} cannot turn updated_at of {zone} into UTC here: leave out [windows] time_zone."
+            )
+        return _at_the_clock_of(zone, local)
 
     def _table(self, name: str, columns: Iterable[str]) -> ir.Table:
         table = self.table(name)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
+from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import Offer
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
@@ -36,6 +37,8 @@ class CurrentFeatures(NamedTuple):
     """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none.
 
     names: the configured features that there are, and then what RFM reads beside them.
+    as_of: the snapshot's moment. Where the features view has another for each customer, `table` has it as the last
+           column, features_as_of (timestamp in UTC), NULL for who is only in the customers table.
     """
 
     table: ir.Table
@@ -46,8 +49,10 @@ class CurrentFeatures(NamedTuple):
 def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> CurrentFeatures:
     """From the feature view, or from transactions where there is none or where a moment is asked for.
 
-    The view's moment is its oldest updated_at, as no row is older than that; that of transactions is the midnight
-    (of windows.time_zone) after the last one, or now where that is to come. Raises Problem.
+    The view's moment is now, and the table says in features_as_of what moment each customer's row is of. That of
+    transactions is the midnight (of windows.time_zone) after the last one, or now where that is to come.
+
+    Raises Problem.
     """
     if warehouse.config.tables.features is not None and as_of is None:
         return _view(warehouse)
@@ -86,13 +91,14 @@ def _view(warehouse: Warehouse) -> CurrentFeatures:
             f"{warehouse.config.tables.features} has no rows {_of_use(counts)}, so there is nobody to work on: fill "
             "it, or name another as [tables] features."
         )
-    oldest = windows.instant(counts.first)
+    newest = windows.instant(counts.last)
     # Until its newest row, not until now, as above.
-    view = _required(warehouse.features(until=windows.instant(counts.last)))
+    view = _required(warehouse.features(until=newest))
     _say_unknown_categories(warehouse, "features")
-    table, names = _with_rfm(warehouse, view, oldest)
+    table, names = _with_rfm(warehouse, view, newest)
     counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
-    return _with_customers(warehouse, CurrentFeatures(table, names, oldest), counted=counted)
+    current = CurrentFeatures(table, names, warehouse.now.astimezone(UTC).replace(microsecond=0))
+    return _with_customers(warehouse, current, counted=counted)
 
 
 def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: bool) -> CurrentFeatures:
@@ -107,7 +113,8 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
     _say_unknown_categories(warehouse, "customers")
     buyers, attributes = current.table, _names(config.customer_features)
     joined = buyers.outer_join(customers, "customer_id")
-    if "registered_at" in customers.columns:
+    dates = {AS_OF: buyers[AS_OF]} if AS_OF in buyers.columns else {}
+    if "registered_at" in customers.columns and not dates:
         moment = ibis.timestamp(config.windows.local(current.as_of))
         # Whoever has bought is known, whatever the customers table says.
         joined = joined.filter(buyers.customer_id.notnull() | (customers.registered_at < moment).fill_null(True))
@@ -120,6 +127,7 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
     table = joined.select(
         customer_id=ibis.coalesce(buyers.customer_id, customers.customer_id),
         **{name: columns[name] for name in names},
+        **dates,
     )
     return CurrentFeatures(table, names, current.as_of)
 
@@ -176,14 +184,17 @@ def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[i
     names = tuple(dict.fromkeys((*_names(config.table_features), *of_view)))
     computed = [name for name in _of_rfm(config) if name not in names]
     transactions = warehouse.transactions(until=moment) if computed else None
+    dates = {AS_OF: warehouse.in_utc(view.updated_at)}
     if transactions is None:
-        return view.select("customer_id", *names), names
+        return view.select("customer_id", *names, **dates), names
     known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
     columns = {name: known[name] for name in computed}
     if LIFETIME_TRANSACTION_COUNT in columns:
         # The view knows the customer, and the transactions have none of theirs.
         columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
-    joined = view.left_join(known, "customer_id").select(view.customer_id, *(view[name] for name in names), **columns)
+    joined = view.left_join(known, "customer_id").select(
+        view.customer_id, *(view[name] for name in names), **columns, **dates
+    )
     return joined, (*names, *computed)
 
 

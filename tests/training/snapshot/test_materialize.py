@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,8 @@ class Stores:
             body = self.service.s3.get_object(Bucket=self.bucket, Key=part.key)["Body"].read()
             assert (len(body), sha256(body).hexdigest()) == (part.size, part.sha256)
             tables.append(pq.read_table(io.BytesIO(body)))
-            assert (len(tables[-1]), tables[-1].schema.names) == (part.customers, ["customer_id", *card.features])
+            names = [name for name in tables[-1].schema.names if name != AS_OF]
+            assert (len(tables[-1]), names) == (part.customers, ["customer_id", *card.features])
         return pa.concat_tables(tables)
 
     def items(self) -> list[dict[str, Any]]:
@@ -98,14 +99,26 @@ class Stores:
         pages = self.service.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
 
-    def assert_hold(self, customers: Mapping[str, Features], as_of: datetime = MOMENT) -> None:
-        """Both stores have these customers and no others, the same doubles in each, and one as_of."""
+    def assert_hold(
+        self,
+        customers: Mapping[str, Features],
+        as_of: datetime = MOMENT,
+        own: Mapping[str, datetime | None] | None = None,
+    ) -> None:
+        """Both stores have these customers and no others, the same doubles in each, and one as_of.
+
+        own: the moments of the customers that have one of their own.
+        """
         rows = self.snapshot().to_pylist()
+        dates = {row["customer_id"]: row.pop(AS_OF, None) for row in rows}
+        assert dates == {name: (at := (own or {}).get(name)) and rfc3339(at) for name in customers}
         assert [row.pop("customer_id") for row in rows] == sorted(customers)
         assert rows == [customers[customer_id] for customer_id in sorted(customers)]
         items = self.items()
         assert [item["customer_id"]["S"] for item in items] == sorted(customers)
-        assert {item[AS_OF]["S"] for item in items} == {rfc3339(as_of)}
+        assert {item["customer_id"]["S"]: item[AS_OF]["S"] for item in items} == {
+            name: date or rfc3339(as_of) for name, date in dates.items()
+        }
         for item, row in zip(items, rows, strict=True):
             names = {name for name, value in row.items() if value is not None}
             assert item.keys() == {"customer_id", AS_OF, *names}
@@ -376,6 +389,27 @@ def test_only_items_that_differ_are_written(stores: Stores) -> None:
     later = stores.materialize(in_warehouse({**rows, **changed}), LATER)
     assert (later.written, later.unchanged) == (60, 0)
     stores.assert_hold({**rows, **changed}, LATER)
+
+
+def test_a_customer_with_a_moment_of_their_own_is_dated_by_it(stores: Stores) -> None:
+    """Then another run at another moment writes only whose row is new, and those who have no moment."""
+    rows = numbered(40)
+    own: dict[str, datetime | None] = {name: MOMENT - timedelta(days=place % 3) for place, name in enumerate(rows)}
+    own["c-7"] = None
+
+    def dated() -> ir.Table:
+        given = [{"customer_id": name, **row, AS_OF: own[name]} for name, row in rows.items()]
+        return table_of(given, **{AS_OF: "timestamp('UTC')"})
+
+    stores.materialize(dated())
+    stores.assert_hold(rows, own=own)
+    answer = stores.service.predict("c-1", "churn").body
+    assert answer["features_as_of"] == rfc3339(MOMENT - timedelta(days=list(rows).index("c-1") % 3))
+    own["c-2"] = LATER
+    rows["c-3"] = LAPSED
+    done = stores.materialize(dated(), LATER)
+    assert (done.as_of, done.written, done.unchanged) == (LATER, 3, 37)
+    stores.assert_hold(rows, LATER, own)
 
 
 def test_an_item_that_somebody_else_changed_is_written_again(stores: Stores) -> None:
@@ -733,24 +767,32 @@ def test_the_command(
     assert main(command) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert f"30 customers in {stores.table} and in {stores.bucket}, as of 2026-11-01T00:00:00Z" in printed.out
+    assert f"30 customers in {stores.table} and in {stores.bucket}, as of " in printed.out
+    assert "each customer's as of their row's updated_at: 2026-11-01T00:00:00Z to 2026-11-03T00:00:00Z" in printed.out
     assert f"1 rejected, mostly because revenue is not a number (NaN); all are in {stores.work}" in printed.out
     expected = {str(number): {"revenue": number / 3, "days_since_last": float(number)} for number in range(30)}
-    stores.assert_hold(expected, datetime(2026, 11, 1, tzinfo=UTC))
+    own = {str(number): datetime(2026, 11, 1 + number % 3, tzinfo=UTC) for number in range(30)}
+    card = stores.card()
+    assert card is not None
+    stores.assert_hold(expected, card.as_of, own)
     with monkeypatch.context() as patched:
         # The command makes its own bucket; Ctrl-C comes at its last step.
         patched.setattr(SnapshotBucket, "switch", stopped)
         assert main(command) == 130
     assert "stopped; what was published is as it was" in capsys.readouterr().err
     assert main(command) == 0
-    assert "Going on with the run that was stopped" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "Going on with the run that was stopped" in printed.out
+    assert "0 written" in printed.out
     monkeypatch.delenv("WAREHOUSE_URL")
     config.write_text(f'{CONFIG}revenue = "no_such_column"\n')
     assert main([*command, "--warehouse", f"duckdb://{tmp_path}/dwh.duckdb"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "no_such_column" in error
-    stores.assert_hold(expected, datetime(2026, 11, 1, tzinfo=UTC))
+    card = stores.card()
+    assert card is not None
+    stores.assert_hold(expected, card.as_of, own)
     for wrong in (["--as-of", "2026-11-01"], ["--as-of", "yesterday"]):
         with pytest.raises(SystemExit, match="2"):
             main([*command, "--warehouse", "duckdb://x", *wrong])

@@ -412,7 +412,7 @@ def test_a_column_of_the_wrong_kind_is_named(fill: Fill, connect: Open, change: 
         connect(fill(CHURN, insert(churn_rows(), "customer_churn_history"), change), settings).churn()
 
 
-def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, connect: Open) -> None:
+def test_current_features_come_from_the_view_each_as_of_its_row(fill: Fill, connect: Open) -> None:
     columns = ", ".join(f"{name} DOUBLE PRECISION" for name in SETTINGS.features)
     rows = [("a", "2025-03-02 04:00:00", *range(10)), ("b", "2025-03-01 04:00:00", *range(9), None)]
     url = fill(
@@ -420,12 +420,21 @@ def test_current_features_come_from_the_view_as_of_its_oldest_row(fill: Fill, co
         insert(rows, "customer_features_view"),
     )
     settings = SETTINGS.model_copy(update={"tables": config.Tables(features="customer_features_view")})
-    current = queries.current_features(warehouse := connect(url, settings))
-    assert current.as_of == datetime(2025, 3, 1, 4, tzinfo=UTC)
+    now = datetime(2025, 4, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+    current = queries.current_features(warehouse := connect(url, settings, now=now))
+    assert current.as_of == now.replace(microsecond=0)
     assert current.names == tuple(SETTINGS.features)
     assert queries.rfm_features(settings, current.names) == ("days_since_last", "transaction_count", "revenue")
     found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
     assert found["b"]["engagement_score"] is None
+    assert {name: row["features_as_of"] for name, row in found.items()} == {
+        "a": datetime(2025, 3, 2, 4, tzinfo=UTC),
+        "b": datetime(2025, 3, 1, 4, tzinfo=UTC),
+    }
+    in_summer = settings.model_copy(update={"windows": config.Windows(time_zone="Europe/Berlin")})
+    current = queries.current_features(warehouse := connect(url, in_summer, now=now))
+    found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
+    assert found["a"]["features_as_of"] == datetime(2025, 3, 2, 3, tzinfo=UTC)
     assert math.isclose(found["a"]["engagement_score"], 9)
 
 
@@ -456,12 +465,12 @@ def test_what_the_view_lacks_for_rfm_is_computed_from_transactions(fill: Fill, c
     url = fill(TRANSACTIONS, insert(bought), *view_of(view))
     current = queries.current_features(warehouse := connect(url))
     assert current.names == (*SETTINGS.features, "lifetime_transaction_count")
-    rows = {row.pop("customer_id"): list(row.values()) for row in warehouse.rows(current.table).to_pylist()}
+    rows = {row.pop("customer_id"): list(row.values())[:-1] for row in warehouse.rows(current.table).to_pylist()}
     assert rows == {"a": [*range(10), 3], "registered": [*range(10), 0]}
     narrow = SETTINGS.model_copy(update={"rfm": config.Rfm(window_days=10)})
     current = queries.current_features(warehouse := connect(url, narrow))
     assert queries.rfm_features(narrow, current.names) == ("days_since_last", "rfm_transaction_count", "rfm_revenue")
-    rows = {row.pop("customer_id"): list(row.values())[10:] for row in warehouse.rows(current.table).to_pylist()}
+    rows = {row.pop("customer_id"): list(row.values())[10:-1] for row in warehouse.rows(current.table).to_pylist()}
     assert rows == {"a": [3, 1, 30], "registered": [0, None, None]}
 
 
