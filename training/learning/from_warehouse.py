@@ -173,13 +173,13 @@ def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
             f"No customer has all that RFM needs, {', '.join(names)}: complete the data of {source}, or map other "
             "columns under [features]."
         )
-    print(f"  RFM cut points of {len(known):,} customers as of {current.as_of:%Y-%m-%d}, over {', '.join(names)}")
+    print(f"  RFM cut points of {len(known):,} customers as of {current.newest:%Y-%m-%d}, over {', '.join(names)}")
     if names == queries.YEAR_RFM_FEATURES:
         print(
             "  RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value. Add them, "
             "or name the transactions under [tables]."
         )
-    return rfm_cut_points(known, names, f"{current.as_of:%Y%m%dT%H%M%SZ}-{len(known)}")
+    return rfm_cut_points(known, names, f"{current.newest:%Y%m%dT%H%M%SZ}-{len(known)}")
 
 
 def _check_data(jobs: Sequence[Job], settings: Config) -> None:

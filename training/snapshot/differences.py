@@ -31,7 +31,8 @@ class Differences(NamedTuple):
     changed:     in both, with an item that differs.
     unchanged:   in both, with the item that would be written.
     absent_examples, new_examples:  the first of each, in the order of ids.
-    to_write:    Parquet: who is new or changed, with the columns of the parts, in the order of ids.
+    to_write:    Parquet: customer_id, the features and features_as_of (NULL for the run's) of who is new or
+                 changed, in the order of ids.
     to_remove:   Parquet: customer_id of who is absent.
     """
 
@@ -63,12 +64,14 @@ def compare(
     features: Sequence[str],
     as_of: datetime,
     *,
+    dates: Path | None,
     folder: Path,
     spill: Path,
 ) -> Differences:
     """Compares the pages, as stored_schema has them, with the parts; the two files go to `folder`.
 
-    as_of: of the customers who have no moment of their own in the parts.
+    as_of: of the customers who have no moment of their own.
+    dates: the file of those who have, as write_parts writes it.
 
     Runs in the bounded memory of working_duckdb. Raises OSError and duckdb.Error from the disk.
     """
@@ -76,12 +79,9 @@ def compare(
     to_write, to_remove = folder / "to-write.parquet", folder / "to-remove.parquet"
     with working_duckdb(spill) as connection:
         _store(connection, pages, features)
-        read = connection.read_parquet([str(part) for part in parts])
-        read.create_view("parts")
-        dates = (AS_OF,) if AS_OF in read.columns else ()
-        as_written = f"coalesce(p.{AS_OF}, ?)" if dates else "?"
+        _put_together(connection, parts, dates)
         differs = " OR ".join(
-            ["has_others", f"s.{AS_OF} IS DISTINCT FROM {as_written}"]
+            ["has_others", f"s.{AS_OF} IS DISTINCT FROM coalesce(p.{AS_OF}, ?)"]
             + [f"p.{quoted(name)} IS DISTINCT FROM v{place}" for place, name in enumerate(features)]
         )
         stamp = [rfc3339(as_of)]
@@ -98,7 +98,7 @@ def compare(
             "FROM parts p LEFT JOIN stored s USING (customer_id)",
             stamp * 2,
         )
-        columns = ", ".join(f"p.{quoted(name)}" for name in (CUSTOMER_ID, *features, *dates))
+        columns = ", ".join(f"p.{quoted(name)}" for name in (CUSTOMER_ID, *features, AS_OF))
         _save(
             connection.execute(
                 f"SELECT {columns} FROM parts p LEFT JOIN stored s USING (customer_id) "
@@ -139,6 +139,17 @@ def _store(connection: duckdb.DuckDBPyConnection, pages: Iterable[pa.RecordBatch
     for page in pages:
         connection.register("page", pa.Table.from_batches([page]))
         connection.execute("INSERT INTO stored FROM page")
+
+
+def _put_together(connection: duckdb.DuckDBPyConnection, parts: Sequence[Path], dates: Path | None) -> None:
+    """The view `parts`: their columns and features_as_of, NULL for who has no moment of their own."""
+    read = connection.read_parquet([str(part) for part in parts])
+    if dates is None:
+        read.project(f"*, NULL::VARCHAR AS {AS_OF}").create_view("parts")
+        return
+    connection.read_parquet(str(dates)).create_view("dates")
+    read.create_view("undated")
+    connection.execute("CREATE VIEW parts AS FROM undated LEFT JOIN dates USING (customer_id)")
 
 
 def _save(query: duckdb.DuckDBPyConnection, path: Path) -> None:

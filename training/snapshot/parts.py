@@ -31,6 +31,8 @@ LARGEST, SMALLEST = 1e126, 1e-130
 """DynamoDB holds numbers below the first, and 0, and from the second on."""
 
 DUPLICATED = "the id comes more than once"
+DATES = "dates.parquet"
+"""customer_id and features_as_of, as text, of the customers who have moments of their own."""
 NO_FEATURE = "there is no feature at all"
 
 Progress = Callable[[int], object]
@@ -56,11 +58,15 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What was written: the columns after customer_id, the parts in order of id, and the rejected rows by reason."""
+    """What was written: the columns after customer_id, the parts in order of id, and the rejected rows by reason.
+
+    dates_sha256: of the file DATES; None if customers have no moments of their own.
+    """
 
     features: tuple[str, ...]
     parts: tuple[Part, ...]
     reasons: dict[str, int]
+    dates_sha256: str | None
 
     @property
     def customers(self) -> int:
@@ -83,7 +89,7 @@ def write_parts(
     """Writes `folder`/part-00000.parquet and on, and the rows that are left out to `rejects` (CSV) where there are any.
 
     `features` has customer_id and a column of numbers for each feature, on any Ibis backend; also features_as_of, a
-    moment, where customers have their own, which is then the parts' last column, as text. It is read once, and
+    moment, where customers have their own: these are written to `folder`/DATES, beside the parts. It is read once, and
     `progress` is told of each batch's rows. Raises Problem where it is not of that shape, cannot be read, is empty, or
     more than `max_rejected_share` of its rows are rejected; OSError and duckdb.Error from the disk.
     """
@@ -104,8 +110,13 @@ def write_parts(
                 f"see {rejects}; nothing was changed. What may be left out is materialize.max_rejected_share "
                 f"({max_rejected_share:g})."
             )
-        columns = (*names, AS_OF) if AS_OF in checked.columns else names
-        return Parts(names, _write(connection, columns, folder, sizes), reasons)
+        parts = _write(connection, names, folder, sizes)
+        dates_sha256 = None
+        if AS_OF in checked.columns:
+            dated = f"SELECT customer_id, {AS_OF} FROM arrived WHERE reason IS NULL AND {AS_OF} IS NOT NULL"
+            connection.sql(dated).write_parquet(str(folder / DATES), compression="zstd")
+            dates_sha256 = file_sha256(folder / DATES)
+        return Parts(names, parts, reasons, dates_sha256)
 
 
 def rows_of(parts: Sequence[Path], rows: int) -> Iterator[pa.RecordBatch]:

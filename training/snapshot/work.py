@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loyalty_ml.customers.snapshot import SnapshotCard
 from training.errors import Problem
-from training.snapshot.parts import file_sha256
+from training.snapshot.parts import DATES, file_sha256
 
 
 class Run(BaseModel):
@@ -27,6 +27,8 @@ class Run(BaseModel):
     card: SnapshotCard
     """What is to be published, its parts by their names in the work directory."""
     reasons: dict[str, int]
+    dates_sha256: str | None = None
+    """Of the file of customers' own moments; None if they have none."""
 
 
 class Work:
@@ -35,6 +37,7 @@ class Work:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.parts = folder / "parts"
+        self.dates = self.parts / DATES
         self.spill = folder / "spill"
         self.rejects = folder / "rejects.csv"
         self.differences = folder / "differences"
@@ -45,6 +48,7 @@ class Work:
         try:
             run = Run.model_validate_json(self._run.read_bytes())
             whole = all(file_sha256(self.parts / part.file) == part.sha256 for part in run.card.parts)
+            whole &= run.dates_sha256 is None or file_sha256(self.dates) == run.dates_sha256
         except (FileNotFoundError, ValidationError):
             return None
         return run if run.source == source and whole else None

@@ -39,11 +39,13 @@ class CurrentFeatures(NamedTuple):
     names: the configured features that there are, and then what RFM reads beside them.
     as_of: the snapshot's moment. Where the features view has another for each customer, `table` has it as the last
            column, features_as_of (timestamp in UTC), NULL for who is only in the customers table.
+    newest: the latest moment that a customer's features are of; as_of where there is one for all.
     """
 
     table: ir.Table
     names: tuple[str, ...]
     as_of: datetime
+    newest: datetime
 
 
 def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> CurrentFeatures:
@@ -79,7 +81,9 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
     names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
-    current = CurrentFeatures(table.select("customer_id", *names), names, moment.astimezone(UTC))
+    current = CurrentFeatures(
+        table.select("customer_id", *names), names, moment.astimezone(UTC), moment.astimezone(UTC)
+    )
     return _with_customers(warehouse, current, counted=True)
 
 
@@ -97,7 +101,8 @@ def _view(warehouse: Warehouse) -> CurrentFeatures:
     _say_unknown_categories(warehouse, "features")
     table, names = _with_rfm(warehouse, view, newest)
     counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
-    current = CurrentFeatures(table, names, warehouse.now.astimezone(UTC).replace(microsecond=0))
+    run = warehouse.now.astimezone(UTC).replace(microsecond=0)
+    current = CurrentFeatures(table, names, run, newest.astimezone(UTC))
     return _with_customers(warehouse, current, counted=counted)
 
 
@@ -129,7 +134,7 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
         **{name: columns[name] for name in names},
         **dates,
     )
-    return CurrentFeatures(table, names, current.as_of)
+    return current._replace(table=table, names=names)
 
 
 def _with_attributes(warehouse: Warehouse, examples: ir.Table) -> ir.Table:

@@ -87,8 +87,7 @@ class Stores:
             body = self.service.s3.get_object(Bucket=self.bucket, Key=part.key)["Body"].read()
             assert (len(body), sha256(body).hexdigest()) == (part.size, part.sha256)
             tables.append(pq.read_table(io.BytesIO(body)))
-            names = [name for name in tables[-1].schema.names if name != AS_OF]
-            assert (len(tables[-1]), names) == (part.customers, ["customer_id", *card.features])
+            assert (len(tables[-1]), tables[-1].schema.names) == (part.customers, ["customer_id", *card.features])
         return pa.concat_tables(tables)
 
     def items(self) -> list[dict[str, Any]]:
@@ -110,14 +109,12 @@ class Stores:
         own: the moments of the customers that have one of their own.
         """
         rows = self.snapshot().to_pylist()
-        dates = {row["customer_id"]: row.pop(AS_OF, None) for row in rows}
-        assert dates == {name: (at := (own or {}).get(name)) and rfc3339(at) for name in customers}
         assert [row.pop("customer_id") for row in rows] == sorted(customers)
         assert rows == [customers[customer_id] for customer_id in sorted(customers)]
         items = self.items()
         assert [item["customer_id"]["S"] for item in items] == sorted(customers)
         assert {item["customer_id"]["S"]: item[AS_OF]["S"] for item in items} == {
-            name: date or rfc3339(as_of) for name, date in dates.items()
+            name: rfc3339((own or {}).get(name) or as_of) for name in customers
         }
         for item, row in zip(items, rows, strict=True):
             names = {name for name, value in row.items() if value is not None}

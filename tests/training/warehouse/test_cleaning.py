@@ -326,7 +326,7 @@ def test_of_a_customers_rows_in_the_features_view_the_newest_counts(fill: Fill, 
     url = fill(*create("everyone", VIEW.format(id="INTEGER"), [*rows, *more]))
     warehouse = connect(url, shop(tables={"features": "everyone"}, **LABELLED), now=NOW)
     as_of, table = features_of(warehouse)
-    assert as_of == START.replace(tzinfo=UTC)
+    assert as_of == NOW
     values = {row["customer_id"]: (row["spent"], row["opened"]) for row in table.to_pylist()}
     assert len(values) == len(table)
     assert values == {str(number): (float(number), None) for number in range(100) if number != 4} | {"2": (78.0, 1.0)}

@@ -34,7 +34,7 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
         rows.append((name, str(sources[name]), *_spread(column)))
         _judge(f"[features] {name}", str(sources[name]), column, findings)
     without = f", {found - len(values):,} more without a purchase" if found > len(values) else ""
-    findings.say(f"  {len(values):,} of {customers:,} customers{without}, as of {current.as_of:%Y-%m-%d %H:%M} UTC:")
+    findings.say(f"  {len(values):,} of {customers:,} customers{without}, as of {current.newest:%Y-%m-%d %H:%M} UTC:")
     findings.show(rows)
     return seconds
 

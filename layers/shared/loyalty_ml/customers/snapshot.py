@@ -1,7 +1,6 @@
 """The feature snapshot in S3: which one is current. It is written whole, and its card switched last.
 
-snapshots/{as_of}-{hash}/part-00000.parquet, ...  immutable: customer_id and the features, sorted by customer_id;
-                                                  features_as_of too where customers have moments of their own
+snapshots/{as_of}-{hash}/part-00000.parquet, ...  immutable: customer_id and the features, sorted by customer_id
 snapshots/current.json                            SnapshotCard, replaced by one conditional write
 """
 
