@@ -139,7 +139,7 @@ class Warehouse:
             **{ours: table[theirs] for ours, theirs in mapped.items()},
         )
         rules = [*cleaning.customer_rules(), cleaning.moment_rule("date", last), cleaning.amount_rule()]
-        shown = {columns.customer_id: "raw_id", columns.date: "date", columns.amount: "amount"}
+        shown = {columns.customer_id: cleaning.RAW_ID, columns.date: "date", columns.amount: "amount"}
         kept = ("customer_id", "date", "amount", *mapped)
         return cleaning.mark(name, rows, rules, moment="date", shown=shown, columns=kept)
 
@@ -199,7 +199,7 @@ class Warehouse:
             table.select(**_ids(table, columns.customer_id), registered_at=moment, **features),
             cleaning.customer_rules(),
             moment="registered_at",
-            shown={columns.customer_id: "raw_id"},
+            shown={columns.customer_id: cleaning.RAW_ID},
             columns=("customer_id", *(["registered_at"] if registered else []), *features),
         )
 
@@ -291,14 +291,14 @@ class Warehouse:
             table.select(**_ids(table, customer_id), **values),
             rules,
             moment=moment,
-            shown={customer_id: "raw_id", moments[moment]: moment, **({offer: "offer"} if offer else {})},
+            shown={customer_id: cleaning.RAW_ID, moments[moment]: moment, **({offer: "offer"} if offer else {})},
             columns=("customer_id", *values),
         )
 
     def _not_whole(self, marked: Marked) -> Problem:
-        bad = marked.table.filter(marked.table.left_out == cleaning.NOT_WHOLE)
-        examples = self.rows(bad.select("raw_id").distinct().order_by("raw_id").limit(3))["raw_id"].to_pylist()
-        column = next(theirs for theirs, ours in marked.shown.items() if ours == "raw_id")
+        bad = marked.table.filter(marked.table[cleaning.LEFT_OUT] == cleaning.NOT_WHOLE)
+        examples = self.rows(bad.select(id=bad[cleaning.RAW_ID]).distinct().order_by("id").limit(3))["id"].to_pylist()
+        column = next(theirs for theirs, ours in marked.shown.items() if ours == cleaning.RAW_ID)
         return Problem(
             f"Column {column} of {marked.name} has ids that are not whole numbers, such as "
             f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id."
@@ -385,9 +385,9 @@ def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
     id_column = table[column]
     return {
         "customer_id": cleaning.customer_id(id_column),
-        "id_is_whole": cleaning.is_whole(id_column),
-        "has_customer": cleaning.has_customer(id_column),
-        "raw_id": id_column.cast("string"),
+        cleaning.ID_IS_WHOLE: cleaning.is_whole(id_column),
+        cleaning.HAS_CUSTOMER: cleaning.has_customer(id_column),
+        cleaning.RAW_ID: id_column.cast("string"),
     }
 
 

@@ -110,6 +110,11 @@ BAD_RECEIPTS: dict[str, tuple[dict[str, str], list[tuple[Any, ...]], dict[str, i
     "one an hour ahead": ({}, [(1001, "2026-11-18 13:00:00", 10, 1)], {"dated after this run": 1}),
     "no date": ({}, [(1001, None, 10, 1)], {"no date": 1}),
     "no date that is one": ({}, [(1001, "0001-01-01 00:00:00", 10, 1)], {"dated before 1900": 1}),
+    "no date that Python has": (
+        {},
+        [(1001, "infinity", 10, 1), (1001, "-infinity", 10, 1), (1001, "20000-01-01 00:00:00", 10, 1)],
+        {"dated after this run": 2, "dated before 1900": 1},
+    ),
     "no amount": ({}, [(1001, "2026-01-01 00:00:00", None, 1)], {"no amount": 1}),
     "amounts that are none": (
         {"amount": "DOUBLE PRECISION"},
@@ -339,6 +344,29 @@ def test_of_a_customers_rows_in_the_features_view_the_newest_counts(fill: Fill, 
         "the same row again": Reason(1, "customer_no 3, updated_at 2025-06-01 09:00:00"),
     }
     assert warehouse.left_out("churn") == LeftOut()
+
+
+TAKEN = ("rank", "place", "newest", "kinds", "again", "left_out", "raw_id", "id_is_whole", "has_customer", "rows")
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_feature_may_be_called_as_what_marks_rows_was(fill: Fill, connect: Open, name: str) -> None:
+    at = START + timedelta(days=1)
+    url = fill(
+        *create("everyone", f"customer_no INTEGER, updated_at TIMESTAMP, {name} INTEGER", [(1, at, 70), (2, at, 80)]),
+        *create(
+            "mailings",
+            f"customer_no INTEGER, offer_id INTEGER, converted BOOLEAN, created_at TIMESTAMP, {name} INTEGER",
+            [(1, 0, "true", at, 70), (1, 0, "true", at, 70), (2, 1, "false", at, 80)],
+        ),
+    )
+    tables = {"features": "everyone", "offers": "mailings"}
+    own = shop(tables=tables, features={name: name}, reading={"max_rejected_share": 0.5})
+    warehouse = connect(url, own, now=NOW)
+    assert features_of(warehouse)[1][name].to_pylist() == [70, 80]
+    examples = queries.offer_examples(warehouse)
+    assert examples is not None
+    assert examples.features.tolist() == [[70], [80]]
 
 
 ZONED = [
