@@ -139,6 +139,40 @@ def test_training_reads_the_same_columns_as_materialize(fill: Fill, connect: Ope
     assert examples.features.tolist() == [list(materialized[each][: len(NAMES)]) for each in ("1", "4")]
 
 
+def test_an_attribute_that_is_no_number_makes_no_example(fill: Fill, connect: Open) -> None:
+    url = fill(
+        *SHOP,
+        "INSERT INTO sales VALUES (4, '2025-01-05', 50), (4, '2025-05-01', 5)",
+        "INSERT INTO sales SELECT 10 + n, '2025-01-05', 50 FROM generate_series(0, 2) AS g(n)",
+        """INSERT INTO people VALUES (10, '2025-01-01', 'gold', 'nan', true, 1), (11, '2025-01-01', 'gold', 'inf', true, 1),
+           (12, '2025-01-01', 'gold', '-inf', true, 1)""",
+    )
+    examples = queries.churn_examples(connect(url, settings(windows={"churn_days": 28, "churn_snapshots": 1})))
+    assert examples.customer_ids.tolist() == ["1", "4"]
+    assert examples.left_out[queries.NOT_FINITE] == 3
+
+
+def test_ids_that_are_written_in_another_way_are_shown(fill: Fill, connect: Open) -> None:
+    padded = "CREATE TABLE padded AS SELECT '00' || CAST(nr AS VARCHAR) AS nr, since, tier, opens, mails, tickets FROM people"
+    shown = """CREATE TABLE shown AS SELECT nr, sold + INTERVAL '1 day' AS created_at, 'A' AS offer_id, true AS converted
+        FROM (SELECT '00' || CAST(nr AS VARCHAR) AS nr, sold FROM sales) AS padded_sales"""
+    url = fill(*SHOP, "INSERT INTO people (nr) VALUES (99)", padded, shown)
+    tables = FIELDS["tables"]
+    columns = {**FIELDS["columns"], "offers": {"customer_id": "nr"}}
+    windows = {"churn_days": 28, "churn_snapshots": 1}
+    strange = connect(url, settings(tables={**tables, "customers": "padded"}, windows=windows))
+    with pytest.raises(Problem, match=r"no customer of sales \(such as '1'\) is in padded \(such as '001'\). Write the "):
+        queries.churn_examples(strange)
+    with pytest.raises(Problem, match=r"no customer of shown \(such as '001'\) is in sales \(such as '1'\). Write the "):
+        queries.offer_examples(connect(url, settings(tables={**tables, "offers": "shown"}, columns=columns)))
+
+
+def test_if_nobody_bought_the_sign_of_amounts_is_suspected(fill: Fill, connect: Open) -> None:
+    warehouse = connect(fill(*SHOP, "UPDATE sales SET amount = -10"), settings(windows={"churn_days": 28}))
+    with pytest.raises(Problem, match=r"turn the sign of amount of \[columns.transactions\] in a query"):
+        queries.churn_examples(warehouse)
+
+
 ATTRIBUTES = {"tier": FIELDS["features"]["tier"], "mails": {"column": "mails"}, "opens": "opens"}
 
 

@@ -15,7 +15,7 @@ from training.warehouse.lineage import FeatureTable
 from training.warehouse.sample import read_sample
 
 MANY_RETURNED = 0.3
-OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING}
+OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING, queries.NOT_FINITE}
 """What is known of a sample only; other reasons are counted over all rows."""
 READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
 
