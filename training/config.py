@@ -441,7 +441,9 @@ class Config(_Section):
             if name.lower() in RESERVED:
                 raise ValueError(f"features.{name}: the service has a column of this name: call the feature otherwise")
             if name.startswith("_"):
-                raise ValueError(f"features.{name}: names that begin with _ are the service's: call the feature otherwise")
+                raise ValueError(
+                    f"features.{name}: names that begin with _ are the service's: call the feature otherwise"
+                )
             if name.lower() in seen:
                 raise ValueError(
                     f"features.{name}: {seen[name.lower()]} is the same name but for its case: rename one of them"

@@ -17,6 +17,7 @@ NO_CUSTOMER = "no customer id"
 NO_DATE = "no date"
 NOT_WHOLE = "an id that is not a whole number"
 ID_IS_WHOLE, HAS_CUSTOMER, RAW_ID = "_id_is_whole", "_has_customer", "_raw_id"
+OF_OFFER = OFFER_IS_WHOLE, RAW_OFFER = "_offer_is_whole", "_raw_offer"
 LEFT_OUT, AGAIN, PLACE, RANK, NEWEST, KINDS = "_left_out", "_again", "_place", "_rank", "_newest", "_kinds"
 """Columns beside the warehouse's own. No feature's name begins with _, so none is taken for them."""
 LARGEST_AMOUNT = 10**12
@@ -143,8 +144,15 @@ def left_out(rows: Sequence[Mapping[str, Any]]) -> LeftOut:
     )
 
 
+def is_of_a_kind(kind: dt.DataType) -> bool:
+    """Whether a column of this type can hold ids or codes."""
+    return not isinstance(
+        kind, dt.Boolean | dt.Temporal | dt.Interval | dt.Binary | dt.Array | dt.Map | dt.Struct | dt.JSON
+    )
+
+
 def customer_id(column: ir.Value) -> ir.StringValue:
-    """The id as text, the same for the same id whatever type a table has it in; NULL for none.
+    """The id as text, the same for the same id whatever type a table has it in; NULL for none. Codes are read so too.
 
     A number that is whole has no point and no exponent: 1000.00 and 1e3 are "1000". NULL too for one that is not, see
     is_whole. A text loses its trailing blanks, which fixed-width columns add, and keeps leading ones and zeros.
@@ -229,6 +237,11 @@ def offer_rule(codes: Sequence[str]) -> Rule:
     return Rule(
         lambda table: table.offer.isin(codes) if codes else table.offer.notnull(),
         [
+            Fault(
+                "an offer that is not a whole number",
+                lambda table: ~table[OFFER_IS_WHOLE],
+                "map a column of whole numbers or texts as offer_id under [columns.offers]",
+            ),
             Fault("no offer", lambda table: table.offer.isnull(), "map another column"),
             Fault(unknown, otherwise, "put the offers under [[offers]], or map another column"),
         ],

@@ -19,7 +19,7 @@ from ibis.expr import types as ir
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Query, column_of
 from training.errors import Problem, did_you_mean
-from training.warehouse import attributes, catalogue, cleaning
+from training.warehouse import attributes, cleaning
 from training.warehouse.cleaning import LeftOut, Marked, account
 from training.warehouse.kinds import Kinds
 from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
@@ -133,7 +133,7 @@ class Warehouse:
         optional = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
         mapped = {ours: theirs for ours, theirs in optional.items() if theirs is not None}
         rows = table.select(
-            **_ids(table, columns.customer_id),
+            **_ids(table, name, columns.customer_id),
             date=self._local_moment(table, name, columns.date),
             amount=self.kinds.number(table, name, columns.amount),
             **{ours: table[theirs] for ours, theirs in mapped.items()},
@@ -196,7 +196,7 @@ class Warehouse:
         moment = self._local_moment(table, name, registered) if registered else ibis.null("timestamp")
         return cleaning.mark(
             name,
-            table.select(**_ids(table, columns.customer_id), registered_at=moment, **features),
+            table.select(**_ids(table, name, columns.customer_id), registered_at=moment, **features),
             cleaning.customer_rules(),
             moment="registered_at",
             shown={columns.customer_id: cleaning.RAW_ID},
@@ -227,7 +227,7 @@ class Warehouse:
         return self.config.customer_features if key == "customers" else self.config.table_features
 
     def _number_of(self, name: str) -> attributes.Number:
-        return lambda table, column: self.kinds.number(table, name, column)
+        return lambda table, column: self.kinds.feature(table, name, column)
 
     def _check_once_each(self, customers: ir.Table, name: str) -> None:
         if name in self._checked:
@@ -275,7 +275,7 @@ class Warehouse:
         values: dict[str, ir.Value] = {
             **{ours: self._local_moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
-            **({"offer": offer_code(table, name, offer)} if offer else {}),
+            **(_offer(id_of(table, name, offer)) if offer else {}),
             **given,
         }
         (moment,) = moments
@@ -288,11 +288,15 @@ class Warehouse:
             rules += cleaning.feature_rules(list(given))
         return cleaning.mark(
             name,
-            table.select(**_ids(table, customer_id), **values),
+            table.select(**_ids(table, name, customer_id), **values),
             rules,
             moment=moment,
-            shown={customer_id: cleaning.RAW_ID, moments[moment]: moment, **({offer: "offer"} if offer else {})},
-            columns=("customer_id", *values),
+            shown={
+                customer_id: cleaning.RAW_ID,
+                moments[moment]: moment,
+                **({offer: cleaning.RAW_OFFER} if offer else {}),
+            },
+            columns=("customer_id", *(column for column in values if column not in cleaning.OF_OFFER)),
         )
 
     def _not_whole(self, marked: Marked) -> Problem:
@@ -381,8 +385,19 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
         raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
 
 
-def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
-    id_column = table[column]
+def id_of(table: ir.Table, name: str, column: str) -> ir.Value:
+    """The column as it is. Raises Problem for one that cannot hold ids or codes: of a list there is no one text."""
+    kind = table[column].type()
+    if not cleaning.is_of_a_kind(kind):
+        raise Problem(
+            f"Column {column} of {name} is {kind}, where a text, a whole number or a UUID is needed: map another, or "
+            "cast it."
+        )
+    return table[column]
+
+
+def _ids(table: ir.Table, name: str, column: str) -> dict[str, ir.Value]:
+    id_column = id_of(table, name, column)
     return {
         "customer_id": cleaning.customer_id(id_column),
         cleaning.ID_IS_WHOLE: cleaning.is_whole(id_column),
@@ -391,15 +406,12 @@ def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
     }
 
 
-def offer_code(table: ir.Table, name: str, column: str) -> ir.Value:
-    """The offers' codes as text. Raises Problem for a column that cannot hold any."""
-    kind = table[column].type()
-    if not catalogue.is_of_a_kind(kind):
-        raise Problem(
-            f"Column {column} of {name} is {kind}, where a text, a whole number or a UUID is needed: map another, or "
-            "cast it."
-        )
-    return catalogue.code_of(table[column])
+def _offer(column: ir.Value) -> dict[str, ir.Value]:
+    return {
+        "offer": cleaning.customer_id(column),
+        cleaning.OFFER_IS_WHOLE: cleaning.is_whole(column),
+        cleaning.RAW_OFFER: column.cast("string"),
+    }
 
 
 def _first_line(error: Exception) -> str:

@@ -230,6 +230,17 @@ def test_an_id_that_is_no_whole_number_is_refused_with_examples(
         queries.current_features(connect(url, shop(), now=NOW))
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("BOOLEAN", "true"), ("DATE", "'2026-01-01'"), ("INTEGER[]", "NULL"), ("BYTEA", "'a'"), ("JSON", "'1'")],
+)
+def test_a_column_that_can_hold_no_id_is_refused(fill: Fill, connect: Open, kind: str, value: str) -> None:
+    columns = RECEIPTS.format(id=kind, moment="TIMESTAMP", amount="INTEGER")
+    url = fill(f"CREATE TABLE receipts ({columns})", f"INSERT INTO receipts VALUES ({value}, '2026-01-01', 1, 1)")
+    with pytest.raises(Problem, match=r"Column customer_no of receipts is .*, where a text, a whole number or a UUID"):
+        queries.current_features(connect(url, shop(), now=NOW))
+
+
 OFFERS = "customer_no {id}, offer_id INTEGER, converted BOOLEAN, created_at TIMESTAMP"
 
 
