@@ -21,8 +21,9 @@ def from_codes(codes: NDArray[np.object_], name: str) -> tuple[Offer, ...]:
     )
     if not MIN_OFFERS <= len(found) <= MAX_OFFERS:
         raise Problem(
-            f"{name} has {len(found):,} different offers, but a model has {MIN_OFFERS} to {MAX_OFFERS}: put the "
-            "offers that count under [[offers]], or map another column as [columns.offers] offer_id."
+            f"{name} has {len(found):,} different offer{'s' * (len(found) != 1)}, but a model has {MIN_OFFERS} to "
+            f"{MAX_OFFERS}: put the offers that count under [[offers]], or map another column as [columns.offers] "
+            "offer_id."
         )
     too_long = next((code for code in found if len(code) > MAX_CODE_CHARACTERS), None)
     if too_long is not None:

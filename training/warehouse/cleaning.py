@@ -191,21 +191,26 @@ def is_amount(column: ir.Value) -> ir.BooleanValue:
     return column.between(-LARGEST_AMOUNT, LARGEST_AMOUNT)
 
 
-def customer_rules() -> list[Rule]:
-    """The table has ID_IS_WHOLE and HAS_CUSTOMER."""
-    not_whole = Fault(NOT_WHOLE, otherwise, "map a column of whole numbers or texts")
+def map_another(key: str, section: str) -> str:
+    """A remedy: the key of the configuration that names the column."""
+    return f"map another column as {key} under [columns.{section}]"
+
+
+def customer_rules(section: str) -> list[Rule]:
+    """The table has ID_IS_WHOLE and HAS_CUSTOMER. section: its key under [tables] and [columns]."""
+    remedy = map_another("customer_id", section)
     return [
-        Rule(lambda table: table[ID_IS_WHOLE], [not_whole]),
-        Rule(lambda table: table[HAS_CUSTOMER], [Fault(NO_CUSTOMER, otherwise, "map another column")]),
+        Rule(lambda table: table[ID_IS_WHOLE], [Fault(NOT_WHOLE, otherwise, remedy)]),
+        Rule(lambda table: table[HAS_CUSTOMER], [Fault(NO_CUSTOMER, otherwise, remedy)]),
     ]
 
 
-def moment_rule(column: str, until: datetime) -> Rule:
-    """until: on the clock of windows.time_zone."""
+def moment_rule(column: str, until: datetime, remedy: str) -> Rule:
+    """until: on the clock of windows.time_zone. remedy: what to do if there is none."""
     return Rule(
         lambda table: table[column].between(OLDEST, until),
         [
-            Fault(NO_DATE, lambda table: table[column].isnull(), "map another column"),
+            Fault(NO_DATE, lambda table: table[column].isnull(), remedy),
             Fault("dated before 1900", lambda table: table[column] < OLDEST, "correct the dates"),
             Fault(
                 "dated after this run",
@@ -221,29 +226,25 @@ def amount_rule() -> Rule:
     return Rule(
         lambda table: is_amount(table.amount),
         [
-            Fault("no amount", lambda table: table.amount.isnull(), "map another column"),
+            Fault("no amount", lambda table: table.amount.isnull(), map_another("amount", "transactions")),
             Fault(absurd, otherwise, "correct the amounts"),
         ],
     )
 
 
-def label_rule() -> Rule:
-    return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, "map another column")])
+def label_rule(remedy: str) -> Rule:
+    return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, remedy)])
 
 
 def offer_rule(codes: Sequence[str]) -> Rule:
     """codes: those of the catalogue; none if all are known."""
-    unknown = "an offer that the catalogue does not have"
+    unknown, remedy = "an offer that the catalogue does not have", map_another("offer_id", "offers")
     return Rule(
         lambda table: table.offer.isin(codes) if codes else table.offer.notnull(),
         [
-            Fault(
-                "an offer that is not a whole number",
-                lambda table: ~table[OFFER_IS_WHOLE],
-                "map a column of whole numbers or texts as offer_id under [columns.offers]",
-            ),
-            Fault("no offer", lambda table: table.offer.isnull(), "map another column"),
-            Fault(unknown, otherwise, "put the offers under [[offers]], or map another column"),
+            Fault("an offer that is not a whole number", lambda table: ~table[OFFER_IS_WHOLE], remedy),
+            Fault("no offer", lambda table: table.offer.isnull(), remedy),
+            Fault(unknown, otherwise, f"put the offers under [[offers]], or {remedy}"),
         ],
     )
 

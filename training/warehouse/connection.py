@@ -27,6 +27,10 @@ from training.warehouse.source import Backend, listed, named_table, queries_in, 
 TableName = Literal["transactions", "features", "churn", "offers", "customers"]
 
 
+KEYS = {"features": ("updated_at", ""), "churn": ("snapshot_date", "churned"), "offers": ("created_at", "converted")}
+"""The keys of [columns] that are a table's moment and its label."""
+
+
 @ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
     name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp")
 )
@@ -97,7 +101,7 @@ class Warehouse:
             marked = self._marked(table, None)
             counts = cleaning.left_out(self.rows(marked.counts()).to_pylist()) if marked else LeftOut()
             if marked and cleaning.NOT_WHOLE in counts.reasons:
-                raise self._not_whole(marked)
+                raise self._not_whole(marked, table)
             self._counts[table] = counts
             if marked and self._tell:
                 for line in account(marked.name, counts):
@@ -138,7 +142,8 @@ class Warehouse:
             amount=self.kinds.number(table, name, columns.amount),
             **{ours: table[theirs] for ours, theirs in mapped.items()},
         )
-        rules = [*cleaning.customer_rules(), cleaning.moment_rule("date", last), cleaning.amount_rule()]
+        dated = cleaning.moment_rule("date", last, cleaning.map_another("date", "transactions"))
+        rules = [*cleaning.customer_rules("transactions"), dated, cleaning.amount_rule()]
         shown = {columns.customer_id: cleaning.RAW_ID, columns.date: "date", columns.amount: "amount"}
         kept = ("customer_id", "date", "amount", *mapped)
         return cleaning.mark(name, rows, rules, moment="date", shown=shown, columns=kept)
@@ -146,7 +151,7 @@ class Warehouse:
     def _marked_features(self, last: datetime) -> Marked:
         columns = self.config.columns.features
         marked = self._marked_with_features(
-            str(self.config.tables.features),
+            "features",
             columns.customer_id,
             {"updated_at": columns.updated_at},
             last,
@@ -157,7 +162,7 @@ class Warehouse:
     def _marked_churn(self, last: datetime) -> Marked:
         columns = self.config.columns.churn
         marked = self._marked_with_features(
-            str(self.config.tables.churn),
+            "churn",
             columns.customer_id,
             {"moment": columns.snapshot_date},
             last,
@@ -169,7 +174,7 @@ class Warehouse:
     def _marked_offers(self, last: datetime) -> Marked:
         columns = self.config.columns.offers
         marked = self._marked_with_features(
-            str(self.config.tables.offers),
+            "offers",
             columns.customer_id,
             {"moment": columns.created_at},
             last,
@@ -197,7 +202,7 @@ class Warehouse:
         return cleaning.mark(
             name,
             table.select(**_ids(table, name, columns.customer_id), registered_at=moment, **features),
-            cleaning.customer_rules(),
+            cleaning.customer_rules("customers"),
             moment="registered_at",
             shown={columns.customer_id: cleaning.RAW_ID},
             columns=("customer_id", *(["registered_at"] if registered else []), *features),
@@ -237,8 +242,9 @@ class Warehouse:
         found = self.rows(twice.aggregate(ids=twice.count(), example=twice.customer_id.min())).to_pylist()[0]
         if found["ids"]:
             raise Problem(
-                f"{name} has {found['ids']:,} customers more than once (such as {found['example']}): "
-                "which row is right is not known; remove the others."
+                f"{name} has {found['ids']:,} customer{'s' * (found['ids'] > 1)} more than once (such as "
+                f"{found['example']}): which row is right is not known. Remove the others, or choose one by a "
+                "query under [tables] customers."
             )
         self._checked.add(name)
 
@@ -254,7 +260,7 @@ class Warehouse:
 
     def _marked_with_features(
         self,
-        name: str,
+        key: Literal["features", "churn", "offers"],
         customer_id: str,
         moments: Mapping[str, str],
         last: datetime,
@@ -264,7 +270,7 @@ class Warehouse:
         optional: bool = False,
         also: Sequence[str] = (),
     ) -> Marked:
-        features = self.config.table_features
+        name, features = str(getattr(self.config.tables, key)), self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [customer_id, *moments.values(), *labels])
         with_features = not optional or any(column_of(source) in table.columns for source in features.values())
@@ -279,9 +285,13 @@ class Warehouse:
             **given,
         }
         (moment,) = moments
-        rules = [*cleaning.customer_rules(), cleaning.moment_rule(moment, last)]
+        dated, labelled = KEYS[key]
+        rules = [
+            *cleaning.customer_rules(key),
+            cleaning.moment_rule(moment, last, cleaning.map_another(dated, key)),
+        ]
         if label:
-            rules.append(cleaning.label_rule())
+            rules.append(cleaning.label_rule(cleaning.map_another(labelled, key)))
         if offer:
             rules.append(cleaning.offer_rule([known.offer_code for known in self.config.catalogue]))
         if label:  # a customer of today is materialize's to reject, which lists all in rejects.csv
@@ -299,13 +309,14 @@ class Warehouse:
             columns=("customer_id", *(column for column in values if column not in cleaning.OF_OFFER)),
         )
 
-    def _not_whole(self, marked: Marked) -> Problem:
+    def _not_whole(self, marked: Marked, table: TableName) -> Problem:
         bad = marked.table.filter(marked.table[cleaning.LEFT_OUT] == cleaning.NOT_WHOLE)
         examples = self.rows(bad.select(id=bad[cleaning.RAW_ID]).distinct().order_by("id").limit(3))["id"].to_pylist()
         column = next(theirs for theirs, ours in marked.shown.items() if ours == cleaning.RAW_ID)
         return Problem(
             f"Column {column} of {marked.name} has ids that are not whole numbers, such as "
-            f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id."
+            f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id under "
+            f"[columns.{table}]."
         )
 
     def _local_moment(self, table: ir.Table, name: str, column: str) -> ir.Value:

@@ -184,6 +184,41 @@ def test_too_many_bad_rows_are_refused_with_what_to_do_but_any_number_of_guests_
     )
 
 
+@pytest.mark.parametrize(
+    ("empty", "key"),
+    [
+        ({"bought_at": "NULL"}, "date under [columns.transactions]"),
+        ({"amount": "NULL"}, "amount under [columns.transactions]"),
+        ({"converted": "NULL"}, "converted under [columns.offers]"),
+        ({"created_at": "NULL"}, "created_at under [columns.offers]"),
+        ({"offer_id": "NULL"}, "offer_id under [columns.offers]"),
+        ({"offer_id": "99"}, "put the offers under [[offers]], or map another column as offer_id"),
+        ({"churned": "NULL"}, "churned under [columns.churn]"),
+        ({"snapshot_date": "NULL"}, "snapshot_date under [columns.churn]"),
+        ({"updated_at": "NULL"}, "updated_at under [columns.features]"),
+    ],
+)
+def test_a_refusal_names_the_key_to_change(fill: Fill, connect: Open, empty: dict[str, str], key: str) -> None:
+    kinds = {"bought_at": "TIMESTAMP", "amount": "INTEGER", "created_at": "TIMESTAMP", "converted": "BOOLEAN"}
+    kinds |= {"offer_id": "INTEGER", "snapshot_date": "TIMESTAMP", "churned": "BOOLEAN", "updated_at": "TIMESTAMP"}
+    ((column, value),) = empty.items()
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    # The first rule that a row breaks is its reason, so what comes before is there.
+    known = {"bought_at": f"'{START}'", "created_at": f"'{START}'", "snapshot_date": f"'{START}'", "converted": "true"}
+    row = {"customer_no": "1", **known, **empty}
+    insert = f"INSERT INTO everything ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+    url = fill(
+        f"CREATE TABLE everything (customer_no INTEGER, receipt_no INTEGER, {columns}, spent REAL, opened REAL)", insert
+    )
+    section = next(name for name in ("transactions", "offers", "churn", "features") if name in key)
+    tables = {"features": "everything", section: "everything"}
+    catalogue = [{"offer_id": 1}, {"offer_id": 2}]
+    warehouse = connect(url, shop(tables=tables, offers=catalogue, **LABELLED), now=NOW)
+    with pytest.raises(Problem) as problem:
+        getattr(warehouse, section)()
+    assert key in str(problem.value)
+
+
 IDS = [
     ("DOUBLE PRECISION", ["1000", "1e15", "1e16", "9007199254740992", "-0.0", "-7"],
      ["-7", "0", "1000", "1000000000000000", "10000000000000000", "9007199254740992"]),

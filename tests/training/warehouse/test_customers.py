@@ -228,7 +228,7 @@ def test_a_category_that_is_a_number_is_the_same_whatever_its_type(fill: Fill, c
 
 def test_a_customers_table_with_a_customer_twice_is_refused(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP, "INSERT INTO people (nr) VALUES (2), (NULL), (NULL)"), settings())
-    with pytest.raises(Problem, match=r"people has 1 customers more than once \(such as 2\)"):
+    with pytest.raises(Problem, match=r"people has 1 customer more than once \(such as 2\)"):
         queries.current_features(warehouse, AS_OF)
 
 
