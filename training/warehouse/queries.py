@@ -16,7 +16,7 @@ from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Windows, names_of
 from training.errors import Problem
 from training.warehouse import catalogue, features
-from training.warehouse.cleaning import LeftOut
+from training.warehouse.cleaning import NO_CUSTOMER, LeftOut, map_another
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
 
@@ -444,9 +444,10 @@ def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
     counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
     if counts.first is None or counts.last is None:
         name = warehouse.config.tables.transactions
+        key = "customer_id" if NO_CUSTOMER in counts.reasons else "date"
         raise Problem(
-            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or map another column as "
-            "date under [columns.transactions]."
+            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or "
+            f"{map_another(key, 'transactions')}."
         )
     # In the zone, days later are the same time of day, also where clocks are changed between.
     return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)

@@ -201,7 +201,6 @@ def test_too_many_bad_rows_are_refused_with_what_to_do_but_any_number_of_guests_
 def test_a_refusal_names_the_key_to_change(fill: Fill, connect: Open, empty: dict[str, str], key: str) -> None:
     kinds = {"bought_at": "TIMESTAMP", "amount": "INTEGER", "created_at": "TIMESTAMP", "converted": "BOOLEAN"}
     kinds |= {"offer_id": "INTEGER", "snapshot_date": "TIMESTAMP", "churned": "BOOLEAN", "updated_at": "TIMESTAMP"}
-    ((column, value),) = empty.items()
     columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
     # The first rule that a row breaks is its reason, so what comes before is there.
     known = {"bought_at": f"'{START}'", "created_at": f"'{START}'", "snapshot_date": f"'{START}'", "converted": "true"}
