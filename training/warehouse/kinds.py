@@ -54,6 +54,13 @@ _NUMBERS = (
 Rows = Callable[[ir.Table], pa.Table]
 
 
+@ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
+    name="to_timestamp", signature=(("float64",), "timestamp('UTC')")
+)
+def _instant(seconds: ir.Value) -> ir.Value:
+    """DuckDB's and PostgreSQL's own."""
+
+
 class Kinds:
     """The columns of one warehouse. rows: runs a query, as Warehouse.rows does."""
 
@@ -210,7 +217,10 @@ class Kinds:
         first, last = int(found["first"]), int(found["last"])
         for unit in _EPOCHS.values():
             if _EARLIEST * unit <= first and last < _LATEST * unit:
-                return (values.cast("float64") / unit).cast("timestamp('UTC')")
+                seconds = values.cast("float64") / unit
+                # Ibis casts it to a timestamp without a zone on PostgreSQL, which turns back when it is made local.
+                has_own = self._backend.name in {"duckdb", "postgres"}
+                return _instant(seconds) if has_own else seconds.cast("timestamp('UTC')")
         quoted = _quoted(column)
         if first >= 19_000_101 and last <= 21_001_231:
             sql = self._parsed(f"CAST({quoted} AS VARCHAR)", "20241231")

@@ -421,9 +421,21 @@ ZONED = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"])
+EPOCH = [int(datetime.fromisoformat(at).timestamp()) for at in ZONED]
+LOCAL: dict[str, list[Any]] = {
+    "TIMESTAMP WITH TIME ZONE": ZONED,
+    "TIMESTAMP": ["2026-01-15 00:30:00", "2026-02-14 00:30:00"],
+    "VARCHAR": ["2026-01-15T00:30:00", "2026-02-14T00:30:00"],
+    "VARCHAR(40)": ["2026-01-15T01:30:00+02:00", "2026-02-13T23:30:00Z"],
+    "INTEGER": EPOCH,
+    "BIGINT": [at * 1000 for at in EPOCH],
+    "NUMERIC(20, 0)": [at * 1_000_000 for at in EPOCH],
+}
+
+
+@pytest.mark.parametrize("kind", LOCAL)
 def test_moments_are_read_and_days_begin_in_the_time_zone(fill: Fill, connect: Open, kind: str) -> None:
-    local = {"TIMESTAMP": ["2026-01-15 00:30:00", "2026-02-14 00:30:00"]}.get(kind, ZONED)
+    local = LOCAL[kind]
     columns = RECEIPTS.format(id="INTEGER", moment=kind, amount="INTEGER")
     url = fill(*create("receipts", columns, [(7, at, 5, place) for place, at in enumerate(local)]))
     as_of, table = features_of(connect(url, shop(windows={"time_zone": "Europe/Berlin"}), now=NOW))
