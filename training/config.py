@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Column = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Days = Annotated[int, Field(gt=0, le=36_525)]
+"""At most a hundred years, which every warehouse and Python can count back."""
 
 
 class _Section(BaseModel):
@@ -200,7 +202,11 @@ class Attribute(_Section):
         return categories
 
 
-FeatureSource = Column | Attribute
+_COLUMN, _ATTRIBUTE = "a column's name", "an attribute"
+FeatureSource = Annotated[
+    Annotated[Column, Tag(_COLUMN)] | Annotated[Attribute, Tag(_ATTRIBUTE)],
+    Discriminator(lambda value: _ATTRIBUTE if isinstance(value, dict | Attribute) else _COLUMN),
+]
 """Where a feature comes from."""
 
 
@@ -218,13 +224,13 @@ def names_of(name: str, source: FeatureSource) -> tuple[str, ...]:
 class Windows(_Section):
     """What the features count back over, and how far ahead churn looks where labels are made from transactions."""
 
-    year_days: int = Field(365, gt=0)
+    year_days: Days = 365
     """How many days `revenue` and `transaction_count` look back."""
-    month_days: int = Field(30, gt=0)
+    month_days: Days = 30
     """How many days `monthly_revenue` looks back."""
-    engagement_weeks: int = Field(12, gt=0)
+    engagement_weeks: int = Field(12, gt=0, le=5_217)
     """How many weeks `engagement_score` looks back."""
-    churn_days: int = Field(90, gt=0)
+    churn_days: Days = 90
     """How many days without a purchase are churn, if transactions make the labels."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
@@ -263,7 +269,7 @@ class Reading(_Section):
 class Rfm(_Section):
     """What RFM reads. Without this section it is all history."""
 
-    window_days: int | None = Field(None, gt=0)
+    window_days: Days | None = None
     """How many days RFM's frequency and money look back; all history if it is left out. It needs transactions."""
 
 
@@ -320,7 +326,7 @@ RESERVED = frozenset(
         *(CUSTOMER_ID, AS_OF, "updated_at", "reason", "file_row_number"),
         # what an example has beside the features
         *("moment", "happened", "offer", "repeat_days", "first_to_last_days", "first_to_moment_days"),
-        *("engagement_weeks", "purchase_days"),
+        *("engagement_weeks", "purchase_days", "registered_at"),
     }
 )
 """Names, in lower case, that no feature can have."""
@@ -434,6 +440,10 @@ class Config(_Section):
                 raise ValueError("features: a feature has no name: give it one")
             if name.lower() in RESERVED:
                 raise ValueError(f"features.{name}: the service has a column of this name: call the feature otherwise")
+            if name.startswith("_"):
+                raise ValueError(
+                    f"features.{name}: names that begin with _ are the service's: call the feature otherwise"
+                )
             if name.lower() in seen:
                 raise ValueError(
                     f"features.{name}: {seen[name.lower()]} is the same name but for its case: rename one of them"
@@ -524,7 +534,7 @@ def load(path: Path = defaults.CONFIG) -> Config:
 
 
 def _sentence(error: "ErrorDetails") -> str:
-    place = [str(part) for part in error["loc"] if part not in (_NAME, _QUERY)]
+    place = [str(part) for part in error["loc"] if part not in (_NAME, _QUERY, _COLUMN, _ATTRIBUTE)]
     return ": ".join(filter(None, [".".join(place), f"{problem_in(error)}."]))
 
 

@@ -75,6 +75,31 @@ def test_a_feature_cannot_have_the_name_of_a_column_of_the_service(tmp_path: Pat
             load(tmp_path, f"[tables]\nfeatures = 'f'\n[features]\n{spelt} = 'x'")
 
 
+def test_a_feature_cannot_begin_as_the_services_own_columns_do(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"features._left_out: names that begin with _ are the service's"):
+        load(tmp_path, "[tables]\nfeatures = 'f'\n[features]\n_left_out = 'x'")
+
+
+@pytest.mark.parametrize("key", ["churn_days", "year_days", "month_days", "engagement_weeks"])
+def test_a_window_is_no_longer_than_warehouses_can_count(tmp_path: Path, key: str) -> None:
+    with pytest.raises(Problem, match=f"windows.{key}: must be .* or less"):
+        load(tmp_path, f"{SOME}[windows]\n{key} = 100000000")
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("{ column = 'tier', categories = ['gold '] }", "features.tier.categories: 'gold ' ends with a blank"),
+        ("{ column = 'tier', table = 'customer' }", "features.tier.table: must be 'customers'."),
+        ("7", "features.tier: must be text."),
+    ],
+)
+def test_of_a_feature_only_what_is_wrong_is_told(tmp_path: Path, entry: str, sentence: str) -> None:
+    with pytest.raises(Problem) as problem:
+        load(tmp_path, f"{SOME}customers = 'c'\n[features]\ntier = {entry}")
+    assert str(problem.value).split("is not valid: ")[1].startswith(sentence)
+
+
 def test_features_that_a_view_or_a_mapped_column_gives_are_taken(tmp_path: Path) -> None:
     own = load(tmp_path, "[tables]\nfeatures = 'f'\ntransactions = 't'\n[features]\nemail_open_rate = 'opens'")
     assert own.features == {"email_open_rate": "opens"}

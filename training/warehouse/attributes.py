@@ -11,6 +11,7 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from training.config import Attribute, FeatureSource, column_of, names_of
+from training.warehouse import cleaning
 
 Number = Callable[[ir.Table, str], ir.Value]
 """Reads a column that holds numbers. Raises Problem if it holds something else."""
@@ -73,5 +74,8 @@ def _one_or_zero(flag: ir.Value) -> ir.Value:
 
 
 def _text(table: ir.Table, column: str) -> ir.Value:
-    # A column of a fixed width pads its texts with blanks.
-    return table[column].cast("string").rstrip()
+    # As ids: a column of a fixed width pads its texts with blanks, and 1.00 and 1 are the same.
+    values = table[column]
+    if isinstance(values.type(), dt.Floating | dt.Decimal):
+        return cleaning.customer_id(values).coalesce(values.cast("string"))
+    return values.cast("string").rstrip()

@@ -1,35 +1,14 @@
-"""Offers by the codes that a warehouse has for them: as one kind of text, and as places in a model's output."""
+"""Offers by the codes that a warehouse has for them: as a catalogue, and as places in a model's output."""
 
 from collections.abc import Sequence
 
-import ibis
 import numpy as np
-from ibis.expr import datatypes as dt
-from ibis.expr import types as ir
 from numpy.typing import NDArray
 
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer
 from loyalty_ml.models.catalogue import listed
 from training.config import MIN_OFFERS
 from training.errors import Problem
-
-
-def is_of_a_kind(kind: dt.DataType) -> bool:
-    """Whether a column of this type can hold codes."""
-    return not isinstance(kind, dt.Boolean | dt.Temporal | dt.Interval | dt.Binary | dt.Array | dt.Map | dt.Struct)
-
-
-def code_of(column: ir.Value) -> ir.StringValue:
-    """The code as text; NULL for none.
-
-    A whole number has no point, whatever its type: 7.00 is "7". A text loses the trailing blanks that fixed-width
-    columns add. A number that is not whole is no code: NULL.
-    """
-    kind = column.type()
-    if isinstance(kind, dt.Floating | dt.Decimal):
-        text = column.cast("string")
-        return ibis.ifelse(text.re_search(r"^-?[0-9]+(\.0*)?$"), text.re_replace(r"\.0*$", ""), ibis.null("string"))
-    return column.cast("string").rstrip().nullif("")
 
 
 def from_codes(codes: NDArray[np.object_], name: str) -> tuple[Offer, ...]:
@@ -42,8 +21,9 @@ def from_codes(codes: NDArray[np.object_], name: str) -> tuple[Offer, ...]:
     )
     if not MIN_OFFERS <= len(found) <= MAX_OFFERS:
         raise Problem(
-            f"{name} has {len(found):,} different offers, but a model has {MIN_OFFERS} to {MAX_OFFERS}: put the "
-            "offers that count under [[offers]], or map another column as [columns.offers] offer_id."
+            f"{name} has {len(found):,} different offer{'s' * (len(found) != 1)}, but a model has {MIN_OFFERS} to "
+            f"{MAX_OFFERS}: put the offers that count under [[offers]], or map another column as [columns.offers] "
+            "offer_id."
         )
     too_long = next((code for code in found if len(code) > MAX_CODE_CHARACTERS), None)
     if too_long is not None:

@@ -16,8 +16,13 @@ from ibis.expr import types as ir
 NO_CUSTOMER = "no customer id"
 NO_DATE = "no date"
 NOT_WHOLE = "an id that is not a whole number"
+ID_IS_WHOLE, HAS_CUSTOMER, RAW_ID = "_id_is_whole", "_has_customer", "_raw_id"
+OF_OFFER = OFFER_IS_WHOLE, RAW_OFFER = "_offer_is_whole", "_raw_offer"
+LEFT_OUT, AGAIN, PLACE, RANK, NEWEST, KINDS = "_left_out", "_again", "_place", "_rank", "_newest", "_kinds"
+"""Columns beside the warehouse's own. No feature's name begins with _, so none is taken for them."""
 LARGEST_AMOUNT = 10**12
 OLDEST = datetime(1900, 1, 1)  # noqa: DTZ001  # as the tables give moments
+NEWEST_DATE = datetime(9999, 12, 31)  # noqa: DTZ001
 LARGEST_INTEGER = 2.0**63
 
 
@@ -84,10 +89,10 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A table with the column left_out, each row's reason.
+    """A table with the column LEFT_OUT, each row's reason.
 
     name:     the table's, in the warehouse.
-    good:     the rows that have no reason, by a condition that is cheaper than left_out.
+    good:     the rows that have no reason, by a condition that is cheaper than LEFT_OUT.
     moment:   the column that is the rows' moment.
     shown:    what an example shows: the warehouse's name of a column, and ours.
     remedies: what to do about each reason.
@@ -114,11 +119,14 @@ class Marked:
         example = pieces[0]
         for piece in pieces[1:]:
             example = example + piece
-        return table.group_by("left_out").aggregate(
+        moment, stays = table[self.moment], table[LEFT_OUT].isnull()
+        # Of rows that stay, as 'infinity' and the year 290,000 are moments to a warehouse and not to Python.
+        known = stays & moment.between(OLDEST, NEWEST_DATE)
+        return table.group_by(left_out=table[LEFT_OUT]).aggregate(
             rows=table.count(),
-            example=ibis.ifelse(table.left_out.notnull(), example, ibis.null("string")).min(),
-            first=table[self.moment].min(),
-            last=table[self.moment].max(),
+            example=ibis.ifelse(stays, ibis.null("string"), example).min(),
+            first=moment.min(where=known),
+            last=moment.max(where=known),
         )
 
 
@@ -136,8 +144,15 @@ def left_out(rows: Sequence[Mapping[str, Any]]) -> LeftOut:
     )
 
 
+def is_of_a_kind(kind: dt.DataType) -> bool:
+    """Whether a column of this type can hold ids or codes."""
+    return not isinstance(
+        kind, dt.Boolean | dt.Temporal | dt.Interval | dt.Binary | dt.Array | dt.Map | dt.Struct | dt.JSON
+    )
+
+
 def customer_id(column: ir.Value) -> ir.StringValue:
-    """The id as text, the same for the same id whatever type a table has it in; NULL for none.
+    """The id as text, the same for the same id whatever type a table has it in; NULL for none. Codes are read so too.
 
     A number that is whole has no point and no exponent: 1000.00 and 1e3 are "1000". NULL too for one that is not, see
     is_whole. A text loses its trailing blanks, which fixed-width columns add, and keeps leading ones and zeros.
@@ -176,21 +191,26 @@ def is_amount(column: ir.Value) -> ir.BooleanValue:
     return column.between(-LARGEST_AMOUNT, LARGEST_AMOUNT)
 
 
-def customer_rules() -> list[Rule]:
-    """The table has id_is_whole and has_customer."""
-    not_whole = Fault(NOT_WHOLE, otherwise, "map a column of whole numbers or texts")
+def map_another(key: str, section: str) -> str:
+    """A remedy: the key of the configuration that names the column."""
+    return f"map another column as {key} under [columns.{section}]"
+
+
+def customer_rules(section: str) -> list[Rule]:
+    """The table has ID_IS_WHOLE and HAS_CUSTOMER. section: its key under [tables] and [columns]."""
+    remedy = map_another("customer_id", section)
     return [
-        Rule(lambda table: table.id_is_whole, [not_whole]),
-        Rule(lambda table: table.has_customer, [Fault(NO_CUSTOMER, otherwise, "map another column")]),
+        Rule(lambda table: table[ID_IS_WHOLE], [Fault(NOT_WHOLE, otherwise, remedy)]),
+        Rule(lambda table: table[HAS_CUSTOMER], [Fault(NO_CUSTOMER, otherwise, remedy)]),
     ]
 
 
-def moment_rule(column: str, until: datetime) -> Rule:
-    """until: on the clock of windows.time_zone."""
+def moment_rule(column: str, until: datetime, remedy: str) -> Rule:
+    """until: on the clock of windows.time_zone. remedy: what to do if there is none."""
     return Rule(
         lambda table: table[column].between(OLDEST, until),
         [
-            Fault(NO_DATE, lambda table: table[column].isnull(), "map another column"),
+            Fault(NO_DATE, lambda table: table[column].isnull(), remedy),
             Fault("dated before 1900", lambda table: table[column] < OLDEST, "correct the dates"),
             Fault(
                 "dated after this run",
@@ -206,24 +226,25 @@ def amount_rule() -> Rule:
     return Rule(
         lambda table: is_amount(table.amount),
         [
-            Fault("no amount", lambda table: table.amount.isnull(), "map another column"),
+            Fault("no amount", lambda table: table.amount.isnull(), map_another("amount", "transactions")),
             Fault(absurd, otherwise, "correct the amounts"),
         ],
     )
 
 
-def label_rule() -> Rule:
-    return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, "map another column")])
+def label_rule(remedy: str) -> Rule:
+    return Rule(lambda table: table.happened.notnull(), [Fault("no label", otherwise, remedy)])
 
 
 def offer_rule(codes: Sequence[str]) -> Rule:
     """codes: those of the catalogue; none if all are known."""
-    unknown = "an offer that the catalogue does not have"
+    unknown, remedy = "an offer that the catalogue does not have", map_another("offer_id", "offers")
     return Rule(
         lambda table: table.offer.isin(codes) if codes else table.offer.notnull(),
         [
-            Fault("no offer", lambda table: table.offer.isnull(), "map another column"),
-            Fault(unknown, otherwise, "put the offers under [[offers]], or map another column"),
+            Fault("an offer that is not a whole number", lambda table: ~table[OFFER_IS_WHOLE], remedy),
+            Fault("no offer", lambda table: table.offer.isnull(), remedy),
+            Fault(unknown, otherwise, f"put the offers under [[offers]], or {remedy}"),
         ],
     )
 
@@ -249,7 +270,7 @@ def mark(
         for fault in reversed(told):
             reason = ibis.ifelse(fault.found(table), fault.reason, reason)
         left_out = ibis.ifelse(rule.good(table), left_out, reason)
-    marked = table.mutate(left_out=left_out)
+    marked = table.mutate(**{LEFT_OUT: left_out})
     remedies = {fault.reason: fault.remedy for rule in rules for fault in rule.faults}
     good = [rule.good(marked) for rule in rules]
     return Marked(name, marked, good, tuple(columns), moment, shown, remedies)
@@ -266,11 +287,11 @@ def once_each_exposure(marked: Marked) -> Marked:
     table = marked.table
     rest = [name for name in marked.columns if name not in {"customer_id", "moment", "offer", "happened"}]
     again = ibis.row_number().over(
-        group_by=[table.left_out.isnull(), table.customer_id, table.moment, table.offer],
+        group_by=[table[LEFT_OUT].isnull(), table.customer_id, table.moment, table.offer],
         order_by=[table.happened.desc(), *(table[name] for name in rest)],
     )
-    numbered = table.mutate(again=again)
-    return _and_also(marked, numbered, [(numbered.again > 0, REPEATED_EXPOSURE)], "leave the repeated rows out")
+    numbered = table.mutate(**{AGAIN: again})
+    return _and_also(marked, numbered, [(numbered[AGAIN] > 0, REPEATED_EXPOSURE)], "leave the repeated rows out")
 
 
 def once_each_moment(marked: Marked, *, newest_only: bool) -> Marked:
@@ -280,29 +301,31 @@ def once_each_moment(marked: Marked, *, newest_only: bool) -> Marked:
     """
     table = marked.table
     rest = [table[name] for name in marked.columns if name not in {"customer_id", marked.moment}]
-    by = [table.left_out.isnull(), table.customer_id]
+    by = [table[LEFT_OUT].isnull(), table.customer_id]
     same = ibis.window(group_by=[*by, table[marked.moment]], order_by=rest)
     ranked = table.mutate(
-        place=ibis.row_number().over(same),
-        rank=ibis.rank().over(same),
-        newest=table[marked.moment].max().over(group_by=by),
+        **{
+            PLACE: ibis.row_number().over(same),
+            RANK: ibis.rank().over(same),
+            NEWEST: table[marked.moment].max().over(group_by=by),
+        }
     )
-    at_moment = [ranked.left_out.isnull(), ranked.customer_id, ranked[marked.moment]]
-    compared = ranked.mutate(kinds=ranked["rank"].max().over(group_by=at_moment))
-    cases = [(compared.kinds > 0, DIFFERENT), (compared.place > 0, IDENTICAL)]
+    at_moment = [ranked[LEFT_OUT].isnull(), ranked.customer_id, ranked[marked.moment]]
+    compared = ranked.mutate(**{KINDS: ranked[RANK].max().over(group_by=at_moment)})
+    cases = [(compared[KINDS] > 0, DIFFERENT), (compared[PLACE] > 0, IDENTICAL)]
     if newest_only:
-        cases.insert(0, (compared[marked.moment] < compared.newest, OLDER))
+        cases.insert(0, (compared[marked.moment] < compared[NEWEST], OLDER))
     return _and_also(marked, compared, cases, "give each customer and moment one row")
 
 
 def _and_also(marked: Marked, table: ir.Table, cases: Sequence[tuple[ir.BooleanValue, str]], remedy: str) -> Marked:
     """The same with reasons more for the rows that have none."""
     more = ibis.cases(*cases, else_=ibis.null("string"))
-    both = table.mutate(left_out=table.left_out.coalesce(more))
+    both = table.mutate(**{LEFT_OUT: table[LEFT_OUT].coalesce(more)})
     return Marked(
         marked.name,
         both,
-        [both.left_out.isnull()],
+        [both[LEFT_OUT].isnull()],
         marked.columns,
         marked.moment,
         marked.shown,

@@ -19,12 +19,16 @@ from ibis.expr import types as ir
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Query, column_of
 from training.errors import Problem, did_you_mean
-from training.warehouse import attributes, catalogue, cleaning
+from training.warehouse import attributes, cleaning
 from training.warehouse.cleaning import LeftOut, Marked, account
 from training.warehouse.kinds import Kinds
 from training.warehouse.source import Backend, listed, named_table, queries_in, query_table
 
 TableName = Literal["transactions", "features", "churn", "offers", "customers"]
+
+
+KEYS = {"features": ("updated_at", ""), "churn": ("snapshot_date", "churned"), "offers": ("created_at", "converted")}
+"""The keys of [columns] that are a table's moment and its label."""
 
 
 @ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
@@ -108,7 +112,7 @@ class Warehouse:
             marked = self._marked(table, None)
             counts = cleaning.left_out(self.rows(marked.counts()).to_pylist()) if marked else LeftOut()
             if marked and cleaning.NOT_WHOLE in counts.reasons:
-                raise self._not_whole(marked)
+                raise self._not_whole(marked, table)
             self._counts[table] = counts
             if marked and self._tell:
                 for line in account(marked.name, counts):
@@ -144,20 +148,21 @@ class Warehouse:
         optional = {"transaction": columns.transaction, "product": columns.product, "service": columns.service}
         mapped = {ours: theirs for ours, theirs in optional.items() if theirs is not None}
         rows = table.select(
-            **_ids(table, columns.customer_id),
+            **_ids(table, name, columns.customer_id),
             date=self._local_moment(table, name, columns.date),
             amount=self.kinds.number(table, name, columns.amount),
             **{ours: table[theirs] for ours, theirs in mapped.items()},
         )
-        rules = [*cleaning.customer_rules(), cleaning.moment_rule("date", last), cleaning.amount_rule()]
-        shown = {columns.customer_id: "raw_id", columns.date: "date", columns.amount: "amount"}
+        dated = cleaning.moment_rule("date", last, cleaning.map_another("date", "transactions"))
+        rules = [*cleaning.customer_rules("transactions"), dated, cleaning.amount_rule()]
+        shown = {columns.customer_id: cleaning.RAW_ID, columns.date: "date", columns.amount: "amount"}
         kept = ("customer_id", "date", "amount", *mapped)
         return cleaning.mark(name, rows, rules, moment="date", shown=shown, columns=kept)
 
     def _marked_features(self, last: datetime) -> Marked:
         columns = self.config.columns.features
         marked = self._marked_with_features(
-            str(self.config.tables.features),
+            "features",
             columns.customer_id,
             {"updated_at": columns.updated_at},
             last,
@@ -168,7 +173,7 @@ class Warehouse:
     def _marked_churn(self, last: datetime) -> Marked:
         columns = self.config.columns.churn
         marked = self._marked_with_features(
-            str(self.config.tables.churn),
+            "churn",
             columns.customer_id,
             {"moment": columns.snapshot_date},
             last,
@@ -180,7 +185,7 @@ class Warehouse:
     def _marked_offers(self, last: datetime) -> Marked:
         columns = self.config.columns.offers
         marked = self._marked_with_features(
-            str(self.config.tables.offers),
+            "offers",
             columns.customer_id,
             {"moment": columns.created_at},
             last,
@@ -207,10 +212,10 @@ class Warehouse:
         moment = self._local_moment(table, name, registered) if registered else ibis.null("timestamp")
         return cleaning.mark(
             name,
-            table.select(**_ids(table, columns.customer_id), registered_at=moment, **features),
-            cleaning.customer_rules(),
+            table.select(**_ids(table, name, columns.customer_id), registered_at=moment, **features),
+            cleaning.customer_rules("customers"),
             moment="registered_at",
-            shown={columns.customer_id: "raw_id"},
+            shown={columns.customer_id: cleaning.RAW_ID},
             columns=("customer_id", *(["registered_at"] if registered else []), *features),
         )
 
@@ -238,7 +243,7 @@ class Warehouse:
         return self.config.customer_features if key == "customers" else self.config.table_features
 
     def _number_of(self, name: str) -> attributes.Number:
-        return lambda table, column: self.kinds.number(table, name, column)
+        return lambda table, column: self.kinds.feature(table, name, column)
 
     def _check_once_each(self, customers: ir.Table, name: str) -> None:
         if name in self._checked:
@@ -248,8 +253,9 @@ class Warehouse:
         found = self.rows(twice.aggregate(ids=twice.count(), example=twice.customer_id.min())).to_pylist()[0]
         if found["ids"]:
             raise Problem(
-                f"{name} has {found['ids']:,} customers more than once (such as {found['example']}): "
-                "which row is right is not known; remove the others."
+                f"{name} has {found['ids']:,} customer{'s' * (found['ids'] > 1)} more than once (such as "
+                f"{found['example']}): which row is right is not known. Remove the others, or choose one by a "
+                "query under [tables] customers."
             )
         self._checked.add(name)
 
@@ -265,7 +271,7 @@ class Warehouse:
 
     def _marked_with_features(
         self,
-        name: str,
+        key: Literal["features", "churn", "offers"],
         customer_id: str,
         moments: Mapping[str, str],
         last: datetime,
@@ -275,7 +281,7 @@ class Warehouse:
         optional: bool = False,
         also: Sequence[str] = (),
     ) -> Marked:
-        features = self.config.table_features
+        name, features = str(getattr(self.config.tables, key)), self.config.table_features
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [customer_id, *moments.values(), *labels])
         with_features = not optional or any(column_of(source) in table.columns for source in features.values())
@@ -286,33 +292,42 @@ class Warehouse:
         values: dict[str, ir.Value] = {
             **{ours: self._local_moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
-            **({"offer": offer_code(table, name, offer)} if offer else {}),
+            **(_offer(id_of(table, name, offer)) if offer else {}),
             **given,
         }
         (moment,) = moments
-        rules = [*cleaning.customer_rules(), cleaning.moment_rule(moment, last)]
+        dated, labelled = KEYS[key]
+        rules = [
+            *cleaning.customer_rules(key),
+            cleaning.moment_rule(moment, last, cleaning.map_another(dated, key)),
+        ]
         if label:
-            rules.append(cleaning.label_rule())
+            rules.append(cleaning.label_rule(cleaning.map_another(labelled, key)))
         if offer:
             rules.append(cleaning.offer_rule([known.offer_code for known in self.config.catalogue]))
         if label:  # a customer of today is materialize's to reject, which lists all in rejects.csv
             rules += cleaning.feature_rules(list(given))
         return cleaning.mark(
             name,
-            table.select(**_ids(table, customer_id), **values),
+            table.select(**_ids(table, name, customer_id), **values),
             rules,
             moment=moment,
-            shown={customer_id: "raw_id", moments[moment]: moment, **({offer: "offer"} if offer else {})},
-            columns=("customer_id", *values),
+            shown={
+                customer_id: cleaning.RAW_ID,
+                moments[moment]: moment,
+                **({offer: cleaning.RAW_OFFER} if offer else {}),
+            },
+            columns=("customer_id", *(column for column in values if column not in cleaning.OF_OFFER)),
         )
 
-    def _not_whole(self, marked: Marked) -> Problem:
-        bad = marked.table.filter(marked.table.left_out == cleaning.NOT_WHOLE)
-        examples = self.rows(bad.select("raw_id").distinct().order_by("raw_id").limit(3))["raw_id"].to_pylist()
-        column = next(theirs for theirs, ours in marked.shown.items() if ours == "raw_id")
+    def _not_whole(self, marked: Marked, table: TableName) -> Problem:
+        bad = marked.table.filter(marked.table[cleaning.LEFT_OUT] == cleaning.NOT_WHOLE)
+        examples = self.rows(bad.select(id=bad[cleaning.RAW_ID]).distinct().order_by("id").limit(3))["id"].to_pylist()
+        column = next(theirs for theirs, ours in marked.shown.items() if ours == cleaning.RAW_ID)
         return Problem(
             f"Column {column} of {marked.name} has ids that are not whole numbers, such as "
-            f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id."
+            f"{', '.join(map(str, examples))}: map a column of whole numbers or texts as customer_id under "
+            f"[columns.{table}]."
         )
 
     def _local_moment(self, table: ir.Table, name: str, column: str) -> ir.Value:
@@ -403,25 +418,33 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
         raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
 
 
-def _ids(table: ir.Table, column: str) -> dict[str, ir.Value]:
-    id_column = table[column]
-    return {
-        "customer_id": cleaning.customer_id(id_column),
-        "id_is_whole": cleaning.is_whole(id_column),
-        "has_customer": cleaning.has_customer(id_column),
-        "raw_id": id_column.cast("string"),
-    }
-
-
-def offer_code(table: ir.Table, name: str, column: str) -> ir.Value:
-    """The offers' codes as text. Raises Problem for a column that cannot hold any."""
+def id_of(table: ir.Table, name: str, column: str) -> ir.Value:
+    """The column as it is. Raises Problem for one that cannot hold ids or codes: of a list there is no one text."""
     kind = table[column].type()
-    if not catalogue.is_of_a_kind(kind):
+    if not cleaning.is_of_a_kind(kind):
         raise Problem(
             f"Column {column} of {name} is {kind}, where a text, a whole number or a UUID is needed: map another, or "
             "cast it."
         )
-    return catalogue.code_of(table[column])
+    return table[column]
+
+
+def _ids(table: ir.Table, name: str, column: str) -> dict[str, ir.Value]:
+    id_column = id_of(table, name, column)
+    return {
+        "customer_id": cleaning.customer_id(id_column),
+        cleaning.ID_IS_WHOLE: cleaning.is_whole(id_column),
+        cleaning.HAS_CUSTOMER: cleaning.has_customer(id_column),
+        cleaning.RAW_ID: id_column.cast("string"),
+    }
+
+
+def _offer(column: ir.Value) -> dict[str, ir.Value]:
+    return {
+        "offer": cleaning.customer_id(column),
+        cleaning.OFFER_IS_WHOLE: cleaning.is_whole(column),
+        cleaning.RAW_OFFER: column.cast("string"),
+    }
 
 
 def _first_line(error: Exception) -> str:

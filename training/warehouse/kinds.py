@@ -4,6 +4,7 @@ What a text or number column means is decided over all its values, by one query 
 can be read in two ways is refused, with the SQL that says which.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,7 +38,27 @@ _EARLIEST, _LATEST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year
 PAIRS = (("y", "n"), ("yes", "no"), ("true", "false"), ("t", "f"), ("1", "0"))
 """Texts that mean yes and no, in lower case. All of a column's are of one pair."""
 
+_YES = {yes for yes, _ in PAIRS} | {"1.0", "1.00"}
+
+_MONEY = dt.Decimal(19, 4)
+"""What Ibis takes PostgreSQL's money for; a numeric(19, 4) is what it was after the same cast."""
+
+_NUMBERS = (
+    (r"^[+-]?\d+(\.\d+)?$", "{}"),
+    (r"^[+-]?\d+(,\d+)?$", "REPLACE({}, ',', '.')"),
+    (r"^[+-]?\d{1,3}(\.\d{3})*(,\d+)?$", "REPLACE(REPLACE({}, '.', ''), ',', '.')"),
+    (r"^[+-]?\d{1,3}(,\d{3})*(\.\d+)?$", "REPLACE({}, ',', '')"),
+)
+"""What texts of numbers look like, and the SQL that a cast reads."""
+
 Rows = Callable[[ir.Table], pa.Table]
+
+
+@ibis.udf.scalar.builtin(  # type: ignore[untyped-decorator]  # Ibis declares none
+    name="to_timestamp", signature=(("float64",), "timestamp('UTC')")
+)
+def _instant(seconds: ir.Value) -> ir.Value:
+    """DuckDB's and PostgreSQL's own."""
 
 
 class Kinds:
@@ -64,12 +85,49 @@ class Kinds:
 
     def number(self, table: ir.Table, name: str, column: str) -> ir.Value:
         """A number of any type. Raises Problem, also for text: whether 1.234 is over a thousand is not known."""
-        kind = table[column].type()
+        kind, quoted = table[column].type(), _quoted(column)
         if isinstance(kind, dt.Numeric) and not isinstance(kind, dt.Boolean):
+            # PostgreSQL's money compares with no number.
+            is_money = self._backend.name == "postgres" and kind.equals(_MONEY)
+            return table[column].cast("decimal") if is_money else table[column]
+        if isinstance(kind, dt.String | dt.Unknown):
+            raise self._not_a_number(table, name, column)
+        sql = f"CAST({quoted} AS INTEGER)" if isinstance(kind, dt.Boolean) else ""
+        raise _wrong_kind(table, name, column, "a number", sql)
+
+    def feature(self, table: ir.Table, name: str, column: str) -> ir.Value:
+        """A number of any type, or true and false. Raises Problem, for text with its categories."""
+        if isinstance(table[column].type(), dt.Boolean):
             return table[column]
-        casts = {dt.Boolean: "INTEGER", dt.String: "DOUBLE PRECISION"}
-        cast = casts.get(type(kind))
-        raise _wrong_kind(table, name, column, "a number", f"CAST({_quoted(column)} AS {cast})" if cast else "")
+        return self.number(table, name, column)
+
+    def _not_a_number(self, table: ir.Table, name: str, column: str) -> Problem:
+        quoted, texts = _quoted(column), _text(table[column])
+        given = texts.nullif("")
+        found = self._ask(
+            table,
+            name,
+            column,
+            "number",
+            known=given.count(),
+            blank=_count(texts == ""),
+            **{f"as_{place}": _count(given.re_search(shape)) for place, (shape, _) in enumerate(_NUMBERS)},
+        )
+        examples = self._examples(table, column)
+        told = (
+            f"Column {column} of {name} is {table[column].type()}, where a number is needed, and has the values "
+            f"{', '.join(map(_literal, examples)) or 'none'}"
+        )
+        for place, (_, number) in enumerate(_NUMBERS):
+            if found["known"] and found[f"as_{place}"] == found["known"]:
+                text = number.format(f"NULLIF(TRIM({quoted}), '')" if found["blank"] else quoted)
+                sql = f"CAST({text} AS DOUBLE PRECISION)"
+                return Problem(f"{told}: say how it is read. {_advice(name, column, sql)}")
+        categories = ", ".join(json.dumps(str(each).rstrip(), ensure_ascii=False) for each in examples)
+        return Problem(
+            f"{told}: map another. If it is a feature, name its categories under [features], such as "
+            f"{{ column = {json.dumps(column, ensure_ascii=False)}, categories = [{categories}] }}."
+        )
 
     def label(self, table: ir.Table, name: str, column: str) -> ir.Value:
         """A boolean. Raises Problem."""
@@ -90,12 +148,14 @@ class Kinds:
                 if found[f"as_{yes}"] == found["known"]:
                     return texts == yes
         else:
-            raise _wrong_kind(table, name, column, "a boolean", "")
+            dated = isinstance(kind, dt.Timestamp | dt.Date)
+            raise _wrong_kind(table, name, column, "a boolean", f"{_quoted(column)} IS NOT NULL" if dated else "")
         examples = self._examples(table, column)
         shown = ", ".join(map(_literal, examples))
+        yes = next((value for value in examples if str(value).strip().lower() in _YES), examples[-1])
         raise Problem(
             f"Column {column} of {name} is {kind}, where a boolean is needed, and has the values {shown}: "
-            f"say which of them mean yes. {_advice(name, column, f'{_quoted(column)} IN ({_literal(examples[0])})')}"
+            f"say which of them mean yes. {_advice(name, column, f'{_quoted(column)} IN ({_literal(yes)})')}"
         )
 
     def _moment_of_text(self, table: ir.Table, name: str, column: str) -> ir.Value:
@@ -143,7 +203,8 @@ class Kinds:
             (parts for shape, parts in _SHAPES if all(re.match(shape, example) for example in examples)), "YYYY-MM-DD"
         )
         if self._backend.name != "duckdb":
-            return f"to_timestamp({sql}, '{parts}')"
+            # PostgreSQL's own has a zone: as midnight UTC it would be the day before in America.
+            return f"CAST(to_timestamp({sql}, '{parts}') AS TIMESTAMP)"
         for theirs, ours in (("YYYY", "%Y"), ("MM", "%m"), ("DD", "%d"), ("HH24", "%H"), ("MI", "%M"), ("SS", "%S")):
             parts = parts.replace(theirs, ours)
         return f"strptime({sql}, '{parts}')"
@@ -156,7 +217,10 @@ class Kinds:
         first, last = int(found["first"]), int(found["last"])
         for unit in _EPOCHS.values():
             if _EARLIEST * unit <= first and last < _LATEST * unit:
-                return (values.cast("float64") / unit).cast("timestamp('UTC')")
+                seconds = values.cast("float64") / unit
+                # Ibis casts it to a timestamp without a zone on PostgreSQL, which turns back when it is made local.
+                has_own = self._backend.name in {"duckdb", "postgres"}
+                return _instant(seconds) if has_own else seconds.cast("timestamp('UTC')")
         quoted = _quoted(column)
         if first >= 19_000_101 and last <= 21_001_231:
             sql = self._parsed(f"CAST({quoted} AS VARCHAR)", "20241231")

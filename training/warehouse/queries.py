@@ -17,7 +17,7 @@ from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config, FeatureSource, Windows, names_of
 from training.errors import Problem
 from training.warehouse import catalogue, features
-from training.warehouse.cleaning import LeftOut
+from training.warehouse.cleaning import NO_CUSTOMER, LeftOut, map_another
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
 
@@ -26,6 +26,7 @@ YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
 
 
 NO_PURCHASE, FEATURE_MISSING = "no purchase before it", "a feature is missing"
+NOT_FINITE = "a feature is infinite or not a number"
 """Why a row of use is no example."""
 
 
@@ -309,12 +310,17 @@ def _checked(
         known = known.filter(pc.is_valid(known[feature]))
     if known.num_rows < rows.num_rows:
         left_out[FEATURE_MISSING] = rows.num_rows - known.num_rows
-    rows = known.sort_by([(column, "ascending") for column in reversed(key)])
-    if not rows.num_rows:
+    finite = known
+    for feature in names:  # of the customers table; rows of other tables that have one are left out where they are read
+        finite = finite.filter(pc.is_finite(finite[feature]))
+    if finite.num_rows < known.num_rows:
+        left_out[NOT_FINITE] = known.num_rows - finite.num_rows
+    if not finite.num_rows:
         raise Problem(
-            f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: complete its "
-            "data, or remove the features that are missing from [features]."
+            f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: "
+            f"{_what_completes(warehouse, source, rows, names)}."
         )
+    rows = finite.sort_by([(column, "ascending") for column in reversed(key)])
     happened = _numpy(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
@@ -336,6 +342,44 @@ def _checked(
         horizon_days=horizon / timedelta(days=1) if horizon else None,
         left_out=left_out,
         catalogue=known_offers,
+    )
+
+
+def _what_completes(warehouse: Warehouse, source: TableName, rows: pa.Table, names: Sequence[str]) -> str:
+    """What to change if no example is complete. rows: those of customers who had bought. Raises Problem."""
+    labelled = _required(warehouse.transactions() if source == "transactions" else getattr(warehouse, source)())
+    of_customers = _names(warehouse.config.customer_features)
+    others: dict[TableName, ir.Table | None] = {"transactions": warehouse.transactions() if not len(rows) else None}
+    if any(rows[name].null_count == len(rows) for name in names if name in of_customers):
+        others["customers"] = warehouse.customers()
+    for key, other in others.items():
+        told = _strangers(warehouse, source, labelled, key, other) if other is not None and key != source else ""
+        if told:
+            return told
+    if not len(rows):
+        return (
+            "nobody has bought anything before. If purchases are negative there, turn the sign of amount of "
+            "[columns.transactions] in a query under [tables] transactions"
+        )
+    missing = [name for name in names if rows[name].null_count]
+    return (
+        f"complete its data, or remove the features that are missing ({', '.join(missing) or 'none'}) from [features]"
+    )
+
+
+def _strangers(warehouse: Warehouse, source: TableName, one: ir.Table, key: TableName, other: ir.Table) -> str:
+    """If no customer of one table is in the other: that, with ids of both. Raises Problem."""
+    ids, others = one.select("customer_id").distinct(), other.select("customer_id").distinct()
+    if warehouse.rows(ids.semi_join(others, "customer_id").limit(1)).num_rows:
+        return ""
+    shown = []
+    for table, each in ((source, ids), (key, others)):
+        first = warehouse.rows(each.order_by("customer_id").limit(1))["customer_id"].to_pylist()
+        example = f"such as {first[0]!r}" if first else "it has none"
+        shown.append(f"{getattr(warehouse.config.tables, table)} ({example})")
+    return (
+        f"no customer of {shown[0]} is in {shown[1]}. Write the ids in the same way in both, by a query under "
+        f"[tables], or map another column as customer_id under [columns.{key}]"
     )
 
 
@@ -416,9 +460,10 @@ def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
     counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
     if counts.first is None or counts.last is None:
         name = warehouse.config.tables.transactions
+        key = "customer_id" if NO_CUSTOMER in counts.reasons else "date"
         raise Problem(
-            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or map another column as "
-            "date under [columns.transactions]."
+            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or "
+            f"{map_another(key, 'transactions')}."
         )
     # In the zone, days later are the same time of day, also where clocks are changed between.
     return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)

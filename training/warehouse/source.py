@@ -10,7 +10,7 @@ from ibis.expr import types as ir
 from sqlglot.errors import SqlglotError
 
 from training.config import Query
-from training.errors import Problem, did_you_mean
+from training.errors import Problem, did_you_mean, nearest
 
 Backend = Any
 """A connected ibis.BaseBackend; Ibis declares its tables and queries on each backend apart."""
@@ -43,11 +43,18 @@ def named_table(backend: Backend, name: str) -> ir.Table:
     schema, _, bare = name.rpartition(".")
     found = _tables(backend, schema)
     if bare not in found:
-        elsewhere = _like(backend, bare)
+        everywhere = _everywhere(backend)
+        elsewhere = sorted({f"{place}.{known}" for place, known in everywhere if known.lower() == bare.lower()})
         if elsewhere:
             told = f"there is {' and '.join(elsewhere)}: write {'one of them' if elsewhere[1:] else 'that'}"
-        else:
+        elif found:
             told = f"it has {listed(found)}{did_you_mean(bare, found)}: name the right one"
+        else:  # a schema that is not there, or the default one, which has nothing
+            meant = nearest(bare, [known for _, known in everywhere])
+            like = sorted(f"{place}.{known}" for place, known in everywhere if known == meant)
+            told = f"its schemas have {listed({f'{place}.{known}' for place, known in everywhere})}"
+            told += f" (did you mean {' or '.join(like)}?)" if like else ""
+            told += ": name the right one"
         raise Problem(f"The warehouse has no table {name}; {told} under [tables], or leave it out there.")
     table: ir.Table = backend.table(bare, database=schema or None)
     return table
@@ -147,15 +154,16 @@ def _tables(backend: Backend, schema: str) -> list[str]:
     return [name for place, name in _postgres_tables(backend) if place == wanted]
 
 
-def _like(backend: Backend, bare: str) -> list[str]:
-    """Those of any schema that have this name, in whatever case, as they are written under [tables]."""
+def _everywhere(backend: Backend) -> list[tuple[str, str]]:
+    """The schema and name of every table."""
     if backend.name == "postgres":
-        everywhere = _postgres_tables(backend)
-    else:
-        everywhere = [
-            (place, name) for place in backend.list_databases() for name in backend.list_tables(database=place)
-        ]
-    return sorted({f"{place}.{name}" for place, name in everywhere if name.lower() == bare.lower()})
+        return _postgres_tables(backend)
+    return [(place, name) for place in _schemas(backend) for name in backend.list_tables(database=place)]
+
+
+def _schemas(backend: Backend) -> list[str]:
+    own = {"information_schema", "pg_catalog"}
+    return [place for place in backend.list_databases() if place not in own]
 
 
 def _postgres_tables(backend: Backend) -> list[tuple[str, str]]:

@@ -110,6 +110,11 @@ BAD_RECEIPTS: dict[str, tuple[dict[str, str], list[tuple[Any, ...]], dict[str, i
     "one an hour ahead": ({}, [(1001, "2026-11-18 13:00:00", 10, 1)], {"dated after this run": 1}),
     "no date": ({}, [(1001, None, 10, 1)], {"no date": 1}),
     "no date that is one": ({}, [(1001, "0001-01-01 00:00:00", 10, 1)], {"dated before 1900": 1}),
+    "no date that Python has": (
+        {},
+        [(1001, "infinity", 10, 1), (1001, "-infinity", 10, 1), (1001, "20000-01-01 00:00:00", 10, 1)],
+        {"dated after this run": 2, "dated before 1900": 1},
+    ),
     "no amount": ({}, [(1001, "2026-01-01 00:00:00", None, 1)], {"no amount": 1}),
     "amounts that are none": (
         {"amount": "DOUBLE PRECISION"},
@@ -179,6 +184,40 @@ def test_too_many_bad_rows_are_refused_with_what_to_do_but_any_number_of_guests_
     )
 
 
+@pytest.mark.parametrize(
+    ("empty", "key"),
+    [
+        ({"bought_at": "NULL"}, "date under [columns.transactions]"),
+        ({"amount": "NULL"}, "amount under [columns.transactions]"),
+        ({"converted": "NULL"}, "converted under [columns.offers]"),
+        ({"created_at": "NULL"}, "created_at under [columns.offers]"),
+        ({"offer_id": "NULL"}, "offer_id under [columns.offers]"),
+        ({"offer_id": "99"}, "put the offers under [[offers]], or map another column as offer_id"),
+        ({"churned": "NULL"}, "churned under [columns.churn]"),
+        ({"snapshot_date": "NULL"}, "snapshot_date under [columns.churn]"),
+        ({"updated_at": "NULL"}, "updated_at under [columns.features]"),
+    ],
+)
+def test_a_refusal_names_the_key_to_change(fill: Fill, connect: Open, empty: dict[str, str], key: str) -> None:
+    kinds = {"bought_at": "TIMESTAMP", "amount": "INTEGER", "created_at": "TIMESTAMP", "converted": "BOOLEAN"}
+    kinds |= {"offer_id": "INTEGER", "snapshot_date": "TIMESTAMP", "churned": "BOOLEAN", "updated_at": "TIMESTAMP"}
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    # The first rule that a row breaks is its reason, so what comes before is there.
+    known = {"bought_at": f"'{START}'", "created_at": f"'{START}'", "snapshot_date": f"'{START}'", "converted": "true"}
+    row = {"customer_no": "1", **known, **empty}
+    insert = f"INSERT INTO everything ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+    url = fill(
+        f"CREATE TABLE everything (customer_no INTEGER, receipt_no INTEGER, {columns}, spent REAL, opened REAL)", insert
+    )
+    section = next(name for name in ("transactions", "offers", "churn", "features") if name in key)
+    tables = {"features": "everything", section: "everything"}
+    catalogue = [{"offer_id": 1}, {"offer_id": 2}]
+    warehouse = connect(url, shop(tables=tables, offers=catalogue, **LABELLED), now=NOW)
+    with pytest.raises(Problem) as problem:
+        getattr(warehouse, section)()
+    assert key in str(problem.value)
+
+
 IDS = [
     ("DOUBLE PRECISION", ["1000", "1e15", "1e16", "9007199254740992", "-0.0", "-7"],
      ["-7", "0", "1000", "1000000000000000", "10000000000000000", "9007199254740992"]),
@@ -222,6 +261,17 @@ def test_an_id_that_is_no_whole_number_is_refused_with_examples(
     url = fill(f"CREATE TABLE receipts ({columns})", f"INSERT INTO receipts VALUES {rows}")
     sentence = f"Column customer_no of receipts has ids that are not whole numbers, such as {listed}: map"
     with pytest.raises(Problem, match=sentence):
+        queries.current_features(connect(url, shop(), now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("BOOLEAN", "true"), ("DATE", "'2026-01-01'"), ("INTEGER[]", "NULL"), ("BYTEA", "'a'"), ("JSON", "'1'")],
+)
+def test_a_column_that_can_hold_no_id_is_refused(fill: Fill, connect: Open, kind: str, value: str) -> None:
+    columns = RECEIPTS.format(id=kind, moment="TIMESTAMP", amount="INTEGER")
+    url = fill(f"CREATE TABLE receipts ({columns})", f"INSERT INTO receipts VALUES ({value}, '2026-01-01', 1, 1)")
+    with pytest.raises(Problem, match=r"Column customer_no of receipts is .*, where a text, a whole number or a UUID"):
         queries.current_features(connect(url, shop(), now=NOW))
 
 
@@ -341,6 +391,29 @@ def test_of_a_customers_rows_in_the_features_view_the_newest_counts(fill: Fill, 
     assert warehouse.left_out("churn") == LeftOut()
 
 
+TAKEN = ("rank", "place", "newest", "kinds", "again", "left_out", "raw_id", "id_is_whole", "has_customer", "rows")
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_feature_may_be_called_as_what_marks_rows_was(fill: Fill, connect: Open, name: str) -> None:
+    at = START + timedelta(days=1)
+    url = fill(
+        *create("everyone", f"customer_no INTEGER, updated_at TIMESTAMP, {name} INTEGER", [(1, at, 70), (2, at, 80)]),
+        *create(
+            "mailings",
+            f"customer_no INTEGER, offer_id INTEGER, converted BOOLEAN, created_at TIMESTAMP, {name} INTEGER",
+            [(1, 0, "true", at, 70), (1, 0, "true", at, 70), (2, 1, "false", at, 80)],
+        ),
+    )
+    tables = {"features": "everyone", "offers": "mailings"}
+    own = shop(tables=tables, features={name: name}, reading={"max_rejected_share": 0.5})
+    warehouse = connect(url, own, now=NOW)
+    assert features_of(warehouse)[1][name].to_pylist() == [70, 80]
+    examples = queries.offer_examples(warehouse)
+    assert examples is not None
+    assert examples.features.tolist() == [[70], [80]]
+
+
 ZONED = [
     # bought at 23:30 UTC of 14 January: already the 15th in Berlin, where the days 31 and 30 before the moment begin
     "2026-01-14 23:30:00+00",
@@ -348,9 +421,21 @@ ZONED = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"])
+EPOCH = [int(datetime.fromisoformat(at).timestamp()) for at in ZONED]
+LOCAL: dict[str, list[Any]] = {
+    "TIMESTAMP WITH TIME ZONE": ZONED,
+    "TIMESTAMP": ["2026-01-15 00:30:00", "2026-02-14 00:30:00"],
+    "VARCHAR": ["2026-01-15T00:30:00", "2026-02-14T00:30:00"],
+    "VARCHAR(40)": ["2026-01-15T01:30:00+02:00", "2026-02-13T23:30:00Z"],
+    "INTEGER": EPOCH,
+    "BIGINT": [at * 1000 for at in EPOCH],
+    "NUMERIC(20, 0)": [at * 1_000_000 for at in EPOCH],
+}
+
+
+@pytest.mark.parametrize("kind", LOCAL)
 def test_moments_are_read_and_days_begin_in_the_time_zone(fill: Fill, connect: Open, kind: str) -> None:
-    local = {"TIMESTAMP": ["2026-01-15 00:30:00", "2026-02-14 00:30:00"]}.get(kind, ZONED)
+    local = LOCAL[kind]
     columns = RECEIPTS.format(id="INTEGER", moment=kind, amount="INTEGER")
     url = fill(*create("receipts", columns, [(7, at, 5, place) for place, at in enumerate(local)]))
     as_of, table = features_of(connect(url, shop(windows={"time_zone": "Europe/Berlin"}), now=NOW))

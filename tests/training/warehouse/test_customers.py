@@ -139,6 +139,47 @@ def test_training_reads_the_same_columns_as_materialize(fill: Fill, connect: Ope
     assert examples.features.tolist() == [list(materialized[each][: len(NAMES)]) for each in ("1", "4")]
 
 
+def test_an_attribute_that_is_no_number_makes_no_example(fill: Fill, connect: Open) -> None:
+    url = fill(
+        *SHOP,
+        "INSERT INTO sales VALUES (4, '2025-01-05', 50), (4, '2025-05-01', 5)",
+        "INSERT INTO sales SELECT 10 + n, '2025-01-05', 50 FROM generate_series(0, 2) AS g(n)",
+        """INSERT INTO people VALUES (10, '2025-01-01', 'gold', 'nan', true, 1),
+           (11, '2025-01-01', 'gold', 'inf', true, 1),
+           (12, '2025-01-01', 'gold', '-inf', true, 1)""",
+    )
+    examples = queries.churn_examples(connect(url, settings(windows={"churn_days": 28, "churn_snapshots": 1})))
+    assert examples.customer_ids.tolist() == ["1", "4"]
+    assert examples.left_out[queries.NOT_FINITE] == 3
+
+
+def test_ids_that_are_written_in_another_way_are_shown(fill: Fill, connect: Open) -> None:
+    padded = """CREATE TABLE padded AS SELECT '00' || CAST(nr AS VARCHAR) AS nr, since, tier, opens, mails, tickets
+        FROM people"""
+    shown = """CREATE TABLE shown AS
+        SELECT nr, sold + INTERVAL '1 day' AS created_at, 'A' AS offer_id, true AS converted
+        FROM (SELECT '00' || CAST(nr AS VARCHAR) AS nr, sold FROM sales) AS padded_sales"""
+    url = fill(*SHOP, "INSERT INTO people (nr) VALUES (99)", padded, shown)
+    tables = FIELDS["tables"]
+    columns = {**FIELDS["columns"], "offers": {"customer_id": "nr"}}
+    windows = {"churn_days": 28, "churn_snapshots": 1}
+    strange = connect(url, settings(tables={**tables, "customers": "padded"}, windows=windows))
+    with pytest.raises(
+        Problem, match=r"no customer of sales \(such as '1'\) is in padded \(such as '001'\). Write the "
+    ):
+        queries.churn_examples(strange)
+    with pytest.raises(
+        Problem, match=r"no customer of shown \(such as '001'\) is in sales \(such as '1'\). Write the "
+    ):
+        queries.offer_examples(connect(url, settings(tables={**tables, "offers": "shown"}, columns=columns)))
+
+
+def test_if_nobody_bought_the_sign_of_amounts_is_suspected(fill: Fill, connect: Open) -> None:
+    warehouse = connect(fill(*SHOP, "UPDATE sales SET amount = -10"), settings(windows={"churn_days": 28}))
+    with pytest.raises(Problem, match=r"turn the sign of amount of \[columns.transactions\] in a query"):
+        queries.churn_examples(warehouse)
+
+
 ATTRIBUTES = {"tier": FIELDS["features"]["tier"], "mails": {"column": "mails"}, "opens": "opens"}
 
 
@@ -172,9 +213,22 @@ def test_categories_are_read_in_the_same_way_from_every_table(
     )
 
 
+@pytest.mark.parametrize("kind", ["INTEGER", "REAL", "DOUBLE PRECISION", "NUMERIC(5, 2)", "VARCHAR(4)", "CHAR(4)"])
+def test_a_category_that_is_a_number_is_the_same_whatever_its_type(fill: Fill, connect: Open, kind: str) -> None:
+    url = fill(*SHOP, "CREATE TABLE ranked AS SELECT nr, CAST(nr % 3 AS INTEGER) AS ranked FROM people",
+               f"ALTER TABLE ranked ALTER COLUMN ranked TYPE {kind} USING CAST(ranked AS {kind})")  # fmt: skip
+    ranked = {"ranked": {"column": "ranked", "categories": ["0", "1"]}}
+    tables = {"transactions": "sales", "customers": "ranked"}
+    columns = {"transactions": FIELDS["columns"]["transactions"], "customers": {"customer_id": "nr"}}
+    warehouse = connect(url, settings(tables=tables, columns=columns, features=ranked))
+    rows = warehouse.rows(queries.current_features(warehouse).table).to_pylist()
+    found = {row["customer_id"]: (row["ranked_0"], row["ranked_1"]) for row in rows if row["customer_id"] != "9"}
+    assert found == {str(n): (float(n % 3 == 0), float(n % 3 == 1)) for n in range(1, 7)}
+
+
 def test_a_customers_table_with_a_customer_twice_is_refused(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP, "INSERT INTO people (nr) VALUES (2), (NULL), (NULL)"), settings())
-    with pytest.raises(Problem, match=r"people has 1 customers more than once \(such as 2\)"):
+    with pytest.raises(Problem, match=r"people has 1 customer more than once \(such as 2\)"):
         queries.current_features(warehouse, AS_OF)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tests.training.warehouse.conftest import Fill, Open
-from training.config import Config
+from training.config import Config, Windows
 from training.errors import Problem
 from training.warehouse.connection import Warehouse
 from training.warehouse.kinds import ISO_8601, Kinds
@@ -190,7 +190,12 @@ BAD_LABELS = {
     "two pairs": ("VARCHAR", ["'Y'", "'no'"], "has the values 'Y', 'no'"),
     "other words": ("VARCHAR", ["'ja'", "'nein'", "'l''oui'"], "has the values 'ja', 'l''oui', 'nein'"),
     "blank": ("VARCHAR", ["'Y'", "''"], "has the values '', 'Y'"),
-    "a date": ("DATE", ["'2024-01-01'"], "is date, where a boolean is needed"),
+    "a word that means yes among others": (
+        "VARCHAR",
+        ["'N'", "'Yes'", "'maybe'"],
+        "has the values 'N', 'Yes', 'maybe'",
+    ),
+    "a date": ("DATE", ["'2024-01-01'", "NULL"], "is date, where a boolean is needed"),
 }
 
 
@@ -205,10 +210,16 @@ def test_labels_of_other_values_are_refused_with_the_values(fill: Fill, connect:
     assert sentence in shown or sorted(sentence.split("values ")[1].split(", ")) == sorted(
         shown.split("values ")[1].split(":", maxsplit=1)[0].split(", ")
     )
-    if case != "a date":
-        warehouse.backend.disconnect()
-        warehouse = connect(url, settings(as_advised(problem.value), churned="v_read"))
-        assert sum(read(warehouse, warehouse.churn(), "happened")) == 1
+    warehouse.backend.disconnect()
+    warehouse = connect(url, settings(as_advised(problem.value), churned="v_read"))
+    happened = read(warehouse, warehouse.churn(), "happened")
+    assert sum(happened) == 1
+    if (yes := YES.get(case)) is not None:
+        assert happened.index(True) == yes
+
+
+YES = {"a third number": 1, "two pairs": 0, "blank": 0, "a word that means yes among others": 1, "a date": 0}
+"""Which row the advised SQL takes for a yes, if its value says so."""
 
 
 @pytest.mark.parametrize(
@@ -234,7 +245,18 @@ def test_numbers_of_every_type_are_read(fill: Fill, connect: Open, kind: str) ->
 
 @pytest.mark.parametrize(
     ("kind", "value", "sql"),
-    [("VARCHAR", "'12.5'", 'CAST("v" AS DOUBLE PRECISION)'), ("BOOLEAN", "TRUE", 'CAST("v" AS INTEGER)')],
+    [
+        ("VARCHAR", "'12.5'", 'CAST("v" AS DOUBLE PRECISION)'),
+        ("VARCHAR", "'12,5'", "CAST(REPLACE(\"v\", ',', '.') AS DOUBLE PRECISION)"),
+        ("VARCHAR", "'1.012,50'", "CAST(REPLACE(REPLACE(\"v\", '.', ''), ',', '.') AS DOUBLE PRECISION)"),
+        ("VARCHAR", "'-1,012.50'", "CAST(REPLACE(\"v\", ',', '') AS DOUBLE PRECISION)"),
+        (
+            "VARCHAR",
+            "'12.5'), (1, TIMESTAMP '2024-01-01', 1.5, ' '",
+            "CAST(NULLIF(TRIM(\"v\"), '') AS DOUBLE PRECISION)",
+        ),
+        ("BOOLEAN", "TRUE", 'CAST("v" AS INTEGER)'),
+    ],
 )
 def test_what_is_no_number_is_refused_with_the_cast(fill: Fill, connect: Open, kind: str, value: str, sql: str) -> None:
     url = fill(*table_of(kind, [value]))
@@ -244,7 +266,30 @@ def test_what_is_no_number_is_refused_with_the_cast(fill: Fill, connect: Open, k
     assert f"SELECT *, {sql} AS v_read" in str(problem.value)
     warehouse.backend.disconnect()
     warehouse = connect(url, settings(as_advised(problem.value), amount="v_read"))
-    assert read(warehouse, warehouse.transactions(), "amount")[0] in (12.5, 1)
+    assert read(warehouse, warehouse.transactions(), "amount")[0] in (12.5, 1012.5, -1012.5, 1)
+
+
+def test_text_that_is_no_number_is_told_its_categories(fill: Fill, connect: Open) -> None:
+    warehouse = connect(fill(*table_of("CHAR(8)", ["'gold'", "'silver'", "NULL"])), settings())
+    with pytest.raises(Problem, match=r'under \[features\], such as .*"v", categories = \["gold", "silver"\] }'):
+        warehouse.kinds.feature(warehouse.table("dwh.t"), "dwh.t", "v")
+
+
+def test_a_day_in_text_is_the_same_day_in_every_zone(fill: Fill, connect: Open) -> None:
+    url = fill(*table_of("VARCHAR", ["'31.01.2024'"]))
+    with pytest.raises(Problem) as problem:
+        connect(url, settings(date="v")).transactions()
+    there = settings(as_advised(problem.value), date="v_read").model_copy(
+        update={"windows": Windows(time_zone="America/New_York")}
+    )
+    warehouse = connect(url, there)
+    assert read(warehouse, warehouse.transactions(), "date") == [clock(2024, 1, 31)]
+
+
+@pytest.mark.parametrize("fill", ["postgres"], indirect=True)  # DuckDB has no money
+def test_postgres_money_is_an_amount(fill: Fill, connect: Open) -> None:
+    warehouse = connect(fill(*table_of("money", ["12.5", "-3"])), settings(amount="v"))
+    assert read(warehouse, warehouse.transactions(), "amount") == [12.5, -3]
 
 
 def test_the_columns_of_a_query_are_read_and_refused_in_the_same_way(fill: Fill, connect: Open) -> None:

@@ -63,9 +63,15 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
 def _without(warehouse: Warehouse, tables: set[str]) -> Warehouse:
     """The same warehouse as if these tables were not configured."""
     config = warehouse.config
-    kept = config.tables.model_copy(update=dict.fromkeys(tables))
+    changes: dict[str, object] = {}
+    if "customers" in tables and config.customer_features:
+        # Without that table they would be looked for in the others.
+        changes["features"] = config.table_features
+        if not config.table_features:
+            tables = set(type(config.tables).model_fields)  # nothing is left to compute
     usable = copy(warehouse)
-    usable.config = config.model_copy(update={"tables": kept})
+    kept = config.tables.model_copy(update=dict.fromkeys(tables))
+    usable.config = config.model_copy(update={**changes, "tables": kept})
     return usable
 
 

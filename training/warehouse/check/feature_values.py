@@ -28,11 +28,17 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
     found = len(values)
     if LIFETIME_TRANSACTION_COUNT in current.names:  # of who has not bought nothing can be computed
         values = values[values[:, current.names.index(LIFETIME_TRANSACTION_COUNT)] != 0]
+    if found and not len(values):
+        findings.wrong(
+            f"None of {found:,} customers has a purchase: if purchases are negative, turn the sign of amount of "
+            "[columns.transactions] in a query under [tables] transactions, or map another column."
+        )
     sources = lineage.lineage(warehouse, "features", current.names)
     rows = [("feature", "from", "min", "median", "max", "missing")]
     for name, column in zip(current.names, values.T, strict=True):
         rows.append((name, str(sources[name]), *_spread(column)))
-        _judge(f"[features] {name}", str(sources[name]), column, findings)
+        if len(values):
+            _judge(f"[features] {name}", str(sources[name]), column, findings)
     without = f", {found - len(values):,} more without a purchase" if found > len(values) else ""
     findings.say(f"  {len(values):,} of {customers:,} customers{without}, as of {current.newest:%Y-%m-%d %H:%M} UTC:")
     findings.show(rows)

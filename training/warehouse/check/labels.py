@@ -13,9 +13,10 @@ from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
 from training.warehouse.sample import read_sample
+from training.warehouse.source import listed
 
 MANY_RETURNED = 0.3
-OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING}
+OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING, queries.NOT_FINITE}
 """What is known of a sample only; other reasons are counted over all rows."""
 READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
 
@@ -175,8 +176,8 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
 def _judge_offers(name: str, found: Sequence[Exposures], findings: Findings) -> None:
     rare = [each for each in found if each.converted < FEW_CONVERSIONS]
     if rare:
-        listed = ", ".join(f"{each.offer} ({each.name}) {each.converted:,}" for each in rare)
         findings.warn(
-            f"Offers taken fewer than {FEW_CONVERSIONS} times, too little to learn whom they suit: {listed}. Show them "
+            f"Offers taken fewer than {FEW_CONVERSIONS} times, too little to learn whom they suit: "
+            f"{listed(f'{each.offer} ({each.name}) {each.converted:,}' for each in rare)}. Show them "
             f"more often, or remove them from [[offers]] and from {name}."
         )

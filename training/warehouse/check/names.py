@@ -8,7 +8,7 @@ from ibis.expr import types as ir
 from training.config import Attribute, FeatureSource, column_of
 from training.errors import Problem, did_you_mean
 from training.warehouse import features
-from training.warehouse.connection import Warehouse, offer_code
+from training.warehouse.connection import Warehouse, id_of
 from training.warehouse.source import listed
 
 Read = Callable[[ir.Table, str, str], ir.Value]
@@ -63,11 +63,11 @@ def _of(warehouse: Warehouse, table: str) -> Iterator[str]:
 def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
     config, kinds = warehouse.config, warehouse.kinds
     reads: dict[str, dict[str, Read]] = {
-        "features": {"customer_id": _any, "updated_at": kinds.moment},
-        "transactions": {"customer_id": _any, "date": kinds.moment, "amount": kinds.number},
-        "offers": {"customer_id": _any, "offer_id": offer_code, "converted": kinds.label, "created_at": kinds.moment},
-        "churn": {"customer_id": _any, "churned": kinds.label, "snapshot_date": kinds.moment},
-        "customers": {"customer_id": _any, "registered_at": kinds.moment},
+        "features": {"customer_id": id_of, "updated_at": kinds.moment},
+        "transactions": {"customer_id": id_of, "date": kinds.moment, "amount": kinds.number},
+        "offers": {"customer_id": id_of, "offer_id": id_of, "converted": kinds.label, "created_at": kinds.moment},
+        "churn": {"customer_id": id_of, "churned": kinds.label, "snapshot_date": kinds.moment},
+        "customers": {"customer_id": id_of, "registered_at": kinds.moment},
     }
     for name, column in getattr(config.columns, table).model_dump().items():
         if column is not None:
@@ -86,7 +86,7 @@ def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
 def _of_features(warehouse: Warehouse, sources: Mapping[str, FeatureSource]) -> Iterator[Key]:
     for feature, source in sources.items():
         has_categories = isinstance(source, Attribute) and source.categories
-        yield Key("features", feature, column_of(source), _any if has_categories else warehouse.kinds.number)
+        yield Key("features", feature, column_of(source), _any if has_categories else warehouse.kinds.feature)
 
 
 def _problem(table: ir.Table, name: str, key: Key) -> str:

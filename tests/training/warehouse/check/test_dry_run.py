@@ -148,6 +148,12 @@ def test_what_can_be_read_is_looked_at_although_another_table_is_wrong(fill: Fil
         ("UPDATE mailings SET taken = FALSE", {}, "have the same label: map another column as converted"),
         ("DELETE FROM receipts WHERE bought_at > '2025-02-15'", {}, "lower [windows] churn_days"),
         ("SELECT 1", {"gates": {"minimum_positives": 5_000}}, "[gates] minimum_positives asks for 5,000"),
+        ("UPDATE receipts SET amount = -amount", {}, "turn the sign of amount of [columns.transactions]"),
+        (
+            "UPDATE receipts SET customer_no = NULL",
+            {},
+            "map another column as customer_id under [columns.transactions]",
+        ),
         ("UPDATE receipts SET sku = NULL", {}, ""),
     ],
 )
@@ -159,6 +165,26 @@ def test_data_that_cannot_be_trained_on_is_told_with_what_to_change(
         assert any(sentence in problem for problem in findings.problems), findings.problems
     else:
         assert any("product_count is 0 for everyone" in warning for warning in findings.warnings)
+
+
+@pytest.mark.parametrize("computed", [{}, {"revenue": "revenue"}])
+def test_a_misspelt_attribute_is_told_once(fill: Fill, connect: Open, computed: dict[str, str]) -> None:
+    tables = {"transactions": "receipts", "customers": "people"}
+    columns = {**settings().columns.model_dump(), "customers": {"customer_id": "customer_no"}}
+    features = {**computed, "opens": {"column": "open", "table": "customers"}}
+    url = fill(*SHOP, "CREATE TABLE people AS SELECT DISTINCT customer_no, 0.5 AS opens FROM receipts")
+    findings, text = found(connect(url, settings(tables=tables, columns=columns, features=features)))
+    (problem,) = findings.problems
+    assert problem.startswith("[features] opens: people has no column open (did you mean opens?)")
+    assert ("Counting who churned" in text) == bool(computed)
+
+
+def test_true_and_false_are_features(fill: Fill, connect: Open) -> None:
+    tables = {"transactions": "receipts", "customers": "people"}
+    columns = {**settings().columns.model_dump(), "customers": {"customer_id": "customer_no"}}
+    url = fill(*SHOP, "CREATE TABLE people AS SELECT DISTINCT customer_no, customer_no % 2 = 0 AS even FROM receipts")
+    findings, _ = found(connect(url, settings(tables=tables, columns=columns, features={"even": "even"})))
+    assert findings.problems == []
 
 
 def test_a_features_view_is_compared_with_what_the_transactions_give(fill: Fill, connect: Open) -> None:
