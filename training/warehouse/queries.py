@@ -294,6 +294,11 @@ def _checked(
     if known.num_rows < rows.num_rows:
         left_out[FEATURE_MISSING] = rows.num_rows - known.num_rows
     rows = known.sort_by([(column, "ascending") for column in reversed(key)])
+    if not rows.num_rows and FEATURE_MISSING not in left_out:
+        raise Problem(
+            f"No customer of {name} had bought before ({_reasons(left_out)}), so there is nothing to learn from: "
+            f"correct its dates under [columns.{source}], or bring older purchases as [tables] transactions."
+        )
     if not rows.num_rows:
         raise Problem(
             f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: complete its "
@@ -400,10 +405,10 @@ def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
     counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
     if counts.first is None or counts.last is None:
         name = warehouse.config.tables.transactions
-        raise Problem(
-            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or map another column as "
-            "date under [columns.transactions]."
-        )
+        other = "map other columns under [columns.transactions]"
+        if not counts.rows:
+            other = "name another table or query as [tables] transactions"
+        raise Problem(f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or {other}.")
     # In the zone, days later are the same time of day, also where clocks are changed between.
     return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)
 
