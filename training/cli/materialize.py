@@ -119,7 +119,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     work=_materialize,
     when_stopped=lambda _: (
-        "what was published is as it was; the same command goes on where it was, with the same --as-of."
+        "the published snapshot is as it was, but the table may have some of the new features already: give the same "
+        "command again, with the same --as-of."
     ),
     mistake=_mistake,
     needs=("duckdb", "ibis", "pyarrow", "tqdm"),

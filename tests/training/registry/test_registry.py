@@ -100,7 +100,8 @@ def test_a_set_that_reads_what_the_current_snapshot_lacks_is_refused_unless_forc
     data = snapshot_of(service, features[1:])
     assert loyalty([*publish, *data]) == 1
     told = capsys.readouterr().err
-    assert f"churn v2 reads {features[0]}, which the snapshot of 2018-01-02 does not have" in told
+    both = f"churn v2 and nbo v2 read {features[0]}"
+    assert f"{both}, which the snapshot of 2018-01-02 does not have" in told
     assert "Nothing was made active: run 'loyalty materialize'" in told
     assert objects(service) == before
     assert loyalty([*publish, *data, "--force", "materialized at noon"]) == 0
