@@ -114,15 +114,18 @@ def check_snapshot(models: Sequence[ModelInputs], snapshot: SnapshotCard, force:
     if force is None:
         raise Problem(
             f"{what}. Nothing was made active: run 'loyalty materialize' with the configuration that these models were "
-            "trained with first, or train them on the features of the snapshot; --force REASON makes them active all "
-            "the same."
+            "trained with first, or train them on the features of the snapshot; if the active models refuse that "
+            "materialize, make these active with --force REASON and materialize at once."
         )
     print(f"Forced ({force}): {what}.", flush=True)
     return force
 
 
-def current_snapshot(s3: "S3Client", bucket: str) -> SnapshotCard | None:
-    """Of a data bucket; if there is none, says so. Raises Problem where it cannot be read."""
+def current_snapshot(s3: "S3Client", bucket: str | None) -> SnapshotCard | None:
+    """Of a data bucket; if there is none, or no bucket is named, says so. Raises Problem where it cannot be read."""
+    if bucket is None:
+        print("The models are not compared with the snapshot: name the data bucket with --data-bucket.", flush=True)
+        return None
     try:
         card = read_current(s3, bucket)
     except SnapshotUnavailable as error:
