@@ -109,8 +109,8 @@ def rollback(s3: "S3Client", bucket: str, *, snapshot: SnapshotCard | None = Non
     """Makes the set before the active one active again and takes it off the way back: the next one goes one further.
 
     The snapshot and `force` are as in publish.
-    Raises Problem if there is no set before or the snapshot does not fit it, Refused if it is no longer whole in the bucket, and what publish raises of
-    S3.
+    Raises Problem if there is no set before or the snapshot does not fit it, Refused if it is no longer whole in the
+    bucket, and what publish raises of S3.
     """
     place = ModelBucket(s3, bucket)
     stored = place.stored_manifest()

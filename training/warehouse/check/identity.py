@@ -14,7 +14,7 @@ OtherTable = Literal["transactions", "churn", "offers", "customers"]
 
 def check_ids(warehouse: Warehouse, findings: Findings) -> set[str]:
     """Finds the tables of which no customer is in the table that features come from. Returns their keys."""
-    base = "features" if warehouse.config.tables.features else "transactions"
+    base: Literal["features", "transactions"] = "features" if warehouse.config.tables.features else "transactions"
     strangers = set[str]()
     for key in get_args(OtherTable):
         with findings.keeping():
