@@ -47,7 +47,9 @@ def named_table(backend: Backend, name: str) -> ir.Table:
         if elsewhere:
             told = f"there is {' and '.join(elsewhere)}: write {'one of them' if elsewhere[1:] else 'that'}"
         else:
-            told = f"it has {listed(found)}{did_you_mean(bare, found)}: name the right one"
+            # Where the schema is empty, what the others have is what was meant.
+            known = found or [f"{place}.{table}" for place, table in _everywhere(backend)]
+            told = f"it has {listed(known)}{did_you_mean(bare, known)}: name the right one"
         raise Problem(f"The warehouse has no table {name}; {told} under [tables], or leave it out there.")
     table: ir.Table = backend.table(bare, database=schema or None)
     return table
@@ -149,13 +151,15 @@ def _tables(backend: Backend, schema: str) -> list[str]:
 
 def _like(backend: Backend, bare: str) -> list[str]:
     """Those of any schema that have this name, in whatever case, as they are written under [tables]."""
+    return sorted({f"{place}.{name}" for place, name in _everywhere(backend) if name.lower() == bare.lower()})
+
+
+def _everywhere(backend: Backend) -> list[tuple[str, str]]:
+    """The schema and name of every table that is not the warehouse's own."""
     if backend.name == "postgres":
-        everywhere = _postgres_tables(backend)
-    else:
-        everywhere = [
-            (place, name) for place in backend.list_databases() for name in backend.list_tables(database=place)
-        ]
-    return sorted({f"{place}.{name}" for place, name in everywhere if name.lower() == bare.lower()})
+        return _postgres_tables(backend)
+    places = [place for place in backend.list_databases() if place not in ("information_schema", "pg_catalog")]
+    return [(place, name) for place in places for name in backend.list_tables(database=place)]
 
 
 def _postgres_tables(backend: Backend) -> list[tuple[str, str]]:

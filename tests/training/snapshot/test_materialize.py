@@ -699,7 +699,10 @@ def test_the_command_compares_with_the_active_models(
     command = ["materialize", "--table", stores.table, "--bucket", stores.bucket, "--config", str(config)]
     command += ["--work", str(stores.work), "--warehouse", f"duckdb://{tmp_path}/dwh.duckdb"]
     model_bucket = ["--model-bucket", stores.service.model_bucket]
+    assert main([*command, "--model-bucket", "no-such-bucket"]) == 1
+    assert "NoSuchBucket to GetObject for the bucket no-such-bucket" in capsys.readouterr().err
     assert main([*command, *model_bucket]) == 0, "nothing is published yet"
+    assert f"No model is active in {stores.service.model_bucket}" in capsys.readouterr().out
     publish(stores.service.s3, stores.service.model_bucket, sample_set.FOLDER)
     assert main([*command, *model_bucket]) == 0
     printed = capsys.readouterr().out
