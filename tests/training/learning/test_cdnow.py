@@ -104,7 +104,8 @@ def test_holds_out_of_time(tmp_path: Path) -> None:
     assert (later.learnt_until, later.measured_from) == ("1997-07-06T00:00:00Z", "1998-01-02T00:00:00Z")
     assert later.contest.figures[NETWORK]["ece"] <= GATES.calibration_out_of_time
     assert later.contest.figures[NETWORK]["auc"] > later.contest.figures["bg_nbd"]["auc"]
-    # A customer is on one side, at whichever moments; also who bought on the first day only, 366 days before the second.
+    # A customer is on one side, at whichever moments; also who bought on the first day only, 366 days before the
+    # second.
     held_out = set(examples.customer_ids[measured.held_out])
     assert held_out.isdisjoint(examples.customer_ids[measured.learnt])
     there = examples.moments == np.max(examples.moments)
