@@ -480,7 +480,7 @@ class Config(_Section):
                 told = did_you_mean(name, known)
                 remedy = (
                     f"they give {', '.join(known)}; correct the name, "
-                    "or give it in the features, churn and offers tables"
+                    "or give it in the customers table, or in the features, churn and offers tables"
                 )
             raise ValueError(f"features.{name}: transactions cannot give this feature{told}: {remedy}")
 

@@ -60,6 +60,7 @@ def _materialize(chosen: Namespace) -> None:
 
     from loyalty_ml.vocabulary import rfc3339
     from training import config
+    from training.aws import asking
     from training.registry.bucket import ModelBucket
     from training.registry.inputs import active_inputs
     from training.snapshot import customers_table
@@ -73,7 +74,10 @@ def _materialize(chosen: Namespace) -> None:
     s3 = boto3.client("s3")
     active = []
     if chosen.model_bucket:
-        active = active_inputs(ModelBucket(s3, chosen.model_bucket))
+        with asking(f"the bucket {chosen.model_bucket}"):
+            active = active_inputs(ModelBucket(s3, chosen.model_bucket))
+        if not active:
+            print(f"No model is active in {chosen.model_bucket}, so the features are compared with none.")
     else:
         print("The features are not compared with the active models: name the model bucket with --model-bucket.")
     with connect(chosen.warehouse, settings, tell=print) as warehouse:
@@ -123,7 +127,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     work=_materialize,
     when_stopped=lambda _: (
-        "what was published is as it was; the same command goes on where it was, with the same --as-of."
+        "the published snapshot is as it was, but the table may have some of the new features already: give the same "
+        "command again, with the same --as-of."
     ),
     mistake=_mistake,
     needs=("duckdb", "ibis", "pyarrow", "tqdm"),

@@ -64,7 +64,7 @@ def _train(chosen: Namespace) -> None:
         force=chosen.force,
         bucket=ModelBucket(s3, chosen.bucket) if s3 else None,
         publish=chosen.publish,
-        snapshot=current_snapshot(s3, chosen.data_bucket) if s3 and chosen.data_bucket else None,
+        snapshot=current_snapshot(s3, chosen.data_bucket) if s3 and chosen.publish else None,
     )
 
 

@@ -3,7 +3,7 @@
 A definition is what training.warehouse.definitions writes: a hash, then the parts that it is of.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotUnavailable, read_current
@@ -73,17 +73,30 @@ def fit(
     definitions:  of the features; None where none were written with them.
     what:         has the features.
     """
-    problems, not_compared = [], []
+    # By what does not fit: several models mostly read the same, and one sentence is enough for all of them.
+    missing: dict[str, list[str]] = {}
+    redefined: dict[tuple[str, str], list[str]] = {}
+    not_compared = []
     for model in models:
-        missing = [name for name in model.features if name not in features]
-        if missing:
-            problems.append(f"{model.name} reads {', '.join(missing)}, which the {what} does not have")
+        if absent := [name for name in model.features if name not in features]:
+            missing.setdefault(", ".join(absent), []).append(model.name)
         if model.definitions is None:
             not_compared.append(f"The feature definitions of {model.name} were not compared: it has none.")
         elif definitions is None:
             not_compared.append(f"The feature definitions of {model.name} were not compared: the {what} has none.")
         else:
-            problems += _redefined(model, model.definitions, definitions, what)
+            there = [name for name in model.features if name in features]
+            for change, names in _redefined(there, model.definitions, definitions).items():
+                redefined.setdefault((change, ", ".join(names)), []).append(model.name)
+    problems = [
+        f"{_all_of(names)} {'reads' if len(names) == 1 else 'read'} {absent}, which the {what} does not have"
+        for absent, names in missing.items()
+    ]
+    problems += [
+        f"{_all_of(names)} {'was' if len(names) == 1 else 'were'} trained on another definition of {changed} than the "
+        f"{what} has ({change})"
+        for (change, changed), names in redefined.items()
+    ]
     return Fit(tuple(problems), tuple(not_compared))
 
 
@@ -101,15 +114,18 @@ def check_snapshot(models: Sequence[ModelInputs], snapshot: SnapshotCard, force:
     if force is None:
         raise Problem(
             f"{what}. Nothing was made active: run 'loyalty materialize' with the configuration that these models were "
-            "trained with first, or train them on the features of the snapshot; --force REASON makes them active all "
-            "the same."
+            "trained with first, or train them on the features of the snapshot; if the active models refuse that "
+            "materialize, make these active with --force REASON and materialize at once."
         )
     print(f"Forced ({force}): {what}.", flush=True)
     return force
 
 
-def current_snapshot(s3: "S3Client", bucket: str) -> SnapshotCard | None:
-    """Of a data bucket; if there is none, says so. Raises Problem where it cannot be read."""
+def current_snapshot(s3: "S3Client", bucket: str | None) -> SnapshotCard | None:
+    """Of a data bucket; if there is none, or no bucket is named, says so. Raises Problem where it cannot be read."""
+    if bucket is None:
+        print("The models are not compared with the snapshot: name the data bucket with --data-bucket.", flush=True)
+        return None
     try:
         card = read_current(s3, bucket)
     except SnapshotUnavailable as error:
@@ -119,16 +135,19 @@ def current_snapshot(s3: "S3Client", bucket: str) -> SnapshotCard | None:
     return card
 
 
-def _redefined(model: ModelInputs, trained: Definitions, now: Definitions, what: str) -> list[str]:
-    """A sentence for each change, with all the features that it changes."""
+def _redefined(features: Iterable[str], trained: Definitions, now: Definitions) -> dict[str, list[str]]:
+    """Each change, with all of the features that it changes."""
     by_change: dict[str, list[str]] = {}
-    for name in model.features:
+    for name in features:
         if name in trained and name in now and trained[name] != now[name]:
             by_change.setdefault(changes(trained[name], now[name]), []).append(name)
-    return [
-        f"{model.name} was trained on another definition of {', '.join(names)} than the {what} has ({change})"
-        for change, names in by_change.items()
-    ]
+    return by_change
+
+
+def _all_of(names: Sequence[str]) -> str:
+    """Such as "churn v1, nbo v1 and rfm v1"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def changes(before: str, after: str) -> str:

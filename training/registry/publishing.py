@@ -105,11 +105,12 @@ def promote(
     return _activate(place, stored, before, models, forced=forced)
 
 
-def rollback(s3: "S3Client", bucket: str) -> Change:
+def rollback(s3: "S3Client", bucket: str, *, snapshot: SnapshotCard | None = None, force: str | None = None) -> Change:
     """Makes the set before the active one active again and takes it off the way back: the next one goes one further.
 
-    Raises Problem if there is no set before, Refused if it is no longer whole in the bucket, and what publish raises of
-    S3.
+    The snapshot and `force` are as in publish.
+    Raises Problem if there is no set before or the snapshot does not fit it, Refused if it is no longer whole in the
+    bucket, and what publish raises of S3.
     """
     place = ModelBucket(s3, bucket)
     stored = place.stored_manifest()
@@ -117,13 +118,13 @@ def rollback(s3: "S3Client", bucket: str) -> Change:
     if before is None or not before.previous:
         raise Problem(f"There is no set to go back to in {bucket}: see 'loyalty models list --bucket {bucket}'.")
     last, *further = before.previous
-    for name, model in last.models.items():
-        # What is active anyway gets no worse by going back, and must not stand in the way of it.
-        if model != before.models.get(name):
-            _check(name, model, place.read)
-    after = Manifest(
-        created=last.created, models=last.models, rfm=last.rfm, forced=last.forced, previous=tuple(further)
-    )
+    # What is active anyway gets no worse by going back, and must not stand in the way of it.
+    models = {name: model for name, model in last.models.items() if model != before.models.get(name)}
+    for name, model in models.items():
+        _check(name, model, place.read)
+    rfm = last.rfm if last.rfm != before.rfm else None
+    forced = _check_snapshot(snapshot, models, rfm, place.read, force) or last.forced
+    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, forced=forced, previous=tuple(further))
     place.replace_manifest(stored, after)
     return Change(before, after)
 

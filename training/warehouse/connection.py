@@ -398,7 +398,10 @@ def connect(
     except ImportError as error:
         raise Problem(f"Ibis lacks its part for {scheme}: pip install 'ibis-framework[{scheme}]'.") from error
     except Exception as error:  # each backend has exceptions of its own
-        raise Problem(f"The warehouse cannot be opened: {_redacted(_first_line(error), url)}.") from error
+        raise Problem(
+            f"The warehouse cannot be opened: {_redacted(_first_line(error), url)}: correct the URL of --warehouse or "
+            "WAREHOUSE_URL, or see that the warehouse runs and lets this user in."
+        ) from error
     if backend.name == "postgres":
         # Whole tables are read. Of what a query computes PostgreSQL guesses a few rows, and would join 10,000 with as
         # many one by one: 40 s for a second's work. It still does so where there is no other way.
@@ -415,7 +418,9 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # each backend has exceptions of its own
         what = f" {queries}" if queries else ""
-        raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {_first_line(error)}.") from error
+        line = _first_line(error)
+        remedy = ": grant the user of the warehouse to read it" if "permission denied" in line.lower() else ""
+        raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {line}{remedy}.") from error
 
 
 def id_of(table: ir.Table, name: str, column: str) -> ir.Value:

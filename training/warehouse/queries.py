@@ -460,11 +460,10 @@ def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
     counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
     if counts.first is None or counts.last is None:
         name = warehouse.config.tables.transactions
-        key = "customer_id" if NO_CUSTOMER in counts.reasons else "date"
-        raise Problem(
-            f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or "
-            f"{map_another(key, 'transactions')}."
-        )
+        other = map_another("customer_id" if NO_CUSTOMER in counts.reasons else "date", "transactions")
+        if not counts.rows:
+            other = "name another table or query as [tables] transactions"
+        raise Problem(f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or {other}.")
     # In the zone, days later are the same time of day, also where clocks are changed between.
     return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)
 

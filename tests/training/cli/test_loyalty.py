@@ -248,7 +248,7 @@ def test_ctrl_c_ends_it_clean(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.startswith("loyalty materialize: stopped; what was published is as it was")
+    assert error.startswith("loyalty materialize: stopped; the published snapshot is as it was")
     assert error.count("\n") == 1
 
 

@@ -309,8 +309,8 @@ def test_what_the_current_snapshot_lacks_is_told_before_any_training(
     data = ["--data-bucket", service.ids["DataBucket"]]
     assert train("--publish", "--bucket", service.model_bucket, *data) == 1
     told = capsys.readouterr().err
-    assert "the new churn reads engagement_score, which the snapshot of 2018-01-02 does not have" in told
-    assert "the new nbo reads engagement_score" in told
+    both = "the new churn and the new nbo read engagement_score"
+    assert f"{both}, which the snapshot of 2018-01-02 does not have" in told
     assert not (tmp_path / "models/manifest.json").exists()
     with pytest.raises(SystemExit, match="2"):
         train("--bucket", service.model_bucket, *data)

@@ -32,6 +32,24 @@ def test_a_changed_definition_is_told_once_with_its_features() -> None:
     )
 
 
+def test_a_missing_feature_has_no_definition_to_differ_in() -> None:
+    now = {"revenue": YEAR, "tier": "aa: x = 2", "days": YEAR}
+    assert fit([CHURN], ["revenue", "days"], now).problems == ("churn v1 reads tier, which the snapshot does not have",)
+
+
+def test_models_that_one_sentence_is_true_of_are_told_together() -> None:
+    nbo = CHURN._replace(name="nbo v1")
+    cut_points = ModelInputs("rfm v1", ("days",), {"days": YEAR})
+    now = {"revenue": HALF, "days": HALF}
+    assert fit([CHURN, nbo, cut_points], ["revenue", "days"], now).problems == (
+        "churn v1 and nbo v1 read tier, which the snapshot does not have",
+        "churn v1 and nbo v1 were trained on another definition of revenue, days than the snapshot has "
+        "([windows] year_days was 365 and is 180)",
+        "rfm v1 was trained on another definition of days than the snapshot has "
+        "([windows] year_days was 365 and is 180)",
+    )
+
+
 def test_what_was_written_before_there_were_definitions_is_not_compared_and_says_so() -> None:
     old = CHURN._replace(definitions=None)
     assert fit([old], CHURN.features, {"revenue": HALF}) == (

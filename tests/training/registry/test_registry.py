@@ -100,7 +100,8 @@ def test_a_set_that_reads_what_the_current_snapshot_lacks_is_refused_unless_forc
     data = snapshot_of(service, features[1:])
     assert loyalty([*publish, *data]) == 1
     told = capsys.readouterr().err
-    assert f"churn v2 reads {features[0]}, which the snapshot of 2018-01-02 does not have" in told
+    both = f"churn v2 and nbo v2 read {features[0]}"
+    assert f"{both}, which the snapshot of 2018-01-02 does not have" in told
     assert "Nothing was made active: run 'loyalty materialize'" in told
     assert objects(service) == before
     assert loyalty([*publish, *data, "--force", "materialized at noon"]) == 0
@@ -112,6 +113,34 @@ def test_a_set_that_reads_what_the_current_snapshot_lacks_is_refused_unless_forc
     assert manifest(service).previous[0].forced == "materialized at noon"
     assert loyalty(["models", "rollback", "--bucket", service.model_bucket]) == 0
     assert manifest(service).forced == "materialized at noon"
+
+
+def test_a_rollback_to_what_the_current_snapshot_lacks_is_refused_unless_forced(
+    service: Service, second: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every customer would get MISSING_FEATURES; what stays active does not stand in the way."""
+    features: list[str] = sample_card("churn")["features"]
+    registry.publish(service.s3, service.model_bucket, second)
+    back = ["models", "rollback", "--bucket", service.model_bucket]
+    data = snapshot_of(service, features[:-1])
+    before = objects(service)
+    assert loyalty([*back, *data]) == 1
+    both = f"churn {SAMPLE['churn']} and nbo {SAMPLE['nbo']} read {features[-1]}"
+    assert f"{both}, which the snapshot of 2018-01-02 does not have" in capsys.readouterr().err
+    assert objects(service) == before
+    with pytest.raises(SystemExit, match="2"):
+        loyalty([*back, "--force", "why"])
+    assert loyalty([*back, *data, "--force", "the old features come at noon"]) == 0
+    assert (active(service)["churn"], manifest(service).forced) == (SAMPLE["churn"], "the old features come at noon")
+
+
+def test_who_does_not_name_the_data_bucket_is_told_that_nothing_is_compared(
+    service: Service, second: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = ["--bucket", service.model_bucket]
+    for command in (["publish", *bucket, "--models", str(second)], ["rollback", *bucket]):
+        assert loyalty(["models", *command]) == 0
+        assert "not compared with the snapshot: name the data bucket with --data-bucket" in capsys.readouterr().out
 
 
 def test_a_set_that_was_trained_on_other_definitions_is_refused(

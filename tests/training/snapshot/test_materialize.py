@@ -730,7 +730,10 @@ def test_the_command_compares_with_the_active_models(
     command = ["materialize", "--table", stores.table, "--bucket", stores.bucket, "--config", str(config)]
     command += ["--work", str(stores.work), "--warehouse", f"duckdb://{tmp_path}/dwh.duckdb"]
     model_bucket = ["--model-bucket", stores.service.model_bucket]
+    assert main([*command, "--model-bucket", "no-such-bucket"]) == 1
+    assert "NoSuchBucket to GetObject for the bucket no-such-bucket" in capsys.readouterr().err
     assert main([*command, *model_bucket]) == 0, "nothing is published yet"
+    assert f"No model is active in {stores.service.model_bucket}" in capsys.readouterr().out
     publish(stores.service.s3, stores.service.model_bucket, sample_set.FOLDER)
     assert main([*command, *model_bucket]) == 0
     printed = capsys.readouterr().out
@@ -738,7 +741,7 @@ def test_the_command_compares_with_the_active_models(
     assert "The feature definitions of churn" in printed, "a placeholder has none"
     config.write_text('[tables]\nfeatures = "everyone"\n[features]\nrevenue = "revenue"\n')
     assert main([*command, *model_bucket]) == 1
-    assert "reads transaction_count, avg_transaction_value," in capsys.readouterr().err
+    assert "read transaction_count, avg_transaction_value," in capsys.readouterr().err
     assert main([*command, *model_bucket, "--force", "the models go tomorrow"]) == 0
     assert main(command) == 0
     assert "not compared with the active models: name the model bucket with --model-bucket" in capsys.readouterr().out
@@ -776,7 +779,7 @@ def test_the_command(
         # The command makes its own bucket; Ctrl-C comes at its last step.
         patched.setattr(SnapshotBucket, "switch", stopped)
         assert main(command) == 130
-    assert "stopped; what was published is as it was" in capsys.readouterr().err
+    assert "stopped; the published snapshot is as it was" in capsys.readouterr().err
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "Going on with the run that was stopped" in printed.out

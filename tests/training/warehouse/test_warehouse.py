@@ -10,6 +10,7 @@ from typing import Any
 
 import ibis
 import numpy as np
+import psycopg
 import pytest
 
 from loyalty_ml.customers.online_store import FeatureStore
@@ -551,11 +552,23 @@ def test_a_warehouse_that_lets_nobody_in_is_told_without_the_password(postgres_p
         assert secret not in str(problem.value)
 
 
+def test_a_user_who_may_not_read_a_table_is_told_to_have_it_granted(postgres_port: int, connect: Open) -> None:
+    owner = f"postgresql://warehouse:{QUOTED_PASSWORD}@127.0.0.1:{postgres_port}/postgres"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS hidden CASCADE; DROP ROLE IF EXISTS nobody")
+        connection.execute("CREATE SCHEMA hidden; CREATE TABLE hidden.sales (id INT)")
+        connection.execute("CREATE ROLE nobody LOGIN PASSWORD 'nobody'")
+    warehouse = connect(f"postgresql://nobody:nobody@127.0.0.1:{postgres_port}/postgres")
+    refused = r"permission denied for schema hidden: grant the user of the warehouse to read it\.$"
+    with pytest.raises(Problem, match=refused):
+        warehouse.rows(warehouse.backend.table("sales", database="hidden"))
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://someone:hush@127.0.0.1:1/dwh", "Connection refused"),
-        ("duckdb:///no/such/folder/file.duckdb", "does not exist"),
+        ("postgresql://someone:hush@127.0.0.1:1/dwh", "Connection refused: correct the URL of --warehouse"),
+        ("duckdb:///no/such/folder/file.duckdb", "does not exist.*: correct the URL of --warehouse"),
         ("warehouse.duckdb", "is no warehouse URL"),
         ("mssql://someone:hush@127.0.0.1/dwh", r"pip install 'ibis-framework\[mssql\]'"),
         ("nosuchdatabase://someone:hush@127.0.0.1/dwh", "nosuchdatabase"),

@@ -31,7 +31,7 @@ def _promote(chosen: Namespace) -> None:
 
     s3 = boto3.client("s3")
     versions = dict(zip(chosen.versions[::2], chosen.versions[1::2], strict=True))
-    snapshot = current_snapshot(s3, chosen.data_bucket) if chosen.data_bucket else None
+    snapshot = current_snapshot(s3, chosen.data_bucket)
     change = registry.promote(s3, chosen.bucket, versions, snapshot=snapshot, force=chosen.force)
     print(registry.describe(change, chosen.bucket))
 

@@ -37,7 +37,7 @@ def _publish(chosen: Namespace) -> None:
     s3, bucket = boto3.client("s3"), chosen.bucket
     try:
         if not chosen.stage:
-            snapshot = current_snapshot(s3, chosen.data_bucket) if chosen.data_bucket else None
+            snapshot = current_snapshot(s3, chosen.data_bucket)
             change = registry.publish(s3, bucket, chosen.models, snapshot=snapshot, force=chosen.force)
             print(registry.describe(change, bucket))
             return

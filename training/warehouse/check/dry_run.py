@@ -9,6 +9,7 @@ from training.warehouse import cleaning, queries
 from training.warehouse.check import estimate
 from training.warehouse.check.feature_values import check_features, check_view
 from training.warehouse.check.findings import Findings
+from training.warehouse.check.identity import check_ids
 from training.warehouse.check.labels import Learnable, check_churn, check_offers
 from training.warehouse.check.names import feature_problems, name_problems
 from training.warehouse.connection import TableName, Warehouse
@@ -26,27 +27,31 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
         say(f"  {len(findings.problems)} wrong. What can be read without {', '.join(wrong)} follows.")
     else:
         say("  All are there and can be read.")
-    usable = _without(warehouse, set(wrong))
+    unusable = set(wrong)
+    usable = _without(warehouse, unusable)
     tables = usable.config.tables
     if not (tables.features or tables.transactions):
         return findings
     customers = _read_tables(usable, findings)
+    if customers:
+        unusable |= check_ids(usable, findings)
+        usable = _without(warehouse, unusable)
+        tables = usable.config.tables
     with findings.keeping():
         for sentence in feature_problems(usable):
             findings.wrong(sentence)
         if told := queries.features_left_out(usable):
             findings.warn(f"[features] is not in the configuration: {told}")
-    if customers:
-        with findings.keeping():
-            seconds = check_features(usable, customers, findings)
-            say(f"  Estimate: materialize takes {estimate.of_materialize(seconds, customers)}.")
-        with findings.keeping():
-            check_view(usable, findings)
+    with findings.keeping():
+        seconds = check_features(usable, customers, findings)
+        say(f"  Estimate: materialize takes {estimate.of_materialize(seconds, customers)}.")
+    with findings.keeping():
+        check_view(usable, findings)
     learnable = dict[str, Learnable]()
-    if (tables.churn or tables.transactions) and not wrong.keys() & {"churn", "transactions"}:
+    if (tables.churn or tables.transactions) and not unusable & {"churn", "transactions"}:
         with findings.keeping():
             learnable["churn"] = check_churn(usable, findings)
-    if not wrong.keys() & {"offers", "transactions"}:
+    if customers and not unusable & {"offers", "transactions"}:
         with findings.keeping():
             nbo = check_offers(usable, findings)
             if nbo is not None:
@@ -61,7 +66,7 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
 
 
 def _without(warehouse: Warehouse, tables: set[str]) -> Warehouse:
-    """The same warehouse as if these tables were not configured."""
+    """The same warehouse as if these tables were not configured, and of customers its features neither."""
     config = warehouse.config
     changes: dict[str, object] = {}
     if "customers" in tables and config.customer_features:

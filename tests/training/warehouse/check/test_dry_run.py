@@ -105,6 +105,62 @@ def test_who_has_not_bought_lacks_no_feature(fill: Fill, connect: Open) -> None:
     assert not any("is missing for" in warning for warning in findings.warnings)
 
 
+PEOPLE = "CREATE TABLE people AS SELECT {id} AS customer_no, i % 5 AS mails FROM generate_series(0, 1499) AS p(i)"
+
+
+def with_people() -> Config:
+    known = settings()
+    return settings(
+        tables=known.tables.model_dump(exclude_none=True) | {"customers": "people"},
+        columns=known.columns.model_dump(exclude_none=True) | {"customers": {"customer_id": "customer_no"}},
+        features={"revenue": "revenue", "mails": "mails"},
+    )
+
+
+def test_a_table_whose_ids_are_written_in_another_way_is_named_with_both(fill: Fill, connect: Open) -> None:
+    """And not each of the features that are missing for everyone because of it."""
+    people = PEOPLE.format(id="'C-' || (i + 1000)")
+    findings, text = found(connect(fill(*SHOP, people), with_people()))
+    assert findings.problems == [
+        '[columns.customers] customer_id: no customer of people is in receipts (such as "C-1000" and "1000"): put the '
+        "column that has the same ids there, or write them in the same way in a query."
+    ]
+    assert row(text, "revenue")[1] == "computed from receipts"
+
+
+def test_ids_that_are_written_in_another_way_stop_what_reads_them(fill: Fill, connect: Open) -> None:
+    mailings = "ALTER TABLE mailings ALTER COLUMN customer_no TYPE VARCHAR USING 'C-' || customer_no"
+    findings, text = found(connect(fill(*SHOP, mailings), settings()))
+    (problem,) = findings.problems
+    assert problem.startswith("[columns.offers] customer_id: no customer of mailings is in receipts")
+    assert "Counting who churned" in text
+
+
+def test_a_customers_table_that_is_wrong_makes_no_feature_wrong(fill: Fill, connect: Open) -> None:
+    """Its features are not looked for among those of the transactions."""
+    people = PEOPLE.format(id="i + 1000").replace("customer_no", "person")
+    findings, _ = found(connect(fill(*SHOP, people), with_people()))
+    (problem,) = findings.problems
+    assert problem.startswith("[columns.customers] customer_id: people has no column customer_no")
+
+
+def test_an_empty_table_is_the_one_thing_to_change(fill: Fill, connect: Open) -> None:
+    findings, _ = found(connect(fill(*SHOP, "DELETE FROM receipts"), settings()))
+    assert findings.problems == [
+        "receipts has no rows at all, so there is nothing to work on: fill it, or name another table or query as "
+        "[tables] transactions."
+    ]
+
+
+def test_offers_that_were_shown_before_any_purchase_teach_nothing(fill: Fill, connect: Open) -> None:
+    early = "UPDATE mailings SET shown_at = shown_at - INTERVAL '3 years'"
+    findings, _ = found(connect(fill(*SHOP, early), settings()))
+    assert any(
+        problem.startswith("No customer of mailings had bought before (") and "[columns.offers]" in problem
+        for problem in findings.problems
+    ), findings.problems
+
+
 def test_the_sample_is_the_same_each_time(fill: Fill, connect: Open) -> None:
     warehouse = connect(fill(*SHOP), settings())
     first, second = (re.sub(r"takes about.*", "", found(warehouse)[1]) for _ in range(2))
