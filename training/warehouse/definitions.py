@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+import sqlglot
+from sqlglot.errors import TokenError
+
 from training.config import Config, FeatureSource, column_of, names_of
 
 FORMULAS: Mapping[str, int] = {
@@ -92,8 +95,17 @@ def _of_formula(name: str, config: Config) -> dict[str, str]:
 def _shown(value: Any) -> str:
     """A name or number as in the file; of a query its hash, which is short and tells nothing of what it reads."""
     if isinstance(value, Mapping) and "query" in value:  # the text of a file too, as the configuration has read it
-        return f"query {sha256(value['query'].encode()).hexdigest()[:12]}"
+        return f"query {sha256(_words(value['query']).encode()).hexdigest()[:12]}"
     return json.dumps(value, ensure_ascii=False).replace(";", ",")
+
+
+def _words(sql: str) -> str:
+    """The query without its comments, and with one blank wherever it has some outside quotes."""
+    try:
+        tokens = sqlglot.tokenize(sql)
+    except TokenError:  # a warehouse's own way of writing
+        return sql
+    return " ".join(sql[token.start : token.end + 1] for token in tokens)
 
 
 def _definition(parts: Mapping[str, str]) -> str:

@@ -58,6 +58,23 @@ def test_a_table_a_mapping_and_the_way_of_computing_are_part_of_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rewritten", "is_another"),
+    [
+        ("SELECT a, 'x -- y'\n  FROM sales -- of the shop\n/* all */ WHERE b = 1", False),
+        ("SELECT a, 'x --  y' FROM sales WHERE b = 1", True),
+        ("SELECT a, 'x -- y' FROM sales WHERE b = 2", True),
+        ("SELECT a, 'x -- y FROM sales WHERE b = 1", True),  # no SQL, and still another text
+    ],
+)
+def test_a_query_is_another_if_its_words_are(rewritten: str, is_another: bool) -> None:  # noqa: FBT001
+    before, after = (
+        config.Config(tables=config.Tables(transactions=config.Query(query=query)))
+        for query in ("SELECT a, 'x -- y' FROM sales WHERE b = 1", rewritten)
+    )
+    assert bool(changed(before, after)) is is_another
+
+
 def test_an_attribute_has_a_definition_for_each_of_its_categories() -> None:
     def tiers(*categories: str) -> config.Config:
         source = config.Attribute(column="tier", table="customers", categories=categories)
