@@ -279,6 +279,7 @@ def mark(
 REPEATED_EXPOSURE = "the same customer, moment and offer again"
 OLDER = "an older row of the same customer"
 IDENTICAL = "the same row again"
+DIFFERENT_CUSTOMER = "rows of the same customer that differ"
 DIFFERENT = "rows of the same customer and moment that differ"
 
 
@@ -299,23 +300,32 @@ def once_each_moment(marked: Marked, *, newest_only: bool) -> Marked:
 
     newest_only: of a customer's moments only the newest stays.
     """
-    table = marked.table
-    rest = [table[name] for name in marked.columns if name not in {"customer_id", marked.moment}]
-    by = [table[LEFT_OUT].isnull(), table.customer_id]
-    same = ibis.window(group_by=[*by, table[marked.moment]], order_by=rest)
-    ranked = table.mutate(
-        **{
-            PLACE: ibis.row_number().over(same),
-            RANK: ibis.rank().over(same),
-            NEWEST: table[marked.moment].max().over(group_by=by),
-        }
-    )
-    at_moment = [ranked[LEFT_OUT].isnull(), ranked.customer_id, ranked[marked.moment]]
-    compared = ranked.mutate(**{KINDS: ranked[RANK].max().over(group_by=at_moment)})
+    by = [marked.table[LEFT_OUT].isnull(), marked.table.customer_id]
+    newest = marked.table[marked.moment].max().over(group_by=by)
+    compared = _compared(marked, marked.table.mutate(**{NEWEST: newest}), ("customer_id", marked.moment))
     cases = [(compared[KINDS] > 0, DIFFERENT), (compared[PLACE] > 0, IDENTICAL)]
     if newest_only:
         cases.insert(0, (compared[marked.moment] < compared[NEWEST], OLDER))
     return _and_also(marked, compared, cases, "give each customer and moment one row")
+
+
+def once_each_customer(marked: Marked) -> Marked:
+    """The same of a table that has no moments: a row a customer."""
+    compared = _compared(marked, marked.table, ("customer_id",))
+    cases = [(compared[KINDS] > 0, DIFFERENT_CUSTOMER), (compared[PLACE] > 0, IDENTICAL)]
+    remedy = "give each customer one row, or choose one by a query under [tables] customers"
+    return _and_also(marked, compared, cases, remedy)
+
+
+def _compared(marked: Marked, table: ir.Table, key: Sequence[str]) -> ir.Table:
+    """With each row's place among those of the same key, and whether these differ: KINDS over 0."""
+
+    def of_key(rows: ir.Table) -> list[ir.Value]:
+        return [rows[LEFT_OUT].isnull(), *(rows[name] for name in key)]
+
+    same = ibis.window(group_by=of_key(table), order_by=[table[name] for name in marked.columns if name not in key])
+    ranked = table.mutate(**{PLACE: ibis.row_number().over(same), RANK: ibis.rank().over(same)})
+    return ranked.mutate(**{KINDS: ranked[RANK].max().over(group_by=of_key(ranked))})
 
 
 def _and_also(marked: Marked, table: ir.Table, cases: Sequence[tuple[ir.BooleanValue, str]], remedy: str) -> Marked:

@@ -67,7 +67,6 @@ class Warehouse:
         self.config = config
         self.now = now or datetime.now(UTC)
         self.kinds = Kinds(backend, self.rows)
-        self._checked: set[str] = set()
         self._tell = tell
         self._counts: dict[TableName, LeftOut] = {}
 
@@ -200,17 +199,14 @@ class Warehouse:
 
         None as above. Raises Problem.
         """
-        known = self._usable("customers")
-        if known is not None:
-            self._check_once_each(known, str(self.config.tables.customers))
-        return known
+        return self._usable("customers")
 
     def _marked_customers(self, _: datetime) -> Marked:
         name, columns = str(self.config.tables.customers), self.config.columns.customers
         table, registered = self._table_of("customers"), columns.registered_at
         features = attributes.values(table, self.config.customer_features, self._number_of(name))
         moment = self._local_moment(table, name, registered) if registered else ibis.null("timestamp")
-        return cleaning.mark(
+        marked = cleaning.mark(
             name,
             table.select(**_ids(table, name, columns.customer_id), registered_at=moment, **features),
             cleaning.customer_rules("customers"),
@@ -218,6 +214,7 @@ class Warehouse:
             shown={columns.customer_id: cleaning.RAW_ID},
             columns=("customer_id", *(["registered_at"] if registered else []), *features),
         )
+        return cleaning.once_each_customer(marked)
 
     def unknown_categories(
         self, table: Literal["customers", "features", "churn", "offers"]
@@ -244,20 +241,6 @@ class Warehouse:
 
     def _number_of(self, name: str) -> attributes.Number:
         return lambda table, column: self.kinds.feature(table, name, column)
-
-    def _check_once_each(self, customers: ir.Table, name: str) -> None:
-        if name in self._checked:
-            return
-        counts = customers.group_by("customer_id").aggregate(times=customers.count())
-        twice = counts.filter(counts.times > 1)
-        found = self.rows(twice.aggregate(ids=twice.count(), example=twice.customer_id.min())).to_pylist()[0]
-        if found["ids"]:
-            raise Problem(
-                f"{name} has {found['ids']:,} customer{'s' * (found['ids'] > 1)} more than once (such as "
-                f"{found['example']}): which row is right is not known. Remove the others, or choose one by a "
-                "query under [tables] customers."
-            )
-        self._checked.add(name)
 
     def rows(self, expression: ir.Table) -> pa.Table:
         """Runs a query. Raises Problem with the warehouse's own first line where it fails."""

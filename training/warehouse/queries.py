@@ -358,8 +358,9 @@ def _what_completes(warehouse: Warehouse, source: TableName, rows: pa.Table, nam
             return told
     if not len(rows):
         return (
-            "nobody has bought anything before. If purchases are negative there, turn the sign of amount of "
-            "[columns.transactions] in a query under [tables] transactions"
+            f"none of these customers had bought before. Correct the dates under [columns.{source}], bring older "
+            "purchases as [tables] transactions, or, if purchases are negative there, turn the sign of amount of "
+            "[columns.transactions] in a query"
         )
     missing = [name for name in names if rows[name].null_count]
     return (

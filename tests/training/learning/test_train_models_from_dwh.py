@@ -292,7 +292,7 @@ def test_a_bucket_that_is_not_there_is_told_before_any_training(
     captured = capsys.readouterr()
     assert "NoSuchBucket" in captured.err
     assert "no-such-bucket" in captured.err
-    assert captured.out == ""
+    assert captured.out == "The models are not compared with the snapshot: name the data bucket with --data-bucket.\n"
 
 
 def test_what_the_current_snapshot_lacks_is_told_before_any_training(
