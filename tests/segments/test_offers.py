@@ -25,6 +25,10 @@ SECOND = ("NEW", "TIER", "FLASH", "REFER", "7", "ZOË", "VIP NIGHT", "FREE_SHIP"
 """Of the second: in another order, without BONUS, and with a new one."""
 
 
+CUSTOMERS = 250
+"""So that each offer is some customers' best, in more blocks than one."""
+
+
 def name_of(code: str) -> str:
     return f"The offer {code}"
 
@@ -52,7 +56,7 @@ def publish_offers(deployment: Deployment, folder: Path, version: str, codes: Se
 def deployment(service: Service, tmp_path: Path) -> Deployment:
     deployed = Deployment(service, tmp_path / "work", sizes=PartSizes(row_group=150, part_bytes=40_000))
     serve_segments(block_rows=64)
-    deployed.write_customers(some_customers())
+    deployed.write_customers(some_customers(customers=CUSTOMERS))
     publish_offers(deployed, tmp_path / "first", "v1", FIRST)
     return deployed
 
@@ -164,7 +168,7 @@ def test_history_counts_by_code_in_each_entry(deployment: Deployment, tmp_path: 
     assert first["distribution"] == {name_of(code): count for code, count in first["by_code"].items()}
 
     publish_offers(deployment, tmp_path / "second", "v2", SECOND)
-    deployment.write_customers(some_customers(seed=2), MOMENT + timedelta(days=1))
+    deployment.write_customers(some_customers(2, CUSTOMERS), MOMENT + timedelta(days=1))
     look_again()
     history = deployment.stats("all").body["history"]
     assert history[0]["stats"]["nbo"] == first

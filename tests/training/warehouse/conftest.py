@@ -23,6 +23,19 @@ Open = Callable[..., Warehouse]
 """connect(), closed at the end of the test."""
 
 
+ALSO_ON_POSTGRESQL = {"test_warehouse.py", "test_source.py", "test_customers.py", "test_catalogue.py"}
+"""Modules that ask PostgreSQL in `make test` too. The others do in `make test-long`: they come to the same SQL."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are marked so are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            on_postgresql = item.callspec.params.get("fill") == "postgres"
+            if on_postgresql and item.path.name not in ALSO_ON_POSTGRESQL:
+                item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(name="connect")
 def open_warehouse() -> Iterator[Open]:
     with ExitStack() as opened:
