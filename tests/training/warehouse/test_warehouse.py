@@ -541,7 +541,7 @@ def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> No
     totals = dict(zip(churn.names, churn.features.sum(axis=0).tolist(), strict=True))
     assert totals["revenue"] == pytest.approx(20_110_599.02, rel=1e-12)
     assert (totals["days_since_last"], totals["product_count"], totals["service_count"]) == (268_379, 4_005_959, 44_149)
-    assert queries.current_features(warehouse).as_of == demo.AS_OF
+    assert queries.current_features(warehouse).newest == demo.AS_OF
 
 
 def test_a_warehouse_that_lets_nobody_in_is_told_without_the_password(postgres_port: int, connect: Open) -> None:
