@@ -122,9 +122,7 @@ def materialize(
                 _check_published(current.customers, written.customers, max_removed_share)
                 forced |= _check_answerable(active, written, place, min_answerable_share, force)
                 card = _card(as_of, written, current.card, definitions, force if forced else None)
-                differences = _compare(
-                    card, written.dates_sha256, place, customers, current.customers or card.customers
-                )
+                differences = _compare(card, place, customers, current.customers or card.customers)
                 _check_removed(differences, table, max_removed_share)
             except BaseException:
                 place.clear()  # a full disk would stay full, and the next run reads the warehouse again
@@ -140,7 +138,7 @@ def materialize(
         else:
             print(f"Going on with the run that was stopped; remove {work} to read the warehouse again.", flush=True)
             # Where it stopped is not asked of this directory: the table says what it has.
-            differences = _compare(run.card, run.dates_sha256, place, customers, run.card.customers)
+            differences = _compare(run.card, place, customers, run.card.customers)
         _publish(run, place, snapshots, customers, differences)
         place.clear()
     return Materialized(
@@ -241,9 +239,7 @@ def _check_published(published: int | None, customers: int, max_removed_share: f
         )
 
 
-def _compare(
-    card: SnapshotCard, dates_sha256: str | None, place: Work, customers: CustomersTable, expected: int
-) -> Differences:
+def _compare(card: SnapshotCard, place: Work, customers: CustomersTable, expected: int) -> Differences:
     def counted(pages: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with _bar("Comparing with the table", None, "") as bar:
             for items in pages:
@@ -257,7 +253,7 @@ def _compare(
             parts,
             card.features,
             card.as_of,
-            dates=place.dates if dates_sha256 else None,
+            dates=place.dates if place.dates.exists() else None,
             folder=place.differences,
             spill=place.spill,
         )

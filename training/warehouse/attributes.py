@@ -77,5 +77,5 @@ def _text(table: ir.Table, column: str) -> ir.Value:
     # As ids: a column of a fixed width pads its texts with blanks, and 1.00 and 1 are the same.
     values = table[column]
     if isinstance(values.type(), dt.Floating | dt.Decimal):
-        return cleaning.customer_id(values).coalesce(values.cast("string"))
+        return cleaning.id_text(values).coalesce(values.cast("string"))
     return values.cast("string").rstrip()

@@ -24,7 +24,7 @@ LEFT_OUT, AGAIN, PLACE, RANK, NEWEST, KINDS = "_left_out", "_again", "_place", "
 """Columns beside the warehouse's own. No feature's name begins with _, so none is taken for them."""
 LARGEST_AMOUNT = 10**12
 OLDEST = datetime(1900, 1, 1)  # noqa: DTZ001  # as the tables give moments
-NEWEST_DATE = datetime(9999, 12, 31)  # noqa: DTZ001
+NEWEST_DATE = datetime(9999, 12, 31)  # noqa: DTZ001  # as the tables give moments
 LARGEST_INTEGER = 2.0**63
 
 
@@ -153,7 +153,7 @@ def is_of_a_kind(kind: dt.DataType) -> bool:
     )
 
 
-def customer_id(column: ir.Value) -> ir.StringValue:
+def id_text(column: ir.Value) -> ir.StringValue:
     """The id as text, the same for the same id whatever type a table has it in; NULL for none. Codes are read so too.
 
     A number that is whole has no point and no exponent: 1000.00 and 1e3 are "1000". NULL too for one that is not, see
@@ -187,8 +187,8 @@ def is_whole(column: ir.Value) -> ir.BooleanValue:
 
 
 def has_customer(column: ir.Value) -> ir.BooleanValue:
-    """Whether customer_id() is one; cheaper, as a number is not made a text for it."""
-    return customer_id(column).notnull() if isinstance(column.type(), dt.String) else column.notnull()
+    """Whether id_text() is one; cheaper, as a number is not made a text for it."""
+    return id_text(column).notnull() if isinstance(column.type(), dt.String) else column.notnull()
 
 
 def is_amount(column: ir.Value) -> ir.BooleanValue:

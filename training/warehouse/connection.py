@@ -420,7 +420,7 @@ def id_of(table: ir.Table, name: str, column: str) -> ir.Value:
 def _ids(table: ir.Table, name: str, column: str) -> dict[str, ir.Value]:
     id_column = id_of(table, name, column)
     return {
-        "customer_id": cleaning.customer_id(id_column),
+        "customer_id": cleaning.id_text(id_column),
         cleaning.ID_IS_WHOLE: cleaning.is_whole(id_column),
         cleaning.HAS_CUSTOMER: cleaning.has_customer(id_column),
         cleaning.RAW_ID: id_column.cast("string"),
@@ -429,7 +429,7 @@ def _ids(table: ir.Table, name: str, column: str) -> dict[str, ir.Value]:
 
 def _offer(column: ir.Value) -> dict[str, ir.Value]:
     return {
-        "offer": cleaning.customer_id(column),
+        "offer": cleaning.id_text(column),
         cleaning.OFFER_IS_WHOLE: cleaning.is_whole(column),
         cleaning.RAW_OFFER: column.cast("string"),
     }

@@ -20,6 +20,7 @@ from training.warehouse import catalogue, features
 from training.warehouse.cleaning import NO_CUSTOMER, LeftOut, map_another
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.examples import Examples
+from training.warehouse.identity import strangers
 
 YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
 """What RFM reads of a features table that says nothing of all history."""
@@ -370,14 +371,13 @@ def _what_completes(warehouse: Warehouse, source: TableName, rows: pa.Table, nam
 
 def _strangers(warehouse: Warehouse, source: TableName, one: ir.Table, key: TableName, other: ir.Table) -> str:
     """If no customer of one table is in the other: that, with ids of both. Raises Problem."""
-    ids, others = one.select("customer_id").distinct(), other.select("customer_id").distinct()
-    if warehouse.rows(ids.semi_join(others, "customer_id").limit(1)).num_rows:
+    found = strangers(warehouse, one, other)
+    if found is None:
         return ""
-    shown = []
-    for table, each in ((source, ids), (key, others)):
-        first = warehouse.rows(each.order_by("customer_id").limit(1))["customer_id"].to_pylist()
-        example = f"such as {first[0]!r}" if first else "it has none"
-        shown.append(f"{getattr(warehouse.config.tables, table)} ({example})")
+    shown = [
+        f"{getattr(warehouse.config.tables, table)} ({'it has none' if first is None else f'such as {first!r}'})"
+        for table, first in zip((source, key), found, strict=True)
+    ]
     return (
         f"no customer of {shown[0]} is in {shown[1]}. Write the ids in the same way in both, by a query under "
         f"[tables], or map another column as customer_id under [columns.{key}]"

@@ -67,7 +67,7 @@ def test_a_table_a_mapping_and_the_way_of_computing_are_part_of_it() -> None:
         ("SELECT a, 'x -- y FROM sales WHERE b = 1", True),  # no SQL, and still another text
     ],
 )
-def test_a_query_is_another_if_its_words_are(rewritten: str, is_another: bool) -> None:  # noqa: FBT001
+def test_a_query_is_another_if_its_words_are(rewritten: str, *, is_another: bool) -> None:
     before, after = (
         config.Config(tables=config.Tables(transactions=config.Query(query=query)))
         for query in ("SELECT a, 'x -- y' FROM sales WHERE b = 1", rewritten)
