@@ -232,6 +232,10 @@ class Windows(_Section):
     """How many weeks `engagement_score` looks back."""
     churn_days: Days = 90
     """How many days without a purchase are churn, if transactions make the labels."""
+    active_days: Days | None = None
+    """Who bought within so many days is a customer to lose, the others have lapsed; `churn_days` if it is left out."""
+    offer_days: Days = 30
+    """How many days after an offer was shown it may be taken. Younger exposures are left out, and counted."""
     churn_snapshots: int = Field(2, ge=1, le=100)
     """At how many moments, churn_days apart, labels are made from transactions; from two on, also out of time."""
     time_zone: str = "UTC"
@@ -245,6 +249,10 @@ class Windows(_Section):
         except (KeyError, ValueError, OSError) as error:  # unknown, no name at all, a folder of the database
             raise ValueError(f"{name!r} is no time zone: write an IANA name, such as Europe/Berlin") from error
         return name
+
+    @property
+    def days_of_the_active(self) -> int:
+        return self.active_days or self.churn_days
 
     @property
     def zone(self) -> ZoneInfo:
@@ -271,6 +279,60 @@ class Rfm(_Section):
 
     window_days: Days | None = None
     """How many days RFM's frequency and money look back; all history if it is left out. It needs transactions."""
+
+
+class Nbo(_Section):
+    """When an offer counts as learnt. Offers with fewer are in the model, and are not recommended."""
+
+    minimum_conversions: int = Field(50, ge=1)
+    """The fewest exposures that converted."""
+    minimum_refusals: int = Field(50, ge=1)
+    """The fewest exposures that did not."""
+
+
+HIGH_SHARE, MEDIUM_SHARE = 0.1, 0.2
+
+
+class Bands(_Section):
+    """The churn model's risk bands: shares of the active customers, or fixed probabilities."""
+
+    high_share: Share | None = None
+    """The share of active customers whose risk is `high`; 0.1 if it is left out."""
+    medium_share: Share | None = None
+    """The share whose risk is `medium`; 0.2 if it is left out."""
+    high: float | None = Field(None, gt=0, le=1)
+    """In place of shares: from this probability on the risk is `high`."""
+    medium: float | None = Field(None, gt=0, le=1)
+    """In place of shares: from this one on it is `medium`."""
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        shares = [key for key in ("high_share", "medium_share") if getattr(self, key) is not None]
+        fixed = [key for key in ("high", "medium") if getattr(self, key) is not None]
+        if shares and fixed:
+            raise ValueError(f"{shares[0]} is a share and {fixed[0]} a probability: give keys of one kind only")
+        if len(fixed) == 1:
+            raise ValueError(f"{fixed[0]} is given alone: give both high and medium, or neither")
+        if self.shares is not None and sum(self.shares) > 1:
+            raise ValueError("high_share and medium_share are more than 1 together: lower one of them")
+        if self.high is not None and self.medium is not None and self.medium > self.high:
+            raise ValueError("the medium threshold is above the high one: exchange them")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float] | None:
+        """The shares of the high and the medium band; None if the bands are fixed."""
+        if self.high is not None:
+            return None
+        high = HIGH_SHARE if self.high_share is None else self.high_share
+        return high, MEDIUM_SHARE if self.medium_share is None else self.medium_share
+
+    @property
+    def fixed(self) -> Thresholds | None:
+        """The probabilities where the bands begin; None if they are shares."""
+        if self.high is None or self.medium is None:
+            return None
+        return Thresholds(high=self.high, medium=self.medium)
 
 
 class EvaluationOptions(_Section):
@@ -354,6 +416,8 @@ class CatalogueOffer(_Section):
     """For people. Without it, the code."""
     category: Column = "offer"
     """The kind of offer."""
+    explore: float = Field(0, ge=0, lt=1)
+    """The share of customers who are given the offer while too little is known of it; always the same ones."""
 
 
 class Config(_Section):
@@ -378,9 +442,11 @@ class Config(_Section):
     """How far RFM looks back."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """How models are measured."""
+    nbo: Nbo = Nbo()
+    """When an offer counts as learnt."""
     gates: Gates = Gates()
     """What a model must reach."""
-    thresholds: Thresholds = Thresholds()
+    thresholds: Bands = Bands()
     """The churn model's risk bands."""
     offers: tuple[CatalogueOffer, ...] = ()
     """The catalogue, 2 to 200 offers. Without it, the codes in the offers table are the catalogue and the names."""

@@ -23,6 +23,7 @@ class Examples:
                    from the first purchase to the moment; None where the warehouse has no transactions.
     horizon_days:  how long after the moment `happened` looked; None where the warehouse does not say.
     left_out:      rows of the warehouse that are no example, by reason.
+    days_since_last: float64 (n,), days from the last purchase to the moment; None where that is not known. Churn only.
     catalogue:     the offers, in the order of the model's output; empty for churn.
     """
 
@@ -36,14 +37,31 @@ class Examples:
     horizon_days: float | None
     left_out: dict[str, int]
     catalogue: tuple[Offer, ...] = ()
+    days_since_last: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.customer_ids)
 
     def where(self, rows: NDArray[np.bool_]) -> Self:
         """The examples for which rows, bool (n,), is True."""
-        per_row = {"customer_ids", "moments", "features", "happened", "offers", "purchases"}
+        per_row = {"customer_ids", "moments", "features", "happened", "offers", "purchases", "days_since_last"}
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(
             **{name: value[rows] if name in per_row and value is not None else value for name, value in values.items()}
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The whole customer base as it is now, as materialize would write it: n customers of f features.
+
+    customer_ids:    str (n,), as objects.
+    names:           the f features.
+    features:        float64 (n, f), raw values, NaN where a customer has none.
+    days_since_last: float64 (n,), days from the last purchase, NaN where there is none; None where that is not known.
+    """
+
+    customer_ids: NDArray[np.object_]
+    names: tuple[str, ...]
+    features: NDArray[np.float64]
+    days_since_last: NDArray[np.float64] | None

@@ -39,6 +39,14 @@ class Thresholds(Document):
         return self
 
 
+class ActiveRule(Document):
+    """Who counts as a customer to lose: whose `feature` is at most `days`. The others have lapsed."""
+
+    feature: str = Field(min_length=1)
+    days: float = Field(gt=0)
+
+
+Evidence = Literal["learnt", "too_few"]
 MAX_OFFERS = 200
 MAX_CODE_CHARACTERS = 200
 
@@ -48,6 +56,9 @@ class Offer(Document):
 
     offer_code:  what the company calls it; two models that know the same code know the same offer.
     offer_id:    its place in the model's output, which the next model may give to another offer.
+    evidence:    `learnt` if enough is known of it to recommend it, else `too_few`; None where nobody looked, and then
+                 it may be recommended.
+    explore:     the share of customers, always the same ones, who are given the offer although too little is known.
     Cards written before there were codes have none: the code is then the id.
     """
 
@@ -55,6 +66,8 @@ class Offer(Document):
     offer_code: str = Field(min_length=1, max_length=MAX_CODE_CHARACTERS, description="The company's own code.")
     offer_name: str = Field(min_length=1, description="For people.")
     category: str = Field(min_length=1, description="The kind of offer.")
+    evidence: Evidence | None = Field(None, description="Whether enough was learnt of the offer to recommend it.")
+    explore: float | None = Field(None, gt=0, le=1, description="The share of customers who are given it all the same.")
 
     @model_validator(mode="before")
     @classmethod
@@ -119,11 +132,14 @@ class Distribution(Document):
     features:  by name, of the raw values.
     score:     of a churn model its probability's histogram; of an offer model, by offer id, the shares of rows for
                which each offer is the likeliest.
+    weights:   by feature, 0..1, what it does to the score beside the feature that does most; 0 for what time alone
+               moves. None in cards of before there were any.
     """
 
     rows: int = Field(gt=0)
     features: dict[str, Histogram]
     score: Histogram | tuple[Share, ...]
+    weights: dict[str, Share] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -135,6 +151,89 @@ class Distribution(Document):
 def _check_whole(shares: tuple[float, ...]) -> None:
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise ValueError("the shares do not add up to 1")
+
+
+class Ranged(Document):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class GroupQuality(Document):
+    """Held-out customers of one band or one tenth of the score: what was predicted, and what happened.
+
+    name:       `high`, `medium`, `low`, `lapsed`; of tenths "1" for the likeliest to "10". Of offers: of confidence.
+    happened:   how many of `customers` it happened to.
+    predicted:  the mean of their probabilities.
+    share:      happened / customers, with its range.
+    """
+
+    name: str
+    customers: int = Field(ge=0)
+    happened: int = Field(ge=0)
+    predicted: float | None
+    share: Ranged | None
+
+
+class ListQuality(Document):
+    """A list of the active customers that are the likeliest to leave, held out: how many of it left.
+
+    share:      of the active customers who are on the list; customers: how many that are.
+    found:      how many of those on the list left, with its range.
+    rule:       the same of a list by the rule "no purchase for rule_days days", the days that find most.
+    chance:     the same of a list drawn at random.
+    word:       what the list is worth beside the rule.
+    sentence:   all this for people.
+    """
+
+    share: float = Field(gt=0, le=1)
+    customers: int = Field(ge=0)
+    found: Ranged
+    rule: Ranged
+    rule_days: float
+    chance: Ranged
+    word: Literal["no better than the rule", "useful", "strong"]
+    sentence: str
+
+
+class ChurnQuality(Document):
+    """What a churn model is worth, in customers, measured on active customers who were held out.
+
+    customers:  how many these are, and `left` how many of them left.
+    bands:      of all held out, the lapsed too; tenths: of the active, by probability, the likeliest first.
+    """
+
+    customers: int = Field(ge=0)
+    left: int = Field(ge=0)
+    lists: tuple[ListQuality, ...]
+    bands: tuple[GroupQuality, ...]
+    tenths: tuple[GroupQuality, ...]
+
+
+class OfferQuality(Document):
+    """What the recommendation is worth: conversions a held-out exposure, by the doubly robust estimator.
+
+    exposures:         how many were held out; clipped: of how many the propensity was below the least that is used.
+    recommended:       if each customer were sent what the model recommends.
+    shown:             what was sent.
+    best_single:       if everyone were sent the one offer that is best for all, best_offer (its code).
+    over_shown, over_best_single: the differences, each with its own interval.
+    confidence:        tenths of exposures that were shown what is recommended: predicted and converted.
+    sentence:          all this for people.
+    """
+
+    exposures: int = Field(ge=0)
+    clipped: int = Field(ge=0)
+    recommended: Ranged
+    shown: Ranged
+    best_single: Ranged
+    best_offer: str
+    over_shown: Ranged
+    over_best_single: Ranged
+    confidence: tuple[GroupQuality, ...] = ()
+    sentence: str
 
 
 class Golden(Document):
@@ -182,6 +281,8 @@ class Card(Document):
     feature_definitions: what makes each feature, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
+    active:        of a churn model, who counts as a customer to lose; None in cards of before there was such a rule.
+    churn_quality, offer_quality: what it is worth, of the type that it is; None where that was not measured.
     """
 
     api_version: Literal[1] = 1
@@ -200,6 +301,9 @@ class Card(Document):
     evaluation: dict[str, JsonValue] = Field({})
     forced: str | None = Field(None, min_length=1)
     distribution: Distribution | None = None
+    active: ActiveRule | None = None
+    churn_quality: ChurnQuality | None = None
+    offer_quality: OfferQuality | None = None
     golden: Golden
     file: ModelFile
     op_versions: dict[str, int]
