@@ -13,11 +13,14 @@ PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 export PYTHONS = $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE python-3.13 help install run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local
+.PHONY: FORCE python-3.13 help install run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local page page-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
+# What Vite makes of page/, where the function that serves it has it. Built files are not in the repository.
+PAGE = functions/admin/page/index.html
+NPM = cd page && PATH="$$(sh "$(CURDIR)/requirements/node.sh" "$(CURDIR)"):$$PATH" npm
 WAREHOUSE = build/demo-warehouse.duckdb
 # In the folder itself, which whoever runs `sam build` by hand empties first.
 BUILD = .aws-sam/build/$(ARCHITECTURE).stamp
@@ -25,20 +28,20 @@ OTHER_THAN_x86_64 = arm64
 OTHER_THAN_arm64 = x86_64
 PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
-run: $(WAREHOUSE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
+run: $(WAREHOUSE) $(PAGE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
 install: .venv/test.stamp ## only install what training, the tests and the checks need
 
 test: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
-test: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
+test: .venv/test.stamp $(WAREHOUSE) $(PAGE) tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
 	@exec .venv/bin/pytest
 
 test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route
 	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
 
 test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test-long: .venv/test.stamp $(WAREHOUSE) .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
+test-long: .venv/test.stamp $(WAREHOUSE) $(PAGE) tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
 	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
@@ -67,7 +70,7 @@ study: .venv/test.stamp $(STUDY_$(NAME)) ## measure for the documents: NAME=cost
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
 	@exec .venv/bin/loyalty train --warehouse duckdb://$(WAREHOUSE)
 
-build: python-3.13 .venv-sam/stamp ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
+build: python-3.13 .venv-sam/stamp $(PAGE) ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
@@ -84,6 +87,11 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 docs: .venv/test.stamp ## write the reference pages and openapi.json again from the code
 	@exec .venv/bin/python -m docs.generate
 
+page: $(PAGE) ## build the page; `make page-dev` serves it from its sources, over `make run`
+
+page-dev: page/node_modules/.stamp
+	@$(NPM) run --silent dev
+
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
 	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)
 
@@ -95,6 +103,26 @@ python-3.13:
 	@sh requirements/python.sh 3.13 >/dev/null
 
 # There is one build at a time, of one processor. What is built says so: a deployment for the other is refused.
+PAGE_SOURCES := $(shell find page -name node_modules -prune -o -name api.gen.ts -prune -o -type f -print | LC_ALL=C sort)
+$(PAGE): page/node_modules/.stamp openapi.json $(PAGE_SOURCES)
+	@echo "Building the page ..."
+	@$(NPM) run --silent types
+	@$(NPM) run --silent check
+	@$(NPM) run --silent build
+	@cp openapi.json functions/admin/page/
+	@touch $@
+
+page/node_modules/.stamp: .venv-node/stamp page/package.json page/package-lock.json page/.npmrc
+	@echo "Installing what builds the page ..."
+	@$(NPM) ci --silent
+	@touch $@
+
+# A browser that needs nothing of the machine, for the tests of the page.
+tests/page/node_modules/.stamp: .venv-node/stamp tests/page/package.json tests/page/package-lock.json tests/page/.npmrc
+	@echo "Installing a browser for the page's tests ..."
+	@cd tests && $(NPM) ci --silent
+	@touch $@
+
 BUILD_SOURCES := $(shell find functions layers statemachines -name __pycache__ -prune -o -type f -print | LC_ALL=C sort)
 $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam/sources
 	@$(if $(OTHER_THAN_$(ARCHITECTURE)),,echo "make: ARCHITECTURE is x86_64 or arm64, not '$(ARCHITECTURE)'." >&2; exit 1)
@@ -124,6 +152,7 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade -c requirements/test.txt --extra bench pyproject.toml -o requirements/bench.txt
 	$(LOCK) --upgrade -c requirements/test.txt --extra scoring-test --extra build pyproject.toml -o requirements/scoring-test.txt
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
+	$(LOCK) --upgrade requirements/node.in -o requirements/node.txt
 	$(LOCK) --upgrade requirements/runtime.in -o requirements/runtime.txt
 	$(LOCK) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(LOCK) --upgrade requirements/mlserver.in -o requirements/mlserver.txt
@@ -156,6 +185,12 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 .venv-3.11/stamp: requirements/scoring-test.txt
 	@sh requirements/venv.sh .venv-3.11 "$(PYTHON_3_11)" requirements/scoring-test.txt
 	@.venv-3.11/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Empty if the machine has a Node that is recent enough.
+.venv-node/stamp: requirements/node.txt requirements/node.sh
+	@mkdir -p .venv-node
+	@[ -n "$$(sh requirements/node.sh .)" ] || sh requirements/venv.sh .venv-node "$(PYTHON)" requirements/node.txt
 	@touch $@
 
 .venv-sam/stamp: requirements/sam.txt

@@ -68,6 +68,7 @@ FLOORS = {
     "SegmentFunction": _HTTP + _SNAPSHOTS + _RULES + _EVERY,
     "RefreshFunction": _SNAPSHOTS + _RULES + _EVERY,
     "FilesFunction": _SNAPSHOTS + _QUEUE + _EVERY,
+    "AdminFunction": _HTTP + _EVERY,
 }
 """By function, the source of a handler that imports the libraries that the function imports, and makes one client."""
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
+from functions.admin import app as admin
 from functions.batch import app as batch
 from functions.predict import app as predict
 from functions.segment import app as segment
@@ -17,8 +18,13 @@ def _no_parts() -> NoReturn:
     raise AssertionError("The description is made of routes, and no route is called")
 
 
-APPS: tuple[APIGatewayHttpResolver, ...] = tuple(module.make_app(_no_parts) for module in (predict, batch, segment))
+APPS: tuple[APIGatewayHttpResolver, ...] = tuple(
+    module.make_app(_no_parts) for module in (predict, batch, segment, admin)
+)
 PATH = Path(__file__).parent.parent / "openapi.json"
+
+OPEN = ("/health", "/admin", "/openapi.json")
+"""What is answered without a token: nothing of it is anybody's data."""
 
 DESCRIPTION = """\
 Churn probability, next best offer and RFM for one customer, up to 100, a segment, or files of any size.
@@ -48,7 +54,7 @@ def document() -> dict[str, Any]:
         for operation in operations.values():
             for without_body in operation["responses"].keys() & {"204", "304"}:
                 operation["responses"][without_body].pop("content", None)
-            if path == "/health":
+            if path in OPEN:
                 operation["security"] = []
                 continue
             operation["responses"] |= {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from functions.admin import app as admin_function
 from functions.batch import app as batch_function
 from functions.files import app as files_function
 from functions.predict import app as predict_function
@@ -22,12 +23,13 @@ from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.wiring import start
+from loyalty_ml.wiring.admin import AdminParts
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.files import FilesParts
 from loyalty_ml.wiring.predict import ModelParts, PredictParts
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
-from loyalty_ml.wiring.settings import BatchSettings, PredictSettings, SegmentSettings
+from loyalty_ml.wiring.settings import AdminSettings, BatchSettings, PredictSettings, SegmentSettings
 from tests import sample_set
 from tests.aws import fresh_aws
 
@@ -110,6 +112,8 @@ class Service:
 
 
 def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    if path.startswith((BASE + "/models", BASE + "/admin", BASE + "/openapi.json", "/admin")):
+        return process().handlers["admin"]
     if path.startswith(BASE + "/segments"):
         return process().handlers["segment"]
     return process().handlers["batch" if "/batch" in path or "/ml/jobs" in path else "predict"]
@@ -122,12 +126,14 @@ class Process:
         self._predict = start.once(PredictParts, PredictSettings)
         self._batch = start.once(BatchParts, BatchSettings)
         self._segment = start.once(SegmentParts, SegmentSettings)
+        self._admin = start.once(AdminParts, AdminSettings)
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
         self.handlers = {
             "predict": entrypoint(predict_function.make_app(self._predict)),
             "batch": entrypoint(batch_function.make_app(self._batch)),
             "segment": entrypoint(segment_function.make_app(self._segment)),
+            "admin": entrypoint(admin_function.make_app(self._admin)),
         }
 
     @property
@@ -141,6 +147,10 @@ class Process:
     @property
     def segment(self) -> SegmentParts:
         return self._segment()
+
+    @property
+    def admin(self) -> AdminParts:
+        return self._admin()
 
     @property
     def files(self) -> FilesParts:

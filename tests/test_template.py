@@ -16,6 +16,7 @@ from local import template
 from local.gateway import Gateway
 from local.template import path_pattern
 from loyalty_ml.wiring.settings import (
+    AdminSettings,
     BatchSettings,
     FilesSettings,
     PredictSettings,
@@ -42,11 +43,20 @@ SCOPES = {
     f"DELETE {BASE}/segments/{{segment_id}}": "loyalty/segments",
     f"POST {BASE}/segments/{{segment_id}}/ml/predict": "loyalty/predict",
     f"GET {BASE}/segments/{{segment_id}}/ml/stats": "loyalty/read",
+    f"GET {BASE}/models": "loyalty/read",
+    f"GET {BASE}/models/{{name}}/{{version}}": "loyalty/read",
+    f"POST {BASE}/models/promote": "loyalty/models",
+    f"POST {BASE}/models/rollback": "loyalty/models",
+    f"GET {BASE}/admin": None,
+    "GET /admin": None,
+    f"GET {BASE}/openapi.json": None,
     f"GET {BASE}/health": None,
 }
 TWIN = "/{proxy+}"
 STARTED_AHEAD = {"PredictFunction", "BatchFunction"}
 """The functions of predictions: published, and started from a snapshot or kept started."""
+PUBLISHED = STARTED_AHEAD | {"AdminFunction"}
+"""Those whose routes lead to an alias on a published version."""
 HTTP_EVENTS = [
     file
     for file in sorted((Path(__file__).parents[1] / "events").glob("*.json"))
@@ -92,7 +102,9 @@ def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callab
     assert "is a valid SAM Template" in run_in_sam_venv("sam", "validate", "--lint")
 
 
-def test_each_route_but_health_asks_for_a_token_with_its_scope(routes: dict[str, dict[str, Any]]) -> None:
+def test_each_route_asks_for_a_token_with_its_scope_unless_it_is_health_or_the_page(
+    routes: dict[str, dict[str, Any]],
+) -> None:
     asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
     assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
 
@@ -114,7 +126,7 @@ def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scop
     caught = 0
     for key, operation in routes.items():
         method, path = key.split()
-        sent = re.sub(r"\{segment_id\}|\{job_id\}", "some", path).replace("{proxy+}", "")
+        sent = re.sub(r"\{(segment_id|job_id|name|version)\}", "some", path).replace("{proxy+}", "")
         for twin in routes.keys() - {key}:
             if twin.startswith(f"{method} ") and twin.endswith(TWIN) and path_pattern(twin.split()[1]).fullmatch(sent):
                 caught += 1
@@ -138,6 +150,9 @@ def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scop
         ("GET", "/ml/jobs/some", "/ml/jobs/{job_id}"),
         ("GET", "/ml/jobs/some/", "/ml/jobs/{job_id}/{proxy+}"),
         ("POST", "/ml/jobs/", "/ml/jobs/{proxy+}"),
+        ("GET", "/models/churn/v1", "/models/{name}/{version}"),
+        ("POST", "/models/promote/", "/models/promote/{proxy+}"),
+        ("GET", "/admin/assets/index.js", "/admin/{proxy+}"),
     ],
 )
 def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) -> None:
@@ -188,9 +203,10 @@ def test_predictions_are_answered_by_published_versions_and_no_route_by_an_unpub
     assert {called_by(operation) for operation in routes.values()} == {
         "PredictFunctionAliaslive",
         "BatchFunctionAliaslive",
+        "AdminFunctionAliaslive",
         "SegmentFunction",
     }
-    for function in STARTED_AHEAD:
+    for function in PUBLISHED:
         alias = translated["Resources"][f"{function}Aliaslive"]["Properties"]
         version, attribute = alias["FunctionVersion"]["Fn::GetAtt"]
         assert attribute == "Version"
@@ -207,7 +223,7 @@ def test_a_function_starts_from_a_snapshot_where_it_can_and_never_where_instance
         for name, resource in translated["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
     }
-    assert {name for name, properties in functions.items() if "EphemeralStorage" not in properties} == STARTED_AHEAD
+    assert {name for name, properties in functions.items() if "EphemeralStorage" not in properties} == PUBLISHED
     assert {name for name, properties in functions.items() if "SnapStart" in properties} == STARTED_AHEAD
     conditions = translated["Conditions"]
     has_none_kept = {"Fn::Not": [{"Condition": "HasProvisionedConcurrency"}]}
@@ -236,8 +252,9 @@ def versions_of(translated: dict[str, Any]) -> dict[str, tuple[str, Any]]:
     [
         ("CodeUri: functions/predict/", {"PredictFunction"}),
         ("CodeUri: functions/batch/", {"BatchFunction"}),
-        ("ContentUri: layers/shared", STARTED_AHEAD),
-        ("Timeout: 25", STARTED_AHEAD),
+        ("CodeUri: functions/admin/", {"AdminFunction"}),
+        ("ContentUri: layers/shared", PUBLISHED),
+        ("Timeout: 25", PUBLISHED),
     ],
 )
 def test_a_change_of_code_layer_or_template_publishes_a_version(
@@ -249,7 +266,7 @@ def test_a_change_of_code_layer_or_template_publishes_a_version(
     another = "24" if name == "Timeout" else f"{value}-changed"
     edited = text.replace(f"{part}\n", f"{name}: {another}\n")
     before, after = versions_of(translated), versions_of(translate(run_in_sam_venv, edited))
-    assert {function for function in STARTED_AHEAD if before[function] != after[function]} == changed
+    assert {function for function in PUBLISHED if before[function] != after[function]} == changed
 
 
 def test_a_change_of_a_parameter_publishes_a_version_where_it_changes_the_function_and_nowhere_else(
@@ -263,7 +280,8 @@ def test_a_change_of_a_parameter_publishes_a_version_where_it_changes_the_functi
     for function, (_, description) in versions_of(translated).items():
         properties = translated["Resources"][function]["Properties"]
         decides = decided_by(properties, translated)
-        assert decides >= {"MockMode", "MemorySize", "Architecture", "LogLevel", "HasSnapStart"}, function
+        assert decides >= {"MockMode", "MemorySize", "Architecture", "LogLevel"}, function
+        assert ("HasSnapStart" in decides) == (function in STARTED_AHEAD), function
         assert decided_by(description, translated) == decides, function
 
 
@@ -431,8 +449,9 @@ def test_an_event_is_one_that_the_gateway_would_send(file: Path, routes: dict[st
         ("SegmentFunction", SegmentSettings),
         ("RefreshFunction", SegmentWorkerSettings),
         ("FilesFunction", FilesSettings),
+        ("AdminFunction", AdminSettings),
     ],
-    ids=["predict", "batch", "segment", "segment_worker", "files"],
+    ids=["predict", "batch", "segment", "segment_worker", "files", "admin"],
 )
 def test_a_function_gets_the_variables_that_it_reads_and_no_others(
     translated: dict[str, Any], function: str, settings: type[Settings]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from loyalty_ml.models.document import Refused
+from loyalty_ml.registry.bucket import RegistryProblem
 from training.aws import asking
 from training.errors import Problem
 
@@ -25,7 +26,7 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
             work()
     except KeyboardInterrupt:
         code, sentence = STOPPED, f"stopped; {when_stopped}"
-    except (Problem, Refused) as error:
+    except (Problem, Refused, RegistryProblem) as error:
         sentence = str(error)
     except ImportError as error:
         sentence = (

@@ -14,7 +14,17 @@ from loyalty_ml.api.http import BASE_PATH
 
 EXAMPLES = Path(__file__).parent / "examples"
 """A request and its answer for each operation, by the name of its page; tests/docs runs them."""
-ORDER = ("/ml/predict", "/ml/predict/batch", "/segments", "/ml/jobs", "/config", "/health")
+ORDER = (
+    "/ml/predict",
+    "/ml/predict/batch",
+    "/segments",
+    "/ml/jobs",
+    "/models",
+    "/config",
+    "/admin",
+    "/openapi.json",
+    "/health",
+)
 SOURCE = "the functions' routes and contracts"
 
 Schema = Mapping[str, Any]

@@ -18,6 +18,7 @@ SETTINGS: Mapping[str, type[BaseModel]] = {
     "segment": settings.SegmentSettings,
     "segment_worker": settings.SegmentWorkerSettings,
     "files": settings.FilesSettings,
+    "admin": settings.AdminSettings,
 }
 """Each function's settings model: a new function is one more entry."""
 

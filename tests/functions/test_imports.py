@@ -29,6 +29,7 @@ USED = {
     "SegmentFunction": SEGMENTS,
     "RefreshFunction": SEGMENTS,
     "FilesFunction": {"duckdb", "nanoarrow"},
+    "AdminFunction": set[str](),
 }
 ROUTES = "aws_lambda_powertools.event_handler"
 """The machinery of HTTP routes, which a worker of a queue has no use for."""

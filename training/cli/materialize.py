@@ -58,10 +58,10 @@ def _mistake(chosen: Namespace) -> str:
 def _materialize(chosen: Namespace) -> None:
     import boto3
 
+    from loyalty_ml.registry.bucket import ModelBucket
     from loyalty_ml.vocabulary import rfc3339
     from training import config
     from training.aws import asking
-    from training.registry.bucket import ModelBucket
     from training.registry.inputs import active_inputs
     from training.snapshot import customers_table
     from training.snapshot.materialize import materialize

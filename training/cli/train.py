@@ -50,9 +50,9 @@ def _train(chosen: Namespace) -> None:
 
     import boto3
 
+    from loyalty_ml.registry.bucket import ModelBucket
     from training import config
     from training.learning.from_warehouse import train_from_warehouse
-    from training.registry.bucket import ModelBucket
     from training.registry.inputs import current_snapshot
 
     s3 = boto3.client("s3") if chosen.bucket else None

@@ -14,6 +14,7 @@ import numpy as np
 from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.catalogue import listed
 from loyalty_ml.models.manifest import RfmCutPoints
+from loyalty_ml.registry.bucket import ModelBucket
 from training import registry
 from training.config import Config
 from training.errors import Problem
@@ -22,7 +23,6 @@ from training.learning.cut_points import rfm_cut_points
 from training.learning.trainer import OUTPUTS, Job, Outcome, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
-from training.registry.bucket import ModelBucket
 from training.registry.inputs import ModelInputs, check_snapshot, inputs_of_cut_points
 from training.warehouse import lineage, queries
 from training.warehouse.catalogue import never_shown

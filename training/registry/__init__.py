@@ -1,7 +1,9 @@
 """The registry: which model set is active in a bucket, which were before it, and every version that lies there."""
 
-from training.registry.listing import Listing, Version, diff, members, versions
-from training.registry.publishing import Change, describe, promote, publish, rollback, stage
+from loyalty_ml.registry.activation import Change
+from loyalty_ml.registry.listing import Listing, Version
+from training.registry.listing import diff, members, versions
+from training.registry.publishing import describe, promote, publish, rollback, stage
 
 __all__ = [
     "Change",

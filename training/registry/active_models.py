@@ -6,7 +6,7 @@ from pathlib import Path
 from loyalty_ml.models.document import Refused, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import LoadedModel
-from training.registry.bucket import ModelBucket
+from loyalty_ml.registry.bucket import ModelBucket
 from training.registry.model_set import load_served
 
 

@@ -18,7 +18,8 @@ from loyalty_ml.models.card import Card, Golden, ModelFile, card_key, model_key
 from loyalty_ml.models.document import Refused, path_in, to_json
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, parse_manifest
-from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
+from loyalty_ml.models.store import LoadedModel
+from loyalty_ml.registry import activation
 
 SAME_ANSWER = 1e-5
 """How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""
@@ -46,13 +47,8 @@ def load_served(name: str, active: ActiveModel, read: Callable[[str], bytes]) ->
 
     Raises Refused where they would not serve it, and what `read` raises.
     """
-    if name not in MODEL_OUTPUTS:
-        raise Refused(f"There is no {name} in the service, whose models are {' and '.join(MODEL_OUTPUTS)}: rename it.")
-    try:
-        with _native_notes_hidden():
-            return load_model(name, active, lambda key, _: read(key))
-    except Refused as error:
-        raise Refused(f"{name} {active.version} cannot be served: {error}") from error
+    with _native_notes_hidden():
+        return activation.load_served(name, active, read)
 
 
 def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.floating]) -> None:

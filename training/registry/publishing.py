@@ -5,42 +5,23 @@ write, and until then the set before it is the active one, whole. All else in th
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import Refused, TooNew, path_in
-from loyalty_ml.models.manifest import (
-    MANIFEST_KEY,
-    ActiveModel,
-    Manifest,
-    PublishedSet,
-    RfmCutPoints,
-    parse_manifest,
-)
-from training.errors import Problem
-from training.registry.bucket import ModelBucket, StoredManifest
-from training.registry.inputs import check_snapshot, inputs_of
-from training.registry.listing import cut_points, hash_of_card
+from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, PublishedSet, parse_manifest
+from loyalty_ml.registry import activation
+from loyalty_ml.registry.activation import WAY_BACK, Change, CheckInputs, activate
+from loyalty_ml.registry.bucket import ModelBucket, StoredManifest
+from loyalty_ml.registry.inputs import inputs_of
+from loyalty_ml.registry.listing import cut_points
+from training.registry.inputs import check_snapshot
 from training.registry.model_set import load_served
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-WAY_BACK = 20
-"""Sets that the manifest keeps beside the active one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a command did to the active set: `after` is `before` itself where there was nothing to change."""
-
-    before: Manifest | None
-    after: Manifest
 
 
 def publish(
@@ -66,9 +47,9 @@ def publish(
     place = ModelBucket(s3, bucket)
     stored = place.stored_manifest()
     before = _replaceable(stored)
-    forced = _check_snapshot(snapshot, new.models, new.rfm, files.__getitem__, force)
+    forced = _checking(snapshot, force)(inputs_of(new.models, new.rfm, files.__getitem__))
     place.upload(files)
-    return _activate(place, stored, before, new.models, new.rfm, way_back=way_back, forced=forced)
+    return activate(place, stored, before, new.models, new.rfm, way_back=way_back, forced=forced)
 
 
 def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:
@@ -91,42 +72,17 @@ def promote(
     The snapshot and `force` are as in publish.
     Raises Refused where one is not there or could not be served, and what publish raises of S3.
     """
-    place = ModelBucket(s3, bucket)
-    stored = place.stored_manifest()
-    before = stored.parsed()
-    models = {}
-    for name, version in versions.items():
-        card_sha256 = hash_of_card(before, name, version)
-        if card_sha256 is None:
-            card_sha256 = sha256(place.read(card_key(name, version))).hexdigest()
-        models[name] = ActiveModel(version=version, card_sha256=card_sha256)
-        _check(name, models[name], place.read)
-    forced = _check_snapshot(snapshot, models, None, place.read, force)
-    return _activate(place, stored, before, models, forced=forced)
+    return activation.promote(ModelBucket(s3, bucket), versions, _checking(snapshot, force), load=load_served)
 
 
 def rollback(s3: "S3Client", bucket: str, *, snapshot: SnapshotCard | None = None, force: str | None = None) -> Change:
     """Makes the set before the active one active again and takes it off the way back: the next one goes one further.
 
     The snapshot and `force` are as in publish.
-    Raises Problem if there is no set before or the snapshot does not fit it, Refused if it is no longer whole in the
-    bucket, and what publish raises of S3.
+    Raises RegistryProblem if there is no set before, Problem if the snapshot does not fit it, Refused if it is not
+    whole in the bucket any more, and what publish raises of S3.
     """
-    place = ModelBucket(s3, bucket)
-    stored = place.stored_manifest()
-    before = stored.parsed()
-    if before is None or not before.previous:
-        raise Problem(f"There is no set to go back to in {bucket}: see 'loyalty models list --bucket {bucket}'.")
-    last, *further = before.previous
-    # What is active anyway gets no worse by going back, and must not stand in the way of it.
-    models = {name: model for name, model in last.models.items() if model != before.models.get(name)}
-    for name, model in models.items():
-        _check(name, model, place.read)
-    rfm = last.rfm if last.rfm != before.rfm else None
-    forced = _check_snapshot(snapshot, models, rfm, place.read, force) or last.forced
-    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, forced=forced, previous=tuple(further))
-    place.replace_manifest(stored, after)
-    return Change(before, after)
+    return activation.rollback(ModelBucket(s3, bucket), _checking(snapshot, force), load=load_served)
 
 
 def describe(change: Change, bucket: str) -> str:
@@ -185,15 +141,9 @@ def _check(name: str, model: ActiveModel, read: Callable[[str], bytes]) -> dict[
     return {key: files[key] for key in (model_key(name, model.version), card_key(name, model.version))}
 
 
-def _check_snapshot(
-    snapshot: SnapshotCard | None,
-    models: Mapping[str, ActiveModel],
-    rfm: RfmCutPoints | None,
-    read: Callable[[str], bytes],
-    force: str | None,
-) -> str | None:
-    """The reason, if it was needed. Raises Problem if the snapshot does not fit the models and there is none."""
-    return check_snapshot(inputs_of(models, rfm, read), snapshot, force) if snapshot else None
+def _checking(snapshot: SnapshotCard | None, force: str | None) -> CheckInputs:
+    """What gives `force` if it was needed, and raises Problem if the snapshot does not fit and there is none."""
+    return lambda inputs: check_snapshot(inputs, snapshot, force) if snapshot else None
 
 
 def _replaceable(stored: StoredManifest) -> Manifest | None:
@@ -204,32 +154,3 @@ def _replaceable(stored: StoredManifest) -> Manifest | None:
         raise
     except Refused:
         return None
-
-
-def _activate(
-    place: ModelBucket,
-    stored: StoredManifest,
-    before: Manifest | None,
-    models: Mapping[str, ActiveModel],
-    rfm: RfmCutPoints | None = None,
-    *,
-    way_back: int = WAY_BACK,
-    forced: str | None = None,
-) -> Change:
-    previous: tuple[PublishedSet, ...] = ()
-    if before:
-        models, rfm = {**before.models, **models}, rfm or before.rfm
-        if (models, rfm) == (before.models, before.rfm):
-            place.check_manifest_is_still(stored)
-            return Change(before, before)
-        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm, forced=before.forced)
-        previous = (was_active, *before.previous)[:way_back]
-    after = Manifest(
-        created=datetime.now(UTC).replace(microsecond=0),
-        models=dict(models),
-        rfm=rfm,
-        forced=forced,
-        previous=previous,
-    )
-    place.replace_manifest(stored, after)
-    return Change(before, after)

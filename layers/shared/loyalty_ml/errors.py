@@ -10,11 +10,14 @@ LoyaltyError
 │   ├── UnknownType            UNKNOWN_TYPE
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
-│   └── VersionConflict        VERSION_CONFLICT
+│   ├── VersionConflict        VERSION_CONFLICT
+│   ├── ModelsChanged          MODELS_CHANGED
+│   └── ModelRefused           MODEL_REFUSED
 ├── NotFound
 │   ├── RouteNotFound          ROUTE_NOT_FOUND
 │   ├── SegmentNotFound        SEGMENT_NOT_FOUND
 │   ├── JobNotFound            JOB_NOT_FOUND
+│   ├── ModelVersionNotFound   MODEL_VERSION_NOT_FOUND
 │   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
 │   ├── NoPurchases            NO_PURCHASES
@@ -31,7 +34,7 @@ A customer's failure is raised for a single prediction and listed beside the res
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-Store = Literal["jobs", "segments", "statistics", "queue", "results", "state_machine", "disk"]
+Store = Literal["jobs", "segments", "statistics", "queue", "results", "state_machine", "disk", "models"]
 
 
 _LASTING_CAUSES = frozenset(
@@ -152,6 +155,27 @@ class VersionConflict(RequestError):
         )
 
 
+class ModelsChanged(RequestError):
+    """Another model set became active since the one that the request is about. Read GET `/models` again, then
+    decide.
+    """
+
+    code = "MODELS_CHANGED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another model set became active meanwhile, and nothing was changed: read GET /models again, then decide."
+        )
+
+
+class ModelRefused(RequestError):
+    """A version cannot be served, or does not fit the current feature snapshot. Publish one that can, write a snapshot
+    that fits, or give the reason in `force`.
+    """
+
+    code = "MODEL_REFUSED"
+
+
 class NotFound(LoyaltyError):
     pass
 
@@ -180,6 +204,17 @@ class SegmentNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no segment with this id: GET /segments lists all segments.")
+
+
+class ModelVersionNotFound(NotFound):
+    """There is no such version in the model bucket, or no set to roll back to. GET `/models` lists what there is."""
+
+    code = "MODEL_VERSION_NOT_FOUND"
+
+    def __init__(
+        self, message: str = "There is no such version in the model bucket: GET /models lists all versions."
+    ) -> None:
+        super().__init__(message)
 
 
 class JobNotFound(NotFound):

@@ -3,7 +3,7 @@
 import pytest
 
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
-from training.registry.inputs import ModelInputs, fit, inputs_of_cut_points
+from loyalty_ml.registry.inputs import ModelInputs, fit, inputs_of_cut_points
 
 pytestmark = pytest.mark.unit
 

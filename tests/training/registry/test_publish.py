@@ -11,13 +11,13 @@ from botocore.exceptions import EndpointConnectionError
 from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY
+from loyalty_ml.registry.bucket import PublishConflict
 from tests import sample_set
 from tests.clients import disturb_new_clients
 from tests.models.test_models import put_manifest
 from tests.service import Service
 from training.cli.main import main
 from training.registry import publish
-from training.registry.bucket import PublishConflict
 
 pytestmark = pytest.mark.moto
 

@@ -21,6 +21,7 @@ from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.document import Refused, TooNew, path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
+from loyalty_ml.registry.bucket import PublishConflict, RegistryProblem
 from tests import sample_set
 from tests.clients import disturb_new_clients
 from tests.examples import examples
@@ -28,8 +29,6 @@ from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
 from tests.service import Service, new_process, process, put_in_place
 from training import registry
 from training.cli.main import main as loyalty
-from training.errors import Problem
-from training.registry.bucket import PublishConflict
 
 pytestmark = pytest.mark.moto
 
@@ -186,7 +185,7 @@ def test_a_set_goes_live_and_back_and_further_back(service: Service, tmp_path: P
         registry.rollback(s3, bucket)
         assert active(service) == expected
     before = objects(service)
-    with pytest.raises(Problem, match="no set to go back to"):
+    with pytest.raises(RegistryProblem, match="no set to go back to"):
         registry.rollback(s3, bucket)
     assert objects(service) == before
 
@@ -611,7 +610,7 @@ def test_a_write_that_is_never_answered_is_looked_up(service: Service, second: P
         if moment == "after-call":
             registry.publish(service.s3, service.model_bucket, second)
         else:
-            with pytest.raises(Problem, match="answer got lost"):
+            with pytest.raises(RegistryProblem, match="answer got lost"):
                 registry.publish(service.s3, service.model_bucket, second)
     assert active(service)["churn"] == ("v2" if moment == "after-call" else SAMPLE["churn"])
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from loyalty_ml.registry.inputs import changes
 from training import config
-from training.registry.inputs import changes
 from training.warehouse.definitions import definitions, definitions_of
 
 pytestmark = pytest.mark.unit

@@ -41,6 +41,7 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
     errors.PayloadTooLarge: 413,
     errors.VersionConflict: 412,
+    errors.ModelsChanged: 409,
     errors.NotFound: 404,
     errors.Unscorable: 422,
     errors.Unavailable: 503,

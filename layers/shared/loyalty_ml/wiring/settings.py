@@ -81,6 +81,10 @@ class BatchSettings(PredictSettings, SegmentJobSettings, _Datasets):
     """Of functions/batch."""
 
 
+class AdminSettings(Settings):
+    """Of functions/admin."""
+
+
 class SegmentSettings(SegmentJobSettings, _Snapshots):
     """Of functions/segment."""
 

@@ -8,7 +8,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml.models.document import Refused, to_json
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
-from training.errors import Problem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -16,8 +15,16 @@ if TYPE_CHECKING:
 _WRITTEN_MEANWHILE = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
-class PublishConflict(Problem):
-    """Someone else changed the active set in between; this command changed nothing of it."""
+class RegistryProblem(Exception):
+    """The active set was not changed, or nobody knows. The message is a sentence: what is wrong, then what to do."""
+
+
+class PublishConflict(RegistryProblem):
+    """Someone else changed the active set in between; this change did nothing to it."""
+
+
+class NoSuchObject(Refused):
+    """There is no object with this key in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class StoredManifest:
     etag: str | None = None
 
     def parsed(self) -> Manifest | None:
-        """Raises manifest.Refused."""
+        """Raises Refused."""
         return None if self.text is None else parse_manifest(self.text)
 
 
@@ -40,12 +47,12 @@ class ModelBucket:
     name: str
 
     def read(self, key: str) -> bytes:
-        """Raises manifest.Refused where there is no such object."""
+        """Raises NoSuchObject."""
         try:
             return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
         except ClientError as error:
             if _code(error) == "NoSuchKey":
-                raise Refused(
+                raise NoSuchObject(
                     f"There is no {key} in {self.name}: see what there is with 'loyalty models list --bucket "
                     f"{self.name}', or publish the model set that has it."
                 ) from error
@@ -57,7 +64,7 @@ class ModelBucket:
         return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", ())}
 
     def upload(self, files: Mapping[str, bytes]) -> None:
-        """Writes objects that never change. Raises manifest.Refused where one is there with another content."""
+        """Writes objects that never change. Raises Refused where one is there with another content."""
         for key, content in files.items():
             try:
                 self.s3.put_object(Bucket=self.name, Key=key, Body=content, IfNoneMatch="*")
@@ -82,7 +89,7 @@ class ModelBucket:
     def replace_manifest(self, found: StoredManifest, manifest: Manifest) -> None:
         """Writes the manifest where the stored one is still the one that was found.
 
-        Raises PublishConflict where it is not, Problem where S3's answer got lost.
+        Raises PublishConflict where it is not, RegistryProblem where S3's answer got lost.
         """
         text = to_json(manifest)
         try:
@@ -95,7 +102,7 @@ class ModelBucket:
             if self._holds(text):
                 return
             if isinstance(error, BotoCoreError):
-                raise Problem(
+                raise RegistryProblem(
                     f"S3's answer got lost ({error}), and with it whether the set is active: see what "
                     f"'loyalty models list --bucket {self.name}' says, and run this again if it is not."
                 ) from error

@@ -1,0 +1,117 @@
+"""The page's files over HTTP: which may be kept for how long, and what the page may load and call."""
+
+import gzip
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from loyalty_ml.api import preconditions
+from loyalty_ml.errors import RouteNotFound
+
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+}
+KEPT = "public, max-age=31536000, immutable"
+"""What is named by its content never changes."""
+ASKED_AGAIN = "no-cache"
+
+_SAFETY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    content: bytes
+    gzipped: bytes
+    content_type: str
+    etag: str
+
+
+class Page:
+    """A folder that Vite wrote: index.html, and in assets/ what it loads, each file named by its content."""
+
+    def __init__(self, folder: Path, uploads_to: Callable[[], str]) -> None:
+        """uploads_to: the origin that files are sent to and results are read from, beside the page's own."""
+        self._folder = folder
+        self._uploads_to = uploads_to
+
+    def index(self, headers: Mapping[str, str]) -> Response[Any]:
+        """headers: of the request, their names in lower case. Raises RouteNotFound where no page was built."""
+        policy = "; ".join(
+            [
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                "img-src 'self'",
+                f"connect-src 'self' {self._uploads_to()}",
+                "base-uri 'none'",
+                "form-action 'none'",
+                "frame-ancestors 'none'",
+                "require-trusted-types-for 'script'",
+            ]
+        )
+        return _answer(self._file("index.html"), headers, ASKED_AGAIN, {"Content-Security-Policy": policy})
+
+    def asset(self, name: str, headers: Mapping[str, str]) -> Response[Any]:
+        """Raises RouteNotFound where the page has no such file."""
+        return _answer(self._file(f"assets/{name}"), headers, KEPT)
+
+    def description(self, headers: Mapping[str, str]) -> Response[Any]:
+        """openapi.json. Raises RouteNotFound where no page was built."""
+        return _answer(self._file("openapi.json"), headers, ASKED_AGAIN)
+
+    @cached_property
+    def _files(self) -> Mapping[str, PageFile]:
+        # By name: a request's path opens nothing.
+        paths = [path for path in self._folder.glob("**/*") if path.suffix in CONTENT_TYPES]
+        return {path.relative_to(self._folder).as_posix(): _read(path) for path in paths}
+
+    def _file(self, name: str) -> PageFile:
+        if not self._files:
+            raise RouteNotFound("The page is not built here: run 'make run' or 'make build', which build it.")
+        if name not in self._files:
+            raise RouteNotFound("The page has no such file: load the page again, which may be newer by now.")
+        return self._files[name]
+
+
+def _read(path: Path) -> PageFile:
+    content = path.read_bytes()
+    return PageFile(
+        content,
+        gzip.compress(content, 9, mtime=0),
+        CONTENT_TYPES[path.suffix],
+        f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+    )
+
+
+def _answer(
+    file: PageFile, headers: Mapping[str, str], cache_control: str, more: Mapping[str, str] | None = None
+) -> Response[Any]:
+    answered: dict[str, str | list[str]] = {
+        **_SAFETY,
+        "Cache-Control": cache_control,
+        "ETag": file.etag,
+        "Vary": "Accept-Encoding",
+        **(more or {}),
+    }
+    if preconditions.is_known(headers.get("if-none-match"), file.etag):
+        return Response(304, headers=answered)
+    if file.content_type == "application/json":  # of which the resolver takes text and no bytes
+        return Response(200, file.content_type, file.content.decode(), answered)
+    if "gzip" in headers.get("accept-encoding", ""):
+        return Response(200, file.content_type, file.gzipped, {**answered, "Content-Encoding": "gzip"})
+    return Response(200, file.content_type, file.content, answered)
