@@ -87,9 +87,9 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 docs: .venv/test.stamp ## write the reference pages and openapi.json again from the code
 	@exec .venv/bin/python -m docs.generate
 
-page: $(PAGE) ## build the page; `make page-dev` serves it from its sources, over `make run`
+page: $(PAGE) ## only build the page
 
-page-dev: page/node_modules/.stamp
+page-dev: page/node_modules/.stamp ## the page from its sources over `make run` on port 8000, each change shown at once
 	@$(NPM) run --silent dev
 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
@@ -118,9 +118,10 @@ page/node_modules/.stamp: .venv-node/stamp page/package.json page/package-lock.j
 	@touch $@
 
 # A browser that needs nothing of the machine, for the tests of the page.
-tests/page/node_modules/.stamp: .venv-node/stamp tests/page/package.json tests/page/package-lock.json tests/page/.npmrc
+tests/page/node_modules/.stamp: .venv-node/stamp tests/page/package.json tests/page/package-lock.json tests/page/.npmrc tests/page/unpack.mjs
 	@echo "Installing a browser for the page's tests ..."
 	@cd tests && $(NPM) ci --silent
+	@cd tests && $(NPM) run --silent unpack
 	@touch $@
 
 BUILD_SOURCES := $(shell find functions layers statemachines -name __pycache__ -prune -o -type f -print | LC_ALL=C sort)

@@ -55,7 +55,7 @@ def _run(port: int, models: Path) -> None:
             *WATCHED,
             target=serve,
             args=(port, aws, physical_ids, str(models), invocations_port),
-            watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml",)),
+            watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml", ".html")),
         )
     finally:
         moto.stop()

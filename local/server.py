@@ -92,6 +92,8 @@ def _banner(port: int, models: str) -> str:
             *(["These are PLACEHOLDERS trained on generated data: they show how, not who."] if placeholders else []),
             *[f"Not served: {problem}" for problem in current.problems.values()],
             "",
+            f"The page: http://127.0.0.1:{port}/admin",
+            "",
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
             "",
             f"Segments: {', '.join(summary.segment_id for summary in parts.segments.list())}.",

@@ -1,0 +1,101 @@
+/** The page's frame: its name, its panels, and who is signed in. */
+
+import { Component, type ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { signIn, signInWanted, token } from "./api";
+import { Files } from "./panels/Files";
+import { Predict } from "./panels/Predict";
+import { Segments } from "./panels/Segments";
+import { Status } from "./panels/Status";
+import { Failed } from "./parts/states";
+import { address, route } from "./route";
+import { text } from "./text";
+
+const PANELS = { status: Status, predict: Predict, segments: Segments, files: Files };
+type PanelName = keyof typeof PANELS;
+
+export function App() {
+  const asked = route.value.path[0] ?? "status";
+  const name = (asked in PANELS ? asked : "status") as PanelName;
+  const Panel = PANELS[name];
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = `${text.panels[name]} – ${text.product}`;
+    // A reader who chose another panel goes on there; at the first view the browser decides.
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    first.current = false;
+  }, [name]);
+  return (
+    <>
+      <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+        {text.skip}
+      </a>
+      <header class="top">
+        <a class="product" href={address(["status"])}>
+          <svg viewBox="0 0 32 32" aria-hidden="true">
+            <rect width="32" height="32" rx="8" />
+            <path d="M7 21l6-7 5 4 7-9" />
+          </svg>
+          {text.product}
+        </a>
+        <nav aria-label={text.product}>
+          {(Object.keys(PANELS) as PanelName[]).map((each) => (
+            <a key={each} href={address([each])} {...(each === name ? { "aria-current": "page" as const } : {})}>
+              {text.panels[each]}
+            </a>
+          ))}
+        </nav>
+        {token.value !== null && (
+          <button type="button" class="quiet" title={text.signIn.signedIn} onClick={() => signIn("")}>
+            {text.signIn.signOut}
+          </button>
+        )}
+      </header>
+      {signInWanted.value && <SignIn />}
+      <main id="content" ref={main} tabIndex={-1}>
+        <Boundary key={name}>
+          <Panel />
+        </Boundary>
+      </main>
+    </>
+  );
+}
+
+/** Until signing in is built, a token is pasted; whatever was typed below stays. */
+function SignIn() {
+  const [given, setGiven] = useState("");
+  return (
+    <form
+      class="sign-in"
+      onSubmit={(event) => {
+        event.preventDefault();
+        signIn(given);
+      }}
+    >
+      <h2>{text.signIn.title}</h2>
+      <p>{text.signIn.explain}</p>
+      <label>
+        {text.signIn.label}
+        <input
+          type="password"
+          autocomplete="off"
+          value={given}
+          onInput={(event) => setGiven(event.currentTarget.value)}
+          required
+        />
+      </label>
+      <button class="primary">{text.signIn.go}</button>
+    </form>
+  );
+}
+
+class Boundary extends Component<{ children: ComponentChildren }, { error: unknown }> {
+  override state = { error: null as unknown };
+  static override getDerivedStateFromError(error: unknown) {
+    return { error };
+  }
+  override render() {
+    return this.state.error === null ? this.props.children : <Failed error={this.state.error} />;
+  }
+}

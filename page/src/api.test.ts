@@ -1,0 +1,58 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { ApiError, getStatus, may, predictOne, scopesOf, signIn, signInWanted, token } from "./api";
+
+const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  vi.fn<typeof fetch>(async () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers }));
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  signIn("");
+});
+
+const jwt = (claims: object) => `x.${btoa(JSON.stringify(claims))}.y`;
+
+test("without a token everything is offered, with one what its scopes allow", () => {
+  expect(may("loyalty/models")).toBe(true);
+  signIn(`Bearer ${jwt({ scope: "loyalty/read loyalty/predict" })}`);
+  expect([may("loyalty/read"), may("loyalty/models")]).toEqual([true, false]);
+  expect(scopesOf(jwt({ scp: ["loyalty/models"] }))).toEqual(new Set(["loyalty/models"]));
+  expect(scopesOf("no token")).toBeNull();
+});
+
+test("the token goes with each request, and with nothing else", async () => {
+  const fetched = answer(200, {});
+  vi.stubGlobal("fetch", fetched);
+  signIn("secret");
+  await getStatus();
+  expect(fetched.mock.calls[0]?.[1]?.headers).toEqual({ Authorization: "Bearer secret" });
+});
+
+test("an error has the service's own sentence", async () => {
+  vi.stubGlobal("fetch", answer(404, { error: "Customer not found in DWH", code: "CUSTOMER_NOT_FOUND" }, { "X-Correlation-Id": "c" }));
+  const error = await predictOne("x", "churn").catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ message: "Customer not found in DWH", status: 404, code: "CUSTOMER_NOT_FOUND", correlationId: "c" });
+});
+
+test("an answer that is not the service's has a sentence all the same", async () => {
+  vi.stubGlobal("fetch", answer(503, "<html>", { "Retry-After": "5" }));
+  const error = await getStatus().catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ status: 503, retryAfterSeconds: 5 });
+  expect((error as ApiError).message).toMatch(/Try again/);
+});
+
+test("no answer at all is said, and a request that was cancelled is no error of the service", async () => {
+  vi.stubGlobal("fetch", vi.fn(async () => Promise.reject(new TypeError("failed"))));
+  await expect(getStatus()).rejects.toMatchObject({ code: "AWAY" });
+  await expect(getStatus(AbortSignal.abort())).rejects.toBeInstanceOf(TypeError);
+});
+
+test("401 asks to sign in, and 403 does not", async () => {
+  vi.stubGlobal("fetch", answer(403, { message: "Forbidden" }));
+  await getStatus().catch(() => null);
+  expect(signInWanted.value).toBe(false);
+  vi.stubGlobal("fetch", answer(401, { message: "Unauthorized" }));
+  await getStatus().catch(() => null);
+  expect(signInWanted.value).toBe(true);
+  signIn("another");
+  expect([signInWanted.value, token.value]).toEqual([false, "another"]);
+});

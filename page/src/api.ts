@@ -1,0 +1,261 @@
+/** Every request of the page, and the token, which is kept in memory only. */
+
+import { computed, signal } from "@preact/signals";
+import type { components } from "./api.gen";
+import { text } from "./text";
+
+export type Schemas = components["schemas"];
+export type PredictionType = Schemas["SingleAnswer"]["type"];
+
+const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");
+
+/** What the API is called with; null until someone signs in, and where nobody has to. */
+export const token = signal<string | null>(null);
+/** True once the API has refused a request for want of a token that it accepts. */
+export const signInWanted = signal(false);
+/** The scopes of the token; null where there is none to read them from, and then everything is offered. */
+const scopes = computed(() => (token.value === null ? null : scopesOf(token.value)));
+
+export type Scope = "loyalty/read" | "loyalty/predict" | "loyalty/segments" | "loyalty/models";
+
+/** Whether the person may do this, as far as the page knows: what one may not do is not offered. */
+export function may(scope: Scope): boolean {
+  return scopes.value === null || scopes.value.has(scope);
+}
+
+/** The scopes that a JWT names, in `scope` or `scp`; null if it names none that can be read. */
+export function scopesOf(jwt: string): Set<string> | null {
+  try {
+    const payload = jwt.split(".")[1] ?? "";
+    const json = atob(payload.replace(/-/g, "+").replace(/_/g, "/"));
+    const claims = JSON.parse(json) as { scope?: unknown; scp?: unknown };
+    const named = claims.scope ?? claims.scp;
+    if (typeof named === "string") return new Set(named.split(" "));
+    return Array.isArray(named) ? new Set(named.map(String)) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function signIn(given: string): void {
+  token.value = given.trim().replace(/^Bearer\s+/i, "") || null;
+  signInWanted.value = false;
+}
+
+/** A request that came to nothing. `status` is 0 where no answer came. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code: string,
+    readonly details: Record<string, unknown> = {},
+    readonly correlationId: string | null = null,
+    readonly retryAfterSeconds: number | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export interface Reply<T> {
+  answer: T;
+  status: number;
+  etag: string | null;
+}
+
+interface Asked {
+  body?: unknown;
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+}
+
+async function request<T>(method: string, path: string, asked: Asked = {}): Promise<Reply<T>> {
+  const headers: Record<string, string> = { ...asked.headers };
+  if (asked.body !== undefined) headers["Content-Type"] = "application/json";
+  if (token.value !== null) headers["Authorization"] = `Bearer ${token.value}`;
+  let response: Response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      ...(asked.body === undefined ? {} : { body: JSON.stringify(asked.body) }),
+      ...(asked.signal ? { signal: asked.signal } : {}),
+      credentials: "omit",
+      cache: "no-store",
+    });
+  } catch (error) {
+    if (asked.signal?.aborted) throw error;
+    throw new ApiError(text.errors.away, 0, "AWAY");
+  }
+  const raw = response.status === 204 ? "" : await response.text();
+  if (!response.ok) throw refusal(response, raw);
+  return {
+    answer: (raw ? JSON.parse(raw) : null) as T,
+    status: response.status,
+    etag: response.headers.get("ETag"),
+  };
+}
+
+function refusal(response: Response, raw: string): ApiError {
+  let body: Partial<Schemas["ErrorAnswer"]> = {};
+  try {
+    body = JSON.parse(raw) as Partial<Schemas["ErrorAnswer"]>;
+  } catch {
+    // The gateway's own answers need not be JSON.
+  }
+  if (response.status === 401) signInWanted.value = true;
+  const sentence = body.error ?? text.errors.ofStatus(response.status);
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  return new ApiError(
+    sentence,
+    response.status,
+    body.code ?? `HTTP_${response.status}`,
+    body.details ?? {},
+    response.headers.get("X-Correlation-Id"),
+    retryAfter > 0 ? retryAfter : null,
+  );
+}
+
+const at = (...parts: string[]): string => parts.map((part) => `/${encodeURIComponent(part)}`).join("");
+const query = (parameters: Record<string, string | number | null | undefined>): string => {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
+};
+const answerOf = async <T>(reply: Promise<Reply<T>>): Promise<T> => (await reply).answer;
+
+export const getStatus = (signal?: AbortSignal) =>
+  answerOf(request<Schemas["StatusAnswer"]>("GET", "/config/ml/status", withSignal(signal)));
+
+export const listModels = (signal?: AbortSignal) =>
+  answerOf(request<Schemas["ModelListAnswer"]>("GET", "/models", withSignal(signal)));
+
+export const getCard = (name: string, version: string, signal?: AbortSignal) =>
+  answerOf(request<Schemas["ModelCardAnswer"]>("GET", `/models${at(name, version)}`, withSignal(signal)));
+
+export const promote = (body: Schemas["PromoteRequest"]) =>
+  answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/promote", { body }));
+
+export const rollback = (body: Schemas["RollbackRequest"]) =>
+  answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/rollback", { body }));
+
+export const predictOne = (customer_id: string, type: PredictionType, signal?: AbortSignal) =>
+  answerOf(
+    request<Schemas["SingleAnswer"]>("POST", "/ml/predict", { body: { customer_id, type }, ...withSignal(signal) }),
+  );
+
+export const predictMany = (customer_ids: string[], type: PredictionType, signal?: AbortSignal) =>
+  answerOf(
+    request<Schemas["BatchAnswer"]>("POST", "/ml/predict/batch", {
+      body: { customer_ids, type },
+      ...withSignal(signal),
+    }),
+  );
+
+export const listSegments = (limit: number, next: string | null, signal?: AbortSignal) =>
+  answerOf(request<Schemas["SegmentListAnswer"]>("GET", `/segments${query({ limit, next })}`, withSignal(signal)));
+
+export const getSegment = (id: string, signal?: AbortSignal) =>
+  request<Schemas["SegmentDefinitionAnswer"]>("GET", `/segments${at(id)}`, withSignal(signal));
+
+export const putSegment = (id: string, body: Schemas["SegmentDefinition"], headers: Record<string, string>) =>
+  request<Schemas["SegmentDefinitionAnswer"]>("PUT", `/segments${at(id)}`, { body, headers });
+
+export const deleteSegment = (id: string) => request<null>("DELETE", `/segments${at(id)}`);
+
+/** A segment's answer, or the job that makes it where it takes longer than a request may. */
+type NowOrLater<T> = Reply<T | Schemas["JobStarted"]>;
+
+export const getStatistics = (id: string, history: number, signal?: AbortSignal) =>
+  nowOrLater<Schemas["SegmentStatsAnswer"]>(
+    request("GET", `/segments${at(id)}/ml/stats${query({ history })}`, withSignal(signal)),
+    signal,
+  );
+
+export const predictSegment = (
+  id: string,
+  type: PredictionType,
+  asked: { top?: number; offer?: string },
+  signal?: AbortSignal,
+) =>
+  nowOrLater<Schemas["SegmentAnswer"]>(
+    request("POST", `/segments${at(id)}/ml/predict${query(asked)}`, { body: { type }, ...withSignal(signal) }),
+    signal,
+  );
+
+async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal): Promise<T> {
+  const first = await reply;
+  if (first.status !== 202) return first.answer as T;
+  const { job_id } = first.answer as Schemas["JobStarted"];
+  for (;;) {
+    await pause(2000, signal);
+    const job = await getJob(job_id, signal);
+    if (job.status === "succeeded") return job.answer as T;
+    if (job.status === "failed") throw new ApiError(job.error ?? "", 200, job.code ?? "INTERNAL");
+  }
+}
+
+export const startJob = (body: Schemas["JobRequest"]) =>
+  answerOf(request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", { body }));
+
+export const listJobs = (next: string | null, signal?: AbortSignal) =>
+  answerOf(request<Schemas["JobListAnswer"]>("GET", `/ml/jobs${query({ limit: 20, next })}`, withSignal(signal)));
+
+export const getJob = (id: string, signal?: AbortSignal) =>
+  answerOf(request<Schemas["JobAnswer"]>("GET", `/ml/jobs${at(id)}`, withSignal(signal)));
+
+/** Sends a file by a job's signed form, without the token. onProgress is told a share from 0 to 1. */
+export function upload(
+  address: Schemas["UploadAddress"],
+  file: Blob,
+  onProgress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(address.fields)) form.append(name, value);
+    form.append("file", file);
+    const sending = new XMLHttpRequest();
+    sending.open(address.method, address.url);
+    sending.upload.onprogress = (event) => onProgress(event.total ? event.loaded / event.total : 0);
+    sending.onload = () =>
+      sending.status < 300
+        ? resolve()
+        : reject(new ApiError(text.errors.uploadRefused(sending.status), sending.status, "UPLOAD_REFUSED"));
+    sending.onerror = () => reject(new ApiError(text.errors.uploadAway, 0, "AWAY"));
+    sending.onabort = () => reject(new DOMException("", "AbortError"));
+    signal.addEventListener("abort", () => sending.abort());
+    sending.send(form);
+  });
+}
+
+/** The beginning of a result, by its signed address. */
+export async function readStart(url: string, bytes: number): Promise<string> {
+  try {
+    const response = await fetch(url, { headers: { Range: `bytes=0-${bytes - 1}` }, credentials: "omit" });
+    if (!response.ok) throw new ApiError(text.errors.ofStatus(response.status), response.status, "RESULT_UNREAD");
+    return await response.text();
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(text.errors.resultAway, 0, "AWAY");
+  }
+}
+
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("", "AbortError"));
+    });
+  });
+}
+
+function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal ? { signal } : {};
+}
+
+/** A prediction as a command, for whoever goes on in a terminal. */
+export function asCurl(path: string, body: unknown): string {
+  const quoted = JSON.stringify(body).replace(/'/g, `'\\''`);
+  const bearer = token.value === null ? "" : ` -H "Authorization: Bearer $TOKEN"`;
+  return `curl -s '${location.origin}${BASE}${path}' -H 'Content-Type: application/json'${bearer} -d '${quoted}'`;
+}

@@ -1,0 +1,57 @@
+/** Numbers, shares and moments as the reader's own locale writes them. */
+
+/** The first of the reader's languages that Intl knows; a browser may report one that is no language tag. */
+export function usable(languages: readonly string[]): string {
+  for (const language of languages) {
+    try {
+      return Intl.getCanonicalLocales(language)[0] ?? "en";
+    } catch {
+      // "en-US@posix", such as Chromium without a locale has it.
+    }
+  }
+  return "en";
+}
+
+const locale = usable(globalThis.navigator?.languages ?? []);
+
+const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
+const money = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
+const percentage = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
+const signed = new Intl.NumberFormat(locale, { signDisplay: "exceptZero", maximumFractionDigits: 1 });
+const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+
+export const count = (value: number): string => whole.format(value);
+export const figure = (value: number): string => short.format(value);
+export const amount = (value: number): string => money.format(value);
+export const share = (value: number): string => percentage.format(value);
+export const change = (value: number): string => signed.format(value);
+
+/** A day; features are as of a moment in UTC. */
+export const date = (rfc3339: string): string => day.format(new Date(rfc3339));
+export const time = (rfc3339: string): string => moment.format(new Date(rfc3339));
+
+/** Such as "3 days ago". */
+export function ago(rfc3339: string, now = Date.now()): string {
+  const seconds = (new Date(rfc3339).getTime() - now) / 1000;
+  const steps: [Intl.RelativeTimeFormatUnit, number][] = [
+    ["year", 31_557_600],
+    ["month", 2_629_800],
+    ["day", 86_400],
+    ["hour", 3600],
+    ["minute", 60],
+  ];
+  for (const [unit, length] of steps) {
+    if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
+  }
+  return relative.format(0, "second");
+}
+
+const rules = new Intl.PluralRules("en");
+
+/** English has two forms; a translation brings its own. */
+export function plural(value: number, one: string, other: string): string {
+  return `${count(value)} ${rules.select(value) === "one" ? one : other}`;
+}

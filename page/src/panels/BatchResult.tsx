@@ -1,0 +1,169 @@
+/** A batch as a table: sorted, filtered, counted, with a table of its own for what failed. */
+
+import { useMemo, useState } from "preact/hooks";
+import type { Schemas } from "../api";
+import { save } from "../csv";
+import * as format from "../format";
+import { Raw } from "../parts/raw";
+import { BANDS, BandBar, ProbabilityBar, Risk } from "../parts/risk";
+import { Empty } from "../parts/states";
+import { Table, type Column } from "../parts/table";
+import { matches, merge, rowsAsCsv, typesOf, type Asked, type Row } from "../predictions";
+import { text } from "../text";
+import { curlOf } from "./Predict";
+
+export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"][]; asked: Asked }) {
+  const { rows, failures } = useMemo(() => merge(answers), [answers]);
+  const [filter, setFilter] = useState("");
+  const types = typesOf(asked);
+  const shown = filter ? rows.filter((row) => matches(row, filter)) : rows;
+  const ids = [...new Set([...rows.map((row) => row.id), ...failures.map((failure) => failure.id)])];
+  const mock = answers.some((answer) => answer.mock);
+  return (
+    <>
+      <section class="card">
+        <header>
+          <h2>{text.predict.results}</h2>
+          {mock && <span class="mark warning">{text.status.mock}</span>}
+        </header>
+        {answers.map((answer) => (
+          <p key={answer.type}>
+            {answers.length > 1 && <strong>{text.models[answer.type]}: </strong>}
+            {text.predict.summary(answer.total, answer.successful, answer.failed)}
+          </p>
+        ))}
+        {types.includes("churn") && rows.length > 0 && <Bands rows={rows} />}
+        {rows.length > 0 && (
+          <>
+            <label class="filter">
+              <span class="unseen">{text.predict.filter}</span>
+              <input
+                type="search"
+                placeholder={text.predict.filter}
+                value={filter}
+                onInput={(event) => setFilter(event.currentTarget.value)}
+              />
+            </label>
+            {shown.length > 0 ? (
+              <Table caption={text.predict.results} columns={columns(types)} rows={shown} rowKey={(row) => row.id} />
+            ) : (
+              <Empty title={text.predict.noMatch} />
+            )}
+          </>
+        )}
+        {rows.length === 0 && <Empty title={text.predict.noneOfThem} />}
+        <Raw answer={answers.length > 1 ? answers : answers[0]} curl={curlOf("batch", asked, ids)}>
+          {rows.length > 0 && (
+            <button type="button" onClick={() => save("predictions.csv", rowsAsCsv(shown, types), "text/csv")}>
+              {text.predict.csv}
+            </button>
+          )}
+        </Raw>
+      </section>
+      {failures.length > 0 && (
+        <section class="card">
+          <h2>{text.predict.failed}</h2>
+          <Table
+            caption={text.predict.failed}
+            columns={[
+              { key: "id", title: text.predict.customer, by: (row) => row.id, cell: (row) => <bdi>{row.id}</bdi> },
+              ...(types.length > 1
+                ? [{ key: "type", title: text.predict.type, cell: (row: (typeof failures)[number]) => text.models[row.type] }]
+                : []),
+              { key: "error", title: text.predict.error, cell: (row) => row.error },
+              { key: "code", title: text.predict.errorCode, by: (row) => row.code, cell: (row) => <span class="code">{row.code}</span> },
+            ]}
+            rows={failures}
+            rowKey={(row) => `${row.type} ${row.id}`}
+          />
+        </section>
+      )}
+    </>
+  );
+}
+
+function Bands({ rows }: { rows: Row[] }) {
+  const counts = BANDS.map((band) => ({
+    band,
+    count: rows.filter((row) => (row.churn?.churn_risk as string | undefined) === band).length,
+  }));
+  return (
+    <>
+      <BandBar counts={counts} />
+      <ul class="legend">
+        {counts
+          .filter((entry) => entry.count > 0 || entry.band !== "lapsed")
+          .map((entry) => (
+            <li key={entry.band}>
+              <Risk band={entry.band} /> {format.count(entry.count)}
+            </li>
+          ))}
+      </ul>
+    </>
+  );
+}
+
+function columns(types: string[]): Column<Row>[] {
+  const has = (type: string) => types.includes(type);
+  return [
+    { key: "id", title: text.predict.customer, by: (row) => row.id, cell: (row) => <bdi class="id">{row.id}</bdi> },
+    ...(has("churn")
+      ? [
+          {
+            key: "probability",
+            title: text.predict.probability,
+            by: (row: Row) => row.churn?.churn_probability ?? null,
+            cell: (row: Row) =>
+              row.churn ? (
+                <ProbabilityBar
+                  value={row.churn.churn_probability}
+                  band={row.churn.churn_risk}
+                  label={text.predict.probability}
+                />
+              ) : (
+                "–"
+              ),
+          },
+          {
+            key: "risk",
+            title: text.predict.risk,
+            by: (row: Row) => (row.churn ? BANDS.indexOf(row.churn.churn_risk) : null),
+            cell: (row: Row) => (row.churn ? <Risk band={row.churn.churn_risk} /> : "–"),
+          },
+        ]
+      : []),
+    ...(has("nbo")
+      ? [
+          {
+            key: "offer",
+            title: text.predict.offer,
+            by: (row: Row) => row.nbo?.top_offer?.offer_name ?? null,
+            cell: (row: Row) => row.nbo?.top_offer?.offer_name ?? "–",
+          },
+          {
+            key: "confidence",
+            title: text.report.predicted,
+            numeric: true,
+            by: (row: Row) => row.nbo?.confidence ?? null,
+            cell: (row: Row) => (row.nbo ? format.share(row.nbo.confidence) : "–"),
+          },
+        ]
+      : []),
+    ...(has("rfm")
+      ? [
+          {
+            key: "code",
+            title: text.predict.code,
+            by: (row: Row) => row.rfm?.rfm_segment ?? null,
+            cell: (row: Row) => <span class="code">{row.rfm?.rfm_segment ?? "–"}</span>,
+          },
+          {
+            key: "segment",
+            title: text.predict.segment,
+            by: (row: Row) => row.rfm?.segment ?? null,
+            cell: (row: Row) => row.rfm?.segment ?? "–",
+          },
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,226 @@
+import { signal } from "@preact/signals";
+import { useEffect, useId } from "preact/hooks";
+import { asCurl, predictMany, predictOne, type Schemas } from "../api";
+import { MAX_BATCH, tidy } from "../ids";
+import { Banners } from "../parts/banner";
+import { useResource } from "../parts/resource";
+import { Empty, Failed, Loading } from "../parts/states";
+import { typesOf, type Asked } from "../predictions";
+import { address, go, route } from "../route";
+import { text } from "../text";
+import { getStatus } from "../api";
+import { BatchResult } from "./BatchResult";
+import { SingleResult } from "./SingleResult";
+
+type Mode = "single" | "batch";
+type Result =
+  | { mode: "single"; answers: Schemas["SingleAnswer"][]; asked: Asked }
+  | { mode: "batch"; answers: Schemas["BatchAnswer"][]; asked: Asked };
+
+// Kept while other panels are open, and when a request fails: nothing that was typed is lost.
+const typedId = signal("");
+const typedIds = signal("");
+const result = signal<Result | null>(null);
+const problem = signal<unknown>(null);
+const running = signal<AbortController | null>(null);
+
+const MAX_ADDRESS_CHARACTERS = 1500;
+
+function shown(): { mode: Mode; asked: Asked } {
+  const { query } = route.value;
+  const asked = query.get("type") ?? "";
+  return {
+    mode: query.get("mode") === "batch" ? "batch" : "single",
+    asked: ["churn", "nbo", "rfm", "all"].includes(asked) ? (asked as Asked) : "churn",
+  };
+}
+
+/** The address with what is chosen; ids are in it while they are not too many for a link. */
+function show(mode: Mode, asked: Asked, ids: string[]): string {
+  const listed = ids.join(",");
+  return address(["predict"], {
+    mode,
+    type: asked,
+    ...(mode === "single" ? { id: ids[0] } : { ids: listed.length <= MAX_ADDRESS_CHARACTERS ? listed : null }),
+  });
+}
+
+async function run(mode: Mode, asked: Asked, ids: string[]): Promise<void> {
+  running.value?.abort();
+  const stop = new AbortController();
+  running.value = stop;
+  problem.value = null;
+  result.value = null;
+  go(show(mode, asked, ids), true);
+  try {
+    result.value =
+      mode === "single"
+        ? {
+            mode,
+            asked,
+            answers: await Promise.all(typesOf(asked).map((type) => predictOne(ids[0] ?? "", type, stop.signal))),
+          }
+        : {
+            mode,
+            asked,
+            answers: await Promise.all(typesOf(asked).map((type) => predictMany(ids, type, stop.signal))),
+          };
+  } catch (error) {
+    if (!stop.signal.aborted) problem.value = error;
+  } finally {
+    if (running.value === stop) running.value = null;
+  }
+}
+
+export function Predict() {
+  const status = useResource(getStatus, []);
+  const { mode, asked } = shown();
+  const { query } = route.value;
+  const [given, list] = [query.get("id") ?? "", query.get("ids") ?? ""];
+  // A link that names customers asks for them.
+  useEffect(() => {
+    if (mode === "single" && given && given !== typedId.value) {
+      typedId.value = given;
+      void run(mode, asked, [given]);
+    } else if (mode === "batch" && list && tidy(typedIds.value).ids.join(",") !== list) {
+      typedIds.value = tidy(list).ids.join("\n");
+      void run(mode, asked, tidy(list).ids);
+    }
+  }, [mode, given, list]);
+
+  const name = useId();
+  const choose = (next: { mode?: Mode; asked?: Asked }) => {
+    go(address(["predict"], { mode: next.mode ?? mode, type: next.asked ?? asked }), true);
+  };
+  const there = result.value && result.value.mode === mode ? result.value : null;
+  return (
+    <>
+      <div class="heading">
+        <h1>{text.predict.title}</h1>
+        <p>{text.predict.lead}</p>
+      </div>
+      {status.value && <Banners status={status.value} />}
+      <div class="split">
+        <section class="card ask">
+          <fieldset class="toggle">
+            <legend>{text.predict.mode}</legend>
+            {(["single", "batch"] as const).map((each) => (
+              <label key={each}>
+                <input type="radio" name={`${name}-mode`} checked={mode === each} onChange={() => choose({ mode: each })} />
+                <span>{text.predict[each]}</span>
+              </label>
+            ))}
+          </fieldset>
+          <fieldset class="toggle">
+            <legend>{text.predict.type}</legend>
+            {(["churn", "nbo", "rfm", "all"] as const).map((each) => (
+              <label key={each}>
+                <input type="radio" name={`${name}-type`} checked={asked === each} onChange={() => choose({ asked: each })} />
+                <span>{text.predict.types[each]}</span>
+              </label>
+            ))}
+          </fieldset>
+          {mode === "single" ? <AskOne asked={asked} /> : <AskMany asked={asked} />}
+        </section>
+        <div class="answer" aria-live="polite">
+          {running.value && <Loading what={text.predict.running} onCancel={() => running.value?.abort()} />}
+          {problem.value !== null && <Failed error={problem.value} />}
+          {there?.mode === "single" && <SingleResult answers={there.answers} />}
+          {there?.mode === "batch" && <BatchResult answers={there.answers} asked={there.asked} />}
+          {!running.value && problem.value === null && !there && (
+            <Empty title={text.predict.empty}>
+              <p>{text.predict.emptyWhat}</p>
+            </Empty>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+const needed = signal(false);
+
+function AskOne({ asked }: { asked: Asked }) {
+  const id = useId();
+  const typed = typedId.value.trim();
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        needed.value = !typed;
+        if (typed) void run("single", asked, [typed]);
+      }}
+    >
+      <label for={id}>{text.predict.id}</label>
+      <input
+        id={id}
+        value={typedId.value}
+        autocomplete="off"
+        spellcheck={false}
+        dir="auto"
+        maxLength={256}
+        aria-describedby={`${id}-hint`}
+        aria-invalid={needed.value && !typed}
+        onInput={(event) => (typedId.value = event.currentTarget.value)}
+      />
+      <p id={`${id}-hint`} class={needed.value && !typed ? "problem" : "small"}>
+        {needed.value && !typed ? text.predict.needed : text.predict.idHint}
+      </p>
+      <button class="primary">{text.predict.run}</button>
+    </form>
+  );
+}
+
+function AskMany({ asked }: { asked: Asked }) {
+  const id = useId();
+  const tidied = tidy(typedIds.value);
+  const over = tidied.ids.length - MAX_BATCH;
+  const wrong = over > 0 || (needed.value && tidied.ids.length === 0);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        needed.value = tidied.ids.length === 0;
+        if (tidied.ids.length > 0 && over <= 0) {
+          typedIds.value = tidied.ids.join("\n");
+          void run("batch", asked, tidied.ids);
+        }
+      }}
+    >
+      <label for={id}>{text.predict.ids}</label>
+      <textarea
+        id={id}
+        rows={10}
+        spellcheck={false}
+        dir="auto"
+        value={typedIds.value}
+        aria-describedby={`${id}-hint ${id}-count`}
+        aria-invalid={wrong}
+        onInput={(event) => (typedIds.value = event.currentTarget.value)}
+      />
+      <p id={`${id}-count`} class={over > 0 ? "problem count" : "small count"} aria-live="polite">
+        {text.predict.count(tidied.ids.length)}
+        {over > 0 && <> – {text.predict.tooMany(over)}</>}
+        {tidied.duplicates > 0 && <> – {text.predict.duplicates(tidied.duplicates)}</>}
+        {tidied.tooLong.length > 0 && <> – {text.predict.tooLong(tidied.tooLong.length)}</>}
+      </p>
+      <p id={`${id}-hint`} class={needed.value && tidied.ids.length === 0 ? "problem" : "small"}>
+        {needed.value && tidied.ids.length === 0 ? text.predict.neededBatch : text.predict.idsHint}
+      </p>
+      <button class="primary" disabled={over > 0}>
+        {text.predict.runBatch}
+      </button>
+    </form>
+  );
+}
+
+/** The same request for a terminal. */
+export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
+  return typesOf(asked)
+    .map((type) =>
+      mode === "single"
+        ? asCurl("/ml/predict", { customer_id: ids[0], type })
+        : asCurl("/ml/predict/batch", { customer_ids: ids, type }),
+    )
+    .join("\n");
+}

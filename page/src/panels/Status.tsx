@@ -1,0 +1,230 @@
+import { getCard, getStatus, listModels, type Schemas } from "../api";
+import * as format from "../format";
+import { Banners } from "../parts/banner";
+import { useResource } from "../parts/resource";
+import { Failed, Loading } from "../parts/states";
+import { churnQuality, offerQuality, usualList } from "../quality";
+import { address, route } from "../route";
+import { text } from "../text";
+import { Report } from "./Report";
+import { Versions } from "./Versions";
+
+type Card = Schemas["ModelCardAnswer"];
+
+/** #/status, or the report of a version: #/status/churn/20261123T123005Z-8059d23a. */
+export function Status() {
+  const [, name, version] = route.value.path;
+  return name && version ? <Report name={name} version={version} /> : <Overview />;
+}
+
+function Overview() {
+  const status = useResource(getStatus, []);
+  const models = useResource(listModels, []);
+  const reload = () => (status.reload(), models.reload());
+  return (
+    <>
+      <div class="heading">
+        <h1>{text.status.title}</h1>
+        <p>{text.status.lead}</p>
+      </div>
+      {status.state === "failed" && <Failed error={status.error} onReload={reload} />}
+      {status.value === null && status.state === "loading" && <Loading />}
+      {status.value && (
+        <>
+          <Banners status={status.value} />
+          <div class="cards">
+            {Object.entries(status.value.models).map(([name, model]) => (
+              <ModelCard key={name} name={name} model={model} mockMode={status.value?.mock_mode ?? ""} />
+            ))}
+            <RfmCard models={models.value} />
+          </div>
+          <ServiceCard status={status.value} />
+        </>
+      )}
+      {models.state === "failed" && <Failed error={models.error} onReload={models.reload} />}
+      {models.value && <Versions models={models.value} onChange={reload} />}
+    </>
+  );
+}
+
+function YesNo({ yes }: { yes: boolean }) {
+  return <span class={yes ? "mark good" : "mark danger"}>{yes ? text.status.yes : text.status.no}</span>;
+}
+
+function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["ModelStatus"]; mockMode: string }) {
+  const card = useResource(
+    async (signal) => (model.version ? await getCard(name, model.version, signal) : null),
+    [name, model.version],
+  );
+  const mocked = mockMode === "true" || (mockMode === "auto" && !model.exists);
+  const kind = mocked ? text.status.mock : model.placeholder ? text.status.placeholder : text.status.real;
+  return (
+    <section class="card model">
+      <header>
+        <div>
+          <h2>{text.models[name] ?? name}</h2>
+          <p class="small">{text.questions[name]}</p>
+        </div>
+        {(model.exists || mocked) && <span class={`mark ${mocked || model.placeholder ? "warning" : "good"}`}>{kind}</span>}
+      </header>
+      <dl class="facts">
+        <dt>{text.status.exists}</dt>
+        <dd>
+          <YesNo yes={model.exists} />
+        </dd>
+        <dt>{text.status.loaded}</dt>
+        <dd>
+          <YesNo yes={model.loaded} />
+        </dd>
+        <dt>{text.status.version}</dt>
+        <dd class="code">{model.version ?? text.none}</dd>
+        {card.value && (
+          <>
+            <dt>{text.status.trained}</dt>
+            <dd>
+              <time dateTime={card.value.created} title={format.time(card.value.created)}>
+                {format.date(card.value.created)}
+              </time>
+              <br />
+              <span class="small">{text.status.trainedOn(card.value.training.rows, card.value.training.data)}</span>
+            </dd>
+          </>
+        )}
+      </dl>
+      {model.message && <p class="small">{model.message}</p>}
+      {card.state === "failed" && <Failed error={card.error} onReload={card.reload} />}
+      {card.value && <Quality card={card.value} />}
+      <NotTold name={name} />
+      {model.version && (
+        <p>
+          <a href={address(["status", name, model.version])}>{text.status.report}</a>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Quality({ card }: { card: Card }) {
+  const churn = churnQuality(card);
+  const offers = offerQuality(card);
+  const list = churn && usualList(churn);
+  let word = text.status.notMeasured;
+  let why = card.placeholder ? text.status.qualityOfPlaceholder : text.status.notMeasuredWhy;
+  let rule = "";
+  if (list) {
+    word = text.status.words[list.word] ?? list.word;
+    why = list.sentence;
+    rule = text.status.wordRule;
+  } else if (offers) {
+    word = text.status.offerWord(offers.over_shown.low > 0, offers.over_shown.high < 0);
+    why = offers.sentence;
+    rule = text.status.offerRule;
+  }
+  return (
+    <div class="quality">
+      <h3>{text.status.quality}</h3>
+      <p class="word">{word}</p>
+      <p>{why}</p>
+      {rule && <p class="small">{rule}</p>}
+    </div>
+  );
+}
+
+function NotTold({ name }: { name: string }) {
+  return (
+    <details>
+      <summary>{text.status.notTold}</summary>
+      <p>{text.status.notToldOf[name]}</p>
+    </details>
+  );
+}
+
+function RfmCard({ models }: { models: Schemas["ModelListAnswer"] | null }) {
+  const points = models?.active?.rfm;
+  const fixed = !points || points.version === "fixed";
+  return (
+    <section class="card model">
+      <header>
+        <div>
+          <h2>{text.models["rfm"]}</h2>
+          <p class="small">{text.questions["rfm"]}</p>
+        </div>
+        <span class="mark">{text.status.calculated}</span>
+      </header>
+      <dl class="facts">
+        <dt>{text.status.cutPoints}</dt>
+        <dd>{fixed ? text.status.fixedCutPoints : text.status.ownCutPoints}</dd>
+        <dt>{text.status.version}</dt>
+        <dd class="code">{points?.version ?? "fixed"}</dd>
+      </dl>
+      {points && (
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">{text.status.score}</th>
+              {[5, 4, 3, 2].map((score) => (
+                <th key={score} scope="col" class="number">
+                  {score}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {(["recency", "frequency", "monetary"] as const).map((part) => (
+              <tr key={part}>
+                <th scope="row">{text.predict[part]}</th>
+                {points[part].map((value, place) => (
+                  <td key={place} class="number">
+                    {part === "recency" ? "≤ " : "≥ "}
+                    {format.amount(value)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <NotTold name="rfm" />
+    </section>
+  );
+}
+
+function ServiceCard({ status }: { status: Schemas["StatusAnswer"] }) {
+  const { as_of, customers, message } = status.features;
+  return (
+    <section class="card">
+      <h2>{text.status.service}</h2>
+      <dl class="facts wide">
+        <div>
+          <dt>{text.status.featuresAsOf}</dt>
+          <dd>
+            {as_of ? (
+              <>
+                <time dateTime={as_of}>{format.date(as_of)}</time>
+                <br />
+                <span class="small">{text.status.stale(format.ago(as_of))}</span>
+              </>
+            ) : (
+              text.status.noFeatures
+            )}
+          </dd>
+        </div>
+        <div>
+          <dt>{text.status.customers}</dt>
+          <dd>{customers === null ? text.unknown : format.count(customers)}</dd>
+        </div>
+        <div>
+          <dt>{text.status.mockMode}</dt>
+          <dd>{text.status.mockModes[status.mock_mode]}</dd>
+        </div>
+        <div>
+          <dt>{text.status.runtime}</dt>
+          <dd>
+            {status.runtime.library} {status.runtime.version}
+          </dd>
+        </div>
+      </dl>
+      {message && <p>{message}</p>}
+    </section>
+  );
+}

@@ -1,0 +1,89 @@
+/** Answers of the three types side by side, a row for each customer. */
+
+import type { PredictionType, Schemas } from "./api";
+import { toCsv } from "./csv";
+import { groupOf, type ChurnQuality } from "./quality";
+import { text } from "./text";
+
+export type Asked = PredictionType | "all";
+export const TYPES: PredictionType[] = ["churn", "nbo", "rfm"];
+export const typesOf = (asked: Asked): PredictionType[] => (asked === "all" ? TYPES : [asked]);
+
+export type Churn = Schemas["ChurnResult"];
+export type Nbo = Schemas["NboResult"];
+export type Rfm = Schemas["RfmResult"];
+
+export interface Row {
+  id: string;
+  churn?: Churn;
+  nbo?: Nbo;
+  rfm?: Rfm;
+}
+export interface Failure {
+  id: string;
+  type: PredictionType;
+  error: string;
+  code: string;
+}
+
+/** The rows and the failures of batch answers, in the order of the ids asked for. */
+export function merge(answers: Schemas["BatchAnswer"][]): { rows: Row[]; failures: Failure[] } {
+  const rows = new Map<string, Row>();
+  const failures: Failure[] = [];
+  for (const answer of answers) {
+    for (const { customer_id, result } of answer.results) {
+      rows.set(customer_id, { ...(rows.get(customer_id) ?? { id: customer_id }), [answer.type]: result });
+    }
+    for (const { customer_id, error, code } of answer.errors) {
+      failures.push({ id: customer_id, type: answer.type, error, code });
+    }
+  }
+  return { rows: [...rows.values()], failures };
+}
+
+export function rowsAsCsv(rows: Row[], types: PredictionType[]): string {
+  const has = (type: PredictionType) => types.includes(type);
+  const header = [
+    "customer_id",
+    ...(has("churn") ? ["churn_probability", "churn_risk"] : []),
+    ...(has("nbo") ? ["offer_code", "offer_name", "confidence"] : []),
+    ...(has("rfm") ? ["rfm_segment", "segment", "recency", "frequency", "monetary"] : []),
+  ];
+  return toCsv(
+    header,
+    rows.map(({ id, churn, nbo, rfm }) => [
+      id,
+      ...(has("churn") ? [churn?.churn_probability, churn?.churn_risk] : []),
+      ...(has("nbo") ? [nbo?.top_offer?.offer_code, nbo?.top_offer?.offer_name, nbo?.confidence] : []),
+      ...(has("rfm") ? [rfm?.rfm_segment, rfm?.segment, rfm?.recency, rfm?.frequency, rfm?.monetary] : []),
+    ]),
+  );
+}
+
+/** What a churn answer means, first of all in customers: from the counts of the model's card where it has them. */
+export function churnSentence(result: Churn, quality: ChurnQuality | null): string {
+  const band: string = result.churn_risk;
+  if (band === "lapsed") return text.predict.sentenceLapsed;
+  const group = groupOf(quality, band);
+  if (!group) return text.predict.sentenceUnknown(result.churn_probability);
+  const name = text.risk[band as keyof typeof text.risk].toLowerCase();
+  return text.predict.sentence(
+    group.customers,
+    group.happened,
+    name,
+    group.share?.low ?? null,
+    group.share?.high ?? null,
+  );
+}
+
+/** Whether an offer may be recommended; models of before there was evidence recommend all. */
+export function evidenceOf(offer: object): "learnt" | "too_few" | null {
+  const evidence = (offer as { evidence?: unknown }).evidence;
+  return evidence === "learnt" || evidence === "too_few" ? evidence : null;
+}
+
+export function matches(row: Row, filter: string): boolean {
+  const wanted = filter.trim().toLowerCase();
+  const words = [row.id, row.churn?.churn_risk, row.nbo?.top_offer?.offer_name, row.rfm?.segment, row.rfm?.rfm_segment];
+  return words.some((word) => word?.toLowerCase().includes(wanted));
+}

@@ -1,0 +1,61 @@
+/** What a card says of a model's worth, as the page reads it. Cards of before there was any have none. */
+
+import type { Schemas } from "./api";
+
+export interface Ranged {
+  value: number;
+  low: number;
+  high: number;
+}
+export interface Group {
+  name: string;
+  customers: number;
+  happened: number;
+  predicted: number | null;
+  share: Ranged | null;
+}
+export interface ListQuality {
+  share: number;
+  customers: number;
+  found: Ranged;
+  rule: Ranged;
+  rule_days: number;
+  chance: Ranged;
+  word: string;
+  sentence: string;
+}
+export interface ChurnQuality {
+  customers: number;
+  left: number;
+  lists: ListQuality[];
+  bands: Group[];
+  tenths: Group[];
+}
+export interface OfferQuality {
+  exposures: number;
+  recommended: Ranged;
+  shown: Ranged;
+  best_single: Ranged;
+  best_offer: string;
+  over_shown: Ranged;
+  over_best_single: Ranged;
+  sentence: string;
+}
+type Card = Schemas["ModelCardAnswer"];
+
+export const churnQuality = (card: Card): ChurnQuality | null => card.churn_quality as ChurnQuality | null;
+export const offerQuality = (card: Card): OfferQuality | null => card.offer_quality as OfferQuality | null;
+
+/** The list that a marketer is most likely to write to: the one nearest to a tenth of the active. */
+export function usualList(quality: ChurnQuality): ListQuality | null {
+  const [first = null, ...others] = quality.lists;
+  return others.reduce(
+    (best, list) => (best && Math.abs(list.share - 0.1) >= Math.abs(best.share - 0.1) ? best : list),
+    first,
+  );
+}
+
+/** The held-out customers of a band. */
+export function groupOf(quality: ChurnQuality | null, band: string): Group | null {
+  return quality?.bands.find((group) => group.name === band && group.customers > 0) ?? null;
+}

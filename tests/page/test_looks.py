@@ -1,0 +1,47 @@
+"""Every view, as wide as a phone and as a screen, light and dark: nothing that axe finds, and a picture of each."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.page.conftest import Scheme, View
+
+pytestmark = [pytest.mark.page, pytest.mark.process]
+
+VIEWS = {
+    "status": "status",
+    "report": "status/churn/20261123T123005Z-8059d23a",
+    "predict-empty": "predict",
+    "predict-single": "predict?mode=single&type=all&id=1",
+    "predict-unknown": "predict?mode=single&type=churn&id=nobody",
+    "predict-batch": "predict?mode=batch&type=all&ids=1,2,3,4,5,6,7,8,nobody",
+}
+SMALL_AND_LARGE: list[tuple[int, Scheme]] = [(1440, "light"), (360, "dark")]
+OTHERS: list[tuple[int, Scheme]] = [(360, "light"), (1440, "dark"), (768, "light"), (2560, "light")]
+
+
+def look(view: Callable[..., View], width: int, scheme: Scheme) -> None:
+    opened = view(width, scheme)
+    found = {}
+    for name, address in VIEWS.items():
+        opened.go(address)
+        opened.keep(f"{name}-{scheme}-{width}")
+        problems = opened.violations()
+        if opened.overflows():
+            problems.append("the page scrolls sideways")
+        if problems:
+            found[name] = problems
+    assert found == {}
+
+
+@pytest.mark.parametrize(("width", "scheme"), SMALL_AND_LARGE)
+def test_every_view_is_accessible_and_fits(view: Callable[..., View], width: int, scheme: Scheme) -> None:
+    look(view, width, scheme)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("width", "scheme"), OTHERS)
+def test_every_view_is_accessible_and_fits_at_other_widths(
+    view: Callable[..., View], width: int, scheme: Scheme
+) -> None:
+    look(view, width, scheme)

@@ -1,0 +1,217 @@
+"""The page used as a person uses it: what is typed, chosen, confirmed, and what goes wrong in the middle of it."""
+
+import csv
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests import sample_set
+from tests.local.make_run import Running
+from tests.page.conftest import View
+from training import registry
+
+pytestmark = [pytest.mark.page, pytest.mark.process]
+
+FIRST_VIEW_BYTES = 150_000
+SAMPLE = {name: model.version for name, model in sample_set.manifest().models.items()}
+
+
+def test_the_first_view_is_small_over_the_wire(running: Running) -> None:
+    origin = f"http://127.0.0.1:{running.port}"
+
+    def fetch(path: str) -> bytes:
+        answer = requests.get(origin + path, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=30)
+        assert answer.status_code == 200, path
+        assert answer.headers["Content-Encoding"] == "gzip"
+        content: bytes = answer.raw.read(decode_content=False)
+        return content
+
+    index = fetch("/admin")
+    html = gzip.decompress(index).decode()
+    assets = re.findall(r'(?:src|href)="(/[^"]+)"', html)
+    assert len(assets) >= 3
+    assert all("/assets/" in asset and re.search(r"-\w{8}\.\w+$", asset) for asset in assets)
+    assert not re.search(r"<script>|<style|style=|onload", html)
+    assert sum(map(len, [index, *map(fetch, assets)])) <= FIRST_VIEW_BYTES
+
+
+def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., View]) -> None:
+    page = view().go("predict")
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_text("Type an id first.")).to_be_visible()
+    page.get_by_label("Customer ID").fill(" 1 ")
+    page.get_by_role("radio", name="All three").check()
+    page.get_by_label("Customer ID").press("Enter")
+    expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
+    expect(page.get_by_text("Send Birthday Bonus")).to_be_visible()
+    expect(page.get_by_text("Champions: bought")).to_be_visible()
+    assert page.url.endswith("#/predict?mode=single&type=all&id=1")
+    page.reload()
+    expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
+    page.get_by_text("Raw JSON").click()
+    expect(page.get_by_text('"features_as_of"').first).to_be_visible()
+
+
+def test_back_leads_to_what_was_shown_before(view: Callable[..., View]) -> None:
+    page = view().go("status")
+    page.get_by_role("link", name="Segments").click()
+    page.get_by_role("link", name="Test ML Predictions").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Test ML Predictions")
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Status")
+
+
+def test_a_pasted_list_is_tidied_counted_predicted_sorted_filtered_and_saved(
+    view: Callable[..., View], tmp_path: Path
+) -> None:
+    page = view().go("predict?mode=batch&type=all")
+    box = page.get_by_label("Customer IDs, one per line")
+    box.fill('1, 2; "3"\n\n5\n5\nnobody')
+    expect(page.get_by_text("5 of 100")).to_be_visible()
+    expect(page.get_by_text("1 repeated id is asked for once.")).to_be_visible()
+    page.get_by_role("button", name="Run Batch Prediction").click()
+    results = page.get_by_role("region", name="Results")
+    expect(results.get_by_role("row")).to_have_count(5)
+    failed = page.get_by_role("region", name="Customers without an answer")
+    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(3)
+    results.get_by_role("button", name="Probability of leaving").click()
+    results.get_by_role("button", name="Probability of leaving").click()
+    shown = [float(text.rstrip("%")) for text in results.locator(".value").all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    expect(results.get_by_role("columnheader", name="Probability of leaving")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    page.get_by_placeholder("Filter by id").fill("champ")
+    expect(results.get_by_role("row")).to_have_count(4)
+    page.get_by_placeholder("Filter by id").fill("nothing like it")
+    expect(page.get_by_text("No result matches the filter.")).to_be_visible()
+    page.get_by_placeholder("Filter by id").fill("")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["customer_id"] for row in rows] == ["1", "2", "3", "5"]
+    assert rows[0]["segment"] == "Champions"
+
+
+def test_ids_of_every_kind_are_text_and_too_many_are_told(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=batch&type=churn")
+    box = page.get_by_label("Customer IDs, one per line")
+    markup = "<img src=x onerror=alert(1)>"
+    long = "ש" * 256
+    box.fill(f"{markup}\n😀\n{long}")
+    page.get_by_role("button", name="Run Batch Prediction").click()
+    failed = page.get_by_role("region", name="Customers without an answer")
+    for each in (markup, "😀", long):
+        expect(failed.get_by_text(each, exact=True)).to_be_visible()
+    assert page.locator("img").count() == 0
+    box.fill("\n".join(str(number) for number in range(101)))
+    expect(page.get_by_text("1 id too many")).to_be_visible()
+    expect(page.get_by_role("button", name="Run Batch Prediction")).to_be_disabled()
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [(401, "You are not signed in"), (503, "cannot answer at the moment"), (None, "The service does not answer")],
+)
+def test_the_service_going_away_loses_nothing_that_was_typed(
+    view: Callable[..., View], status: int | None, sentence: str
+) -> None:
+    page = view().go("predict?mode=single&type=churn")
+    page.get_by_label("Customer ID").fill("2")
+    pattern = "**/ml/predict"
+    page.route(pattern, lambda route: route.abort() if status is None else route.fulfill(status=status, body="{}"))
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("alert")).to_contain_text(sentence)
+    expect(page.get_by_label("Customer ID")).to_have_value("2")
+    page.unroute(pattern)
+    if status == 401:
+        page.get_by_label("Token").fill("a.token.b")
+        page.get_by_role("button", name="Use this token").click()
+        expect(page.get_by_role("button", name="Forget the token")).to_be_visible()
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("heading", name="Customer 2")).to_be_visible()
+
+
+def test_a_slow_answer_shows_that_it_runs_and_can_be_cancelled(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=single&type=churn")
+    page.route("**/ml/predict", lambda route: None)
+    page.get_by_label("Customer ID").fill("2")
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("status").filter(has_text="Predicting")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+
+
+def test_mock_answers_and_placeholders_are_said(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    answer = requests.get(f"{opened.running.base}/config/ml/status", timeout=30).json()
+    answer["models"]["churn"] |= {"exists": False, "loaded": False, "version": None, "placeholder": None}
+    page.route("**/config/ml/status", lambda route: route.fulfill(json=answer))
+    opened.go("status")
+    expect(page.get_by_text("Some of what you see is invented")).to_be_visible()
+    expect(page.get_by_text("No Churn model is published")).to_be_visible()
+    expect(page.get_by_text("These models are placeholders")).to_be_visible()
+    opened.keep("status-mock")
+    assert opened.violations() == []
+
+
+def test_what_one_may_not_do_is_not_offered(view: Callable[..., View]) -> None:
+    page = view().go("status")
+    expect(page.get_by_role("button", name="Roll back")).to_be_visible()
+    page.route("**/models", lambda route: route.fulfill(status=401, body="{}"))
+    page.reload()
+    page.get_by_label("Token").fill("x.eyJzY29wZSI6ImxveWFsdHkvcmVhZCJ9.y")  # {"scope":"loyalty/read"}
+    page.unroute("**/models")
+    page.get_by_role("button", name="Use this token").click()
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("not change which are active")).to_be_visible()
+    expect(page.get_by_role("button", name="Roll back")).to_have_count(0)
+
+
+def test_a_version_is_promoted_and_rolled_back_by_keyboard(view: Callable[..., View], other_models: Path) -> None:
+    opened = view()
+    client = boto3.client(
+        "s3",
+        endpoint_url=opened.store,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        region_name="eu-west-1",
+    )
+    bucket = re.search(r"models (\S+), data", opened.running.printed())
+    assert bucket
+    registry.stage(client, bucket[1], other_models)
+    page = opened.go("status")
+    page.get_by_role("button", name="Use churn v2").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"churn: from {SAMPLE['churn']} to v2")
+    expect(dialog).to_contain_text(f"nbo: stays {SAMPLE['nbo']}")
+    opened.keep("status-promote")
+    assert opened.violations() == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.get_by_role("button", name="Use churn v2").click()
+    dialog.get_by_role("button", name="Make it active").click()
+    expect(page.get_by_text("Done. Now active: churn v2")).to_be_visible()
+    page.get_by_role("button", name="Roll back").click()
+    expect(dialog).to_contain_text(f"churn: from v2 to {SAMPLE['churn']}")
+    # Someone else is quicker.
+    requests.post(f"{opened.running.base}/models/promote", json={"versions": SAMPLE}, timeout=30).raise_for_status()
+    dialog.get_by_role("button", name="Roll back").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Another model set became active meanwhile")
+    dialog.get_by_role("button", name="Cancel").click()
+    requests.post(f"{opened.running.base}/models/promote", json={"versions": {"churn": "v2"}}, timeout=30)
+    page.reload()
+    page.get_by_role("button", name="Roll back").click()
+    dialog.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_text(f"Done. Now active: churn {SAMPLE['churn']}")).to_be_visible()
