@@ -41,6 +41,7 @@ SCOPES = {
     f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
     f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",
     f"DELETE {BASE}/segments/{{segment_id}}": "loyalty/segments",
+    f"POST {BASE}/segments/preview": "loyalty/predict",
     f"POST {BASE}/segments/{{segment_id}}/ml/predict": "loyalty/predict",
     f"GET {BASE}/segments/{{segment_id}}/ml/stats": "loyalty/read",
     f"GET {BASE}/models": "loyalty/read",

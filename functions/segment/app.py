@@ -20,6 +20,7 @@ from loyalty_ml.segments.contracts import (
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import MAX_ENTRIES
 from loyalty_ml.segments.predictions import MAX_TOP
+from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
 from loyalty_ml.vocabulary import rfc3339
 from loyalty_ml.wiring import start
@@ -220,6 +221,29 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         parts().segments.delete(segment_id, preconditions.expected_version(if_match))
         parts().statistics.delete(segment_id)
         return http.Reply(None, 204)
+
+    @app.post(
+        "/segments/preview",
+        summary="Show who would be in a segment of this definition, without storing it",
+        description="Every member is scored and counted. No job takes over what is longer than a request may be: the "
+        "answer is 503, and the segment can be stored and asked for its statistics.",
+        responses=http.responses(
+            SegmentPreviewAnswer,
+            errors.InvalidJson,
+            errors.InvalidRequest,
+            errors.PayloadTooLarge,
+            errors.ModelUnavailable,
+            errors.FeatureStoreUnavailable,
+        ),
+    )
+    @http.json_route(app)
+    def preview_segment(request: SegmentDefinition) -> SegmentPreviewAnswer:
+        try:
+            return parts().service.preview(request, Deadline(answer_seconds).step)
+        except TakesTooLong as error:
+            raise errors.FeatureStoreUnavailable(
+                "The preview takes longer than a request may: store the segment, whose statistics a job computes."
+            ) from error
 
     @app.post(
         "/segments/<segment_id>/ml/predict",

@@ -259,3 +259,6 @@ export function asCurl(path: string, body: unknown): string {
   const bearer = token.value === null ? "" : ` -H "Authorization: Bearer $TOKEN"`;
   return `curl -s '${location.origin}${BASE}${path}' -H 'Content-Type: application/json'${bearer} -d '${quoted}'`;
 }
+
+export const previewSegment = (body: Schemas["SegmentDefinition"], signal?: AbortSignal) =>
+  answerOf(request<Schemas["SegmentPreviewAnswer"]>("POST", "/segments/preview", { body, ...withSignal(signal) }));

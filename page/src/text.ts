@@ -1,6 +1,6 @@
 /** All that the page says, in English: a translation is another object like this one. */
 
-import { amount, count, plural, share } from "./format";
+import { amount, change, count, plural, share } from "./format";
 
 export const text = {
   product: "Loyalty ML",
@@ -250,6 +250,7 @@ export const text = {
     score: (value: number) => `${value} of 5`,
     days: (value: number) => plural(value, "day", "days"),
     purchases: (value: number) => plural(value, "purchase", "purchases"),
+    customers: (members: number) => plural(members, "customer", "customers"),
     customer: "Customer",
     risk: "Risk",
     code: "RFM code",
@@ -289,6 +290,11 @@ export const text = {
     average: "Average risk",
     trend: "Trend of the average risk",
     since: "Since last time",
+    overview: "Now, and since last time",
+    averageOf: (average: number) => `${share(average)} average risk`,
+    noAverage: "no answer for any member",
+    noStatistics: "Its statistics cannot be had at the moment: open it to see why.",
+    changed: (points: number) => `${change(points)} points since last time`,
     onePoint: "first snapshot",
     points: (points: number) => plural(points, "point", "points"),
     more: "Next page",
@@ -323,8 +329,12 @@ export const text = {
     snapshot: "Snapshot",
     missing: "Who is missing, and why",
     missingLead: (members: number) => `Of ${plural(members, "member", "members")}:`,
-    answered: "have a churn answer",
+    answered: "have an answer",
     unanswered: "have none",
+    sum: "in all",
+    missingWhy: "Without an answer are customers without purchases or without a feature that the model reads. Score the members as a file: its errors name each of them and say why.",
+    highShare: "Share at high risk",
+    numbers: "The numbers",
     drift: "Drift: are these still the customers the model learnt from?",
     driftLead: "All customers, by feature, against those that the model learnt from.",
     driftBands: {
@@ -335,6 +345,7 @@ export const text = {
     } as Record<string, string>,
     noDrift: "The models carry no training distribution to compare with. Train them again to see drift.",
     score: "the score itself",
+    driftRest: (features: number) => `${plural(features, "more feature", "more features")}`,
     export: "Score all members as a file",
     exportHint: "A file with a row for each member, ready to hand on. It appears under Files.",
     exported: "The job has begun. It is under Files.",
@@ -344,6 +355,36 @@ export const text = {
     likeliestLead: (shown: number, members: number) =>
       `The ${count(shown)} with the highest probability, of ${plural(members, "member", "members")}.`,
     message: "Note",
+    spread: "How the risk is spread",
+    spreadLead: "Members by their probability of leaving, in steps of 5 points. Move the slider to choose the likeliest.",
+    slider: "Choose members with a probability of at least",
+    chosen: "Chosen",
+    chosenOf: (chosen: number, members: number) => `${count(chosen)} of ${count(members)}`,
+    willLeave: "Of them will leave",
+    wouldStay: "Would have stayed",
+    byProbabilities: "by the sum of their probabilities",
+    heldOut: (leave: number) => `${count(leave)} by what happened to held-out customers with such a score`,
+    noHeldOut: "Not measured on held-out customers for this version.",
+    makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
+    tooManyToMake: "A list made here has at most 1,000 members: move the slider up.",
+    made: "The likeliest of",
+    lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
+    map: "RFM map",
+    mapLead: "Members by recency (up: more recent) and frequency (right: more often). Choose a cell to define its segment.",
+    mapCell: (name: string, r: number, f: number, members: number) =>
+      `${name}, recency ${r}, frequency ${f}: ${plural(members, "member", "members")}`,
+    recencyScore: (score: number) => `R ${score}`,
+    frequencyScore: (score: number) => `F ${score}`,
+    exportTitle: "Hand it on",
+    bin: "Probability",
+    definition: "Definition",
+    definitionJson: "As the API has it",
+    asOf: (day: string) => `Features as of ${day}.`,
+    feature: "Feature",
+    model: "Model",
+    psi: "PSI",
+    drifted: "How it moved",
+    memberLists: "Members",
   },
 
   builder: {
@@ -385,6 +426,12 @@ export const text = {
     keepTheirs: "Drop mine, take theirs",
     saveMine: "Save mine over theirs",
     exists: "A segment with this id exists already.",
+    preview: "Preview",
+    previewLead: "How many are in it, and who, before anything is stored.",
+    previewed: (members: number, unknown: number) =>
+      `${plural(members, "member", "members")}` + (unknown ? `, of whom ${count(unknown)} have no answer` : ""),
+    first: "The first of them",
+    previewing: "Counting …",
   },
 
   files: {
@@ -409,7 +456,7 @@ export const text = {
     job: "Job",
     status: "Status",
     statuses: {
-      waiting: "Waits for its file",
+      awaiting_upload: "Waits for its file",
       queued: "Queued",
       running: "Running",
       succeeded: "Done",
@@ -421,8 +468,17 @@ export const text = {
     errors: "Errors",
     rate: (rows: number) => `${plural(rows, "row", "rows")} a second`,
     ofTotal: (done: number, total: number | null) => (total === null ? count(done) : `${count(done)} of ${count(total)}`),
-    predictions: "Download predictions",
-    errorsFile: "Download errors",
+    download: (name: string) =>
+      ({ predictions: "Download predictions", errors: "Download errors", summary: "Download the summary" })[name] ??
+      `Download ${name}`,
+    columns: { line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" } as Record<string, string>,
+    format: "Format",
+    looksLike: "What it looks like",
+    formatRows: [
+      { name: ".csv, .csv.gz", what: "A header, then a line for each customer, with commas; UTF-8" },
+      { name: ".jsonl, .jsonl.gz", what: 'A JSON object on each line: {"customer_id": "1"}' },
+      { name: ".parquet", what: "A table with a column customer_id" },
+    ],
     firstErrors: "The first errors",
     showErrors: "Show the first errors",
     line: "Line",

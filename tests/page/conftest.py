@@ -23,6 +23,9 @@ AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 SCREENSHOTS = REPOSITORY / "build" / "page"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+# A machine that has other things to do is slow, and not wrong.
+expect.set_options(timeout=30_000)
+
 Scheme = Literal["light", "dark"]
 
 

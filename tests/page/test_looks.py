@@ -14,6 +14,12 @@ VIEWS = {
     "predict-empty": "predict",
     "predict-single": "predict?mode=single&type=all&id=1",
     "predict-unknown": "predict?mode=single&type=churn&id=nobody",
+    "segments": "segments",
+    "segment": "segments/at-risk",
+    "segment-few": "segments/pilot",
+    "segment-unknown": "segments/none",
+    "segment-define": "segments?define=rule",
+    "files": "files",
     "predict-batch": "predict?mode=batch&type=all&ids=1,2,3,4,5,6,7,8,nobody",
 }
 SMALL_AND_LARGE: list[tuple[int, Scheme]] = [(1440, "light"), (360, "dark")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 import requests
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests import sample_set
 from tests.local.make_run import Running
@@ -215,3 +215,157 @@ def test_a_version_is_promoted_and_rolled_back_by_keyboard(view: Callable[..., V
     page.get_by_role("button", name="Roll back").click()
     dialog.get_by_role("button", name="Roll back").click()
     expect(page.get_by_text(f"Done. Now active: churn {SAMPLE['churn']}")).to_be_visible()
+
+
+def test_a_segment_goes_from_the_builder_to_a_file(view: Callable[..., View], tmp_path: Path) -> None:
+    opened = view()
+    page = opened.go("segments")
+    page.get_by_role("link", name="New segment").click()
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("alert")).to_have_text("Give the segment a name.")
+    markup = "<img src=x onerror=alert(1)> שלום"
+    page.get_by_role("textbox", name="Name").fill(markup)
+    page.get_by_label("Id", exact=True).fill("from-builder")
+    page.get_by_role("combobox", name="Feature").fill("revenue")
+    page.get_by_role("textbox", name="Value").fill("4000")
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_role("combobox", name="Feature").nth(1).fill("days_since_last")
+    page.get_by_role("textbox", name="Value").nth(1).fill("30")
+    expect(page.get_by_text(re.compile(r"^\d+ members$"))).to_be_visible()
+    opened.keep("segment-builder")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(markup)
+    assert page.locator("img").count() == 0
+    stored = requests.get(f"{opened.running.base}/segments/from-builder", timeout=30).json()
+    assert stored["rule"] == {"and": [{">=": [{"var": "revenue"}, 4000]}, {">=": [{"var": "days_since_last"}, 30]}]}
+    # Those of a probability from 0 on are all members.
+    page.get_by_label("Choose members").focus()
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Make a segment of these").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest of")
+    page.go_back()
+    page.get_by_role("button", name="Score all members as a file").click()
+    page.get_by_role("status").get_by_role("link", name="Files").click()
+    page.get_by_role("link", name="from-builder").first.click()
+    expect(page.get_by_text("Done")).to_be_visible(timeout=60_000)
+
+
+def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[..., View]) -> None:
+    first, second = view(), view()
+    base = first.running.base
+    requests.put(
+        f"{base}/segments/two-tabs", json={"segment_name": "Two", "churn_risk": "high"}, timeout=30
+    ).raise_for_status()
+    for opened in (first, second):
+        opened.go("segments/two-tabs?edit=1")
+    first.page.get_by_role("textbox", name="Name").fill("First")
+    first.page.get_by_role("button", name="Save the segment").click()
+    expect(first.page.get_by_role("heading", level=1)).to_have_text("First")
+    page = second.page
+    page.get_by_role("textbox", name="Name").fill("Second")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_text("Someone else has changed this segment")).to_be_visible()
+    expect(page.get_by_text('"segment_name": "First"')).to_be_visible()
+    expect(page.get_by_text('"segment_name": "Second"')).to_be_visible()
+    second.keep("segment-conflict")
+    assert second.violations() == []
+    page.get_by_role("button", name="Save mine over theirs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
+    assert requests.get(f"{base}/segments/two-tabs", timeout=30).status_code == 404
+
+
+def test_a_cell_of_the_rfm_map_leads_to_a_segment_of_its_name(view: Callable[..., View]) -> None:
+    page = view().go("segments/champions")
+    page.get_by_role("link", name=re.compile("^Champions, recency 5, frequency 5")).click()
+    expect(page.get_by_role("combobox", name="RFM name")).to_have_value("Champions")
+
+
+@pytest.mark.parametrize("points", [1, 1000])
+def test_a_history_of_one_point_and_of_a_thousand(view: Callable[..., View], points: int) -> None:
+    opened = view()
+    answer = requests.get(f"{opened.running.base}/segments/champions/ml/stats", timeout=60).json()
+    last = answer["history"][-1]
+    change = dict.fromkeys(("member_count", "avg_probability", "high_percentage"), 1)
+    answer["history"] = [
+        {
+            **last,
+            "snapshot": str(number),
+            "features_as_of": f"{2000 + number // 360}-{1 + number // 30 % 12:02}-{1 + number % 28:02}T00:00:00Z",
+            "change": {"since": "x", "total": change, "customers": change} if number else None,
+        }
+        for number in range(points)
+    ]
+    opened.page.route("**/segments/champions/ml/stats*", lambda route: route.fulfill(json=answer))
+    page = opened.go("segments/champions")
+    if points == 1:
+        expect(page.get_by_text("This is the first snapshot")).to_be_visible()
+    else:
+        expect(page.locator("canvas")).to_be_visible()
+        expect(page.get_by_text("because customers moved")).to_be_visible()
+    opened.keep(f"segment-history-{points}")
+    assert opened.violations() == []
+
+
+def test_a_long_list_of_segments_is_paged(view: Callable[..., View]) -> None:
+    opened = view()
+
+    def page_of(route: Route) -> None:
+        after = re.search(r"next=s(\d+)", route.request.url)
+        begin = int(after[1]) + 1 if after else 0
+        segments = [
+            {"segment_id": f"s{number}", "segment_name": f"S {number}", "kind": "rule", "version": 1, "updated": "x"}
+            for number in range(begin, begin + 20)
+        ]
+        route.fulfill(json={"segments": segments, "next": f"s{begin + 19}"})
+
+    opened.page.route(re.compile(r"/segments\?"), page_of)
+    page = opened.go("segments")
+    expect(page.get_by_role("link", name="S 19")).to_be_visible()
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_role("link", name="S 39")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("link", name="S 0", exact=True)).to_be_visible()
+
+
+def test_a_file_goes_from_drop_to_download(view: Callable[..., View], tmp_path: Path) -> None:
+    opened = view()
+    page = opened.go("files")
+    with page.expect_download() as sample:
+        page.get_by_role("button", name="Download a sample").click()
+    sample.value.save_as(tmp_path / "customers.csv")
+    # Dropped, as a hand does it.
+    page.evaluate(
+        """(text) => {
+          const data = new DataTransfer();
+          data.items.add(new File([text], "customers.csv"));
+          document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
+        }""",
+        (tmp_path / "customers.csv").read_text(),
+    )
+    expect(page.get_by_text("Sent. The service scores it now")).to_be_visible()
+    jobs = page.get_by_role("region", name="Jobs")
+    expect(jobs.get_by_text("Done").first).to_be_visible(timeout=60_000)
+    opened.keep("files-done")
+    jobs.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="The first errors")).to_be_visible()
+    expect(page.get_by_role("region", name="The first errors")).to_contain_text("CUSTOMER_NOT_FOUND")
+    opened.keep("files-job")
+    assert opened.violations() == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download predictions").click()
+    download.value.save_as(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open() as file:
+        assert [row["customer_id"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def test_a_file_that_cannot_be_scored_is_told_before_it_is_sent(view: Callable[..., View], tmp_path: Path) -> None:
+    page = view().go("files")
+    (tmp_path / "customers.xlsx").write_text("x")
+    (tmp_path / "empty.csv").write_text("")
+    page.get_by_label("Choose a file").set_input_files(tmp_path / "customers.xlsx")
+    expect(page.get_by_role("alert")).to_contain_text("customers.xlsx is not of a format")
+    page.get_by_label("Choose a file").set_input_files(tmp_path / "empty.csv")
+    expect(page.get_by_role("alert")).to_contain_text("empty.csv is empty")

@@ -20,6 +20,7 @@ from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
 from loyalty_ml.segments.membership import Selection, select
 from loyalty_ml.segments.predictions import predict_segment, shown_order
+from loyalty_ml.segments.preview import SegmentPreviewAnswer, preview
 from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.segments.statistics import Measured, measure_segment, scorers_of
 from loyalty_ml.segments.statistics_store import StatisticsStore
@@ -111,6 +112,12 @@ class SegmentService:
             )
         code = offers[place].offer_code
         return definition if str(named) == code else definition.model_copy(update={"recommended_offer": code})
+
+    def preview(self, definition: SegmentDefinition, steps: Steps = no_steps) -> SegmentPreviewAnswer:
+        """What a segment of this definition would be; nothing is stored. Raises what check_definition raises too."""
+        checked = self.check_definition(definition)
+        population, _ = self._customers(steps)
+        return preview(checked, population, self._models.current(), self._mock_mode, steps("score"))
 
     def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
         """All customers, and who of them is in the segment."""
