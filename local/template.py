@@ -88,7 +88,7 @@ def stores(template: Mapping[str, Any]) -> dict[str, Any]:
     parameters = {name: {"Default": "local", **parameter} for name, parameter in template["Parameters"].items()}
     for parameter in parameters.values():
         parameter.pop("AllowedPattern", None)
-    return {"Parameters": parameters, "Conditions": template["Conditions"], "Resources": resources}
+    return {"Parameters": parameters, "Conditions": template.get("Conditions", {}), "Resources": resources}
 
 
 def routes(template: Mapping[str, Any]) -> Iterator[Route]:

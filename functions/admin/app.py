@@ -42,11 +42,10 @@ _CHANGE_ERRORS = (
 
 
 def _file(description: str, content_type: str, schema: dict[str, Any]) -> dict[int, Any]:
-    """The OpenAPI responses of a file."""
-    return {
-        **http.responses(None, errors.RouteNotFound),
-        200: {"description": description, "content": {content_type: {"schema": schema}}},
-    }
+    """The OpenAPI responses of a file, which is the same whatever the query."""
+    found = {200: {"description": description, "content": {content_type: {"schema": schema}}}}
+    of_json = http.responses(None, errors.RouteNotFound)
+    return {**found, **{status: of_json[status] for status in (404, 500)}}
 
 
 def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGatewayHttpResolver:

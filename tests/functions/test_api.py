@@ -133,13 +133,20 @@ def test_every_route_answers_with_and_without_a_trailing_slash(
     assert answers[0].status == 200
 
 
-OPERATIONS = [(method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods]
+FILES = {"/admin", "/openapi.json"}
+"""What is read by people and programs as it is, whatever a link has behind a question mark."""
+OPERATIONS = [
+    (method.upper(), path)
+    for path, methods in openapi.document()["paths"].items()
+    for method in methods
+    if path not in FILES
+]
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_route_refuses_an_unknown_query_parameter(service: Service, method: str, path: str, slash: str) -> None:
-    path = path.format(segment_id="some", job_id="0" * 32)
+    path = path.format(segment_id="some", job_id="0" * 32, name="churn", version="v1")
     answer = service.call(method, path + slash, {"customer_id": "good"}, queryStringParameters={"tpye": "rfm"})
     assert_error(answer, 400, "INVALID_REQUEST", "tpye: this route has no such query parameter: remove it")
     assert [field["field"] for field in answer.body["details"]["fields"]] == ["tpye"]
