@@ -137,7 +137,7 @@ export const text = {
     forced: "Forced",
     action: "Action",
     use: "Use this version",
-    useOf: (name: string, version: string) => `Use ${name} ${version}`,
+    useOf: (name: string, version: string) => `Use this version: ${name} ${version}`,
     empty: "No version is published.",
     emptyWhat: "Publish a model set: loyalty models publish.",
     more: (hidden: number) => `${plural(hidden, "older version is", "older versions are")} not shown.`,
@@ -189,6 +189,9 @@ export const text = {
     best: (code: string) => `${code} for everyone`,
     metrics: "Metrics",
     metric: "Metric",
+    nameOf: (metric: string) =>
+      ({ auc: "AUC", log_loss: "Log loss", churned_share: "Share who left" })[metric] ??
+      metric.charAt(0).toUpperCase() + metric.slice(1).replaceAll("_", " "),
     value: "Value",
     evaluation: "All that was measured",
     thresholds: "Thresholds",

@@ -56,7 +56,7 @@ class View:
         # A change of the hash alone loads nothing, and is drawn in the next frames.
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.page.wait_for_load_state("networkidle")
-        expect(self.page.locator(".spinner")).to_have_count(0)
+        expect(self.page.locator(".spinner, .pending")).to_have_count(0)
         return self.page
 
     def violations(self) -> list[str]:
@@ -75,9 +75,10 @@ class View:
         """Whether the page as a whole scrolls sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
-    def keep(self, name: str) -> None:
+    def keep(self, name: str, *, whole: bool = True) -> None:
+        """A picture of the page, or of what of it is in the window, as with a dialog over it."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
 
 @pytest.fixture(scope="session")

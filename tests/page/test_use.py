@@ -5,6 +5,7 @@ import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -191,16 +192,16 @@ def test_a_version_is_promoted_and_rolled_back_by_keyboard(view: Callable[..., V
     assert bucket
     registry.stage(client, bucket[1], other_models)
     page = opened.go("status")
-    page.get_by_role("button", name="Use churn v2").focus()
+    page.get_by_role("button", name="Use this version: churn v2").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"churn: from {SAMPLE['churn']} to v2")
     expect(dialog).to_contain_text(f"nbo: stays {SAMPLE['nbo']}")
-    opened.keep("status-promote")
+    opened.keep("status-promote", whole=False)
     assert opened.violations() == []
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    page.get_by_role("button", name="Use churn v2").click()
+    page.get_by_role("button", name="Use this version: churn v2").click()
     dialog.get_by_role("button", name="Make it active").click()
     expect(page.get_by_text("Done. Now active: churn v2")).to_be_visible()
     page.get_by_role("button", name="Roll back").click()
@@ -369,3 +370,68 @@ def test_a_file_that_cannot_be_scored_is_told_before_it_is_sent(view: Callable[.
     expect(page.get_by_role("alert")).to_contain_text("customers.xlsx is not of a format")
     page.get_by_label("Choose a file").set_input_files(tmp_path / "empty.csv")
     expect(page.get_by_role("alert")).to_contain_text("empty.csv is empty")
+
+
+def ranged(value: float, low: float, high: float) -> dict[str, float]:
+    return {"value": value, "low": low, "high": high}
+
+
+def group(name: str, customers: int, happened: int, predicted: float) -> dict[str, Any]:
+    share = happened / customers
+    return {
+        "name": name,
+        "customers": customers,
+        "happened": happened,
+        "predicted": predicted,
+        "share": ranged(share, share - 0.04, share + 0.04),
+    }
+
+
+CHURN_QUALITY = {
+    "customers": 2000,
+    "left": 420,
+    "lists": [
+        {
+            "share": share,
+            "customers": customers,
+            "found": ranged(found, found - 9, found + 9),
+            "rule": ranged(rule, rule - 9, rule + 9),
+            "rule_days": 45,
+            "chance": ranged(chance, chance - 6, chance + 6),
+            "word": "useful",
+            "sentence": f"Of {customers} that you can write to, this finds {found}, your 45-day rule {rule}, chance "
+            f"{chance}.",
+        }
+        for share, customers, found, rule, chance in ((0.05, 100, 71, 58, 21), (0.1, 200, 131, 104, 42))
+    ],
+    "bands": [group("high", 200, 131, 0.64), group("medium", 400, 120, 0.31), group("low", 1400, 169, 0.11)],
+    "tenths": [
+        group(str(place + 1), 200, max(4, 131 - 15 * place), max(0.03, 0.64 - 0.07 * place)) for place in range(10)
+    ],
+}
+
+
+def test_a_measured_model_says_what_it_is_worth_in_customers(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    card = requests.get(f"{opened.running.base}/models/churn/{SAMPLE['churn']}", timeout=30).json()
+    status = requests.get(f"{opened.running.base}/config/ml/status", timeout=30).json()
+    for model in status["models"].values():
+        model["placeholder"] = False
+    card |= {"placeholder": False, "churn_quality": CHURN_QUALITY}
+    page.route("**/models/churn/*", lambda route: route.fulfill(json=card))
+    page.route("**/config/ml/status", lambda route: route.fulfill(json=status))
+    opened.go("status")
+    expect(page.get_by_text("Useful", exact=True)).to_be_visible()
+    expect(page.get_by_text("this finds 131, your 45-day rule 104, chance 42")).to_be_visible()
+    expect(page.get_by_text("These models are placeholders")).to_have_count(0)
+    opened.keep("status-real")
+    assert opened.violations() == []
+    page.get_by_role("link", name="Open the report").first.click()
+    bands = page.get_by_role("region", name="What each band meant")
+    expect(bands.get_by_role("row").nth(1)).to_contain_text("65.5%")
+    opened.keep("report-real")
+    assert opened.violations() == []
+    opened.go("predict?mode=single&type=churn&id=1")
+    expect(page.get_by_text("Of 1,400 held-out customers with low risk, 169 left (12.1%")).to_be_visible()
+    opened.keep("predict-real")

@@ -49,7 +49,7 @@ def publish(
     before = _replaceable(stored)
     forced = _checking(snapshot, force)(inputs_of(new.models, new.rfm, files.__getitem__))
     place.upload(files)
-    return activate(place, stored, before, new.models, new.rfm, way_back=way_back, forced=forced)
+    return activate(place, stored, before, new, way_back=way_back, forced=forced)
 
 
 def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:

@@ -148,7 +148,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
         <Table
           caption={text.report.metrics}
           columns={[
-            { key: "metric", title: text.report.metric, by: (row) => row[0], cell: (row) => row[0] },
+            { key: "metric", title: text.report.metric, by: (row) => row[0], cell: (row) => text.report.nameOf(row[0]) },
             { key: "value", title: text.report.value, numeric: true, by: (row) => row[1], cell: (row) => format.figure(row[1]) },
           ]}
           rows={Object.entries(shown.metrics)}

@@ -53,12 +53,15 @@ function List() {
                   title: text.segments.name,
                   by: (row) => row.segment_name,
                   cell: (row) => (
-                    <a href={address(["segments", row.segment_id])}>
-                      <bdi>{row.segment_name}</bdi>
-                    </a>
+                    <>
+                      <a href={address(["segments", row.segment_id])}>
+                        <bdi>{row.segment_name}</bdi>
+                      </a>
+                      <br />
+                      <span class="small">{text.segments.kinds[row.kind]}</span>
+                    </>
                   ),
                 },
-                { key: "kind", title: text.segments.kind, by: (row) => row.kind, cell: (row) => text.segments.kinds[row.kind] },
                 { key: "trend", title: text.segments.overview, cell: (row) => <Trend segment={row} /> },
               ]}
             />
@@ -96,7 +99,7 @@ function Trend({ segment }: { segment: Schemas["SegmentSummary"] }) {
     [segment.segment_id, segment.version],
   );
   if (stats.state === "failed") return <span class="small">{text.segments.noStatistics}</span>;
-  if (!stats.value) return <span class="small">{text.loading}</span>;
+  if (!stats.value) return <span class="small pending">{text.loading}</span>;
   const { history, member_count } = stats.value;
   const averages = history.flatMap((entry) => entry.stats.churn.avg_probability ?? []);
   const change = history.at(-1)?.change?.total.avg_probability;

@@ -104,7 +104,7 @@ function OfModel({
     ...metrics.map(
       (metric): Column<Version> => ({
         key: metric,
-        title: metric,
+        title: text.report.nameOf(metric),
         numeric: true,
         by: (row) => row.metrics[metric] ?? null,
         cell: (row) => (row.metrics[metric] === undefined ? "–" : format.figure(row.metrics[metric])),

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from loyalty_ml.models.card import card_key
 from loyalty_ml.models.document import Refused
-from loyalty_ml.models.manifest import ActiveModel, Manifest, PublishedSet, RfmCutPoints
+from loyalty_ml.models.manifest import ActiveModel, Manifest, PublishedSet
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
 from loyalty_ml.registry.bucket import ModelBucket, RegistryProblem, StoredManifest
 from loyalty_ml.registry.inputs import ModelInputs, inputs_of
@@ -76,7 +76,8 @@ def promote(
         models[name] = ActiveModel(version=version, card_sha256=card_sha256)
         load(name, models[name], place.read)
     forced = check(inputs_of(models, None, place.read))
-    return activate(place, stored, before, models, forced=forced)
+    created = datetime.now(UTC).replace(microsecond=0)
+    return activate(place, stored, before, PublishedSet(created=created, models=models), forced=forced)
 
 
 def rollback(
@@ -108,23 +109,23 @@ def activate(
     place: ModelBucket,
     stored: StoredManifest,
     before: Manifest | None,
-    models: Mapping[str, ActiveModel],
-    rfm: RfmCutPoints | None = None,
+    new: PublishedSet,
     *,
     way_back: int = WAY_BACK,
     forced: str | None = None,
 ) -> Change:
-    """Replaces the stored manifest, whose content is `before`, by one with these models and cut points active.
+    """Replaces the stored manifest, whose content is `before`, by one with the new models and cut points active.
 
-    What it does not name stays as it was. Raises what replace_manifest raises.
+    What the new set does not name stays as it was. Raises what replace_manifest raises.
     """
     previous: tuple[PublishedSet, ...] = ()
+    models, rfm = new.models, new.rfm
     if before:
         models, rfm = {**before.models, **models}, rfm or before.rfm
         if (models, rfm) == (before.models, before.rfm):
             place.check_manifest_is_still(stored)
             return Change(before, before)
-        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm, forced=before.forced)
+        was_active = PublishedSet.model_validate(before.model_dump(include=set(PublishedSet.model_fields)))
         previous = (was_active, *before.previous)[:way_back]
     after = Manifest(
         created=datetime.now(UTC).replace(microsecond=0),
