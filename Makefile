@@ -114,13 +114,13 @@ $(PAGE): page/node_modules/.stamp openapi.json $(PAGE_SOURCES)
 
 page/node_modules/.stamp: .venv-node/stamp page/package.json page/package-lock.json page/.npmrc
 	@echo "Installing what builds the page ..."
-	@$(NPM) ci --silent
+	@$(NPM) ci --loglevel=error
 	@touch $@
 
 # A browser that needs nothing of the machine, for the tests of the page.
 tests/page/node_modules/.stamp: .venv-node/stamp tests/page/package.json tests/page/package-lock.json tests/page/.npmrc tests/page/unpack.mjs
 	@echo "Installing a browser for the page's tests ..."
-	@cd tests && $(NPM) ci --silent
+	@cd tests && $(NPM) ci --loglevel=error
 	@cd tests && $(NPM) run --silent unpack
 	@touch $@
 
