@@ -140,8 +140,8 @@ def _weights(
     customers: NDArray[np.int64], draws: int, random: np.random.Generator
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Blocks of draws: which they are, and how often each draws each row, float64 (d, n)."""
-    _, of_row = np.unique(customers, return_inverse=True)
-    count = int(of_row.max()) + 1
+    numbers, of_row = np.unique(customers, return_inverse=True)
+    count = len(numbers)
     at_once = max(CELLS_AT_ONCE // len(customers), 1)
     for start in range(0, draws, at_once):
         stop = min(start + at_once, draws)
