@@ -99,9 +99,13 @@ class OfferEvidence:
         return ", ".join([*named, *more])
 
     def _described(self, count: Count) -> str:
-        refusals = "" if self.kind == "choice" else f" and {count.refusals:,} refusals"
-        return f"{count.offer.offer_name} ({count.conversions:,} conversions{refusals})"
+        refusals = "" if self.kind == "choice" else f" and {_counted(count.refusals, 'refusal')}"
+        return f"{count.offer.offer_name} ({_counted(count.conversions, 'conversion')}{refusals})"
 
     def _is_enough(self, count: Count) -> bool:
         refused_enough = self.kind == "choice" or count.refusals >= self.nbo.minimum_refusals
         return count.conversions >= self.nbo.minimum_conversions and refused_enough
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -57,8 +57,8 @@ class Values:
 
     recommended:      if each customer were sent what a model recommends.
     shown:            of what was sent.
-    best_single:      if everyone were sent the best single offer, best_offer. It is chosen on these rows too, so its luck
-                      is in its value: a comparison with it is strict.
+    best_single:      if everyone were sent the best single offer, best_offer. It is chosen on these rows too, so its
+                      luck is in its value: a comparison with it is strict.
     everyone:         by offer, if everyone were sent it; None of offers that are not learnt.
     over_shown, over_best_single: how much more than these is recommended.
     agree:            the share of exposures for which best_offer is what is recommended.
