@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training import config
-from training.config import Query, Tables
+from training.config import EvaluationOptions, Query, Tables
 from training.errors import Problem
 
 pytestmark = pytest.mark.unit
@@ -118,3 +118,9 @@ def test_a_query_is_called_by_its_table_wherever_it_is_read_from(tmp_path: Path)
     # Two tables of the same text are still two.
     again = Tables.model_validate({"offers": {"query": "SELECT 1"}, "churn": {"query": "SELECT 1"}})
     assert [str(again.offers), str(again.churn)] == ["the query of [tables] offers", "the query of [tables] churn"]
+
+
+def test_splits_that_hold_out_more_than_everyone_are_refused() -> None:
+    assert EvaluationOptions(splits=5, held_out=0.2).splits == 5
+    with pytest.raises(ValueError, match=r"4 splits that hold out 0\.3 each are more than all customers: lower splits"):
+        EvaluationOptions(splits=4, held_out=0.3)

@@ -83,7 +83,7 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             offers=offers,
             training=Training(data=f"generated customers, not real ones (seed {seed})", rows=LEARNT),
             metrics=measure(answers, labels[LEARNT:]),
-            distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT]),
+            distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT], seed),
             golden=model_set.golden(name, serving, features[LEARNT:]),
             file=model_set.model_file(model),
             op_versions=networks.op_versions(model),

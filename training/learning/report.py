@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from training.learning.contenders import LABELS, NETWORK, Kind
-from training.learning.figures import Contest, Evaluation
+from training.learning.figures import Evaluation
+from training.learning.gates import Gate
+from training.learning.measured import Contest
 from training.warehouse.examples import Examples
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def write_report(
     examples: Examples,
     sources: Mapping[str, str],
     evaluation: Evaluation,
-    gates: Sequence[tuple[str, bool, str]],
+    gates: Sequence[Gate],
     caveats: Sequence[str] = (),
 ) -> None:
     """Writes the page. Raises OSError.
@@ -125,7 +127,7 @@ def write_report(
         evaluation=evaluation,
         words=WORDS[evaluation.kind],
         summary=_summary(evaluation),
-        columns=_columns(evaluation.splits[0]),
+        columns=_columns(evaluation.measured.folds[0]),
         labels=LABELS,
         network=NETWORK,
         spread=_spread(evaluation),
@@ -141,7 +143,7 @@ def write_report(
 
 def _summary(evaluation: Evaluation) -> list[str]:
     """What the figures say, in sentences."""
-    words, mean = WORDS[evaluation.kind], evaluation.mean[NETWORK]
+    words, mean = WORDS[evaluation.kind], evaluation.measured.mean[NETWORK]
     sentences = []
     if evaluation.kind == "choice":
         sentences.append(f"The offer it puts first is the one taken in {mean['accuracy']:.0%} of cases.")
@@ -185,15 +187,15 @@ def _columns(contest: Contest) -> dict[str, tuple[str, str]]:
 
 def _spread(evaluation: Evaluation) -> dict[str, dict[str, str]]:
     """From the lowest to the highest of the splits, for each contender's figures; empty where there is one split."""
-    if len(evaluation.splits) == 1:
+    if len(evaluation.measured.folds) == 1:
         return {}
     return {
         name: {
             figure: f"{min(values):.3f} \N{EN DASH} {max(values):.3f}"
             for figure in figures
-            for values in [[contest.figures[name][figure] for contest in evaluation.splits]]
+            for values in [[contest.figures[name][figure] for contest in evaluation.measured.folds]]
         }
-        for name, figures in evaluation.mean.items()
+        for name, figures in evaluation.measured.mean.items()
     }
 
 
@@ -244,7 +246,7 @@ def _thresholds(axes: "Axes", evaluation: Evaluation) -> None:
 def _distribution(axes: "Axes", evaluation: Evaluation) -> None:
     words, edges = WORDS[evaluation.kind], np.linspace(0, _highest(evaluation), 41).tolist()
     for happened, colour, label in ((True, OURS, words.event), (False, OTHERS, words.did_not)):
-        scores = evaluation.probability[evaluation.happened == happened]
+        scores = evaluation.ours.probability[evaluation.ours.happened == happened]
         axes.hist(scores, edges, color=colour, alpha=0.35, linewidth=0)
         axes.hist(scores, edges, color=colour, histtype="step", linewidth=1.4, label=label)
     axes.set(xlim=(0, _highest(evaluation)), xlabel="probability", ylabel=words.rows)
@@ -252,7 +254,7 @@ def _distribution(axes: "Axes", evaluation: Evaluation) -> None:
 
 
 def _highest(evaluation: Evaluation) -> float:
-    return min(1.0, 1.02 * float(np.max(evaluation.probability)))
+    return min(1.0, 1.02 * float(np.max(evaluation.ours.probability)))
 
 
 _PLOTS: dict[str, Callable[["Axes", Evaluation], None]] = {

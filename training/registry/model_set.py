@@ -3,7 +3,7 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,12 @@ from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
 
 SAME_ANSWER = 1e-5
 """How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""
+
+SAME_FOR_EVERYONE = 0.04
+"""Answers whose log-odds are all this near are one answer: .50 and .51, or .0100 and .0104.
+
+A model of rare events whose probabilities are .001 to .005 tells customers apart by 1.6.
+"""
 
 _FILE_DESCRIPTOR_2 = threading.Lock()
 """It is the process's: of two threads that put it aside at once, the second would put back what the first put there."""
@@ -64,8 +70,15 @@ def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.f
             f"The {name} model answers otherwise in TFLite than in Keras (by {difference:.1e}, where {SAME_ANSWER:.0e} "
             "is allowed): it was not written."
         )
-    if float(np.ptp(served, axis=0).max()) < 0.01:
+    if float(np.max(np.ptp(log_odds(served), axis=0))) < SAME_FOR_EVERYONE:
         raise Refused(f"The {name} model gives every customer the same answer: it was not written; try another seed.")
+
+
+def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """ln(p / (1 - p)) of probabilities of any shape, of 1e-7 and 1 - 1e-7 at most: a float32 knows no nearer to 1."""
+    bounded = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    odds: NDArray[np.float64] = np.log(bounded / (1 - bounded))
+    return odds
 
 
 def check_numbers(name: str, answers: NDArray[np.floating]) -> None:
@@ -107,7 +120,11 @@ def check_writable(directory: Path, names: Iterable[str]) -> None:
 
 
 def write_model_set(
-    directory: Path, models: Sequence[TrainedModel], created: datetime, rfm: RfmCutPoints | None = None
+    directory: Path,
+    models: Sequence[TrainedModel],
+    created: datetime,
+    rfm: RfmCutPoints | None = None,
+    advice: Mapping[str, str] | None = None,
 ) -> None:
     """Makes these models the active ones, all or none: the manifest changes last, and at once.
 

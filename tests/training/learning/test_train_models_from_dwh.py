@@ -133,8 +133,12 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert not churn.placeholder
     assert churn.features == DEFAULT_FEATURES
     assert churn.metrics["auc"] > 0.75
-    assert churn.training.objective == "the probability of churn, over all customers"
-    assert nbo.training.objective == "the conversion probability of each offer, over all exposures, converted or not"
+    assert churn.training.objective is not None
+    assert churn.training.objective.startswith("the probability of churn, over active customers; ")
+    assert nbo.training.objective is not None
+    assert nbo.training.objective.startswith(
+        "the conversion probability of each offer, over all exposures, converted or not; "
+    )
     assert nbo.metrics["auc"] > 0.7
     assert set(churn.op_versions.values()) == {1}
     gates: Any = churn.evaluation["gates"]

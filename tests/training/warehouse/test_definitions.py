@@ -96,7 +96,7 @@ def test_a_window_of_rfm_changes_what_rfm_reads_only() -> None:
 
 
 def test_what_is_trained_otherwise_is_the_same_feature() -> None:
-    assert changed(COMPUTED, COMPUTED.model_copy(update={"seed": 8, "gates": config.Gates(offer_auc=0.7)})) == {}
+    assert changed(COMPUTED, COMPUTED.model_copy(update={"seed": 8, "gates": config.Gates(auc_floor=0.7)})) == {}
 
 
 def test_the_default_configuration_has_a_short_definition_of_each_feature() -> None:
