@@ -1,4 +1,4 @@
-"""Who converts, shown what: logistic regression with an effect common to all offers, and how each offer departs from it.
+"""Who converts, shown what: logistic regression with effects common to all offers, and how each offer departs.
 
     log-odds(customer, offer) = intercept(offer) + features * (common + departure(offer))
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 Matrix = NDArray[np.float64]
 
@@ -39,7 +40,7 @@ class OfferEffects:
 def fit(
     features: Matrix, shown: NDArray[np.int64], converted: NDArray[np.bool_], offers: int, spread: float
 ) -> OfferEffects:
-    """The posterior's mode, by L-BFGS: the loss is convex, so that every start ends there.
+    """The posterior's mode, by L-BFGS: the loss is convex, so every start ends there. Some .1 s for 10,000 rows.
 
     features: (n, f), standardised; shown: (n,), 0..offers-1; spread: the prior's standard deviation of the departures,
     above 0; the smaller, the more alike the offers.
@@ -74,6 +75,7 @@ def fit(
     start = np.zeros(1 + width + offers + width * offers)
     rate = np.clip(taken.mean(), 1e-6, 1 - 1e-6)
     start[0] = np.log(rate / (1 - rate))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS})
+    with threadpool_limits(1):  # so that sums are rounded alike on every machine
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS})
     bias, kernel = unpacked(found.x)
     return OfferEffects(kernel, bias)

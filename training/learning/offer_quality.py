@@ -13,7 +13,7 @@ from training.learning import policy_value
 from training.learning.contenders import NETWORK
 from training.learning.evidence import FEWEST_OFFERS, OfferEvidence
 from training.learning.gates import Gate
-from training.learning.policy_value import LEAST_PROPENSITY, HeldOut, Values
+from training.learning.policy_value import LEAST_PROPENSITY, Exposures, Values
 
 BETTER_THAN_SHOWN = "better than what was shown"
 NOT_BELOW_BEST_SINGLE = "as good as the best single offer"
@@ -58,7 +58,7 @@ class RecommendationValue:
 
 
 def measure(
-    probabilities: Mapping[str, NDArray[np.floating]], exposures: HeldOut, learnt: NDArray[np.bool_]
+    probabilities: Mapping[str, NDArray[np.floating]], exposures: Exposures, learnt: NDArray[np.bool_]
 ) -> RecommendationValue:
     """Of contenders by name, the network among them: each one's probabilities of conversion (n, k), for all offers.
 
@@ -114,6 +114,7 @@ def of_choice(evidence: OfferEvidence) -> list[Gate]:
                 passed=False,
                 sentence="It knows what was taken where it used to be shown, not what works: bring exposures that did "
                 "not convert in the table of [tables] offers (--force REASON overrules this).",
+                forceable=True,
             )
         )
     return gates

@@ -34,7 +34,7 @@ TENTHS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class Exposures:
     """Exposures that were held out; the propensities are by fits that have not seen them."""
 
     customers: NDArray[Any]
@@ -103,7 +103,7 @@ def recommended(probabilities: NDArray[np.floating], learnt: Flags) -> Offers:
     return best
 
 
-def doubly_robust(probabilities: NDArray[np.floating], exposures: HeldOut) -> Matrix:
+def doubly_robust(probabilities: NDArray[np.floating], exposures: Exposures) -> Matrix:
     """(n, k): what a row says of the conversions if each offer were sent; an offer's value is the mean over rows."""
     scores = probabilities.astype(np.float64)
     rows = np.arange(len(exposures))
@@ -133,13 +133,13 @@ def mean_with_interval(
     return Ranged(value=mean, low=mean - NORMAL_95 * error, high=mean + NORMAL_95 * error)
 
 
-def values(probabilities: NDArray[np.floating], exposures: HeldOut, learnt: Flags) -> Values:
+def values(probabilities: NDArray[np.floating], exposures: Exposures, learnt: Flags) -> Values:
     """Of a model with these probabilities of conversion, (n, k), that recommends only what is learnt, bool (k,)."""
     scores = doubly_robust(probabilities, exposures)
     return values_of(recommended(probabilities, learnt), scores, exposures, learnt)
 
 
-def values_of(sent: Offers, scores: Matrix, exposures: HeldOut, learnt: Flags) -> Values:
+def values_of(sent: Offers, scores: Matrix, exposures: Exposures, learnt: Flags) -> Values:
     """Of any rule that sends the offers `sent`, int64 (n,), by the scores of any model; see `doubly_robust`."""
     rows, customers = np.arange(len(exposures)), exposures.customers
     best_offer = _best(scores, learnt)
@@ -159,7 +159,7 @@ def values_of(sent: Offers, scores: Matrix, exposures: HeldOut, learnt: Flags) -
     )
 
 
-def confidence(probabilities: NDArray[np.floating], exposures: HeldOut, learnt: Flags) -> tuple[GroupQuality, ...]:
+def confidence(probabilities: NDArray[np.floating], exposures: Exposures, learnt: Flags) -> tuple[GroupQuality, ...]:
     """Tenths, by confidence, of the exposures that were shown what is recommended: the most confident first.
 
     They are weighed by the inverse of the propensity, so that they stand for all customers; hence a share is not
@@ -182,7 +182,7 @@ def confidence(probabilities: NDArray[np.floating], exposures: HeldOut, learnt: 
     return tuple(groups)
 
 
-def over_confidence(probabilities: NDArray[np.floating], exposures: HeldOut, learnt: Flags) -> Ranged | None:
+def over_confidence(probabilities: NDArray[np.floating], exposures: Exposures, learnt: Flags) -> Ranged | None:
     """How far the confidence is above the share that converts, where what is recommended was shown; weighed as above.
 
     A model that is right on average is too confident of what it recommends, because what it is too confident of is
@@ -195,7 +195,7 @@ def over_confidence(probabilities: NDArray[np.floating], exposures: HeldOut, lea
 
 
 def _shown_as_recommended(
-    probabilities: NDArray[np.floating], exposures: HeldOut, learnt: Flags
+    probabilities: NDArray[np.floating], exposures: Exposures, learnt: Flags
 ) -> tuple[Flags, Matrix, Matrix]:
     """Which rows were shown what is recommended, bool (n,), and of these (m,) the weight and the confidence."""
     best = recommended(probabilities, learnt)

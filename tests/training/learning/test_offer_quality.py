@@ -15,7 +15,7 @@ from training.learning.offer_quality import (
     NOT_BELOW_BEST_SINGLE,
     RecommendationValue,
 )
-from training.learning.policy_value import HeldOut
+from training.learning.policy_value import Exposures
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +39,7 @@ def measured(
     examples = company.exposures(EXPOSURES)
     assert examples.offers is not None
     known = company.propensities(examples.features)
-    exposures = HeldOut(examples.customer_ids, examples.offers, examples.happened, known)
+    exposures = Exposures(examples.customer_ids, examples.offers, examples.happened, known)
     return offer_quality.measure({NETWORK: probabilities, **(others or {})}, exposures, ALL)
 
 
@@ -91,7 +91,7 @@ def test_what_is_claimed_of_recommended_offers_must_be_so(company: World, truth:
 
 
 def test_a_recommendation_that_was_never_shown_is_refused() -> None:
-    exposures = HeldOut(np.arange(90), np.zeros(90, np.int64), np.arange(90) < 9, np.tile([1.0, 0], (90, 1)))
+    exposures = Exposures(np.arange(90), np.zeros(90, np.int64), np.arange(90) < 9, np.tile([1.0, 0], (90, 1)))
     found = offer_quality.measure({NETWORK: np.tile([0.1, 0.9], (90, 1))}, exposures, np.ones(2, np.bool_))
     gates = offer_quality.of_value(found, DEFAULT_OFFERS[:2], Gates())
     refused = next(gate for gate in gates if gate.name == CONFIDENT_OF_WHAT_WORKS)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from tests.training.learning.exposure_simulator import OFFERS, World, world
 from training.learning import policy_value
-from training.learning.policy_value import LEAST_PROPENSITY, HeldOut
+from training.learning.policy_value import LEAST_PROPENSITY, Exposures
 
 pytestmark = pytest.mark.unit
 
@@ -14,12 +14,12 @@ ALL = np.ones(OFFERS, np.bool_)
 EXPOSURES = 20_000
 
 
-def held_out(company: World, count: int = EXPOSURES, propensities: NDArray[np.float64] | None = None) -> HeldOut:
+def held_out(company: World, count: int = EXPOSURES, propensities: NDArray[np.float64] | None = None) -> Exposures:
     """Exposures of a simulated company, with their true propensities if none are given."""
     examples = company.exposures(count)
     assert examples.offers is not None
     known = company.propensities(examples.features) if propensities is None else propensities
-    return HeldOut(examples.customer_ids, examples.offers, examples.happened, known)
+    return Exposures(examples.customer_ids, examples.offers, examples.happened, known)
 
 
 def test_with_the_true_probabilities_or_the_true_propensities_the_value_is_true() -> None:
@@ -56,7 +56,7 @@ def test_what_a_logging_rule_has_shown_is_worth_what_it_converted() -> None:
 def test_propensities_near_0_are_clipped_and_counted() -> None:
     shown = np.array([0, 1, 1, 0])
     propensities = np.array([[1e-9, 1], [0, 1], [0.991, 0.009], [0.5, 0.5]])
-    exposures = HeldOut(np.arange(4), shown, np.array([True, False, False, True]), propensities)
+    exposures = Exposures(np.arange(4), shown, np.array([True, False, False, True]), propensities)
     assert exposures.clipped == 2
     scores = policy_value.doubly_robust(np.full((4, 2), 0.25), exposures)
     expected = [[0.25 + 0.75 / LEAST_PROPENSITY, 0.25], [0.25, 0], [0.25, 0.25 - 0.25 / LEAST_PROPENSITY], [1.75, 0.25]]
@@ -135,7 +135,7 @@ def test_confidence_is_measured_where_what_is_recommended_was_shown() -> None:
 
 
 def test_nothing_is_known_of_confidence_where_nothing_recommended_was_shown() -> None:
-    exposures = HeldOut(np.arange(3), np.zeros(3, np.int64), np.ones(3, bool), np.ones((3, 2)))
+    exposures = Exposures(np.arange(3), np.zeros(3, np.int64), np.ones(3, bool), np.ones((3, 2)))
     probabilities = np.tile([0.1, 0.2], (3, 1))
     both = np.ones(2, np.bool_)
     assert policy_value.over_confidence(probabilities, exposures, both) is None
