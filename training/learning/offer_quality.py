@@ -21,6 +21,8 @@ CONFIDENT_OF_WHAT_WORKS = "calibrated on what it recommends"
 OFFERS_TO_CHOOSE_FROM = "offers to choose from"
 KNOWS_WHAT_WORKS = "knows what works"
 
+COMPARISONS = (BETTER_THAN_SHOWN, NOT_BELOW_BEST_SINGLE)
+
 MORE_EXPOSURES = "Bring more exposures in the table of [tables] offers"
 RELIABLE = 0.05
 """If a larger share of the exposures was as unlikely as LEAST_PROPENSITY, the value is said to be uncertain."""
@@ -103,10 +105,31 @@ def advice(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
     )
 
 
+def to_choose_from(evidence: OfferEvidence) -> Gate:
+    """Whether enough is known of at least two offers; of one there is no choice."""
+    enough = len(evidence.enough)
+    if enough >= FEWEST_OFFERS:
+        few = evidence.too_few
+        rest = f" Too little is known of {evidence.listed(few)}: these are not recommended." if few else ""
+        sentence = f"{enough:,} of {len(evidence.counts):,} offers have {evidence.rule()}.{rest}"
+        return Gate(OFFERS_TO_CHOOSE_FROM, passed=True, sentence=sentence)
+    remedy = f"{MORE_EXPOSURES}, or lower [nbo] minimum_conversions and minimum_refusals."
+    if enough:
+        only = evidence.enough
+        sentence = (
+            f"Only {evidence.listed(only)} has {evidence.rule()}, so there is no choice: send everyone "
+            f"{only[0].offer.offer_name}. {remedy}"
+        )
+    else:
+        sentence = (
+            f"No offer has {evidence.rule()} in the exposures learnt from: {evidence.listed(evidence.counts)}. {remedy}"
+        )
+    return Gate(OFFERS_TO_CHOOSE_FROM, passed=False, sentence=sentence)
+
+
 def of_choice(evidence: OfferEvidence) -> list[Gate]:
-    """Whether there are offers that enough is known of, and whether it is known what works. Before any training."""
-    enough = evidence.enough
-    gates = [_to_choose_from(evidence, len(enough))]
+    """Whether there are offers that enough is known of, and whether it is known what works."""
+    gates = [to_choose_from(evidence)]
     if evidence.kind == "choice":
         gates.append(
             Gate(
@@ -149,26 +172,6 @@ def of_value(measured: RecommendationValue, catalogue: Sequence[Offer], gates: G
         ),
         _calibrated(measured, gates),
     ]
-
-
-def _to_choose_from(evidence: OfferEvidence, enough: int) -> Gate:
-    if enough >= FEWEST_OFFERS:
-        few = evidence.too_few
-        rest = f" Too little is known of {evidence.listed(few)}: these are not recommended." if few else ""
-        sentence = f"{enough:,} of {len(evidence.counts):,} offers have {evidence.rule()}.{rest}"
-        return Gate(OFFERS_TO_CHOOSE_FROM, passed=True, sentence=sentence)
-    remedy = f"{MORE_EXPOSURES}, or lower [nbo] minimum_conversions and minimum_refusals."
-    if enough:
-        only = evidence.enough
-        sentence = (
-            f"Only {evidence.listed(only)} has {evidence.rule()}, so there is no choice: send everyone "
-            f"{only[0].offer.offer_name}. {remedy}"
-        )
-    else:
-        sentence = (
-            f"No offer has {evidence.rule()} in the exposures learnt from: {evidence.listed(evidence.counts)}. {remedy}"
-        )
-    return Gate(OFFERS_TO_CHOOSE_FROM, passed=False, sentence=sentence)
 
 
 def _calibrated(measured: RecommendationValue, gates: Gates) -> Gate:
