@@ -249,6 +249,7 @@ def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
         sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
+        recommendation=outcome.recommendation,
         caveats=[
             *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
             *_about_offers(settings, outcome.job.examples)[1:],

@@ -10,7 +10,6 @@ from training.config import CatalogueOffer, Config
 from training.learning import offer_quality, policy_value
 from training.learning.contenders import kind_of, shown
 from training.learning.evidence import OfferEvidence
-from training.learning.figures import Evaluation
 from training.learning.gates import Gate
 from training.learning.held_out import HeldOut
 from training.learning.offer_quality import RecommendationValue
@@ -23,7 +22,7 @@ CHOOSE_FOR_NOBODY = ("offer_base_rate",)
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """Of an offer model, beside its Evaluation.
+    """Of an offer model, beside its evaluation.
 
     measured, quality: None of a choice, whose exposures do not say what works, and where no offer is learnt.
     advice:            what to do in place of a model that fails these gates, a sentence; None if there is nothing.
@@ -46,13 +45,18 @@ def of_data(examples: Examples, settings: Config) -> list[Gate]:
     return [offer_quality.to_choose_from(OfferEvidence.of(kind_of(examples), examples, settings.nbo))]
 
 
-def recommendation(examples: Examples, evaluation: Evaluation, settings: Config) -> Recommendation:
-    """Of examples of offers, and what was measured on those held out."""
-    evidence = OfferEvidence.of(evaluation.kind, examples.where(evaluation.learnt), settings.nbo)
+def recommendation(
+    examples: Examples, learnt: NDArray[np.bool_], outcomes: HeldOut, settings: Config
+) -> Recommendation:
+    """Of examples of offers: learnt, bool (n,), are those that the published model has learnt from, and outcomes what
+    was said of those that a split has held out.
+    """
+    kind = kind_of(examples)
+    evidence = OfferEvidence.of(kind, examples.where(learnt), settings.nbo)
     gates = tuple(offer_quality.of_choice(evidence))
-    if evaluation.kind == "choice" or not evidence.learnt.any():
+    if kind == "choice" or not evidence.learnt.any():
         return Recommendation(evidence, gates)
-    measured = measure(examples, evaluation.outcomes, evidence.learnt)
+    measured = measure(examples, outcomes, evidence.learnt)
     gates += tuple(offer_quality.of_value(measured, examples.catalogue, settings.gates))
     advises = {offer_quality.OFFERS_TO_CHOOSE_FROM, *offer_quality.COMPARISONS}
     failed = any(not gate.passed and gate.name in advises for gate in gates)

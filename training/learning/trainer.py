@@ -101,7 +101,11 @@ def train(
     op_versions = networks.op_versions(model)
     golden = model_set.golden(name, serving, unseen.features)
     of_churn = _of_churn(job, evaluation, serving, rule, settings) if rule else _OfChurn()
-    of_offers = None if examples.offers is None else recommendation.recommendation(examples, evaluation, settings)
+    of_offers = (
+        None
+        if examples.offers is None
+        else recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
+    )
     checks = [
         *gates.of_data(examples, evaluation.active, settings.gates),
         *gates.of_quality(
