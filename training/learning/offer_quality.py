@@ -100,8 +100,8 @@ def advice(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
     ours = measured.ours
     name = catalogue[ours.best_offer].offer_name
     return (
-        f"Send everyone {name}: of 1,000 exposures that converts {_of_1000(ours.best_single)}, what the model "
-        f"recommends {_of_1000(ours.recommended)}, what was shown {_of_1000(ours.shown)}."
+        f"Send everyone {name}: of 1,000 exposures that converts {of_1000(ours.best_single)}, what the model "
+        f"recommends {of_1000(ours.recommended)}, what was shown {of_1000(ours.shown)}."
     )
 
 
@@ -157,7 +157,7 @@ def of_value(measured: RecommendationValue, catalogue: Sequence[Offer], gates: G
         Gate(
             BETTER_THAN_SHOWN,
             passed=above,
-            sentence=f"What it recommends converts {_difference(ours.over_shown)} an exposure over what was shown"
+            sentence=f"What it recommends converts {difference(ours.over_shown)} an exposure over what was shown"
             + (
                 ", and all of that range is above 0."
                 if above
@@ -167,7 +167,7 @@ def of_value(measured: RecommendationValue, catalogue: Sequence[Offer], gates: G
         Gate(
             NOT_BELOW_BEST_SINGLE,
             passed=not below,
-            sentence=f"What it recommends converts {_difference(ours.over_best_single)} an exposure over {best} for "
+            sentence=f"What it recommends converts {difference(ours.over_best_single)} an exposure over {best} for "
             f"everyone. {instead if below else _beside_best(ours)}",
         ),
         _calibrated(measured, gates),
@@ -190,7 +190,7 @@ def _calibrated(measured: RecommendationValue, gates: Gates) -> Gate:
         CONFIDENT_OF_WHAT_WORKS,
         passed=passed,
         sentence=f"On the {measured.matched:,} exposures that were shown what it recommends its confidence is "
-        f"{_difference(over)} over the share that converted (at most {most:g} off).{unsure}{remedy}",
+        f"{difference(over)} over the share that converted (at most {most:g} off).{unsure}{remedy}",
     )
 
 
@@ -198,8 +198,8 @@ def _sentence(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
     ours = measured.ours
     best = catalogue[ours.best_offer].offer_name
     sentences = [
-        f"Of 1,000 exposures, what the model recommends converts {_of_1000(ours.recommended)}, {best} for everyone "
-        f"{_of_1000(ours.best_single)}, what was shown {_of_1000(ours.shown)}.",
+        f"Of 1,000 exposures, what the model recommends converts {of_1000(ours.recommended)}, {best} for everyone "
+        f"{of_1000(ours.best_single)}, what was shown {of_1000(ours.shown)}.",
         _beside_best(ours) if ours.over_best_single.high >= 0 else "It is worse than the same offer for everyone.",
         f"It recommends {best} for {ours.agree:.0%} of them.",
     ]
@@ -221,12 +221,14 @@ def _beside_best(ours: Values) -> str:
     return "Whether it is better than the same offer for everyone cannot be told at this size."
 
 
-def _of_1000(rate: Ranged) -> str:
+def of_1000(rate: Ranged) -> str:
+    """A rate as so many of 1,000, and its range, for people."""
     return f"{1000 * rate.value:.0f} ({1000 * max(rate.low, 0):.0f} to {1000 * min(rate.high, 1):.0f})"
 
 
-def _difference(difference: Ranged) -> str:
-    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+def difference(figure: Ranged) -> str:
+    """A difference of rates and its range, for people."""
+    return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
 
 
 def _json(value: Any) -> Any:
