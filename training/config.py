@@ -400,10 +400,17 @@ RESERVED = frozenset(
 )
 """Names, in lower case, that no feature can have."""
 
-COMPUTED_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
-"""What transactions give; product_count and service_count need a column of their own. docs/features.md defines them."""
+OFFER_FEATURES = ("offers_seen", "offers_taken", "offer_take_rate", "days_since_offer")
+"""What the offers table gives."""
+
+COMPUTED_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT, *OFFER_FEATURES)
+"""What transactions give, of which product_count and service_count need a column of their own, and what offers give.
+
+docs/features.md defines them.
+"""
 
 
+NEEDS_OFFERS = "exposures of offers give this feature: name their table as [tables] offers"
 MIN_OFFERS = 2
 
 
@@ -536,9 +543,11 @@ class Config(_Section):
         return "features" in self.model_fields_set
 
     def computable(self) -> tuple[str, ...]:
-        """The features that the transactions can give, as their columns are mapped."""
+        """The features that transactions and offers can give, as their tables and columns are mapped."""
         columns = self.columns.transactions
         lacking = {f"{name}_count" for name in ("product", "service") if getattr(columns, name) is None}
+        if self.tables.offers is None:
+            lacking |= set(OFFER_FEATURES)
         return tuple(name for name in COMPUTED_FEATURES if name not in lacking)
 
     def check_computable(self, names: Iterable[str], known: Collection[str]) -> None:
@@ -546,6 +555,8 @@ class Config(_Section):
         for name in names:
             if name in known:
                 continue
+            if name in OFFER_FEATURES:
+                raise ValueError(f"features.{name}: {NEEDS_OFFERS}, or remove the feature")
             if name in COMPUTED_FEATURES:
                 column = name.removesuffix("_count")
                 told, remedy = "", f"name the column {column} under [columns.transactions], or remove the feature"

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.learning import baselines, metrics
+from training.learning import baselines, conversion, metrics
 from training.learning.baselines import DidNotConverge
 from training.learning.progress import FitProgress
 from training.warehouse.examples import Examples
@@ -113,7 +113,7 @@ def fit_network(learning: Learning) -> Fitted:
     """The network that is published. The same learning gives the same network, whatever was fitted before.
 
     Of churn, the graph without hidden layers where logistic regression has the lower log-loss on the stopping rows: on
-    small sets hidden units learn luck, and then the line is the better model.
+    small sets hidden units learn luck, and then the line is the better model. Of conversion, see `conversion`.
     """
     from training.learning import networks  # noqa: PLC0415  TensorFlow takes seconds, which --help need not wait for
 
@@ -142,6 +142,9 @@ def fit_network(learning: Learning) -> Fitted:
         )
 
     form, effort = networks.HIDDEN_FORM, f"epoch {epochs} the best"
+    if learning.kind == "conversion":
+        chosen = conversion.choose(network, examples, learning.stopping, learning.offers)
+        network, form, effort = chosen.network, chosen.form, chosen.effort or effort
     if learning.kind == "churn" and _line_is_better(learning, network):
         network = networks.linear_churn_network(examples.features, happened)
         form, effort = networks.LINEAR_FORM, "without hidden layers"

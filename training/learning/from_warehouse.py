@@ -74,7 +74,7 @@ def train_from_warehouse(
     print()
     for outcome in outcomes:
         _say_gates(outcome)
-    refused |= {one.job.name: f"failed {_names(one.failed)}" for one in outcomes if not one.may_be_written}
+    refused |= {one.job.name: _why(one) for one in outcomes if not one.may_be_written}
     passed = [outcome for outcome in outcomes if outcome.may_be_written]
     folder = _write_refused(out, [one for one in outcomes if not one.may_be_written], settings)
     if not passed:
@@ -126,6 +126,12 @@ def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> 
 
 def _refusals(refused: Mapping[str, str]) -> str:
     return "; ".join(f"{name} {why}" for name, why in refused.items())
+
+
+def _why(outcome: Outcome) -> str:
+    """Why it is not written, and what to do in its place, a clause."""
+    instead = f". {outcome.advice.removesuffix('.')}" if outcome.advice else ""
+    return f"failed {_names(outcome.failed)}{instead}"
 
 
 def _names(failed: Sequence[Gate]) -> str:
@@ -243,8 +249,10 @@ def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
         sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
+        recommendation=outcome.recommendation,
         caveats=[
             *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
             *_about_offers(settings, outcome.job.examples)[1:],
+            *(outcome.recommendation.evidence.sentences() if outcome.recommendation else []),
         ],
     )

@@ -100,6 +100,18 @@ def linear_churn_network(features: NDArray[np.float64], happened: NDArray[np.boo
     return network
 
 
+def linear_conversion_network(
+    sample: NDArray[np.float64], kernel: NDArray[np.float64], bias: NDArray[np.float64]
+) -> keras.Model:
+    """f features -> offers, a sigmoid each: the conversion network's graph without its hidden layers.
+
+    sample: float64 (n, f), raw values, to scale by; kernel (f, offers), bias (offers,): of features `scaled_by` it.
+    """
+    network = _network(sample, len(bias), "sigmoid", bounded=True, hidden=())
+    network.layers[-1].set_weights([kernel, bias])
+    return network
+
+
 def fit_linear(features: NDArray[np.float64], happened: NDArray[np.bool_]) -> LogisticRegression:
     """Logistic regression with an L2 penalty (C = 1) on what the graph's last layer is given, `scaled_by` itself.
 

@@ -8,18 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from training.learning import report_offers
 from training.learning.contenders import LABELS, NETWORK, Kind
 from training.learning.figures import Evaluation
 from training.learning.gates import Gate
 from training.learning.measured import Contest
+from training.learning.recommendation import Recommendation
+from training.learning.report_offers import Worth
 from training.warehouse.examples import Examples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+DrawnT = TypeVar("DrawnT")
 
 OURS, OTHERS, INK, FAINT = "#1f6f8b", "#c9822b", "#24313a", "#d9dfe3"
 STYLE = {
@@ -103,11 +108,13 @@ def write_report(
     evaluation: Evaluation,
     gates: Sequence[Gate],
     caveats: Sequence[str] = (),
+    recommendation: Recommendation | None = None,
 ) -> None:
     """Writes the page. Raises OSError.
 
     data: where the examples are from, in words; examples: all that `evaluation` is of; sources: of each feature;
-    gates: (name, passed, a sentence with the figure and its bar); caveats: sentences.
+    gates: (name, passed, a sentence with the figure and its bar); caveats: sentences;
+    recommendation: of an offer model.
     """
     import jinja2  # noqa: PLC0415
 
@@ -119,6 +126,7 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters["figure"] = _figure
+    worth = report_offers.worth(recommendation, examples.catalogue)
     page = environment.get_template("report.html.jinja").render(
         version=version,
         created=created,
@@ -136,7 +144,11 @@ def write_report(
         offer_names={offer.offer_code: offer.offer_name for offer in examples.catalogue},
         sources=sources,
         feature_auc=evaluation.feature_auc,
-        plots={name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
+        worth=worth,
+        plots={
+            **{name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
+            **({"worth": _svg("worth", _worth, worth, height=0.7 + 0.3 * len(worth.rows))} if worth else {}),
+        },
     )
     path.write_text(page, encoding="utf-8")
 
@@ -253,6 +265,10 @@ def _distribution(axes: "Axes", evaluation: Evaluation) -> None:
     axes.legend(loc="upper center")
 
 
+def _worth(axes: "Axes", worth: Worth) -> None:
+    report_offers.draw(axes, worth, OURS, OTHERS)
+
+
 def _highest(evaluation: Evaluation) -> float:
     return min(1.0, 1.02 * float(np.max(evaluation.ours.probability)))
 
@@ -265,7 +281,7 @@ _PLOTS: dict[str, Callable[["Axes", Evaluation], None]] = {
 }
 
 
-def _svg(name: str, draw: Callable[["Axes", Evaluation], None], evaluation: Evaluation) -> Any:
+def _svg(name: str, draw: Callable[["Axes", DrawnT], None], drawn: DrawnT, *, height: float = 3.4) -> Any:
     """The drawing as an <svg> element to stand in a page: no XML header, no metadata, no name of any other place."""
     import matplotlib as mpl  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
@@ -273,8 +289,8 @@ def _svg(name: str, draw: Callable[["Axes", Evaluation], None], evaluation: Eval
 
     text = StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-        draw(figure.add_subplot(), evaluation)
+        figure = Figure(figsize=(5.2, height), layout="constrained")
+        draw(figure.add_subplot(), drawn)
         figure.savefig(text, format="svg", transparent=True)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]

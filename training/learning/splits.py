@@ -38,6 +38,11 @@ def for_stopping(customer_ids: Iterable[str]) -> NDArray[np.bool_]:
     return _drawn(customer_ids, "validation") < VALIDATION_SHARE
 
 
+def into_folds(customer_ids: Iterable[str], folds: int) -> NDArray[np.int64]:
+    """int64 (n,): a fold for each customer, 0..folds-1, by the id alone; to choose by among those not held out."""
+    return (_drawn(customer_ids, "choice of the form") * folds).astype(np.int64)
+
+
 def in_time(examples: Examples) -> TimeSplit | None:
     """The last moment, or for offers the last fifth of the time, against what was over before it; None if nothing was.
 

@@ -13,13 +13,14 @@ from loyalty_ml.models.card import ActiveRule, Card, ChurnQuality, Thresholds, T
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.store import LoadedModel
 from training.config import Config
-from training.learning import bands, beside_active, gates
+from training.learning import bands, beside_active, gates, recommendation
 from training.learning.contenders import Kind
 from training.learning.distribution import of_base
 from training.learning.evaluation import active_rows, evaluate
 from training.learning.figures import Evaluation
 from training.learning.gates import Gate
 from training.learning.quality import churn_quality
+from training.learning.recommendation import Recommendation
 from training.registry import model_set
 from training.registry.model_set import TrainedModel
 from training.warehouse.definitions import definitions_of
@@ -55,12 +56,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A trained model with all that is known of it; `written` if no gate is against it, or it was forced."""
+    """A trained model with all that is known of it; `written` if no gate is against it, or it was forced.
+
+    recommendation: of an offer model.
+    """
 
     job: Job
     model: TrainedModel
     evaluation: Evaluation
     gates: Sequence[Gate]
+    recommendation: Recommendation | None = None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do in place of the model that is not written, a sentence; None if there is nothing to advise."""
+        return None if self.may_be_written or self.recommendation is None else self.recommendation.advice
 
     @property
     def failed(self) -> list[Gate]:
@@ -91,6 +101,11 @@ def train(
     op_versions = networks.op_versions(model)
     golden = model_set.golden(name, serving, unseen.features)
     of_churn = _of_churn(job, evaluation, serving, rule, settings) if rule else _OfChurn()
+    of_offers = (
+        None
+        if examples.offers is None
+        else recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
+    )
     checks = [
         *gates.of_data(examples, evaluation.active, settings.gates),
         *gates.of_quality(
@@ -100,6 +115,7 @@ def train(
             later=evaluation.out_of_time.measured if evaluation.out_of_time else None,
             feature_auc=evaluation.feature_auc,
         ),
+        *(of_offers.gates if of_offers else ()),
         gates.of_refusal(
             "served as trained",
             f"TFLite and Keras agree within {model_set.SAME_ANSWER:g} on {len(unseen):,} held-out examples, and the "
@@ -123,26 +139,31 @@ def train(
         feature_definitions=definitions_of(settings, examples.names),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
-        offers=examples.catalogue,
+        offers=of_offers.catalogue(settings.offers) if of_offers else (),
         training=_learnt_from(job, evaluation),
         metrics=evaluation.summary(),
-        evaluation={**evaluation.as_json(), "gates": [gate._asdict() for gate in checks]},
+        evaluation={
+            **evaluation.as_json(),
+            **({"recommendation": of_offers.measured.as_json()} if of_offers and of_offers.measured else {}),
+            "gates": [gate._asdict() for gate in checks],
+        },
         forced=overruled,
         distribution=of_base(name, serving, job.base, settings.seed),
         active=rule,
         churn_quality=of_churn.quality,
+        offer_quality=of_offers.quality if of_offers else None,
         golden=golden,
         file=model_set.model_file(model),
         op_versions=op_versions,
     )
-    return Outcome(job, TrainedModel(card, model), evaluation, checks)
+    return Outcome(job, TrainedModel(card, model), evaluation, checks, of_offers)
 
 
 def of_data(job: Job, settings: Config) -> list[Gate]:
     """The gates that need no training."""
     rule = _rule(job, settings)
     active = active_rows(job.examples, rule.days if rule else None)
-    return gates.of_data(job.examples, active, settings.gates)
+    return [*gates.of_data(job.examples, active, settings.gates), *recommendation.of_data(job.examples, settings)]
 
 
 class _OfChurn(NamedTuple):

@@ -1,11 +1,11 @@
 """Which features the configuration asks for, and which of them the warehouse gives."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from ibis.expr import types as ir
 
-from training.config import FeatureSource, names_of
+from training.config import OFFER_FEATURES, FeatureSource, names_of
 from training.errors import Problem
 from training.warehouse import features
 from training.warehouse.connection import Warehouse
@@ -15,12 +15,25 @@ def names_in(sources: Mapping[str, FeatureSource]) -> tuple[str, ...]:
     return tuple(made for name, source in sources.items() for made in names_of(name, source))
 
 
-def feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
-    """The configured features, which transactions have to give; those that are configured by default, if they can.
+def computable(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
+    """The features that transactions and offers give."""
+    return (*features.available(transactions), *(OFFER_FEATURES if warehouse.config.tables.offers else ()))
 
-    Raises Problem.
+
+def offer_features(warehouse: Warehouse, own: Collection[str] = ()) -> tuple[str, ...]:
+    """Those of the configured features that are computed from offers, for a table that has columns `own`."""
+    config = warehouse.config
+    if config.tables.offers is None:
+        return ()
+    return tuple(name for name in names_in(config.table_features) if name in OFFER_FEATURES and name not in own)
+
+
+def feature_names(warehouse: Warehouse, transactions: ir.Table, own: Collection[str] = ()) -> tuple[str, ...]:
+    """The configured features, which transactions and offers have to give; those of the default, if they can.
+
+    own: columns that the table has of its own. Raises Problem.
     """
-    config, known = warehouse.config, features.available(transactions)
+    config, known = warehouse.config, (*computable(warehouse, transactions), *own)
     if config.features_are_chosen:
         try:
             config.check_computable(config.table_features, known)

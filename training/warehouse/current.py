@@ -14,10 +14,17 @@ from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config
 from training.errors import Problem
 from training.warehouse import features
-from training.warehouse.chosen_features import feature_names, names_in, say_unknown_categories
+from training.warehouse.chosen_features import (
+    computable,
+    feature_names,
+    names_in,
+    offer_features,
+    say_unknown_categories,
+)
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Base
 from training.warehouse.moments import transaction_span
+from training.warehouse.offer_history import with_history, with_history_each
 from training.warehouse.rows import matrix_of, numpy_of, of_use, required
 
 YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
@@ -67,15 +74,18 @@ def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> Cur
     # Until the moment, not until now: the same moment is the same query, by which a run that was stopped is known.
     transactions = required(warehouse.transactions(until=moment))
     if as_of is not None:
-        _check_as_of(warehouse, features.available(transactions))
-    attributes = names_in(warehouse.config.customer_features)
+        _check_as_of(warehouse, computable(warehouse, transactions))
+    attributes, of_offers = names_in(warehouse.config.customer_features), offer_features(warehouse)
     configured = [name for name in feature_names(warehouse, transactions) if name not in attributes]
     names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
     table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
+    if of_offers:
+        exposures = required(warehouse.offers(until=moment))
+        table = with_history(table, exposures, moment, of_offers, warehouse.config.windows)
     current = CurrentFeatures(
         table.select("customer_id", *names), names, moment.astimezone(UTC), moment.astimezone(UTC)
     )
-    return _with_customers(warehouse, current, counted=True)
+    return _with_customers(warehouse, current, of_offers, counted=True)
 
 
 def _view(warehouse: Warehouse) -> CurrentFeatures:
@@ -90,16 +100,24 @@ def _view(warehouse: Warehouse) -> CurrentFeatures:
     # Until its newest row, not until now, as above.
     view = required(warehouse.features(until=newest))
     say_unknown_categories(warehouse, "features")
+    of_offers = offer_features(warehouse, view.columns)
+    if of_offers:
+        exposures = required(warehouse.offers(until=newest))
+        dated = view.rename(moment="updated_at")
+        view = with_history_each(dated, exposures, of_offers, windows).rename(updated_at="moment")
     table, names = _with_rfm(warehouse, view, newest)
     counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
     run = warehouse.now.astimezone(UTC).replace(microsecond=0)
     current = CurrentFeatures(table, names, run, newest.astimezone(UTC))
-    return _with_customers(warehouse, current, counted=counted)
+    return _with_customers(warehouse, current, of_offers, counted=counted)
 
 
-def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: bool) -> CurrentFeatures:
+def _with_customers(
+    warehouse: Warehouse, current: CurrentFeatures, of_offers: Sequence[str], *, counted: bool
+) -> CurrentFeatures:
     """With the features that the customers table has, and its members who have not bought.
 
+    of_offers: features that are computed from offers: these members were shown some too.
     counted: whether transactions say how often everyone bought. Then the count of those members is 0, which is how they
              are known to have no purchase.
     """
@@ -107,6 +125,9 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
     if customers is None:
         return current
     say_unknown_categories(warehouse, "customers")
+    if of_offers:
+        exposures = required(warehouse.offers(until=current.newest))
+        customers = with_history(customers, exposures, current.newest, of_offers, config.windows)
     buyers, attributes = current.table, names_in(config.customer_features)
     joined = buyers.outer_join(customers, "customer_id")
     dates = {AS_OF: buyers[AS_OF]} if AS_OF in buyers.columns else {}
@@ -117,6 +138,7 @@ def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: 
     columns = {name: buyers[name] for name in current.names}
     if counted and LIFETIME_TRANSACTION_COUNT in columns:
         columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+    columns |= {name: ibis.coalesce(buyers[name], customers[name]) for name in of_offers}
     columns |= {name: customers[name] for name in attributes}
     configured = [name for name in config.feature_names if name in columns]
     names = tuple(dict.fromkeys((*configured, *columns)))

@@ -1,7 +1,7 @@
 """From the warehouse to what training and materialising read: checked examples, and the features of everyone today."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import ibis
 import numpy as np
@@ -12,13 +12,20 @@ from ibis.expr import types as ir
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import Offer
 from training.errors import Problem
-from training.warehouse import catalogue, features
-from training.warehouse.chosen_features import feature_names, features_left_out, names_in, say_unknown_categories
+from training.warehouse import catalogue, features, young
+from training.warehouse.chosen_features import (
+    feature_names,
+    features_left_out,
+    names_in,
+    offer_features,
+    say_unknown_categories,
+)
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.current import YEAR_RFM_FEATURES, CurrentFeatures, base, current_features, rfm_features
 from training.warehouse.examples import Examples
 from training.warehouse.identity import strangers
 from training.warehouse.moments import instants, label_moments, transaction_span
+from training.warehouse.offer_history import with_history, with_history_each
 from training.warehouse.rows import matrix, matrix_of, numpy_of, of_use, reasons, required
 
 __all__ = [
@@ -54,25 +61,28 @@ def churn_examples(warehouse: Warehouse) -> Examples:
     Raises Problem where the warehouse cannot say it.
     """
     labelled = warehouse.churn()
-    transactions = warehouse.transactions()
     if labelled is None:
+        transactions = warehouse.transactions()
         if transactions is None:
             raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
         return _churn_from_transactions(warehouse, transactions)
     say_unknown_categories(warehouse, "churn")
-    return _examples(warehouse, labelled, transactions, "churn", ("customer_id", "moment"))
+    return _examples(warehouse, "churn", labelled, ("customer_id", "moment"), {})
 
 
 def offer_examples(warehouse: Warehouse) -> Examples | None:
     """Every exposure of the offers table, converted or not; None where the configuration names no such table.
 
-    Raises Problem where the warehouse cannot say it.
+    Those that are younger than windows.offer_days where the data ends are left out and counted: they look refused, and
+    may yet be taken. Raises Problem where the warehouse cannot say it.
     """
     exposures = warehouse.offers()
     if exposures is None:
         return None
     say_unknown_categories(warehouse, "offers")
-    return _examples(warehouse, exposures, warehouse.transactions(), "offers", ("customer_id", "moment", "offer"))
+    old, young_ones = young.old_enough(warehouse, exposures)
+    left_out = {young.reason(warehouse): young_ones} if young_ones else {}
+    return _examples(warehouse, "offers", old, ("customer_id", "moment", "offer"), left_out)
 
 
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
@@ -85,28 +95,42 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
             f"Transactions run from {first:%Y-%m-%d} to {end:%Y-%m-%d}, too short to look {windows.churn_days} days "
             "ahead: lower [windows] churn_days, or bring older data as [tables] transactions."
         )
-    labelled = [
-        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows), windows)
-        for moment in moments
-    ]
+    of_offers = offer_features(warehouse)
+    exposures = warehouse.offers() if of_offers else None
+
+    def known(moment: datetime) -> ir.Table:
+        found = features.as_of(transactions, moment, windows)
+        return with_history(found, exposures, moment, of_offers, windows) if exposures is not None else found
+
+    labelled = [features.bought_nothing(transactions, moment, horizon, known(moment), windows) for moment in moments]
     examples = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
     rows = warehouse.rows(_with_attributes(warehouse, examples))
     names = feature_names(warehouse, transactions)
-    return _checked(warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon)
+    return _checked(
+        warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon, left_out={}
+    )
 
 
 def _examples(
-    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, source: TableName, key: tuple[str, ...]
+    warehouse: Warehouse, source: TableName, labelled: ir.Table, key: tuple[str, ...], left_out: Mapping[str, int]
 ) -> Examples:
-    """What the warehouse has labelled itself, with features from transactions where the table has none of its own."""
-    names = warehouse.config.feature_names
-    of_table = set(names_in(warehouse.config.table_features))
+    """What the warehouse has labelled itself, with computed features where the table has none of its own.
+
+    left_out: rows of the table that are not among `labelled`, by reason.
+    """
+    names, transactions = warehouse.config.feature_names, warehouse.transactions()
+    of_offers = offer_features(warehouse, labelled.columns)
+    of_table = set(names_in(warehouse.config.table_features)) - set(of_offers)
     is_offers = "offer" in labelled.columns
+    pairs = labelled
+    if of_offers:
+        exposures = required(warehouse.offers())
+        labelled = with_history_each(labelled, exposures, of_offers, warehouse.config.windows)
     if transactions is not None:
-        known = features.as_of_each(transactions, labelled, warehouse.config.windows)
+        known = features.as_of_each(transactions, pairs, warehouse.config.windows)
         columns: dict[str, ir.Value] = {}
         if not of_table <= set(labelled.columns):
-            names = feature_names(warehouse, transactions)
+            names = feature_names(warehouse, transactions, labelled.columns)
             columns = {name: known[name] for name in (*names, *features.PURCHASES) if name in known.columns}
             # Who has no transactions before the moment has no purchase either.
             columns[LIFETIME_TRANSACTION_COUNT] = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
@@ -118,9 +142,10 @@ def _examples(
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
                 *(labelled[column] for column in labelled.columns), **columns
             )
-    horizon = None if is_offers else timedelta(days=warehouse.config.windows.churn_days)
+    windows = warehouse.config.windows
+    horizon = timedelta(days=windows.offer_days if is_offers else windows.churn_days)
     rows = warehouse.rows(_with_attributes(warehouse, labelled))
-    return _checked(warehouse, rows, source, names=names, key=key, horizon=horizon)
+    return _checked(warehouse, rows, source, names=names, key=key, horizon=horizon, left_out=left_out)
 
 
 def _with_attributes(warehouse: Warehouse, examples: ir.Table) -> ir.Table:
@@ -141,11 +166,12 @@ def _checked(
     *,
     names: tuple[str, ...],
     key: tuple[str, ...],
-    horizon: timedelta | None,
+    horizon: timedelta,
+    left_out: Mapping[str, int],
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
     name = getattr(warehouse.config.tables, source)
-    left_out = _left_out(warehouse, source)
+    left_out = {**_left_out(warehouse, source), **left_out}
     if not rows.num_rows:
         raise Problem(
             f"{name} has no rows {of_use(warehouse.left_out(source))}, so there is nothing to learn from: fill it, or "
@@ -191,7 +217,7 @@ def _checked(
         happened=happened,
         offers=offers,
         purchases=matrix_of(rows, features.PURCHASES) if has_purchases else None,
-        horizon_days=horizon / timedelta(days=1) if horizon else None,
+        horizon_days=horizon / timedelta(days=1),
         left_out=left_out,
         catalogue=known_offers,
         days_since_last=days_since_last,

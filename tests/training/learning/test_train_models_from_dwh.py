@@ -73,6 +73,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, own in tables.items():
             columns = ", ".join(DEFAULT_FEATURES)
             connection.execute(f"CREATE TABLE {name} AS SELECT customer_id, {own}, {columns} FROM rows")
+        # Shown so much later that all others had the time to be taken.
+        connection.execute(
+            "INSERT INTO customer_offer_history SELECT * REPLACE (created_at + INTERVAL 60 DAY AS created_at) "
+            "FROM customer_offer_history WHERE customer_id = 'c-0'"
+        )
     return path
 
 
