@@ -250,6 +250,7 @@ def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
         evaluation=outcome.evaluation,
         gates=outcome.gates,
         recommendation=outcome.recommendation,
+        churn_quality=card.churn_quality,
         caveats=[
             *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
             *_about_offers(settings, outcome.job.examples)[1:],
