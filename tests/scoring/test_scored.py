@@ -40,6 +40,7 @@ class SpendAnswers:
     summary = None
     choices = 0
     is_ranked = True
+    inactive = None
 
     def nobody(self) -> Spend:
         return Spend(np.empty(0, np.float32))

@@ -309,6 +309,13 @@ class Card(Document):
     op_versions: dict[str, int]
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """What is read of a customer: the features, and behind them that of the active rule if it is none of them."""
+        if self.active is None or self.active.feature in self.features:
+            return self.features
+        return (*self.features, self.active.feature)
+
+    @property
     def width(self) -> int:
         """How many numbers the model gives for a customer."""
         return sum(output.width for output in self.outputs)
@@ -342,6 +349,8 @@ class Card(Document):
             self._check_offers()
         if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
             raise ValueError("a churn model gives one probability and nothing else")
+        if self.active and self.output != "churn_probability":
+            raise ValueError("only a churn model has an active rule")
         if len(self.golden.inputs) != len(self.golden.outputs):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, places_type
+from loyalty_ml.scoring.scores import LAPSED, RISKS, ChurnScores, OfferScores, places_type
 
 ScoresT = TypeVar("ScoresT")
 
@@ -37,6 +37,7 @@ class Answers(Protocol[ScoresT]):
     summary:     the names of a summary's two parts: the largest groups and all of them; None if each group is a part.
     choices:     how many classes a ranking chooses from; 0 if it is by `value`.
     is_ranked:   whether some customers come before others.
+    inactive:    the place of the group of customers who have left already; None if there is no such group.
     """
 
     @property
@@ -51,6 +52,8 @@ class Answers(Protocol[ScoresT]):
     def choices(self) -> int: ...
     @property
     def is_ranked(self) -> bool: ...
+    @property
+    def inactive(self) -> int | None: ...
 
     def nobody(self) -> ScoresT:
         """The columns of no customers."""
@@ -78,12 +81,13 @@ class Answers(Protocol[ScoresT]):
 
 
 class ChurnAnswers:
-    groups = RISKS[::-1]
+    groups = RISKS
     codes = None
     value_name = "probability"
     summary = None
     choices = 0
     is_ranked = True
+    inactive = int(LAPSED)
 
     def nobody(self) -> ChurnScores:
         return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
@@ -104,8 +108,7 @@ class ChurnAnswers:
         ]
 
     def group_of(self, scores: ChurnScores) -> NDArray[np.int8]:
-        places: NDArray[np.int8] = np.int8(len(RISKS) - 1) - scores.risk
-        return places
+        return scores.risk
 
     def value(self, scores: ChurnScores) -> NDArray[np.float32]:
         return scores.probability
@@ -118,6 +121,7 @@ class OfferAnswers:
     value_name = None
     summary = ("top_offers", "distribution")
     is_ranked = True
+    inactive = None
 
     def __init__(self, offers: Sequence[Offer]) -> None:
         self._offers = offers
@@ -191,6 +195,7 @@ class RfmAnswers:
     summary = ("distribution", "top_segments")
     choices = 0
     is_ranked = False
+    inactive = None
 
     def nobody(self) -> RfmScores:
         value, score = np.empty(0), np.empty(0, np.int8)

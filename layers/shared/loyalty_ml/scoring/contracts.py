@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
+from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
 
 MAX_BATCH = 100
@@ -55,7 +56,10 @@ class PredictOrBatchRequest(Request):
 class ChurnResult(TypedDict):
     customer_id: str
     churn_probability: float
-    churn_risk: Literal["high", "medium", "low"]
+    churn_risk: Annotated[
+        ChurnRisk,
+        Field(description="`lapsed`: the customer has left already by the model's own rule, whatever the probability"),
+    ]
     mock: NotRequired[Literal[True]]
 
 

@@ -13,7 +13,7 @@ from loyalty_ml.models.card import Card, ModelInfo, Offer
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
 from loyalty_ml.scoring import mock, rfm
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
-from loyalty_ml.scoring.scores import Network, score_churn, score_offers
+from loyalty_ml.scoring.scores import ActiveColumn, Network, score_churn, score_offers
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
 Scores = tuple[NDArray[Any], ...]
@@ -44,7 +44,7 @@ class _ModelKind:
     """What is known of the models whose cards name this output.
 
     answers:  of a catalogue, which only offers have.
-    score:    float32 (n, features), all finite, to columns of n.
+    score:    float32 (n, columns), all finite, to columns of n: those that the card reads, in order.
     mock:     ids to plausible columns of n.
     """
 
@@ -57,7 +57,7 @@ class _ModelKind:
 _KINDS: Mapping[str, _ModelKind] = {
     "churn_probability": _ModelKind(
         answers=lambda _: ChurnAnswers(),
-        score=lambda matrix, network, card: score_churn(matrix, network, card.thresholds),
+        score=lambda matrix, network, card: score_churn(matrix, network, card.thresholds, _active_column(card)),
         mock=mock.mock_churn,
     ),
     "offer_probabilities": _ModelKind(
@@ -91,13 +91,18 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
 def _model_scorer(model: LoadedModel) -> Scorer:
     card, kind = model.card, _KINDS[model.card.output]
     return Scorer(
-        features=card.features,
+        features=card.reads,
         matrix=model_matrix,
         score=lambda customer_ids, matrix: kind.score(matrix, model.network, card),
         answers=kind.answers(card.offers),
         info={"name": card.name, "version": card.version, "placeholder": card.placeholder},
         offers=card.offers,
     )
+
+
+def _active_column(card: Card) -> ActiveColumn | None:
+    rule = card.active
+    return ActiveColumn(card.reads.index(rule.feature), rule.days, len(card.features)) if rule else None
 
 
 def _rfm_scorer(models: ModelSet) -> Scorer:

@@ -5,19 +5,20 @@ Pure: the network is an argument, and nothing depends on how many rows come at o
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.models.card import Thresholds
 
-ChurnRisk = Literal["high", "medium", "low"]
+ChurnRisk = Literal["high", "medium", "low", "lapsed"]
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Float32 (n, features) in, float32 (n, outputs) out."""
 
-RISKS: tuple[Literal["low"], Literal["medium"], Literal["high"]] = ("low", "medium", "high")
+RISKS: tuple[ChurnRisk, ...] = get_args(ChurnRisk)
+HIGH, MEDIUM, LOW, LAPSED = map(np.int8, range(len(RISKS)))
 
 CHUNK_ROWS = 4096
 
@@ -37,10 +38,31 @@ class OfferScores(NamedTuple):
     best: NDArray[np.signedinteger]
 
 
-def score_churn(matrix: NDArray[np.float32], network: Network, thresholds: Thresholds) -> ChurnScores:
-    """Churn probability and risk band for float32 (n, features), all finite."""
-    probability = network(matrix)[:, 0]
-    return ChurnScores(probability, risk_band(probability, thresholds))
+class ActiveColumn(NamedTuple):
+    """An active rule over a matrix: who has more than `days` in the column at `place` has lapsed.
+
+    features:  how many columns, the first ones, are the network's.
+    """
+
+    place: int
+    days: float
+    features: int
+
+
+def score_churn(
+    matrix: NDArray[np.float32], network: Network, thresholds: Thresholds, active: ActiveColumn | None = None
+) -> ChurnScores:
+    """Churn probability and risk band for float32 (n, columns), all finite; without `active` nobody has lapsed."""
+    if active is None:
+        probability = network(matrix)[:, 0]
+        return ChurnScores(probability, risk_band(probability, thresholds))
+    probability = network(matrix[:, : active.features])[:, 0]
+    risk = risk_band(probability, thresholds)
+    # In float32 as the network reads it, so that a customer is in the same band wherever the value comes from.
+    days, most = matrix[:, active.place], _greatest_float32(active.days)
+    for chunk in _chunks(len(risk)):
+        np.copyto(risk[chunk], LAPSED, where=days[chunk] > most)
+    return ChurnScores(probability, risk)
 
 
 def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
@@ -55,11 +77,11 @@ def places_type(count: int) -> type[np.int8 | np.int16]:
 
 
 def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArray[np.int8]:
-    """Int8 (n,), places in RISKS, for float32 (n,)."""
+    """Int8 (n,), HIGH, MEDIUM or LOW, for float32 (n,)."""
     medium, high = _least_float32(thresholds.medium), _least_float32(thresholds.high)
     band = np.empty(len(probability), np.int8)
     for chunk in _chunks(len(probability)):
-        np.add(probability[chunk] >= medium, probability[chunk] >= high, out=band[chunk], dtype=np.int8)
+        np.add(probability[chunk] < medium, probability[chunk] < high, out=band[chunk], dtype=np.int8)
     return band
 
 
@@ -92,3 +114,10 @@ def _least_float32(threshold: float) -> np.float32:
     """The least float32 that is not below the threshold, so that the band agrees with the number that is shown."""
     nearest = np.float32(threshold)
     return nearest if float(nearest) >= threshold else np.nextafter(nearest, np.float32(np.inf))
+
+
+@functools.cache
+def _greatest_float32(limit: float) -> np.float32:
+    """The greatest float32 that is not above the limit: a float32 is above the one if and only if it is the other."""
+    nearest = np.float32(limit)
+    return nearest if float(nearest) <= limit else np.nextafter(nearest, np.float32(-np.inf))
