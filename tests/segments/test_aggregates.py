@@ -21,6 +21,7 @@ from loyalty_ml.segments.aggregates import Tally, aggregate, by_group, statistic
 pytestmark = pytest.mark.unit
 
 CHURN = ChurnAnswers()
+NO_RISKS: dict[str, int] = {risk: 0 for risk in RISKS}  # noqa: C420  dict.fromkeys has no type of its own here
 NOBODY = Tally(np.zeros(4, np.int64), 0, 0.0, 0.0)
 
 rows = st.integers(0, 60)
@@ -142,7 +143,7 @@ def test_counts_of_nobody_are_zeros_and_averages_of_nobody_are_null() -> None:
         **dict.fromkeys(("avg_probability", "avg_probability_active", *(f"{risk}_percentage" for risk in RISKS))),
     }
     assert aggregate(CHURN, NOBODY) == {
-        **dict.fromkeys(RISKS, 0),
+        **NO_RISKS,
         "avg_probability": None,
         "avg_probability_active": None,
     }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
-from loyalty_ml.scoring.scores import LAPSED, RISKS, ChurnScores, OfferScores, places_type
+from loyalty_ml.scoring.scores import LAPSED, RISKS, ChurnScores, OfferScores, explores, places_type
 
 ScoresT = TypeVar("ScoresT")
 
@@ -20,7 +20,7 @@ ScoresT = TypeVar("ScoresT")
 class Column(NamedTuple):
     """A column of a results file.
 
-    values:  n numbers, float64; or int8 or int16 (n,), places in `texts` if there are any.
+    values:  n numbers, float64; or int8 or int16 (n,), places in `texts` if there are any; or bool (n,).
     """
 
     name: str
@@ -125,6 +125,7 @@ class OfferAnswers:
 
     def __init__(self, offers: Sequence[Offer]) -> None:
         self._offers = offers
+        self._too_few = np.array([offer.evidence == "too_few" for offer in offers], np.bool_)
         self.choices = len(offers)
 
     @property
@@ -140,17 +141,34 @@ class OfferAnswers:
         return OfferScores(np.empty((0, len(self._offers)), np.float32), places)
 
     def results(self, customer_ids: Sequence[str], scores: OfferScores) -> list[NboResult]:
-        catalogue: list[Any] = [offer.model_dump() for offer in self._offers]
-        best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
+        catalogue: list[Any] = [
+            {
+                "offer_id": offer.offer_id,
+                "offer_code": offer.offer_code,
+                "offer_name": offer.offer_name,
+                "category": offer.category,
+                "probability": None,
+                "evidence": offer.evidence or "unknown",
+            }
+            for offer in self._offers
+        ]
+        explored = self._too_few[scores.best].tolist()
         results: list[NboResult] = []
-        for customer_id, probabilities, best, order in zip(
-            customer_ids, scores.probabilities.tolist(), scores.best.tolist(), best_first.tolist(), strict=True
+        for customer_id, probabilities, best, order, is_explored in zip(
+            customer_ids,
+            scores.probabilities.tolist(),
+            scores.best.tolist(),
+            self._order(scores).tolist(),
+            explored,
+            strict=True,
         ):
             offers: list[OfferProbability] = []
             for offer_id in order:
                 offer = catalogue[offer_id].copy()  # half the time of a new dictionary, eight times a customer
                 offer["probability"] = probabilities[offer_id]
                 offers.append(offer)
+            if is_explored:
+                offers[0]["explored"] = True
             results.append(
                 {
                     "customer_id": customer_id,
@@ -163,14 +181,27 @@ class OfferAnswers:
             )
         return results
 
+    def _order(self, scores: OfferScores) -> NDArray[np.intp]:
+        """The ids as they are shown, (n, k): what is recommended, then the best first, of equal ones the lower id;
+        those of which too little is known are behind all others."""
+        if not self._too_few.any():
+            return np.argsort(-scores.probabilities, axis=1, kind="stable")
+        behind = np.tile(self._too_few.astype(np.int8), (len(scores.best), 1))
+        np.put_along_axis(behind, scores.best[:, np.newaxis].astype(np.intp), -1, axis=1)
+        return np.lexsort((-scores.probabilities, behind), axis=1)
+
     def columns(self, scores: OfferScores) -> list[Column]:
         by_offer = scores.probabilities.T.astype(np.float64)
+        confidence = np.take_along_axis(by_offer, scores.best[np.newaxis].astype(np.intp), axis=0)[0]
+        evidence = [offer.evidence or "unknown" for offer in self._offers]
         return [
             Column("recommended_offer", scores.best),
             Column("offer_code", scores.best, self.codes),
             Column("offer_name", scores.best, self.groups),
             Column("category", scores.best, [offer.category for offer in self._offers]),
-            Column("confidence", by_offer.max(axis=0, initial=0.0)),
+            Column("confidence", confidence),
+            Column("evidence", scores.best, evidence),
+            *([Column("explored", self._too_few[scores.best])] if explores(self._offers) else []),
             *(Column(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
         ]
 

@@ -73,15 +73,34 @@ class OfferProbability(TypedDict):
     offer_name: str
     category: str
     probability: float
+    evidence: Annotated[
+        Literal["learnt", "too_few", "unknown"],
+        Field(
+            description="`too_few`: the model has seen too few customers take or refuse the offer, so it is not "
+            "recommended; `unknown`: the model was made before this was looked at"
+        ),
+    ]
+    explored: NotRequired[
+        Annotated[
+            Literal[True],
+            Field(
+                description="The offer is recommended although too little is known of it: the customer is of the share "
+                "that is given it, so that more becomes known"
+            ),
+        ]
+    ]
 
 
 class NboResult(TypedDict):
     customer_id: str
     recommended_offer: Annotated[int, Field(description="The `offer_id` of `top_offer`")]
-    confidence: float
+    confidence: Annotated[float, Field(description="The probability of `top_offer`")]
     offer_scores: Annotated[list[float], Field(description="The probability of each offer, in order of offer id")]
-    offers: Annotated[list[OfferProbability], Field(description="The most probable first")]
-    top_offer: OfferProbability
+    offers: Annotated[
+        list[OfferProbability],
+        Field(description="The recommended one first, then the most probable; those with too few data are last"),
+    ]
+    top_offer: Annotated[OfferProbability, Field(description="The recommended offer, the first of `offers`")]
     mock: NotRequired[Literal[True]]
 
 

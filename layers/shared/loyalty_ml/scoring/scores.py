@@ -4,13 +4,14 @@ Pure: the network is an argument, and nothing depends on how many rows come at o
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import Thresholds
+from loyalty_ml.models.card import Offer, Thresholds
 
 ChurnRisk = Literal["high", "medium", "low", "lapsed"]
 
@@ -31,7 +32,7 @@ class ChurnScores(NamedTuple):
 
 
 class OfferScores(NamedTuple):
-    """n customers, k offers: `probabilities` float32 (n, k); `best` (n,), the likeliest offer's id:
+    """n customers, k offers: `probabilities` float32 (n, k); `best` (n,), the id of the offer that is recommended:
     int8, or int16 from 128 offers on."""
 
     probabilities: NDArray[np.float32]
@@ -65,10 +66,51 @@ def score_churn(
     return ChurnScores(probability, risk)
 
 
-def score_offers(matrix: NDArray[np.float32], network: Network) -> OfferScores:
-    """A probability for each offer for float32 (n, features), all finite; of equal offers the lower id is best."""
+def score_offers(
+    matrix: NDArray[np.float32], network: Network, offers: Sequence[Offer] = (), customer_ids: Sequence[str] = ()
+) -> OfferScores:
+    """A probability for each offer for float32 (n, features), all finite, and the offer that is recommended.
+
+    That is the likeliest, of equal ones the lower id, of those of which enough is known; all are if `offers` is empty.
+    customer_ids: the n customers' ids, who may be given an offer of which too little is known (see explores); without
+    them nobody is.
+    """
     probabilities = network(matrix)
-    return OfferScores(probabilities, _first_of_the_largest(probabilities))
+    may_be_best = [offer.offer_id for offer in offers if offer.evidence != "too_few"]
+    if len(may_be_best) == len(offers):
+        return OfferScores(probabilities, _first_of_the_largest(probabilities))
+    # A row that is not finite has no largest, and its place is behind the last; it gets no answer.
+    places = _first_of_the_largest(np.ascontiguousarray(probabilities[:, may_be_best]))
+    best: NDArray[Any] = np.array(may_be_best, places_type(len(offers))).take(places, mode="clip")
+    if len(customer_ids) and explores(offers):
+        drawn, begins = _drawn(customer_ids), 0.0
+        for offer in _explored(offers):
+            ends = begins + (offer.explore or 0)
+            best[(begins <= drawn) & (drawn < ends)] = offer.offer_id
+            begins = ends
+    return OfferScores(probabilities, best)
+
+
+def explores(offers: Sequence[Offer]) -> bool:
+    """Whether some customers are given an offer of which too little is known, so that more becomes known of it."""
+    return bool(_explored(offers))
+
+
+def _explored(offers: Sequence[Offer]) -> list[Offer]:
+    """In the catalogue's order; an offer that is learnt by now is explored no longer."""
+    return [offer for offer in offers if offer.evidence == "too_few" and offer.explore]
+
+
+def _drawn(customer_ids: Sequence[str]) -> NDArray[np.float64]:
+    """Float64 (n,), uniform in [0, 1): a hash of each id alone, the same on every machine.
+
+    Its salt is its own, or those who are explored on would be those who are held out by training.
+    """
+    hashes = b"".join(
+        blake2b(customer_id.encode(), digest_size=8, person=b"explore").digest() for customer_id in customer_ids
+    )
+    # 53 bits are what a float64 below 1 can hold.
+    return (np.frombuffer(hashes, "<u8") >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
 def places_type(count: int) -> type[np.int8 | np.int16]:
