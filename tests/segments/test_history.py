@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from loyalty_ml.segments.drift import alarming_psi
 from loyalty_ml.segments.history import (
     Coordinates,
     HistoryChange,
@@ -172,6 +173,19 @@ def test_of_a_point_that_was_stored_before_there_was_a_band_of_the_lapsed_nobody
         "member_count": -4, "avg_probability": 0.25, "avg_probability_active": None,
         "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25, "lapsed_percentage": None,
     }  # fmt: skip
+
+
+def test_of_drift_that_was_stored_before_there_were_alarms_nobody_knows_whether_one_was_on() -> None:
+    stored = point(JANUARY, OLD).model_dump(mode="json")
+    old = {"psi": 0.3, "band": "significant", "count": 500}
+    stored["drift"] = {"churn": {"features": {"revenue": old}, "score": old}}
+    read = Point.model_validate_json(json.dumps(stored))
+    now = {**old, "p_value": None, "weight": None, "alarm": None}
+    assert read.drift == {"churn": {"features": {"revenue": now}, "score": now}}
+    assert alarming_psi(read.drift["churn"]) is None
+    for broken in ({"churn": {"features": {"revenue": 3}, "score": old}}, {"churn": {"score": old}}, {"churn": 3}):
+        with pytest.raises(ValidationError, match="drift"):
+            Point.model_validate_json(json.dumps({**stored, "drift": broken}))
 
 
 def test_a_total_whose_causes_are_no_numbers_is_the_difference_of_the_entries() -> None:

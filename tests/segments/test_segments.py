@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from botocore.client import BaseClient
+from scipy.stats import chi2_contingency
 
 from functions.segment import app as segment_function
 from functions.segment_worker import app as refresh
@@ -28,7 +29,7 @@ from loyalty_ml.models.card import DEFAULT_OFFERS
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.scoring.scores import RISKS
 from loyalty_ml.segments.definition import SegmentDefinition
-from loyalty_ml.segments.drift import band, psi
+from loyalty_ml.segments.drift import ALARM_PSI, band, psi
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics import Measured, measure_segment
 from tests.service import BASE, CONTEXT, SNAPSHOT_FEATURES, Answer, Service, process, put_in_place
@@ -592,21 +593,29 @@ def test_drift_is_the_distance_from_what_the_model_learnt_from(deployment: Deplo
         counts, _ = np.histogram(values, [-np.inf, *histogram.edges, np.inf])
         expected = psi(counts, histogram.shares)
         found = drift["segment"]["churn"]["features"][name]
-        assert found == {"psi": pytest.approx(expected), "band": band(expected), "count": len(values)}
+        p_value = chi2_contingency(
+            [counts, np.array(histogram.shares) * card.distribution.rows], correction=False
+        ).pvalue
+        assert found == {
+            "psi": pytest.approx(expected), "band": band(expected), "count": len(values),
+            "p_value": pytest.approx(p_value, rel=1e-6, abs=1e-300), "weight": None, "alarm": False,
+        }  # fmt: skip
     offers = deployment.stats("all").body["stats"]["nbo"]
     nbo = process().segment.models.current().loaded["nbo"].card
     assert nbo.distribution
     assert isinstance(nbo.distribution.score, tuple)
     expected = psi(np.array(list(offers["distribution"].values())), nbo.distribution.score)
-    assert drift["segment"]["nbo"]["score"] == {
-        "psi": pytest.approx(expected), "band": band(expected), "count": offers["count"],
-    }  # fmt: skip
+    score = drift["segment"]["nbo"]["score"]
+    assert (score["psi"], score["band"]) == (pytest.approx(expected), band(expected))
+    assert (score["count"], score["weight"]) == (offers["count"], 1)
     few = deployment.stats("few").body["drift"]
-    assert few["segment"]["churn"]["score"] == {"psi": None, "band": "too_few", "count": 2}
+    assert few["segment"]["churn"]["score"] == {
+        "psi": None, "band": "too_few", "count": 2, "p_value": None, "weight": 1, "alarm": False,
+    }  # fmt: skip
     assert few["all_customers"] == drift["all_customers"]
 
 
-def test_a_refresh_writes_the_largest_drift_as_a_metric(
+def test_a_refresh_writes_what_the_alarms_stand_on_as_a_metric(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -616,7 +625,16 @@ def test_a_refresh_writes_the_largest_drift_as_a_metric(
     drift = {line["model"]: line for line in lines if "DriftPSI" in line}
     assert drift.keys() == {"churn", "nbo"}
     assert drift["churn"]["segment"] == "*"
-    assert drift["churn"]["DriftPSI"] == [max(drift["churn"]["psi"].values())]
+    deployment.define("all", rule={})
+    found = deployment.stats("all").body["drift"]["all_customers"]
+    for name, line in drift.items():
+        # The cards have no weights, so that no feature rings.
+        assert line["DriftPSI"] == [found[name]["score"]["psi"]] == [line["psi"]["score"]]
+        assert line["psi"] == {
+            **{feature: each["psi"] for feature, each in found[name]["features"].items()},
+            "score": found[name]["score"]["psi"],
+        }
+        assert found[name]["score"]["alarm"], "these customers are none that a shop has"
     assert drift["churn"]["psi"].keys() == {*DEFAULT_FEATURES, "score"}
     # What the template's alarms look at.
     described = template.load()["Resources"]
@@ -627,6 +645,7 @@ def test_a_refresh_writes_the_largest_drift_as_a_metric(
         (metric,) = line["_aws"]["CloudWatchMetrics"]
         assert metric["Namespace"] == alarm["Namespace"]
         assert {name: line[name] for name in metric["Dimensions"][0]} == dimensions
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (ALARM_PSI, "GreaterThanOrEqualToThreshold")
     assert not drift
 
 

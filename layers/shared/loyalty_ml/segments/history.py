@@ -118,6 +118,14 @@ class Point(BaseModel):
         unknown = dict.fromkeys(("lapsed", "avg_probability_active", "lapsed_percentage"))
         return {**stats, "churn": {**unknown, **stats["churn"]}}
 
+    @field_validator("drift", mode="before")
+    @classmethod
+    def _without_alarms(cls, drift: Any) -> Any:
+        """Points that were stored before there were alarms do not say whether one was on."""
+        if not isinstance(drift, dict):
+            return drift
+        return {model: _with_unknown_alarms(found) for model, found in drift.items()}
+
     @field_validator("stats")
     @classmethod
     def _without_averages_of_nobody(cls, stats: Statistics) -> Statistics:
@@ -130,6 +138,15 @@ class Point(BaseModel):
     @property
     def key(self) -> Coordinates:
         return coordinates(self.snapshot, self.models, self.definition)
+
+
+def _with_unknown_alarms(found: Any) -> Any:
+    unknown: dict[str, Any] = dict.fromkeys(("p_value", "weight", "alarm"))
+    try:
+        features = {name: {**unknown, **each} for name, each in found["features"].items()}
+        return {"features": features, "score": {**unknown, **found["score"]}}
+    except (TypeError, KeyError, AttributeError):
+        return found  # which is no drift: the point is refused for it
 
 
 def history(points: Iterable[Point], current: Point, max_entries: int = MAX_ENTRIES) -> list[HistoryEntry]:
