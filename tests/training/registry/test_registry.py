@@ -363,7 +363,7 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
     "a truncated file": ({"file": {"size": 9999, "sha256": "0" * 64}}, "has 7476 bytes"),
     "another kind of output": (
         {
-            "output": "offer_probabilities",
+            "active": None, "output": "offer_probabilities",
             "offers": [{"offer_id": 0, "offer_name": "One", "category": "one"}],
             "distribution": None,
         },
