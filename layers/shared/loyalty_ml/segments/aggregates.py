@@ -58,9 +58,12 @@ class NboStatistics(TypedDict):
     count: int
     failed: int
     top_offers: Annotated[
-        list[tuple[str, int]], Field(description="The three offers that are best for the most members, most first")
+        list[tuple[str, int]],
+        Field(description="The three offers that are recommended to the most members, most first"),
     ]
-    distribution: Annotated[dict[str, int], Field(description="The number of members by name of their best offer")]
+    distribution: Annotated[
+        dict[str, int], Field(description="The number of members by name of the offer that is recommended")
+    ]
     by_code: NotRequired[
         Annotated[
             dict[str, int],
