@@ -81,7 +81,8 @@ def train_from_warehouse(
         raise Problem(f"nothing was written: {_refusals(refused)}. {_where(folder)}")
     for outcome in passed:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
-    model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points)
+    advice = {one.job.name: one.advice for one in outcomes if one.advice}
+    model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points, advice)
     for outcome in passed:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
     print(f"Done in {time.perf_counter() - started:.0f} s.")

@@ -106,6 +106,7 @@ def train(
         if examples.offers is None
         else recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
     )
+    offers = of_offers.catalogue(settings.offers) if of_offers else ()
     checks = [
         *gates.of_data(examples, evaluation.active, settings.gates),
         *gates.of_quality(
@@ -139,7 +140,7 @@ def train(
         feature_definitions=definitions_of(settings, examples.names),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
-        offers=of_offers.catalogue(settings.offers) if of_offers else (),
+        offers=offers,
         training=_learnt_from(job, evaluation),
         metrics=evaluation.summary(),
         evaluation={
@@ -148,7 +149,7 @@ def train(
             "gates": [gate._asdict() for gate in checks],
         },
         forced=overruled,
-        distribution=of_base(name, serving, job.base, settings.seed),
+        distribution=of_base(name, serving, job.base, settings.seed, offers),
         active=rule,
         churn_quality=of_churn.quality,
         offer_quality=of_offers.quality if of_offers else None,
