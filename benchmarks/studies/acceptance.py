@@ -30,7 +30,7 @@ from training.learning.evaluation import active_rows, evaluate
 from training.learning.figures import Evaluation
 from training.learning.held_out import HeldOut, said
 from training.learning.measured import measure
-from training.learning.quality import churn_quality
+from training.learning.quality import churn_quality, sentences
 from training.registry.model_set import log_odds
 from training.warehouse import queries
 from training.warehouse.connection import connect
@@ -181,8 +181,8 @@ def run(chosen: argparse.Namespace) -> int:
         print("| part, data | refused | by |\n| --- | ---: | --- |")
     for company in known:
         if "shuffled" in chosen.only:
-            for one in (company, company.without_transactions()):
-                _tell(f"shuffled labels, {one.name}", shuffled(one, chosen.draws), chosen.draws)
+            for of_company in (company, company.without_transactions()):
+                _tell(f"shuffled labels, {of_company.name}", shuffled(of_company, chosen.draws), chosen.draws)
         if "honest" in chosen.only:
             _tell(f"honest, {SMALL:,} customers, {company.name}", honest(company, chosen.draws), chosen.draws)
         if "degraded" in chosen.only:
@@ -191,18 +191,18 @@ def run(chosen: argparse.Namespace) -> int:
         print("\n| data, held-out examples | AUC, this model | LightGBM | better by |\n| --- | ---: | ---: | --- |")
         for company in known:
             found = evaluated(company, DEMO_SPLITS)
-            for whom, one in (("all", found.everyone), ("active", found.measured)):
-                ours, theirs = one.sampled[NETWORK]["auc"], one.sampled["lightgbm"]["auc"]
+            for whom, measured in (("all", found.everyone), ("active", found.measured)):
+                ours, theirs = measured.sampled[NETWORK]["auc"], measured.sampled["lightgbm"]["auc"]
                 print(
-                    f"| {company.name}, {whom}, {one.rows:,} | {ours.value:.3f} | {theirs.value:.3f} | "
+                    f"| {company.name}, {whom}, {measured.rows:,} | {ours.value:.3f} | {theirs.value:.3f} | "
                     f"{gates.ranged(ours - theirs, '+.4f')} |",
                     flush=True,
                 )
     if "demo" in chosen.only:
         quality = demo()
         print(f"\nDemo, {LABELS[NETWORK].lower()}: {caught(quality):.0%} of the active who left are high or medium.")
-        for one in quality.lists:
-            print(f"- {one.sentence[:-1]}: {one.word}.")
+        for sentence in sentences(quality):
+            print(f"- {sentence}")
         for band in quality.bands:
             print(f"- {band.name}: of {band.customers:,}, {band.happened:,} left")
     return 0
