@@ -9,6 +9,7 @@ from training.warehouse import lineage, queries
 from training.warehouse.check.churn_windows import DAYS, RETURN_DAYS, ChurnWindow, churn_windows
 from training.warehouse.check.exposures import FEW_CONVERSIONS, Exposures, exposures
 from training.warehouse.check.findings import Findings, share
+from training.warehouse.comparison import check_recomputed
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
@@ -108,6 +109,8 @@ def _check_examples(
     """Makes examples of a sample as training makes them of all, and holds the counts to [gates]."""
     table: FeatureTable = "churn" if model == "churn" else "offers"
     read: Callable[[Warehouse], Examples | None] = READ[model]
+    with findings.keeping():
+        check_recomputed(warehouse, table, lambda line: findings.say(f"  {line}"))
     gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
     # Of a rare outcome a sample may have none: the counts of all decide that below.
     with findings.keeping(), suppress(queries.SameLabel):

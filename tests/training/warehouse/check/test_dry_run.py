@@ -254,7 +254,7 @@ def test_a_features_view_is_compared_with_what_the_transactions_give(fill: Fill,
     )
     findings, text = found(warehouse := connect(fill(*SHOP, view), both))
     assert "revenue differs" not in text
-    shown = re.search(r"product_count differs for [\d,]+, such as customer (\d+): (\d+) in the view, (\d+) comp", text)
+    shown = re.search(r"product_count differs for [\d,]+, such as customer (\d+): (\d+) in the table, (\d+) comp", text)
     assert shown
     lines, today = (warehouse.backend.table(name) for name in ("receipts", "today"))
     ever = warehouse.rows(lines.filter(lines.customer_no == int(shown[1])).aggregate(kinds=lines.sku.nunique()))
