@@ -576,6 +576,12 @@ class Config(_Section):
                 f"offers: there must be {MIN_OFFERS} to {MAX_OFFERS} offers, but there are {len(codes)}: change the "
                 "[[offers]], or leave them all out"
             )
+        explored = sum(offer.explore for offer in self.offers)
+        if explored > 1 + 1e-9:  # shares such as 0.1 are not exact
+            raise ValueError(
+                f"offers: the explore shares of all offers are {explored:g} together, over 1, and there are no more "
+                "customers to give them to: lower some of them"
+            )
         repeated = next((code for code in codes if codes.count(code) > 1), None)
         if repeated is not None:
             raise ValueError(f"offers: two offers have the offer_id {repeated}: remove one of the [[offers]]")
@@ -590,6 +596,7 @@ class Config(_Section):
                 offer_code=offer.offer_id,
                 offer_name=offer.offer_name or offer.offer_id,
                 category=offer.category,
+                explore=offer.explore or None,
             )
             for place, offer in enumerate(self.offers)
         )

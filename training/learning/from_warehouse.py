@@ -29,7 +29,7 @@ from training.registry.bucket import ModelBucket
 from training.registry.inputs import ModelInputs, check_snapshot, inputs_of_cut_points
 from training.warehouse import lineage, queries
 from training.warehouse.catalogue import never_shown
-from training.warehouse.comparison import compare
+from training.warehouse.comparison import check_recomputed, compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
 from training.warehouse.examples import Examples
@@ -162,11 +162,13 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
     if not only or "churn" in only:
         print("Reading churn examples ...", flush=True)
         source = tables.churn or tables.transactions
+        check_recomputed(warehouse, "churn", _say_indented)
         churn = queries.churn_examples(warehouse)
         origins = lineage.lineage(warehouse, "churn", churn.names)
         jobs.append(Job("churn", f"{source} {where}", churn, queries.base(warehouse, churn.names), origins))
     if not only or "nbo" in only:
         print("Reading offer examples ...", flush=True)
+        check_recomputed(warehouse, "offers", _say_indented)
         examples = queries.offer_examples(warehouse)
         if examples is not None:
             origins = lineage.lineage(warehouse, "offers", examples.names)
@@ -189,8 +191,8 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
 
 def _say_view(warehouse: Warehouse) -> None:
     """Where the features view and what transactions give disagree, for a sample; nothing if there are not both."""
-    compared = compare(warehouse)
-    for line in compared.lines(warehouse) if compared else []:
+    compared = compare(warehouse, "features")
+    for line in compared.lines() if compared else []:
         _say_indented(line)
 
 
