@@ -69,7 +69,7 @@ def churn_quality(
 
 
 def best_days(days: NDArray[np.float64], left: NDArray[np.bool_], share: float) -> float:
-    """N of the rule that finds most on these rows, (n,) each, with a list of `share` of them; the least if several do."""
+    """N of the rule that finds most on these rows, (n,) each, by a list of `share` of them; the least if several do."""
     values, place = np.unique(days, return_inverse=True)
     # Of each N: how many have not bought for as long, and how many of these left.
     rows = np.cumsum(np.bincount(place)[::-1])[::-1]
