@@ -122,7 +122,7 @@ def shuffled(draws: int, exposures: int = 3000) -> Iterator[list[str]]:
 def failed(examples: Examples, settings: Config) -> list[str]:
     """The names of the gates of quality and of recommendation that these examples of offers fail."""
     evaluation = _evaluated(examples, settings.evaluation)
-    found = recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
+    found = recommendation.recommendation(examples, evaluation.outcomes, settings)
     later = evaluation.out_of_time.measured if evaluation.out_of_time else None
     checks = [
         *gates.of_quality(
@@ -145,7 +145,7 @@ def demo(number_of_splits: int = DEMO_SPLITS) -> Demo:
         assert examples is not None
         base = queries.base(warehouse, examples.names)
     evaluation = _evaluated(examples, settings.evaluation.model_copy(update={"splits": number_of_splits}))
-    found = recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
+    found = recommendation.recommendation(examples, evaluation.outcomes, settings)
     whole = base.features[np.isfinite(base.features).all(axis=1)]
     sent = policy_value.recommended(networks.answers(evaluation.network, whole), found.evidence.learnt)
     return Demo(evaluation, found, found.catalogue(settings.offers), sent)

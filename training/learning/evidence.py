@@ -44,7 +44,7 @@ class OfferEvidence:
 
     @classmethod
     def of(cls, kind: Kind, examples: Examples, nbo: Nbo) -> Self:
-        """Of examples of offers: those that are learnt from."""
+        """Of examples of offers."""
         offers, size = shown(examples), len(examples.catalogue)
         converted = np.bincount(offers[examples.happened], minlength=size).tolist()
         refused = np.bincount(offers[~examples.happened], minlength=size).tolist()

@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 
 Matrix = NDArray[np.float64]
 
-COMMON_SPREAD = 1.0
-"""The prior's standard deviation of the common effects and of the intercepts around their mean, in log-odds: as
-scikit-learn's logistic regression has it."""
+COMMON_SPREAD = 0.3
+"""The prior's standard deviation of the common effects and of the intercepts around their mean, in log-odds. It matters
+for what is rare, as rows outweigh it: of 5,000 the effect of a feature is kept smaller by a hundredth."""
 MOST_STEPS = 1000
 
 

@@ -121,9 +121,7 @@ def to_choose_from(evidence: OfferEvidence) -> Gate:
             f"{only[0].offer.offer_name}. {remedy}"
         )
     else:
-        sentence = (
-            f"No offer has {evidence.rule()} in the exposures learnt from: {evidence.listed(evidence.counts)}. {remedy}"
-        )
+        sentence = f"No offer has {evidence.rule()} in these exposures: {evidence.listed(evidence.counts)}. {remedy}"
     return Gate(OFFERS_TO_CHOOSE_FROM, passed=False, sentence=sentence)
 
 
@@ -201,7 +199,7 @@ def _sentence(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
         f"Of 1,000 exposures, what the model recommends converts {of_1000(ours.recommended)}, {best} for everyone "
         f"{of_1000(ours.best_single)}, what was shown {of_1000(ours.shown)}.",
         _beside_best(ours) if ours.over_best_single.high >= 0 else "It is worse than the same offer for everyone.",
-        f"It recommends {best} for {ours.agree:.0%} of them.",
+        f"It recommends {best} for {ours.agree:.1%} of them.",
     ]
     if measured.clipped:
         sentences.append(

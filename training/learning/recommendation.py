@@ -45,14 +45,13 @@ def of_data(examples: Examples, settings: Config) -> list[Gate]:
     return [offer_quality.to_choose_from(OfferEvidence.of(kind_of(examples), examples, settings.nbo))]
 
 
-def recommendation(
-    examples: Examples, learnt: NDArray[np.bool_], outcomes: HeldOut, settings: Config
-) -> Recommendation:
-    """Of examples of offers: learnt, bool (n,), are those that the published model has learnt from, and outcomes what
-    was said of those that a split has held out.
+def recommendation(examples: Examples, outcomes: HeldOut, settings: Config) -> Recommendation:
+    """Of examples of offers; outcomes: what was said of those that a split has held out.
+
+    Evidence is counted over all of them, as `loyalty check` does: it is no matter of how customers are split.
     """
     kind = kind_of(examples)
-    evidence = OfferEvidence.of(kind, examples.where(learnt), settings.nbo)
+    evidence = OfferEvidence.of(kind, examples, settings.nbo)
     gates = tuple(offer_quality.of_choice(evidence))
     if kind == "choice" or not evidence.learnt.any():
         return Recommendation(evidence, gates)

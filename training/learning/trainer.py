@@ -101,11 +101,7 @@ def train(
     op_versions = networks.op_versions(model)
     golden = model_set.golden(name, serving, unseen.features)
     of_churn = _of_churn(job, evaluation, serving, rule, settings) if rule else _OfChurn()
-    of_offers = (
-        None
-        if examples.offers is None
-        else recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
-    )
+    of_offers = recommendation.recommendation(examples, evaluation.outcomes, settings) if not rule else None
     offers = of_offers.catalogue(settings.offers) if of_offers else ()
     checks = [
         *gates.of_data(examples, evaluation.active, settings.gates),

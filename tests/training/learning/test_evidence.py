@@ -69,7 +69,7 @@ def test_where_no_offer_is_learnt_the_counts_and_the_remedy_are_named() -> None:
     refused = gate(offer_quality.OFFERS_TO_CHOOSE_FROM, OfferEvidence.of("conversion", shown((1, 0), (20, 300)), RULE))
     assert not refused.passed
     assert refused.sentence == (
-        "No offer has 50 conversions and 50 refusals in the exposures learnt from: Offer 1 (20 conversions and 300 "
+        "No offer has 50 conversions and 50 refusals in these exposures: Offer 1 (20 conversions and 300 "
         "refusals), Offer 0 (1 conversion and 0 refusals). Bring more exposures in the table of [tables] offers, or "
         "lower [nbo] minimum_conversions and minimum_refusals."
     )

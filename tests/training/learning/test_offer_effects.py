@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from training.learning import offer_effects
+from training.learning.offer_effects import COMMON_SPREAD
 
 pytestmark = pytest.mark.unit
 
@@ -23,7 +24,7 @@ def test_with_no_departures_it_is_logistic_regression_with_an_intercept_for_each
     features, shown, converted = exposures(5000, 0)
     found = offer_effects.fit(features, shown, converted, 3, 1e-4)
     with_offer = np.hstack([features, np.eye(3)[shown]])
-    plain = LogisticRegression(C=1, tol=1e-8).fit(with_offer, converted)
+    plain = LogisticRegression(C=COMMON_SPREAD**2, tol=1e-8).fit(with_offer, converted)
     np.testing.assert_allclose(found.kernel, np.repeat(plain.coef_[:, :2].T, 3, axis=1), atol=1e-3)
     np.testing.assert_allclose(np.ptp(found.kernel, axis=1), 0, atol=1e-4)
 

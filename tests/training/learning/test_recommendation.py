@@ -60,7 +60,7 @@ def settings() -> Config:
 
 @pytest.fixture(scope="module")
 def found(examples: Examples, outcomes: HeldOut, settings: Config) -> Recommendation:
-    return recommendation.recommendation(examples, np.ones(EXPOSURES, np.bool_), outcomes, settings)
+    return recommendation.recommendation(examples, outcomes, settings)
 
 
 def test_what_was_never_shown_is_not_learnt_and_not_recommended(found: Recommendation, outcomes: HeldOut) -> None:
@@ -84,7 +84,7 @@ def test_gates_card_and_value_are_of_the_same_rows(found: Recommendation, outcom
 
 def test_a_model_that_guesses_is_refused_with_advice(examples: Examples, outcomes: HeldOut, settings: Config) -> None:
     guessing = replace(outcomes, answers={NETWORK: outcomes.answers["lightgbm"]})
-    refused = recommendation.recommendation(examples, np.ones(EXPOSURES, np.bool_), guessing, settings)
+    refused = recommendation.recommendation(examples, guessing, settings)
     assert offer_quality.BETTER_THAN_SHOWN in [gate.name for gate in refused.gates if not gate.passed]
     assert refused.advice is not None
     assert refused.advice.startswith("Send everyone ")
@@ -92,20 +92,15 @@ def test_a_model_that_guesses_is_refused_with_advice(examples: Examples, outcome
 
 def test_where_nothing_is_learnt_nothing_is_measured(examples: Examples, outcomes: HeldOut, settings: Config) -> None:
     much = settings.model_copy(update={"nbo": settings.nbo.model_copy(update={"minimum_conversions": 10_000})})
-    unknown = recommendation.recommendation(examples, np.ones(EXPOSURES, np.bool_), outcomes, much)
+    unknown = recommendation.recommendation(examples, outcomes, much)
     assert unknown.quality is None
     assert [gate.name for gate in unknown.gates if not gate.passed] == [offer_quality.OFFERS_TO_CHOOSE_FROM]
     assert [gate.passed for gate in recommendation.of_data(examples, much)] == [False]
 
 
-def test_only_the_rows_learnt_from_are_evidence(examples: Examples, outcomes: HeldOut, settings: Config) -> None:
-    few = recommendation.recommendation(examples, np.arange(EXPOSURES) < 40, outcomes, settings)
-    assert not few.evidence.learnt.any()
-
-
 def test_of_offers_taken_alone_nothing_is_measured(examples: Examples, outcomes: HeldOut, settings: Config) -> None:
     taken = examples.where(examples.happened)
-    unknown = recommendation.recommendation(taken, np.ones(len(taken), np.bool_), outcomes, settings)
+    unknown = recommendation.recommendation(taken, outcomes, settings)
     assert unknown.measured is None
     refused = [gate for gate in unknown.gates if not gate.passed]
     assert [(gate.name, gate.forceable) for gate in refused] == [(offer_quality.KNOWS_WHAT_WORKS, True)]
@@ -114,7 +109,7 @@ def test_of_offers_taken_alone_nothing_is_measured(examples: Examples, outcomes:
 @pytest.mark.long
 def test_report_shows_what_the_recommendation_is_worth(examples: Examples, settings: Config, tmp_path: Path) -> None:
     evaluation = evaluate(examples, EvaluationOptions(splits=1), 3)
-    found = recommendation.recommendation(examples, evaluation.learnt, evaluation.outcomes, settings)
+    found = recommendation.recommendation(examples, evaluation.outcomes, settings)
     path = tmp_path / "report.html"
     write_report(
         path,
