@@ -13,7 +13,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
 from benchmarks.measure import command
-from benchmarks.studies import cost, held, memory, offer_acceptance, peers, training
+from benchmarks.studies import acceptance, cost, held, memory, offer_acceptance, peers, training
 
 STUDIES = {
     "cost": cost,
@@ -21,6 +21,7 @@ STUDIES = {
     "peers": peers,
     "held": held,
     "training": training,
+    "acceptance": acceptance,
     "offer_acceptance": offer_acceptance,
 }
 

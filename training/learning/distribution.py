@@ -1,12 +1,12 @@
 """What the customer base looks like as a model is trained, for its card: the service measures drift from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
-from loyalty_ml.models.card import Distribution, Histogram, Thresholds
+from loyalty_ml.models.card import Distribution, Histogram, Offer, Thresholds
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.store import MODEL_OUTPUTS
 from loyalty_ml.scoring.scores import score_churn, score_offers
@@ -23,33 +23,49 @@ MOVED_BY_TIME = "customer_age_days"
 
 
 def distribution(
-    name: str, network: Network, names: tuple[str, ...], features: NDArray[np.float64], seed: int
+    name: str,
+    network: Network,
+    names: tuple[str, ...],
+    features: NDArray[np.float64],
+    *,
+    seed: int,
+    offers: Sequence[Offer] = (),
+    customer_ids: Sequence[str] = (),
 ) -> Distribution:
     """Of features, (n, f), raw and finite, and of what the model `name`, as the functions run it, says of those rows.
 
+    offers, customer_ids: of an offer model, as the service recommends: what is learnt, and who may explore.
     Raises Refused where an answer is not a number.
     """
     return Distribution(
         rows=len(features),
         features={feature: histogram(features[:, column]) for column, feature in enumerate(names)},
-        score=_score(name, network, model_matrix(features)),
+        score=_score(name, network, model_matrix(features), offers, customer_ids),
         weights=weights(network, names, features, seed),
     )
 
 
-def of_base(name: str, network: Network, base: Base, seed: int) -> Distribution:
+def of_base(name: str, network: Network, base: Base, seed: int, offers: Sequence[Offer] = ()) -> Distribution:
     """The same of the customers of now whose features are all finite.
 
     The service compares with it the customers of a later day: so it is of everyone who would be asked about, the lapsed
     too, and not of the rows that were learnt from. Raises Problem if there is no such customer.
     """
-    whole = base.features[np.isfinite(base.features).all(axis=1)]
-    if not len(whole):
+    known = np.isfinite(base.features).all(axis=1)
+    if not known.any():
         raise Problem(
             f"No customer has all features of {name}, so there is nothing to measure drift from: complete the data, or "
             "leave the features that are missing out of [features]."
         )
-    return distribution(name, network, base.names, whole, seed)
+    return distribution(
+        name,
+        network,
+        base.names,
+        base.features[known],
+        seed=seed,
+        offers=offers,
+        customer_ids=base.customer_ids[known].tolist(),
+    )
 
 
 def weights(
@@ -103,12 +119,18 @@ def _edges(ordered: NDArray[np.floating]) -> tuple[float, ...]:
     return tuple(ordered[np.unique(nearest)].tolist())
 
 
-def _score(name: str, network: Network, matrix: NDArray[np.float32]) -> Histogram | tuple[float, ...]:
+def _score(
+    name: str,
+    network: Network,
+    matrix: NDArray[np.float32],
+    offers: Sequence[Offer],
+    customer_ids: Sequence[str],
+) -> Histogram | tuple[float, ...]:
     if MODEL_OUTPUTS[name] == "churn_probability":
         # The thresholds decide the risk bands alone, which drift is not measured by.
         probability = score_churn(matrix, network, Thresholds()).probability
         check_numbers(name, probability)
         return histogram(probability)
-    probabilities, best = score_offers(matrix, network)
+    probabilities, best = score_offers(matrix, network, offers, customer_ids)
     check_numbers(name, probabilities)
     return tuple((np.bincount(best, minlength=probabilities.shape[1]) / len(best)).tolist())

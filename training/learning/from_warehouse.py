@@ -81,7 +81,8 @@ def train_from_warehouse(
         raise Problem(f"nothing was written: {_refusals(refused)}. {_where(folder)}")
     for outcome in passed:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
-    model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points)
+    advice = {one.job.name: one.advice for one in outcomes if one.advice}
+    model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points, advice)
     for outcome in passed:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
     print(f"Done in {time.perf_counter() - started:.0f} s.")
@@ -250,6 +251,7 @@ def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
         evaluation=outcome.evaluation,
         gates=outcome.gates,
         recommendation=outcome.recommendation,
+        churn_quality=card.churn_quality,
         caveats=[
             *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
             *_about_offers(settings, outcome.job.examples)[1:],

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from training.learning import report_offers
+from loyalty_ml.models.card import ChurnQuality
+from training.learning import report_churn, report_offers
 from training.learning.contenders import LABELS, NETWORK, Kind
 from training.learning.figures import Evaluation
 from training.learning.gates import Gate
-from training.learning.measured import Contest
+from training.learning.measured import Contest, Measured
 from training.learning.recommendation import Recommendation
 from training.learning.report_offers import Worth
 from training.warehouse.examples import Examples
@@ -109,12 +110,13 @@ def write_report(
     gates: Sequence[Gate],
     caveats: Sequence[str] = (),
     recommendation: Recommendation | None = None,
+    churn_quality: ChurnQuality | None = None,
 ) -> None:
     """Writes the page. Raises OSError.
 
     data: where the examples are from, in words; examples: all that `evaluation` is of; sources: of each feature;
     gates: (name, passed, a sentence with the figure and its bar); caveats: sentences;
-    recommendation: of an offer model.
+    recommendation: of an offer model; churn_quality: of a churn model.
     """
     import jinja2  # noqa: PLC0415
 
@@ -138,7 +140,12 @@ def write_report(
         columns=_columns(evaluation.measured.folds[0]),
         labels=LABELS,
         network=NETWORK,
-        spread=_spread(evaluation),
+        ranges=_ranges(evaluation.measured),
+        ranges_of_all=_ranges(evaluation.everyone),
+        ranges_later=_ranges(evaluation.out_of_time.measured) if evaluation.out_of_time else {},
+        finds=report_churn.sentences(churn_quality) if churn_quality else [],
+        churn=churn_quality,
+        bands=report_churn.bands(churn_quality) if churn_quality else [],
         gates=gates,
         caveats=[*caveats, *evaluation.notes],
         offer_names={offer.offer_code: offer.offer_name for offer in examples.catalogue},
@@ -147,6 +154,7 @@ def write_report(
         worth=worth,
         plots={
             **{name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
+            **({"tenths": _svg("tenths", _tenths, churn_quality)} if churn_quality else {}),
             **({"worth": _svg("worth", _worth, worth, height=0.7 + 0.3 * len(worth.rows))} if worth else {}),
         },
     )
@@ -160,13 +168,14 @@ def _summary(evaluation: Evaluation) -> list[str]:
     if evaluation.kind == "choice":
         sentences.append(f"The offer it puts first is the one taken in {mean['accuracy']:.0%} of cases.")
     else:
+        among = "active " if evaluation.kind == "churn" else ""
         sentences.append(
             f"Of one who {words.event} and one who {words.did_not}, it gives the first the higher probability in "
             f"{100 * mean['auc']:.0f} of 100 cases."
         )
         top = evaluation.lift[0]
         sentences.append(
-            f"Among the tenth of {words.rows} with the highest probabilities, {top.share:.0%} {words.event}: "
+            f"Among the tenth of {among}{words.rows} with the highest probabilities, {top.share:.0%} {words.event}: "
             f"{top.lift:.1f} times as many as among all."
         )
     sentences.append(
@@ -177,7 +186,8 @@ def _summary(evaluation: Evaluation) -> list[str]:
 
 
 def _learning(examples: Examples, evaluation: Evaluation) -> dict[str, Any]:
-    moments = np.unique(examples.moments)
+    moments, lapsed = np.unique(examples.moments), int((~evaluation.active).sum())
+    left_out = {**examples.left_out, "lapsed: learnt from the active only": lapsed}
     return {
         "examples": len(examples),
         "customers": len(set(examples.customer_ids)),
@@ -189,7 +199,7 @@ def _learning(examples: Examples, evaluation: Evaluation) -> dict[str, Any]:
         "last": _day(moments[-1]),
         "moments": len(moments),
         "horizon_days": examples.horizon_days,
-        "left_out": {reason: rows for reason, rows in examples.left_out.items() if rows},
+        "left_out": {reason: rows for reason, rows in left_out.items() if rows},
     }
 
 
@@ -197,17 +207,13 @@ def _columns(contest: Contest) -> dict[str, tuple[str, str]]:
     return {name: titles for name, titles in COLUMNS.items() if name in contest.figures[NETWORK]}
 
 
-def _spread(evaluation: Evaluation) -> dict[str, dict[str, str]]:
-    """From the lowest to the highest of the splits, for each contender's figures; empty where there is one split."""
-    if len(evaluation.measured.folds) == 1:
-        return {}
+def _ranges(measured: Measured) -> dict[str, dict[str, str]]:
+    """The 95 % interval of each contender's AUC and log-loss."""
     return {
         name: {
-            figure: f"{min(values):.3f} \N{EN DASH} {max(values):.3f}"
-            for figure in figures
-            for values in [[contest.figures[name][figure] for contest in evaluation.measured.folds]]
+            figure: f"{one.low:.3f} \N{EN DASH} {one.high:.3f}" for figure, one in own.items() if np.isfinite(one.low)
         }
-        for name, figures in evaluation.measured.mean.items()
+        for name, own in measured.sampled.items()
     }
 
 
@@ -263,6 +269,10 @@ def _distribution(axes: "Axes", evaluation: Evaluation) -> None:
         axes.hist(scores, edges, color=colour, histtype="step", linewidth=1.4, label=label)
     axes.set(xlim=(0, _highest(evaluation)), xlabel="probability", ylabel=words.rows)
     axes.legend(loc="upper center")
+
+
+def _tenths(axes: "Axes", worth: ChurnQuality) -> None:
+    report_churn.draw_tenths(axes, worth, OURS, OTHERS)
 
 
 def _worth(axes: "Axes", worth: Worth) -> None:

@@ -102,6 +102,7 @@ def train(
     golden = model_set.golden(name, serving, unseen.features)
     of_churn = _of_churn(job, evaluation, serving, rule, settings) if rule else _OfChurn()
     of_offers = recommendation.recommendation(examples, evaluation.outcomes, settings) if not rule else None
+    offers = of_offers.catalogue(settings.offers) if of_offers else ()
     checks = [
         *gates.of_data(examples, evaluation.active, settings.gates),
         *gates.of_quality(
@@ -135,7 +136,7 @@ def train(
         feature_definitions=definitions_of(settings, examples.names),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
-        offers=of_offers.catalogue(settings.offers) if of_offers else (),
+        offers=offers,
         training=_learnt_from(job, evaluation),
         metrics=evaluation.summary(),
         evaluation={
@@ -144,7 +145,7 @@ def train(
             "gates": [gate._asdict() for gate in checks],
         },
         forced=overruled,
-        distribution=of_base(name, serving, job.base, settings.seed),
+        distribution=of_base(name, serving, job.base, settings.seed, offers),
         active=rule,
         churn_quality=of_churn.quality,
         offer_quality=of_offers.quality if of_offers else None,

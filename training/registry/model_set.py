@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.models.card import Card, Golden, ModelFile, card_key, model_key
 from loyalty_ml.models.document import Refused, path_in, to_json
 from loyalty_ml.models.interpreter import Network
-from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, parse_manifest
+from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, advice_after, parse_manifest
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
 
 SAME_ANSWER = 1e-5
@@ -124,13 +125,15 @@ def write_model_set(
     models: Sequence[TrainedModel],
     created: datetime,
     rfm: RfmCutPoints | None = None,
-    advice: Mapping[str, str] | None = None,
+    advice: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Makes these models the active ones, all or none: the manifest changes last, and at once.
 
     Before that each is read back and checked as the functions do, golden answers and all. Raises Refused, OSError.
     Models and cut points that are not given stay active as they are. Versions that are there already are left alone,
     and so can be returned to.
+
+    advice: by model, what to do in place of one that was not good enough to be among them.
     """
     before = _manifest(directory)
     active = dict(before.models) if before else {}
@@ -141,9 +144,15 @@ def write_model_set(
         path_in(directory, card_key(card.name, card.version)).write_bytes(described)
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
         load_served(card.name, active[card.name], lambda key: path_in(directory, key).read_bytes())
-    after = Manifest(created=created, models=active, rfm=rfm or (before.rfm if before else None))
+    after = Manifest(
+        created=created,
+        models=active,
+        rfm=rfm or (before.rfm if before else None),
+        advice=advice_after(before, [model.card.name for model in models], advice),
+    )
     manifest = path_in(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")
+    manifest.parent.mkdir(parents=True, exist_ok=True)
     try:
         unfinished.write_bytes(to_json(after))
         unfinished.replace(manifest)

@@ -20,6 +20,7 @@ from loyalty_ml.models.manifest import (
     Manifest,
     PublishedSet,
     RfmCutPoints,
+    advice_after,
     parse_manifest,
 )
 from training.errors import Problem
@@ -68,7 +69,7 @@ def publish(
     before = _replaceable(stored)
     forced = _check_snapshot(snapshot, new.models, new.rfm, files.__getitem__, force)
     place.upload(files)
-    return _activate(place, stored, before, new.models, new.rfm, way_back=way_back, forced=forced)
+    return _activate(place, stored, before, new, way_back=way_back, forced=forced)
 
 
 def stage(s3: "S3Client", bucket: str, folder: Path) -> PublishedSet:
@@ -102,7 +103,8 @@ def promote(
         models[name] = ActiveModel(version=version, card_sha256=card_sha256)
         _check(name, models[name], place.read)
     forced = _check_snapshot(snapshot, models, None, place.read, force)
-    return _activate(place, stored, before, models, forced=forced)
+    created = datetime.now(UTC).replace(microsecond=0)
+    return _activate(place, stored, before, PublishedSet(created=created, models=models), forced=forced)
 
 
 def rollback(s3: "S3Client", bucket: str, *, snapshot: SnapshotCard | None = None, force: str | None = None) -> Change:
@@ -124,7 +126,14 @@ def rollback(s3: "S3Client", bucket: str, *, snapshot: SnapshotCard | None = Non
         _check(name, model, place.read)
     rfm = last.rfm if last.rfm != before.rfm else None
     forced = _check_snapshot(snapshot, models, rfm, place.read, force) or last.forced
-    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, forced=forced, previous=tuple(further))
+    after = Manifest(
+        created=last.created,
+        models=last.models,
+        rfm=last.rfm,
+        forced=forced,
+        advice=last.advice,
+        previous=tuple(further),
+    )
     place.replace_manifest(stored, after)
     return Change(before, after)
 
@@ -134,6 +143,7 @@ def describe(change: Change, bucket: str) -> str:
     before, after = change.before, change.after
     names = sorted(after.models.keys() | (before.models.keys() if before else set()))
     lines = [_moved(name, _version(after, name), _version(before, name)) for name in names]
+    lines += [f"{name}: {text}" for name, text in sorted(after.advice.items())]
     lines.append(_moved("rfm cut points", cut_points(after).version, cut_points(before).version if before else None))
     if after is before:
         lines.append(f"This set was the active one in {bucket} already: nothing was changed.")
@@ -161,7 +171,7 @@ def _read_folder(folder: Path) -> tuple[PublishedSet, dict[str, bytes]]:
         return path_in(folder, key).read_bytes()
 
     new = parse_manifest(read(MANIFEST_KEY))
-    if not new.models and not new.rfm:
+    if not new.models and not new.rfm and not new.advice:
         raise Refused(f"{path_in(folder, MANIFEST_KEY)} names no model: train a model set first.")
     files: dict[str, bytes] = {}
     for name, model in new.models.items():
@@ -210,25 +220,26 @@ def _activate(
     place: ModelBucket,
     stored: StoredManifest,
     before: Manifest | None,
-    models: Mapping[str, ActiveModel],
-    rfm: RfmCutPoints | None = None,
+    new: PublishedSet,
     *,
     way_back: int = WAY_BACK,
     forced: str | None = None,
 ) -> Change:
     previous: tuple[PublishedSet, ...] = ()
+    models, rfm, advice = new.models, new.rfm, advice_after(before, new.models, new.advice)
     if before:
         models, rfm = {**before.models, **models}, rfm or before.rfm
-        if (models, rfm) == (before.models, before.rfm):
+        if (models, rfm, advice) == (before.models, before.rfm, before.advice):
             place.check_manifest_is_still(stored)
             return Change(before, before)
-        was_active = PublishedSet(created=before.created, models=before.models, rfm=before.rfm, forced=before.forced)
+        was_active = PublishedSet.model_validate(before.model_dump(include=set(PublishedSet.model_fields)))
         previous = (was_active, *before.previous)[:way_back]
     after = Manifest(
         created=datetime.now(UTC).replace(microsecond=0),
         models=dict(models),
         rfm=rfm,
         forced=forced,
+        advice=advice,
         previous=previous,
     )
     place.replace_manifest(stored, after)

@@ -1,5 +1,6 @@
 """Training and measuring on small generated data, whose truth is known."""
 
+import html
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import DEFAULT_OFFERS
+from loyalty_ml.models.card import DEFAULT_OFFERS, Thresholds
 from training.config import EvaluationOptions
 from training.errors import Problem
 from training.learning import contenders, networks, splits
@@ -21,6 +22,7 @@ from training.learning.contenders import NETWORK, Learning
 from training.learning.evaluation import evaluate
 from training.learning.figures import Evaluation
 from training.learning.gates import Gate
+from training.learning.quality import churn_quality
 from training.learning.report import write_report
 from training.warehouse.examples import Examples
 
@@ -319,6 +321,40 @@ def test_report_stands_alone_and_says_what_the_card_says(
     else:
         assert DEFAULT_OFFERS[NEVER_SHOWN].offer_name in page
         assert "never shown" in page
+
+
+def test_a_churn_report_begins_with_what_a_marketer_reads(churn: Evaluation, tmp_path: Path) -> None:
+    examples = churn_examples()
+    days = examples.features[:, 0]
+    active = replace(examples, days_since_last=days)
+    measured = evaluate(active, ONE_SPLIT, SEED, active_days=20)
+    learnt = (days[measured.learnt], examples.happened[measured.learnt])
+    worth = churn_quality(measured.outcomes, days[measured.outcomes.rows], learnt, Thresholds(), seed=SEED)
+    write_report(
+        tmp_path / "report.html",
+        version="20261123T090000Z-0123abcd",
+        created=datetime(2026, 11, 23, tzinfo=UTC),
+        data="generated customers",
+        examples=active,
+        sources=dict.fromkeys(examples.names, "made"),
+        evaluation=measured,
+        gates=[],
+        churn_quality=worth,
+    )
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert page.count("<svg") == page.count("</svg>") == 5
+    places = [page.index(text) for text in (worth.lists[0].sentence[:-1], "What the risk bands mean", "<h2>Gates</h2>")]
+    assert places == sorted(places)
+    for one in worth.lists:
+        assert f"<td>{one.word}</td>" in page
+    for band in worth.bands:
+        assert f"of {band.customers:,}, {band.happened:,} left" in page
+    lapsed = int((~measured.active).sum())
+    assert f"Left out: {lapsed:,}, lapsed: learnt from the active only." in page
+    for figures in (measured.measured.mean, measured.everyone.mean):
+        assert f"{figures[NETWORK]['auc']:.3f}" in page
+    drawn = measured.measured.sampled[NETWORK]["auc"]
+    assert f"{drawn.low:.3f} \N{EN DASH} {drawn.high:.3f}" in page
 
 
 def test_a_value_beyond_those_learnt_from_counts_as_the_nearest_of_them() -> None:
