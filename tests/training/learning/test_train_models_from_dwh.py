@@ -76,7 +76,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Shown so much later that all others had the time to be taken.
         connection.execute(
             "INSERT INTO customer_offer_history SELECT * REPLACE (created_at + INTERVAL 60 DAY AS created_at) "
-            "FROM customer_offer_history WHERE customer_id = 'c-0'"
+            "FROM customer_offer_history WHERE offer_id = 0 ORDER BY customer_id LIMIT 1"
         )
     return path
 
