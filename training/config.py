@@ -225,7 +225,7 @@ class Windows(_Section):
     """What the features count back over, and how far ahead churn looks where labels are made from transactions."""
 
     year_days: Days = 365
-    """How many days `revenue` and `transaction_count` look back."""
+    """How many days `revenue` and `transaction_count` look back, and the most that `days_since_offer` says."""
     month_days: Days = 30
     """How many days `monthly_revenue` looks back."""
     engagement_weeks: int = Field(12, gt=0, le=5_217)
