@@ -121,9 +121,7 @@ def to_choose_from(evidence: OfferEvidence) -> Gate:
             f"{only[0].offer.offer_name}. {remedy}"
         )
     else:
-        sentence = (
-            f"No offer has {evidence.rule()} in these exposures: {evidence.listed(evidence.counts)}. {remedy}"
-        )
+        sentence = f"No offer has {evidence.rule()} in these exposures: {evidence.listed(evidence.counts)}. {remedy}"
     return Gate(OFFERS_TO_CHOOSE_FROM, passed=False, sentence=sentence)
 
 
