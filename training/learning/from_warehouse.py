@@ -22,6 +22,7 @@ from training.errors import Problem
 from training.learning import report
 from training.learning.cut_points import rfm_cut_points
 from training.learning.gates import Gate
+from training.learning.recommendation import advice_of_data
 from training.learning.trainer import OUTPUTS, Job, Outcome, of_data, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
@@ -81,7 +82,7 @@ def train_from_warehouse(
         raise Problem(f"nothing was written: {_refusals(refused)}. {_where(folder)}")
     for outcome in passed:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
-    advice = {one.job.name: one.advice for one in outcomes if one.advice}
+    advice = _advice(jobs, outcomes, settings)
     model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points, advice)
     for outcome in passed:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
@@ -117,6 +118,13 @@ def _train_each(
         except Problem as problem:
             refused[job.name] = f"cannot be trained: {str(problem).removesuffix('.')}"
     return outcomes, refused
+
+
+def _advice(jobs: Sequence[Job], outcomes: Sequence[Outcome], settings: Config) -> dict[str, str]:
+    """By model that is not written, what to do in its place, where that is known."""
+    trained = {one.job.name: one.advice for one in outcomes}
+    advice = {job.name: trained.get(job.name, advice_of_data(job.examples, settings)) for job in jobs}
+    return {name: text for name, text in advice.items() if text}
 
 
 def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> list[ModelInputs]:

@@ -45,6 +45,16 @@ def of_data(examples: Examples, settings: Config) -> list[Gate]:
     return [offer_quality.to_choose_from(OfferEvidence.of(kind_of(examples), examples, settings.nbo))]
 
 
+def advice_of_data(examples: Examples, settings: Config) -> str | None:
+    """What to do in place of a model that is not trained because only one offer is learnt, a sentence; else None."""
+    if examples.offers is None:
+        return None
+    enough = OfferEvidence.of(kind_of(examples), examples, settings.nbo).enough
+    if len(enough) != 1:
+        return None
+    return f"Send everyone {enough[0].offer.offer_name}: too little is known of every other offer."
+
+
 def recommendation(examples: Examples, outcomes: HeldOut, settings: Config) -> Recommendation:
     """Of examples of offers; outcomes: what was said of those that a split has held out.
 

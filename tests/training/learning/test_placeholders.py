@@ -155,6 +155,10 @@ def test_model_that_must_not_be_served_is_refused() -> None:
         check_answers("churn", answers, answers + 2e-5)
     with pytest.raises(Refused, match="every customer the same answer"):
         check_answers("churn", np.full((50, 1), 0.5), np.full((50, 1), 0.5))
+    rare = np.linspace(0.001, 0.005, 50, dtype=np.float32)[:, np.newaxis]  # apart in log-odds, near in probability
+    check_answers("churn", rare, rare)
+    with pytest.raises(Refused, match="every customer the same answer"):
+        check_answers("churn", 0.5 + rare, 0.5 + rare)
     with pytest.raises(Refused, match="no number"):
         check_answers("churn", np.full((50, 1), np.nan), np.full((50, 1), np.nan))
 

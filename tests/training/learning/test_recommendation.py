@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from loyalty_ml.models.card import DEFAULT_OFFERS
-from tests.training.learning.exposure_simulator import world
+from tests.training.learning.exposure_simulator import OFFERS, world
 from training.config import CatalogueOffer, Config, EvaluationOptions, Tables
-from training.learning import offer_quality, recommendation, splits
+from training.learning import contenders, offer_quality, recommendation, splits
 from training.learning.contenders import NETWORK
 from training.learning.evaluation import evaluate
 from training.learning.held_out import HeldOut, Said, said
@@ -96,6 +96,20 @@ def test_where_nothing_is_learnt_nothing_is_measured(examples: Examples, outcome
     assert unknown.quality is None
     assert [gate.name for gate in unknown.gates if not gate.passed] == [offer_quality.OFFERS_TO_CHOOSE_FROM]
     assert [gate.passed for gate in recommendation.of_data(examples, much)] == [False]
+
+
+def test_where_one_offer_is_learnt_that_is_what_to_send(examples: Examples, settings: Config) -> None:
+    conversions = np.bincount(contenders.shown(examples)[examples.happened], minlength=OFFERS)
+    most = int(np.argmax(conversions))
+    nbo = settings.nbo.model_copy(update={"minimum_conversions": int(conversions[most]), "minimum_refusals": 1})
+    only = settings.model_copy(update={"nbo": nbo})
+    name = DEFAULT_OFFERS[most].offer_name
+    assert recommendation.advice_of_data(examples, only) == (
+        f"Send everyone {name}: too little is known of every other offer."
+    )
+    (refused,) = recommendation.of_data(examples, only)
+    assert f"so there is no choice: send everyone {name}." in refused.sentence
+    assert recommendation.advice_of_data(examples, settings) is None
 
 
 def test_of_offers_taken_alone_nothing_is_measured(examples: Examples, outcomes: HeldOut, settings: Config) -> None:
