@@ -59,18 +59,25 @@ def score_churn(
     if active is None:
         probability = network(matrix)[:, 0]
         return ChurnScores(probability, risk_band(probability, thresholds))
-    probability, risk = np.empty(len(matrix), np.float32), np.empty(len(matrix), np.int8)
-    begins, most = _begins(thresholds), _greatest_float32(active.days)
+    if len(matrix) <= RULE_ROWS:
+        return _score_active(matrix, network, thresholds, active)
+    scores = ChurnScores(np.empty(len(matrix), np.float32), np.empty(len(matrix), np.int8))
     for chunk in _chunks(len(matrix), RULE_ROWS):
-        # While the network's rows are in the cache: the column of a million would be read from memory once more.
-        rows = matrix[chunk]
-        probability[chunk] = network(rows[:, : active.features])[:, 0]
-        _band(probability[chunk], begins, risk[chunk])
-        # In float32 as the network reads it, so that a customer is in the same band wherever the value comes from.
-        lapsed = (rows[:, active.place] > most).view(np.int8)
-        # LAPSED is the last of RISKS. A mask would take three times as long.
-        np.maximum(risk[chunk], LAPSED * lapsed, out=risk[chunk])
-    return ChurnScores(probability, risk)
+        # While its rows are in the cache: the column of a million would be read from memory once more.
+        scores.probability[chunk], scores.risk[chunk] = _score_active(matrix[chunk], network, thresholds, active)
+    return scores
+
+
+def _score_active(
+    matrix: NDArray[np.float32], network: Network, thresholds: Thresholds, active: ActiveColumn
+) -> ChurnScores:
+    """The same of at most RULE_ROWS customers."""
+    probability = network(matrix[:, : active.features])[:, 0]
+    # In float32 as the network reads it, so that a customer is in the same band wherever the value comes from.
+    lapsed = (matrix[:, active.place] > _greatest_float32(active.days)).view(np.int8)
+    risk = _band(probability, thresholds)
+    # LAPSED is the last of RISKS. A mask would take thirty times as long.
+    return ChurnScores(probability, np.maximum(risk, LAPSED * lapsed, out=risk))
 
 
 def score_offers(
@@ -127,21 +134,17 @@ def places_type(count: int) -> type[np.int8 | np.int16]:
 
 def risk_band(probability: NDArray[np.float32], thresholds: Thresholds) -> NDArray[np.int8]:
     """Int8 (n,), HIGH, MEDIUM or LOW, for float32 (n,)."""
-    begins = _begins(thresholds)
     band = np.empty(len(probability), np.int8)
     for chunk in _chunks(len(probability)):
-        _band(probability[chunk], begins, band[chunk])
+        _band(probability[chunk], thresholds, out=band[chunk])
     return band
 
 
-def _begins(thresholds: Thresholds) -> tuple[np.float32, np.float32]:
-    """Where medium begins, and high."""
-    return _least_float32(thresholds.medium), _least_float32(thresholds.high)
-
-
-def _band(probability: NDArray[np.float32], begins: tuple[np.float32, np.float32], out: NDArray[np.int8]) -> None:
-    medium, high = begins
-    np.add(probability < medium, probability < high, out=out, dtype=np.int8)
+def _band(
+    probability: NDArray[np.float32], thresholds: Thresholds, out: NDArray[np.int8] | None = None
+) -> NDArray[np.int8]:
+    medium, high = _least_float32(thresholds.medium), _least_float32(thresholds.high)
+    return np.add(probability < medium, probability < high, out=out, dtype=np.int8)
 
 
 def _first_of_the_largest(rows: NDArray[np.float32]) -> NDArray[np.signedinteger]:
