@@ -30,7 +30,7 @@ from training.learning.evaluation import active_rows, evaluate
 from training.learning.figures import Evaluation
 from training.learning.held_out import HeldOut, said
 from training.learning.measured import measure
-from training.learning.quality import churn_quality, sentences
+from training.learning.quality import churn_quality
 from training.registry.model_set import log_odds
 from training.warehouse import queries
 from training.warehouse.connection import connect
@@ -201,8 +201,8 @@ def run(chosen: argparse.Namespace) -> int:
     if "demo" in chosen.only:
         quality = demo()
         print(f"\nDemo, {LABELS[NETWORK].lower()}: {caught(quality):.0%} of the active who left are high or medium.")
-        for sentence in sentences(quality):
-            print(f"- {sentence}")
+        for one in quality.lists:
+            print(f"- {one.sentence}")
         for band in quality.bands:
             print(f"- {band.name}: of {band.customers:,}, {band.happened:,} left")
     return 0

@@ -20,7 +20,7 @@ A list's word follows from these counts:
     useful                    otherwise
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -147,6 +147,7 @@ def _list(
         active.customers, active.folds, {name: of(rank) for name, rank in ranks.items()}, seed=seed, total=True
     )
     ranged = {name: Ranged(value=one.value, low=one.low, high=one.high) for name, one in found.items()}
+    worth = word(found["model"], found["rule"], found["chance"])
     return ListQuality(
         share=share,
         customers=size,
@@ -154,10 +155,10 @@ def _list(
         rule=ranged["rule"],
         rule_days=days_of_rule,
         chance=ranged["chance"],
-        word=word(found["model"], found["rule"], found["chance"]),
+        word=worth,
         sentence=f"Of the {size:,} active customers that are the likeliest to leave, {_counted(ranged['model'])} left; "
         f"by the rule 'no purchase for {days_of_rule:g} days' {_counted(ranged['rule'])}, by chance "
-        f"{_counted(ranged['chance'])}.",
+        f"{_counted(ranged['chance'])}: {worth}.",
     )
 
 
@@ -196,8 +197,3 @@ def _group(name: str, happened: NDArray[np.bool_], probability: NDArray[np.float
         predicted=float(probability.mean(dtype=np.float64)) if len(happened) else None,
         share=wilson(int(happened.sum()), len(happened)),
     )
-
-
-def sentences(quality: ChurnQuality) -> Sequence[str]:
-    """What a marketer reads first: each list in a sentence, with its word."""
-    return [f"{one.sentence[:-1]}: {one.word}." for one in quality.lists]

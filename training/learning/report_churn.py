@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loyalty_ml.models.card import ChurnQuality, GroupQuality
-from training.learning import quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +20,7 @@ BANDS = {
 def sentences(worth: ChurnQuality) -> list[str]:
     """What a marketer reads first."""
     left = f"{worth.left:,} of the {worth.customers:,} active customers that were held out left."
-    return [left, *quality.sentences(worth)]
+    return [left, *(one.sentence for one in worth.lists)]
 
 
 def bands(worth: ChurnQuality) -> list[tuple[GroupQuality, str, str]]:

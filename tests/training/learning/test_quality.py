@@ -115,7 +115,7 @@ def test_a_model_that_knows_more_than_the_rule_finds_more_and_says_so() -> None:
     counted = f"{tenth.found.value:.0f} ({tenth.found.low:.0f} to {tenth.found.high:.0f}) left"
     rule = f"by the rule 'no purchase for {tenth.rule_days:g} days' "
     assert tenth.sentence.startswith(f"Of the 600 active customers that are the likeliest to leave, {counted}; {rule}")
-    assert quality.sentences(found(6000, tells=2))[2].endswith("): strong.")
+    assert found(6000, tells=2).lists[2].sentence.endswith("): strong.")
 
 
 def test_a_model_that_knows_the_days_alone_finds_what_the_rule_finds() -> None:

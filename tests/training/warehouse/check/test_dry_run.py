@@ -101,6 +101,24 @@ def test_exposures_that_are_too_young_are_counted_and_not_learnt_from(fill: Fill
     assert problem.startswith("nbo: about 450 customers of mailings can be learnt from")
 
 
+def test_an_offers_table_that_is_wrong_makes_no_feature_wrong(fill: Fill, connect: Open) -> None:
+    names = {name: name for name in ("revenue", "offers_seen", "offer_take_rate")}
+    wrong = settings(tables={"transactions": "receipts", "offers": "mailing"}, features=names)
+    findings, text = found(connect(fill(*SHOP), wrong))
+    (problem,) = findings.problems
+    assert problem.startswith("[tables] offers: The warehouse has no table mailing; it has mailings, receipts")
+    assert row(text, "revenue")[1] == "computed from receipts"
+    assert "Counting who churned" in text
+
+
+def test_the_history_of_offers_is_shown_with_where_it_comes_from(fill: Fill, connect: Open) -> None:
+    names = {name: name for name in ("revenue", "offers_seen", "offer_take_rate")}
+    findings, text = found(connect(fill(*SHOP), settings(features=names)))
+    assert findings.problems == []
+    assert row(text, "offers_seen")[1] == "computed from mailings"
+    assert "churn: features are computed from mailings: offers_seen, offer_take_rate" in text
+
+
 def test_offers_of_which_too_little_is_known_are_named(fill: Fill, connect: Open) -> None:
     rarely = "UPDATE mailings SET taken = FALSE WHERE offer = 1 AND shown_at > '2025-12-02'"
     url = fill(*SHOP, rarely)
