@@ -119,7 +119,8 @@ def wilson(happened: int, customers: int) -> Ranged | None:
     share, z2 = happened / customers, WILSON_Z**2
     middle = (share + z2 / (2 * customers)) / (1 + z2 / customers)
     half = WILSON_Z * np.sqrt(share * (1 - share) / customers + z2 / (4 * customers**2)) / (1 + z2 / customers)
-    return Ranged(value=share, low=max(float(middle - half), 0.0), high=min(float(middle + half), 1.0))
+    # At 0 and 1 the bound is the share itself, which rounding would put beside it.
+    return Ranged(value=share, low=min(max(float(middle - half), 0.0), share), high=max(float(middle + half), share))
 
 
 def _list(
