@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from loyalty_ml.models.card import Ranged
 
-DRAWS = 1000
+DRAWS, FEWEST_DRAWS = 1000, 200
+MOST_CELLS = 50_000_000
+"""Rows times draws in all: of more than 50,000 rows there are fewer draws, as their intervals are narrow anyway."""
 CELLS_AT_ONCE = 2_000_000
 """Rows times draws that are in memory at once: 16 MB of float64."""
 LOWEST, HIGHEST = 2.5, 97.5
@@ -77,15 +79,18 @@ def bootstrap(
     figures: Mapping[str, Callable[[Fold], Figure]],
     *,
     seed: int,
-    draws: int = DRAWS,
+    draws: int | None = None,
     total: bool = False,
 ) -> dict[str, Sampled]:
     """Each figure by its name: of a fold's rows a figure is made once, and then asked for every draw.
 
     customers: int64 (n,), a number for each customer; folds: int64 (n,), of which a customer is in one only.
     total: the folds' figures are added up, as counts are, and not averaged.
+    draws:  how many; as many as DRAWS if it is left out, and fewer of many rows.
     The same seed draws the same.
     """
+    if draws is None:
+        draws = max(min(DRAWS, MOST_CELLS // max(len(folds), 1)), FEWEST_DRAWS)
     random = np.random.default_rng(seed)
     values = dict.fromkeys(figures, 0.0)
     drawn = {name: np.zeros(draws) for name in figures}

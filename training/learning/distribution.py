@@ -45,12 +45,14 @@ def distribution(
     )
 
 
-def of_base(name: str, network: Network, base: Base, seed: int, offers: Sequence[Offer] = ()) -> Distribution:
-    """The same of the customers of now whose features are all finite.
+def of_base(name: str, network: Network, base: Base, seed: int, offers: Sequence[Offer] = ()) -> Distribution | None:
+    """The same of the customers of now whose features are all finite; None if too little is known of every offer.
 
     The service compares with it the customers of a later day: so it is of everyone who would be asked about, the lapsed
     too, and not of the rows that were learnt from. Raises Problem if there is no such customer.
     """
+    if offers and all(offer.evidence == "too_few" for offer in offers):
+        return None  # nothing is recommended to anyone
     known = np.isfinite(base.features).all(axis=1)
     if not known.any():
         raise Problem(

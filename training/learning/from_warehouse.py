@@ -14,6 +14,7 @@ import numpy as np
 
 from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.catalogue import listed
+from loyalty_ml.models.document import Refused
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.models.store import LoadedModel
 from training import registry
@@ -64,14 +65,14 @@ def train_from_warehouse(
     active = active_in_bucket(bucket) if bucket else active_in_folder(out)
     model_set.check_writable(out, only or OUTPUTS)
     with connect(url, settings, tell=_say_indented) as warehouse:
-        jobs = _read(warehouse, only)
+        jobs, refused = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
     defined = definitions_of(settings, cut_points.features)
     cut_points = cut_points.model_copy(update={"feature_definitions": defined})
     if publish and snapshot:  # now, not after the training
         check_snapshot(_inputs(jobs, cut_points, settings), snapshot, force)
     created = datetime.now(UTC).replace(microsecond=0)
-    outcomes, refused = _train_each(jobs, settings, active, created, force)
+    outcomes = _train_each(jobs, settings, active, created=created, force=force, refused=refused)
     print()
     for outcome in outcomes:
         _say_gates(outcome)
@@ -103,11 +104,13 @@ def _train_each(
     jobs: Sequence[Job],
     settings: Config,
     active: Mapping[str, LoadedModel],
+    *,
     created: datetime,
     force: str | None,
-) -> tuple[list[Outcome], dict[str, str]]:
-    """Each model alone: those that were trained, and why another could not be, a clause by its name."""
-    outcomes, refused = [], {}
+    refused: dict[str, str],
+) -> list[Outcome]:
+    """Each model alone: those that were trained. Why another could not be goes into `refused`, a clause by its name."""
+    outcomes = []
     for job in jobs:
         failed = [gate.sentence for gate in of_data(job, settings) if not gate.passed]
         if failed:
@@ -115,9 +118,9 @@ def _train_each(
             continue
         try:
             outcomes.append(train(job, settings, active, created, force))
-        except Problem as problem:
+        except (Problem, Refused) as problem:
             refused[job.name] = f"cannot be trained: {str(problem).removesuffix('.')}"
-    return outcomes, refused
+    return outcomes
 
 
 def _advice(jobs: Sequence[Job], outcomes: Sequence[Outcome], settings: Config) -> dict[str, str]:
@@ -161,29 +164,31 @@ def _write_refused(out: Path, refused: Sequence[Outcome], settings: Config) -> P
     return folder if refused else None
 
 
-def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
-    tables = warehouse.config.tables
-    where = f"of a {warehouse.backend.name} warehouse"
-    jobs = []
+def _read(warehouse: Warehouse, only: Sequence[str]) -> tuple[list[Job], dict[str, str]]:
+    """What there is to learn of each model, and of which there is nothing to learn, why, a clause by its name.
+
+    Raises Problem if there is nothing to learn at all, or the configuration or the data is to be corrected first.
+    """
     if told := queries.features_left_out(warehouse):
         print(f"  {told}")
-    if not only or "churn" in only:
-        print("Reading churn examples ...", flush=True)
-        source = tables.churn or tables.transactions
-        churn = queries.churn_examples(warehouse)
-        origins = lineage.lineage(warehouse, "churn", churn.names)
-        jobs.append(Job("churn", f"{source} {where}", churn, queries.base(warehouse, churn.names), origins))
-    if not only or "nbo" in only:
-        print("Reading offer examples ...", flush=True)
-        examples = queries.offer_examples(warehouse)
-        if examples is not None:
-            origins = lineage.lineage(warehouse, "offers", examples.names)
-            base = queries.base(warehouse, examples.names)
-            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, base, origins))
+    jobs, refused = [], dict[str, str]()
+    for name, read in {"churn": _churn, "nbo": _offers}.items():
+        if only and name not in only:
+            continue
+        try:
+            job = read(warehouse)
+        except queries.SameLabel as problem:
+            refused[name] = f"cannot be trained: {str(problem).removesuffix('.')}"
+            print(f"  {name} {refused[name]}.")
+            continue
+        if job is not None:
+            jobs.append(job)
         elif only:
             raise Problem("There is no offers table in the configuration: name it as [tables] offers to train nbo.")
         else:
             print("There is no offers table ([tables] offers): nbo is not trained.")
+    if not jobs:
+        raise Problem(f"nothing was written: {_refusals(refused)}.")
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
@@ -192,7 +197,26 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
         for sentence in _about_offers(warehouse.config, job.examples):
             print(f"  {sentence}")
     _say_view(warehouse)
-    return jobs
+    return jobs, refused
+
+
+def _churn(warehouse: Warehouse) -> Job:
+    print("Reading churn examples ...", flush=True)
+    tables, examples = warehouse.config.tables, queries.churn_examples(warehouse)
+    data = f"{tables.churn or tables.transactions} of a {warehouse.backend.name} warehouse"
+    origins = lineage.lineage(warehouse, "churn", examples.names)
+    return Job("churn", data, examples, queries.base(warehouse, examples.names), origins)
+
+
+def _offers(warehouse: Warehouse) -> Job | None:
+    """None where the configuration names no such table."""
+    print("Reading offer examples ...", flush=True)
+    examples = queries.offer_examples(warehouse)
+    if examples is None:
+        return None
+    data = f"{warehouse.config.tables.offers} of a {warehouse.backend.name} warehouse"
+    origins = lineage.lineage(warehouse, "offers", examples.names)
+    return Job("nbo", data, examples, queries.base(warehouse, examples.names), origins)
 
 
 def _say_view(warehouse: Warehouse) -> None:

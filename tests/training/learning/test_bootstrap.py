@@ -76,6 +76,15 @@ def test_how_many_draws_are_made_at_once_changes_nothing(monkeypatch: pytest.Mon
     )
 
 
+def test_many_rows_have_fewer_draws_and_the_same_interval() -> None:
+    random = np.random.default_rng(4)
+    customers, loss = np.arange(300_000), random.exponential(1, 300_000)
+    one = bootstrap.bootstrap(customers, customers % 3, {"loss": lambda fold: bootstrap.mean(loss[fold.rows])}, seed=1)
+    assert len(one["loss"].draws) == bootstrap.FEWEST_DRAWS
+    half = 1.96 * loss.std() / np.sqrt(len(loss))
+    assert one["loss"].high - one["loss"].low == pytest.approx(2 * half, rel=0.25)
+
+
 def test_a_difference_is_paired() -> None:
     random = np.random.default_rng(3)
     customers, folds = sample(400, random)
