@@ -27,6 +27,7 @@ RELATIVE = ABSOLUTE = 1e-6
 MAX_DIFFERENT_SHARE = 0.01
 """The share of rows that may differ in a table of labels, as of corrections that came later."""
 SHOWN_ROWS = 3
+"""Of as many customers."""
 SHOWN_FEATURES = 3
 
 
@@ -93,7 +94,9 @@ class Comparison:
         rows = np.flatnonzero(self.different.any(axis=1))
         if len(rows) <= MAX_DIFFERENT_SHARE * len(self.customer_ids):
             return None
-        shown = "; ".join(self._side_by_side(int(row)) for row in rows[:SHOWN_ROWS])
+        first_of_each = {self.customer_ids[row]: row for row in rows[::-1].tolist()}
+        chosen = sorted(first_of_each.values())[:SHOWN_ROWS]
+        shown = "; ".join(map(self._side_by_side, chosen))
         wrong = ", ".join(one.feature for one in self.differences)
         return (
             f"{len(rows):,} of {len(self.customer_ids):,} sampled rows of {self.table} have other features than are "

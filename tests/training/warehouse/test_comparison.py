@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.studies.data_sets import TABLE, cdnow
 from tests.examples import examples
 from tests.training.warehouse.conftest import Fill, Open
+from training.cli.main import main
 from training.config import OFFER_FEATURES, Config
 from training.errors import Problem
 from training.warehouse import features
@@ -141,7 +142,7 @@ def test_one_row_in_a_hundred_may_differ(warehouse: Warehouse, feature: str, wro
 LABELS = (
     "CREATE TABLE labels (customer_id VARCHAR, churned BOOLEAN, snapshot_date DATE, revenue INTEGER)",
     "INSERT INTO labels VALUES ('a', true, '2025-03-01', 5), ('b', false, '2025-03-01', 10), "
-    "('c', false, '2025-03-02', NULL), ('d', true, '2025-03-01', 99)",
+    "('c', false, '2025-03-02', NULL), ('d', true, '2025-03-01', 99), ('b', false, '2025-04-01', 10)",
 )
 SALES = (
     "CREATE TABLE sales (customer_id VARCHAR, sold TIMESTAMP, amount DECIMAL(12, 2))",
@@ -156,7 +157,7 @@ def test_the_refusal_shows_rows_side_by_side_and_says_what_to_do(fill: Fill, con
     with pytest.raises(Problem) as problem:
         check_recomputed(connect(fill(*SALES, *LABELS), own, now=NOW), "churn", said.append)
     assert str(problem.value) == (
-        "3 of 4 sampled rows of labels have other features than are computed from sales as of their snapshot_date "
+        "4 of 5 sampled rows of labels have other features than are computed from sales as of their snapshot_date "
         "(revenue), so they may know what came later: compute them from what was before snapshot_date, map another "
         "column under [features], or leave these columns out of the table, so that they are computed. Such as customer "
         "b as of 2025-03-01 00:00: revenue 10 in the table and 7 computed; customer c as of 2025-03-02 00:00: revenue "
@@ -164,9 +165,27 @@ def test_the_refusal_shows_rows_side_by_side_and_says_what_to_do(fill: Fill, con
         "computed."
     )
     assert said == [
-        "labels beside what is computed from sales, for 4 rows: 1 of 1 features differ.",
-        "  revenue differs for 3, such as customer b: 10 in the table, 7 computed",
+        "labels beside what is computed from sales, for 5 rows: 1 of 1 features differ.",
+        "  revenue differs for 4, such as customer b: 10 in the table, 7 computed",
     ]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_both_commands_refuse_a_leak(
+    fill: Fill, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "own.toml"
+    toml.write_text(
+        '[tables]\ntransactions = "sales"\nchurn = "labels"\n[columns.transactions]\ndate = "sold"\namount = "amount"\n'
+        '[features]\nrevenue = "revenue"\n'
+    )
+    out = ["--out", str(tmp_path / "models")] if command == "train" else []
+    assert main([command, "--warehouse", fill(*SALES, *LABELS), "--config", str(toml), *out]) == 1
+    printed = capsys.readouterr()
+    assert "4 of 5 sampled rows of labels have other features" in (printed.err if out else printed.out)
+    assert printed.err.count("\n") == 1
+    assert not list((tmp_path / "models").glob("**/*.tflite"))
 
 
 def test_the_history_that_an_offers_table_brings_is_recomputed_too(fill: Fill, connect: Open) -> None:
