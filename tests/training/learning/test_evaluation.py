@@ -97,6 +97,17 @@ def churn() -> Evaluation:
     return evaluate(churn_examples(), EvaluationOptions(splits=2), SEED)
 
 
+def lately() -> Examples:
+    """The same, whose first feature is the days since the last purchase."""
+    examples = churn_examples()
+    return replace(examples, days_since_last=examples.features[:, 0])
+
+
+@pytest.fixture(scope="module")
+def of_active() -> Evaluation:
+    return evaluate(lately(), ONE_SPLIT, SEED, active_days=10)
+
+
 @pytest.fixture(scope="module")
 def offers() -> Evaluation:
     return evaluate(offer_examples(), ONE_SPLIT, SEED)
@@ -163,10 +174,8 @@ def test_churn_is_learnt_about_as_well_as_it_can_be(churn: Evaluation) -> None:
     assert churn.feature_auc["revenue"] < 0.6 < churn.feature_auc["days_since_last"]
 
 
-def test_the_lapsed_are_measured_and_not_learnt_from(churn: Evaluation) -> None:
-    examples = churn_examples()
-    lately = replace(examples, days_since_last=examples.features[:, 0])
-    found = evaluate(lately, ONE_SPLIT, SEED, active_days=10)
+def test_the_lapsed_are_measured_and_not_learnt_from(churn: Evaluation, of_active: Evaluation) -> None:
+    examples, found = churn_examples(), of_active
     assert np.array_equal(found.active, examples.features[:, 0] <= 10)
     assert not (found.learnt & ~found.active).any()
     assert np.array_equal(found.held_out, churn.held_out)
@@ -183,7 +192,7 @@ def test_the_lapsed_are_measured_and_not_learnt_from(churn: Evaluation) -> None:
     with pytest.raises(
         Problem, match=r"among active customers, who bought within 0\.1 days .* raise \[windows\] active"
     ):
-        evaluate(lately, ONE_SPLIT, SEED, active_days=0.1)
+        evaluate(lately(), ONE_SPLIT, SEED, active_days=0.1)
 
 
 @pytest.mark.parametrize(("straight", "form"), [(True, networks.LINEAR_FORM), (False, networks.HIDDEN_FORM)])
@@ -323,11 +332,9 @@ def test_report_stands_alone_and_says_what_the_card_says(
         assert "never shown" in page
 
 
-def test_a_churn_report_begins_with_what_a_marketer_reads(churn: Evaluation, tmp_path: Path) -> None:
-    examples = churn_examples()
+def test_a_churn_report_begins_with_what_a_marketer_reads(of_active: Evaluation, tmp_path: Path) -> None:
+    examples, measured = lately(), of_active
     days = examples.features[:, 0]
-    active = replace(examples, days_since_last=days)
-    measured = evaluate(active, ONE_SPLIT, SEED, active_days=20)
     learnt = (days[measured.learnt], examples.happened[measured.learnt])
     worth = churn_quality(measured.outcomes, days[measured.outcomes.rows], learnt, Thresholds(), seed=SEED)
     write_report(
@@ -335,7 +342,7 @@ def test_a_churn_report_begins_with_what_a_marketer_reads(churn: Evaluation, tmp
         version="20261123T090000Z-0123abcd",
         created=datetime(2026, 11, 23, tzinfo=UTC),
         data="generated customers",
-        examples=active,
+        examples=examples,
         sources=dict.fromkeys(examples.names, "made"),
         evaluation=measured,
         gates=[],
