@@ -35,6 +35,7 @@ from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
 from training.warehouse.examples import Examples
+from training.warehouse.young import AllYoung
 
 
 def train_from_warehouse(
@@ -177,7 +178,7 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> tuple[list[Job], dict[st
             continue
         try:
             job = read(warehouse)
-        except queries.SameLabel as problem:
+        except (queries.SameLabel, AllYoung) as problem:
             refused[name] = f"cannot be trained: {str(problem).removesuffix('.')}"
             print(f"  {name} {refused[name]}.")
             continue

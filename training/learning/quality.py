@@ -119,7 +119,9 @@ def wilson(happened: int, customers: int) -> Ranged | None:
     share, z2 = happened / customers, WILSON_Z**2
     middle = (share + z2 / (2 * customers)) / (1 + z2 / customers)
     half = WILSON_Z * np.sqrt(share * (1 - share) / customers + z2 / (4 * customers**2)) / (1 + z2 / customers)
-    return Ranged(value=share, low=max(float(middle - half), 0.0), high=min(float(middle + half), 1.0))
+    # Of 0 and 1 a bound is the share itself, which rounding would put beside it.
+    low = 0.0 if not happened else float(middle - half)
+    return Ranged(value=share, low=low, high=1.0 if happened == customers else float(middle + half))
 
 
 def _list(

@@ -155,6 +155,11 @@ def test_wilson_by_hand() -> None:
     nobody_left = quality.wilson(0, 20)
     assert nobody_left is not None
     assert (nobody_left.low, nobody_left.high) == pytest.approx((0, 0.1611), abs=1e-4)
+    for customers in range(1, 400):
+        for happened in (0, customers):
+            one = quality.wilson(happened, customers)
+            assert one is not None
+            assert 0 <= one.low <= one.value <= one.high <= 1
     assert quality.wilson(0, 0) is None
 
 
