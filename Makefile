@@ -139,7 +139,7 @@ $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam
 .aws-sam/sources: FORCE
 	@echo "$(BUILD_SOURCES)" | cmp -s - $@ || echo "$(BUILD_SOURCES)" >$@
 
-$(WAREHOUSE): .venv/run.stamp $(addprefix training/warehouse/,demo.py features.py connection.py) training/warehouse.toml
+$(WAREHOUSE): .venv/run.stamp $(addprefix training/warehouse/,demo.py features.py offer_history.py connection.py) training/warehouse.toml
 	@.venv/bin/python -m training.warehouse.demo --warehouse duckdb://$@
 
 # The first lock holds everything that the service and its tests need, and the others are parts of it, or grow it.

@@ -204,7 +204,9 @@ def polars_and_onnxruntime(
         churn = polars.Series("churn_probability", probabilities(table).astype(np.float64))
         return table.select("customer_id").with_columns(
             churn,
-            churn_risk=polars.when(churn >= segments.HIGH)
+            churn_risk=polars.when(table["days_since_last"] > segments.ACTIVE_DAYS)
+            .then(polars.lit("lapsed"))
+            .when(churn >= segments.HIGH)
             .then(polars.lit("high"))
             .when(churn >= segments.MEDIUM)
             .then(polars.lit("medium"))

@@ -94,7 +94,7 @@ def checked(response: dict[str, Any]) -> dict[str, Any]:
 class PeerResult(BaseModel):
     customer_id: str
     churn_probability: float
-    churn_risk: Literal["high", "medium", "low"]
+    churn_risk: Literal["high", "medium", "low", "lapsed"]
 
 
 class PeerModel(BaseModel):

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from benchmarks import sample_models
 from benchmarks.measure import Result, alternate
+from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import Thresholds
 from loyalty_ml.models.interpreter import RUNTIME_PACKAGE, Interpreter
-from loyalty_ml.scoring.scores import CHUNK_ROWS, ChurnScores, OfferScores, score_churn, score_offers
+from loyalty_ml.scoring.scores import CHUNK_ROWS, ActiveColumn, ChurnScores, OfferScores, score_churn, score_offers
 
 ROWS = 1_000_000
 CHUNK_SIZES = (1024, 2048, 4096, 8192, 16384)
 PEAK_ROWS = 4
+ACTIVE = ActiveColumn(DEFAULT_FEATURES.index("days_since_last"), 90, len(DEFAULT_FEATURES))
 
 
 def run() -> Iterator[Result]:
@@ -42,8 +44,8 @@ def run() -> Iterator[Result]:
 def scorers() -> dict[str, Callable[[NDArray[np.float32]], ChurnScores | OfferScores]]:
     models = sample_models.model_store().current().loaded
     return {
-        "churn": lambda matrix: score_churn(matrix, models["churn"].network, Thresholds()),
-        "nbo": lambda matrix: score_offers(matrix, models["nbo"].network),
+        "churn": lambda matrix: score_churn(matrix, models["churn"].network, Thresholds(), ACTIVE),
+        "nbo": lambda matrix: score_offers(matrix, models["nbo"].network, models["nbo"].card.offers),
     }
 
 

@@ -13,9 +13,17 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
 from benchmarks.measure import command
-from benchmarks.studies import cost, held, memory, peers, training
+from benchmarks.studies import acceptance, cost, held, memory, offer_acceptance, peers, training
 
-STUDIES = {"cost": cost, "memory": memory, "peers": peers, "held": held, "training": training}
+STUDIES = {
+    "cost": cost,
+    "memory": memory,
+    "peers": peers,
+    "held": held,
+    "training": training,
+    "acceptance": acceptance,
+    "offer_acceptance": offer_acceptance,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
             ):
                 later = _evaluated(data_set.url, data_set.config, 1).out_of_time
                 assert later is not None
-                _print_figures(f"{name}, out of time, {later.contest.rows:,}", later.contest.figures)
+                _print_figures(f"{name}, out of time, {later.measured.rows:,}", later.measured.mean)
     if "offers" in chosen.only:
         _print("complete_journey", _evaluated(DEMO_URL, config.load(), chosen.splits, offers=True))
     return 0
@@ -88,7 +88,7 @@ def _seconds_on_cdnow(folder: Path) -> float:
         churn_days = {settings.windows.churn_days}
         churn_snapshots = 1
         [gates]
-        offer_auc = 0.5 # what was drawn at random depends on the offer alone
+        auc_floor = 0.5 # what was drawn at random depends on the offer alone
         """
     )
     started = time.perf_counter()
@@ -105,12 +105,14 @@ def _evaluated(url: str, settings: Config, splits: int, *, offers: bool = False)
     with connect(url, settings) as warehouse, contextlib.redirect_stdout(io.StringIO()):
         examples = queries.offer_examples(warehouse) if offers else queries.churn_examples(warehouse)
         assert examples is not None
-        return evaluate(examples, options, settings.seed)
+        return evaluate(examples, options, settings.seed, active_days=settings.windows.days_of_the_active)
 
 
 def _print(name: str, evaluation: Evaluation) -> None:
-    """Means of the splits; the number of examples is the first split's."""
-    _print_figures(f"{name}, {evaluation.splits[0].rows:,}", evaluation.mean)
+    """Means of the splits, on all held-out examples and on those of active customers."""
+    _print_figures(f"{name}, {evaluation.everyone.rows:,}", evaluation.everyone.mean)
+    if not evaluation.active.all():
+        _print_figures(f"{name}, active, {evaluation.measured.rows:,}", evaluation.measured.mean)
 
 
 def _print_figures(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:

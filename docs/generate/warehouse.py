@@ -1,7 +1,7 @@
 """warehouse.toml's page, from the models that check it."""
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -79,12 +79,16 @@ def _type(field: FieldInfo) -> str:
     optional = type(None) in get_args(field.annotation)
     kind: Any = next((each for each in get_args(field.annotation) if each is not type(None)), None)
     plain: Any = kind if optional else field.annotation
+    metadata = list(field.metadata)
+    if get_origin(plain) is Annotated:  # of one that may be left out, its limits are inside
+        plain, *more = get_args(plain)
+        metadata += [limit for each in more if isinstance(each, FieldInfo) for limit in each.metadata]
     words = {str: "text", int: "whole number", float: "number"}.get(
         plain, "table" if get_origin(plain) is dict else "text"
     )
     limits = [
         f"{text} {getattr(limit, attribute)}"
-        for limit in field.metadata
+        for limit in metadata
         for kind, (attribute, text) in LIMITS.items()
         if isinstance(limit, kind)
     ]

@@ -11,6 +11,7 @@ from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
+    Include,
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
@@ -19,7 +20,7 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import MAX_ENTRIES
-from loyalty_ml.segments.predictions import MAX_TOP
+from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
 from loyalty_ml.vocabulary import rfc3339
@@ -71,6 +72,13 @@ Offer = Annotated[
         min_length=1,
         max_length=MAX_CODE_CHARACTERS,
         description="The code of the offer that `top` orders by; a number that is no code is taken as an `offer_id`",
+    ),
+]
+Included = Annotated[
+    Include | None,
+    Query(
+        alias="include",
+        description="`lapsed`: `top` ranks those too who have lapsed; without it, it leaves them out",
     ),
 ]
 Entries = Annotated[
@@ -249,7 +257,8 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         "/segments/<segment_id>/ml/predict",
         summary="Predict for every member of a segment",
         description="Every member is scored and counted. The answer shows the first 100, or the `top` members with the "
-        "highest probability. If it takes too long for a request, a job makes it: 202, with its address in Location.",
+        "highest probability, of churn without those who have lapsed. If it takes too long for a request, a job makes "
+        "it: 202, with its address in Location.",
         responses={
             **http.responses(
                 SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
@@ -259,16 +268,29 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     )
     @http.json_route(app)
     def predict_segment(
-        segment_id: str, request: SegmentPredictRequest, top: Top = None, offer: Offer = None, prefer: Prefer = None
+        segment_id: str,
+        request: SegmentPredictRequest,
+        top: Top = None,
+        offer: Offer = None,
+        include: Included = None,
+        *,
+        prefer: Prefer = None,
     ) -> http.Reply:
+        ranking = Ranking(top, offer, include)
+
         def predict(steps: Steps) -> http.Reply:
-            answer = parts().service.predict(segment_id, request.type, top, offer, steps)
+            answer = parts().service.predict(segment_id, request.type, ranking, steps)
             return http.Reply(answer)
 
         def check() -> None:
-            parts().service.check(segment_id, request.type, top, offer)
+            parts().service.check(segment_id, request.type, ranking)
 
-        job = {"segment_id": segment_id, "answer": "predict", "type": request.type, "top": top, "offer": offer}
+        job = {
+            "segment_id": segment_id,
+            "answer": "predict",
+            "type": request.type,
+            **ranking._asdict(),
+        }
         return in_time_or_as_a_job(predict, check, job, prefer)
 
     @app.get(

@@ -27,6 +27,7 @@ from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
+from loyalty_ml.segments.drift import alarming_psi
 from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
 from loyalty_ml.telemetry import logger
 from loyalty_ml.wiring import start
@@ -102,7 +103,8 @@ def _refresh(parts: SegmentWorkerParts, segment_id: str | None) -> None:
         return
     for name, found in point.drift.items():
         inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
-        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, {**inputs, "score": found["score"]["psi"]})
+        all_psi = {**inputs, "score": found["score"]["psi"]}
+        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, alarming_psi(found), all_psi)
 
 
 def _answer(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:

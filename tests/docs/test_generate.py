@@ -79,7 +79,7 @@ def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture
     )
     telemetry.write_request("GET /", 200, 1.0, "id")
     telemetry.write_task("plan", "done", 1.0, "id")
-    telemetry.write_drift("*", "churn", {"revenue": 0.1})
+    telemetry.write_drift("*", "churn", 0.1, {"revenue": 0.1})
     telemetry.write_file("churn", {"status": "succeeded", "rows": 2, "predictions": 1, "errors": 1, "job_id": "j"})
     written: dict[str, tuple[str, set[str]]] = {}
     for line in capsys.readouterr().out.splitlines():

@@ -147,6 +147,7 @@ def columns_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "offer_name": result["top_offer"]["offer_name"],
         "category": result["top_offer"]["category"],
         "confidence": result["confidence"],
+        "evidence": result["top_offer"]["evidence"],
         **{f"offer_{offer}": probability for offer, probability in enumerate(result["offer_scores"])},
     }
 

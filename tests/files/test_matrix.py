@@ -209,6 +209,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "offer_name",
         "category",
         "confidence",
+        "evidence",
         *(f"offer_{offer}" for offer in range(8)),
     ],
     "rfm": ["recency", "frequency", "monetary", "r_score", "f_score", "m_score", "rfm_segment", "segment"],

@@ -50,7 +50,7 @@ def writer(extension: str, kind: FileType, work: Path, delimiter: str = ",") -> 
 
 
 def churn(probability: NDArray[np.float32]) -> ChurnScores:
-    return ChurnScores(probability, (np.arange(len(probability)) % 3).astype(np.int8))
+    return ChurnScores(probability, (np.arange(len(probability)) % 4).astype(np.int8))
 
 
 def read_rows(extension: str, content: bytes) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def test_a_probability_is_read_back_to_the_bit(
     work = tmp_path_factory.getbasetemp()
     rows = as_written(connection, extension, "churn", work, ids, [churn(probability)])
     assert [bits(row["churn_probability"]) for row in rows] == [bits(number) for number in probability]
-    assert [row["churn_risk"] for row in rows] == [("low", "medium", "high")[n % 3] for n in range(len(ids))]
+    assert [row["churn_risk"] for row in rows] == [("high", "medium", "low", "lapsed")[n % 4] for n in range(len(ids))]
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

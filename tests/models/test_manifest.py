@@ -104,10 +104,10 @@ def test_a_card_of_before_outputs_were_described_is_filled_in(name: str, width: 
 
 def test_a_card_of_another_kind_says_what_it_gives() -> None:
     spend = {"name": "spend", "kind": "number", "unit": "EUR", "range": [0, 1e6]}
-    card = Card.model_validate(sample_card() | {"output": "spend", "outputs": [spend]})
+    card = Card.model_validate(sample_card() | {"active": None, "output": "spend", "outputs": [spend]})
     assert (card.width, card.outputs[0].unit) == (1, "EUR")
     with pytest.raises(ValidationError, match="its outputs are not described"):
-        Card.model_validate(sample_card() | {"output": "spend"})
+        Card.model_validate(sample_card() | {"active": None, "output": "spend"})
 
 
 @pytest.mark.parametrize("name", ["churn", "nbo"])

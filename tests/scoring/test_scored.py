@@ -40,6 +40,7 @@ class SpendAnswers:
     summary = None
     choices = 0
     is_ranked = True
+    inactive = None
 
     def nobody(self) -> Spend:
         return Spend(np.empty(0, np.float32))
@@ -63,13 +64,13 @@ class SpendAnswers:
         return -scores.amount
 
 
-def spend_scorer(features: Sequence[str], *, is_mock: bool = False) -> Scorer:
+def spend_scorer(features: Sequence[str], *, needs_ids: bool = False) -> Scorer:
     def score(_: Sequence[str], matrix: NDArray[np.float32]) -> Spend:
         amount = matrix.sum(axis=1)
         return Spend(np.where(amount == NOT_FINITE, np.float32(np.nan), amount))
 
     info: Any = {"name": "spend", "version": "v1", "placeholder": False}
-    return Scorer(features, model_matrix, score, SpendAnswers(), info, is_mock=is_mock)
+    return Scorer(features, model_matrix, score, SpendAnswers(), info, needs_ids=needs_ids)
 
 
 def table_of(rows: Sequence[Sequence[float]], found: Sequence[bool] | None = None) -> FeatureTable:
@@ -145,7 +146,7 @@ def test_ids_are_asked_for_if_answers_are_made_of_them_and_only_of_rows_that_can
         return [str(place) for place in places.tolist()]
 
     table = table_of([(1, 1, 1), (1, 1, 1), (1, 1, 1)], [True, False, True])
-    scoring([spend_scorer(NAMES, is_mock=True)], NAMES)(table, ids_of)
+    scoring([spend_scorer(NAMES, needs_ids=True)], NAMES)(table, ids_of)
     assert rows == [0, 2]
 
 

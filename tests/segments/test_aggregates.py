@@ -15,13 +15,14 @@ from loyalty_ml.models.card import DEFAULT_OFFERS, Offer, Thresholds
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_name
 from loyalty_ml.scoring.scorers import Scores
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, risk_band
+from loyalty_ml.scoring.scores import LAPSED, RISKS, ChurnScores, OfferScores, risk_band
 from loyalty_ml.segments.aggregates import Tally, aggregate, by_group, statistics, tally
 
 pytestmark = pytest.mark.unit
 
 CHURN = ChurnAnswers()
-NOBODY = Tally(np.zeros(3, np.int64), 0, 0.0)
+NO_RISKS: dict[str, int] = {risk: 0 for risk in RISKS}  # noqa: C420  dict.fromkeys has no type of its own here
+NOBODY = Tally(np.zeros(4, np.int64), 0, 0.0, 0.0)
 
 rows = st.integers(0, 60)
 probabilities = st.sampled_from(np.array([0.0, 0.4, 0.7, 1.0], np.float32).tolist()) | st.floats(0, 1, width=32)
@@ -30,7 +31,9 @@ probabilities = st.sampled_from(np.array([0.0, 0.4, 0.7, 1.0], np.float32).tolis
 @st.composite
 def churn_scores(draw: st.DrawFn) -> ChurnScores:
     probability = draw(arrays(np.float32, draw(rows), elements=probabilities))
-    return ChurnScores(probability, risk_band(probability, Thresholds()))
+    risk = risk_band(probability, Thresholds())
+    risk[draw(arrays(np.bool_, len(probability)))] = LAPSED
+    return ChurnScores(probability, risk)
 
 
 @st.composite
@@ -50,8 +53,9 @@ def rfm_scores(draw: st.DrawFn) -> RfmScores:
 def groups(scores: Scores) -> list[int]:
     """Customer by customer: the place at which each is counted."""
     match scores:
-        case ChurnScores(probability, _):
-            return [2 - (chance >= 0.4) - (chance >= 0.7) for chance in probability.tolist()]
+        case ChurnScores(probability, risk):
+            bands = [2 - (chance >= 0.4) - (chance >= 0.7) for chance in probability.tolist()]
+            return [3 if lapsed else band for band, lapsed in zip(bands, (risk == LAPSED).tolist(), strict=True)]
         case OfferScores(table, _):
             return [row.index(max(row)) for row in table.tolist()]
         case RfmScores():
@@ -98,6 +102,7 @@ def test_tallies_of_parts_add_up_to_that_of_the_whole(scores: Scores, cuts: list
     assert total.counts.tolist() == whole.counts.tolist()
     assert (total.answered, total.failed) == (whole.answered, whole.failed)
     assert total.value_sum == pytest.approx(whole.value_sum, rel=1e-12)
+    assert total.active_sum == pytest.approx(whole.active_sum, rel=1e-12)
 
 
 @given(churn_scores(), st.integers(0, 9))
@@ -109,17 +114,19 @@ def test_churn_statistics_are_those_of_the_customers_one_by_one(scores: ChurnSco
     count = len(chances)
     assert (found["count"], found["failed"]) == (count, failed)
     assert found["avg_probability"] == (pytest.approx(sum(chances) / count, rel=1e-12) if count else None)
+    active = [chance for chance, group in zip(chances, groups(scores), strict=True) if group != RISKS.index("lapsed")]
+    assert found["avg_probability_active"] == (pytest.approx(np.mean(active), rel=1e-12) if active else None)
     for risk in RISKS:
         assert found[risk] == risks[risk]
         assert found[f"{risk}_percentage"] == (100 * risks[risk] / count if count else None)
-    shown = ("high", "medium", "low", "avg_probability")
+    shown = ("high", "medium", "low", "lapsed", "avg_probability", "avg_probability_active")
     assert aggregate(CHURN, counted) == {name: found[name] for name in shown}
     assert tuple(aggregate(CHURN, counted)) == shown
 
 
 @pytest.mark.parametrize("count", [1, 3, 11, 22, 49, 1_000_003])
 def test_all_are_a_hundred_percent(count: int) -> None:
-    found = statistics(CHURN, Tally(np.array([count, 0, 0]), 0, 0.9 * count))
+    found = statistics(CHURN, Tally(np.array([count, 0, 0, 0]), 0, 0.9 * count, 0.9 * count))
     assert (found["high_percentage"], found["medium_percentage"]) == (100, 0)
 
 
@@ -132,14 +139,18 @@ def test_the_mean_of_a_million_is_not_rounded_like_a_float32() -> None:
 
 def test_counts_of_nobody_are_zeros_and_averages_of_nobody_are_null() -> None:
     assert statistics(CHURN, NOBODY) == {
-        **dict.fromkeys(("high", "medium", "low", "count", "failed"), 0),
-        **dict.fromkeys(("avg_probability", "high_percentage", "medium_percentage", "low_percentage")),
+        **dict.fromkeys((*RISKS, "count", "failed"), 0),
+        **dict.fromkeys(("avg_probability", "avg_probability_active", *(f"{risk}_percentage" for risk in RISKS))),
     }
-    assert aggregate(CHURN, NOBODY) == {"high": 0, "medium": 0, "low": 0, "avg_probability": None}
-    offers = statistics(OfferAnswers(DEFAULT_OFFERS), Tally(np.zeros(8, np.int64), 4, 0.0))
+    assert aggregate(CHURN, NOBODY) == {
+        **NO_RISKS,
+        "avg_probability": None,
+        "avg_probability_active": None,
+    }
+    offers = statistics(OfferAnswers(DEFAULT_OFFERS), Tally(np.zeros(8, np.int64), 4, 0.0, 0.0))
     assert (offers["count"], offers["failed"], offers["top_offers"]) == (0, 4, [])
     assert offers["distribution"] == dict.fromkeys((offer.offer_name for offer in DEFAULT_OFFERS), 0)
-    segments = statistics(RfmAnswers(), Tally(np.zeros(len(SEGMENT_NAMES), np.int64), 4, 0.0))
+    segments = statistics(RfmAnswers(), Tally(np.zeros(len(SEGMENT_NAMES), np.int64), 4, 0.0, 0.0))
     assert (segments["count"], segments["failed"], segments["top_segments"]) == (0, 4, [])
     assert segments["distribution"] == dict.fromkeys(SEGMENT_NAMES, 0)
 
@@ -152,7 +163,7 @@ def catalogue(*names: str) -> Sequence[Offer]:
 
 
 def test_offers_of_one_name_are_counted_together() -> None:
-    counted = Tally(np.array([5, 4, 3, 2]), 1, 0.0)
+    counted = Tally(np.array([5, 4, 3, 2]), 1, 0.0, 0.0)
     offers = OfferAnswers(catalogue("Voucher", "Sale", "Voucher", "Gift"))
     assert by_group(offers, counted) == {"Voucher": 8, "Sale": 4, "Gift": 2}
     assert statistics(offers, counted)["top_offers"] == [("Voucher", 8), ("Sale", 4), ("Gift", 2)]
@@ -170,13 +181,13 @@ def test_offers_of_one_name_are_counted_together() -> None:
 def test_of_equal_groups_the_first_is_named_first_and_empty_ones_are_not(
     counts: list[int], top: list[tuple[str, int]]
 ) -> None:
-    found = statistics(OfferAnswers(catalogue("a", "b", "c", "d")), Tally(np.array(counts), 0, 0.0))
+    found = statistics(OfferAnswers(catalogue("a", "b", "c", "d")), Tally(np.array(counts), 0, 0.0, 0.0))
     assert found["top_offers"] == top
 
 
 def test_rfm_segments_are_named_in_their_order() -> None:
     counts = np.arange(len(SEGMENT_NAMES))
-    found = statistics(RfmAnswers(), Tally(counts, 2, 0.0))
+    found = statistics(RfmAnswers(), Tally(counts, 2, 0.0, 0.0))
     assert list(found["distribution"].items()) == list(zip(SEGMENT_NAMES, counts.tolist(), strict=True))
     assert [name for name, _ in found["top_segments"]] == list(SEGMENT_NAMES[:-4:-1])
     assert (found["count"], found["failed"]) == (int(counts.sum()), 2)

@@ -65,7 +65,7 @@ def test_a_definition_is_of_exactly_one_kind_and_the_error_names_all(fields: dic
         ({"customer_ids": ["x" * 257]}, "customer_ids.0", "at most 256 characters"),
         ({"rfm_segment": "champions"}, "rfm_segment", "Champions"),
         ({"rfm_segment": 555}, "rfm_segment", "string"),
-        ({"churn_risk": "High"}, "churn_risk", "'high', 'medium' or 'low'"),
+        ({"churn_risk": "High"}, "churn_risk", "'high', 'medium', 'low' or 'lapsed'"),
         ({"recommended_offer": -1}, "recommended_offer", "whole number from 0 on"),
         ({"recommended_offer": True}, "recommended_offer", "an offer's code"),
         ({"recommended_offer": 2**63}, "recommended_offer", "an offer's code"),

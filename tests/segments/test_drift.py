@@ -9,13 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import Histogram
 from loyalty_ml.segments.drift import (
+    ALARM_P,
+    ALARM_PSI,
     MIN_COUNT,
     MODERATE,
     SIGNIFICANT,
     SMALLEST_SHARE,
     Drift,
+    ModelDrift,
+    alarming_psi,
     at_least,
     band,
     bins,
@@ -23,7 +28,9 @@ from loyalty_ml.segments.drift import (
     drift_of_counts,
     psi,
 )
+from tests import sample_set
 from training.learning.distribution import histogram
+from training.learning.placeholder_data import generate_customers
 
 pytestmark = pytest.mark.unit
 
@@ -39,8 +46,8 @@ counts_of_bins = st.integers(2, 12).flatmap(
 )
 
 
-def moved(values: NDArray[np.floating], training: Histogram) -> Drift:
-    return drift(at_least(values, training.edges), len(values), training)
+def moved(values: NDArray[np.floating], training: Histogram, rows: int = 50_000, weight: float | None = 1.0) -> Drift:
+    return drift(at_least(values, training.edges), len(values), training, rows, weight)
 
 
 def shares_of(counts: NDArray[np.int64]) -> list[float]:
@@ -147,8 +154,9 @@ def test_a_band_begins_at_its_bar(value: float | None, expected: str) -> None:
 
 def test_too_few_customers_have_no_psi() -> None:
     training = histogram(np.arange(1000.0))
-    assert moved(np.zeros(MIN_COUNT - 1), training) == {"psi": None, "band": "too_few", "count": MIN_COUNT - 1}
-    assert moved(np.zeros(0), training) == {"psi": None, "band": "too_few", "count": 0}
+    nothing = {"psi": None, "band": "too_few", "p_value": None, "weight": 1.0, "alarm": False}
+    assert moved(np.zeros(MIN_COUNT - 1), training) == {**nothing, "count": MIN_COUNT - 1}
+    assert moved(np.zeros(0), training) == {**nothing, "count": 0}
     assert moved(np.zeros(MIN_COUNT), training)["band"] == "significant"
 
 
@@ -175,7 +183,7 @@ def test_luck_is_seldom_called_drift_where_some_offers_are_rare(shares: list[flo
     learnt_from = random.multinomial(1000, shares, 2000)
     today = random.multinomial(MIN_COUNT, shares, 2000)
     bands = [
-        drift_of_counts(actual, shares_of(expected))["band"]
+        drift_of_counts(actual, shares_of(expected), 1000, 1.0)["band"]
         for actual, expected in zip(today, learnt_from, strict=True)
     ]
     assert np.mean(np.array(bands) != "stable") < 0.05
@@ -189,6 +197,110 @@ def test_customers_who_moved_are_told(shift: float, expected: str) -> None:
     found = moved(random.normal(shift, size=50_000), training)
     assert found["band"] == expected
     assert found["psi"] == pytest.approx(shift**2, abs=0.05)
+
+
+# What rings.
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(1.0, True), (0.5, True), (0.4, False), (0.0, False), (None, False)])
+def test_an_alarm_is_on_from_a_weighted_psi_on(weight: float | None, expected: bool) -> None:  # noqa: FBT001
+    """Half of this PSI is enough, and two fifths are not."""
+    random = np.random.default_rng(SEED)
+    training = histogram(random.normal(size=50_000))
+    found = moved(random.normal(0.26, size=50_000), training, weight=weight)
+    assert found["psi"] == pytest.approx(0.0608, abs=0.0005)
+    assert (found["alarm"], found["weight"]) == (expected, weight)
+
+
+def test_what_luck_explains_does_not_ring_however_far_it_is() -> None:
+    random = np.random.default_rng(SEED)
+    training = histogram(random.normal(size=300))
+    found = [moved(random.normal(size=MIN_COUNT), training, rows=300) for _ in range(300)]
+    far = [each for each in found if each["psi"] is not None and each["psi"] >= ALARM_PSI]
+    assert len(far) > 100
+    assert sum(each["alarm"] for each in found if each["alarm"]) <= 3
+    certain = moved(random.normal(0.8, size=MIN_COUNT), training, rows=300)
+    assert certain["alarm"]
+    assert certain["p_value"] is not None
+    assert certain["p_value"] < ALARM_P
+
+
+figures = st.builds(
+    lambda psi, p_value, weight: Drift(
+        psi=psi, band=band(psi), count=1000, p_value=p_value, weight=weight,
+        alarm=weight is not None and weight * psi >= ALARM_PSI and p_value < ALARM_P,
+    ),
+    st.sampled_from([0.0, np.nextafter(ALARM_PSI, 0), ALARM_PSI, 0.06, 0.5]),
+    st.sampled_from([0.0, np.nextafter(ALARM_P, 0), ALARM_P, 1.0]),
+    st.sampled_from([None, 0.0, 0.5, 1.0]),
+)  # fmt: skip
+
+
+@given(st.lists(figures, max_size=4), figures)
+def test_what_the_metric_says_rings_exactly_where_an_alarm_is_on(features: list[Drift], score: Drift) -> None:
+    model = ModelDrift(features={str(place): each for place, each in enumerate(features)}, score=score)
+    alarming = alarming_psi(model)
+    assert (alarming is not None and alarming >= ALARM_PSI) == any(each["alarm"] for each in (*features, score))
+    assert (alarming is None) == all(each["weight"] is None for each in (*features, score))
+
+
+def test_where_there_are_too_few_customers_there_is_no_metric() -> None:
+    few = drift_of_counts(np.array([5, 5]), [0.5, 0.5], 1000, 1.0)
+    assert alarming_psi(ModelDrift(features={"revenue": few}, score=few)) is None
+
+
+WEIGHTS = dict.fromkeys(DEFAULT_FEATURES, 0.2) | {
+    "days_since_last": 1.0, "engagement_score": 0.6, "customer_age_days": 0.0,
+}  # fmt: skip
+
+
+class Shop:
+    """Generated customers, and the sample churn model's probability for each."""
+
+    def __init__(self, customers: int) -> None:
+        self.random = np.random.default_rng(SEED)
+        self.customers = generate_customers(customers, SEED).features
+        self.network = sample_set.model_set().loaded["churn"].network
+
+    def draw(self, count: int) -> NDArray[np.float64]:
+        return self.customers[self.random.choice(len(self.customers), count, replace=False)]
+
+    def lapse(self, customers: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+        """The customers after a share of them, who were active, have stayed away for 90 days to a year."""
+        days, engagement = DEFAULT_FEATURES.index("days_since_last"), DEFAULT_FEATURES.index("engagement_score")
+        active = np.flatnonzero(customers[:, days] <= 90)
+        who = self.random.choice(active, round(share * len(customers)), replace=False)
+        lapsed = customers.copy()
+        lapsed[who, days] = self.random.uniform(91, 365, len(who))
+        lapsed[who, engagement] = 0
+        return lapsed
+
+    def figures(self, customers: NDArray[np.float64]) -> dict[str, NDArray[np.floating]]:
+        columns: dict[str, NDArray[np.floating]] = dict(zip(DEFAULT_FEATURES, customers.T, strict=True))
+        return columns | {"score": self.network(model_matrix(customers))[:, 0]}
+
+
+@pytest.mark.parametrize("base", [2469, 20_000, 100_000])
+def test_a_tenth_that_lapses_rings_and_nothing_does_not(base: int) -> None:
+    """At 10,000 customers; customer_age_days may move as it will."""
+    shop = Shop(120_000)
+    rang: dict[str, list[bool]] = {"nothing": [], "a tenth": []}
+    for _ in range(10):
+        learnt = {name: histogram(column) for name, column in shop.figures(shop.draw(base)).items()}
+        for _ in range(10):
+            today = shop.draw(10_000)
+            older = today.copy()
+            older[:, DEFAULT_FEATURES.index("customer_age_days")] += 90
+            for what, customers in (("nothing", today), ("a tenth", shop.lapse(today, 0.1))):
+                figures = shop.figures(customers) | {"customer_age_days": shop.figures(older)["customer_age_days"]}
+                found = {
+                    name: moved(column, learnt[name], base, WEIGHTS.get(name, 1.0)) for name, column in figures.items()
+                }
+                assert found["customer_age_days"]["psi"] is not None
+                assert found["customer_age_days"]["psi"] > ALARM_PSI
+                rang[what].append(any(each["alarm"] for each in found.values()))
+    assert np.mean(rang["a tenth"]) >= 0.95
+    assert np.mean(rang["nothing"]) <= 0.01
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from loyalty_ml.segments.drift import alarming_psi
 from loyalty_ml.segments.history import (
     Coordinates,
     HistoryChange,
@@ -62,8 +63,9 @@ def point(
         member_count=members,
         stats={
             "churn": {
-                "high": 0, "medium": 0, "low": 0, "count": answered, "failed": 0,
-                "avg_probability": average, "high_percentage": high, "medium_percentage": medium, "low_percentage": low,
+                "high": 0, "medium": 0, "low": 0, "lapsed": 0, "count": answered, "failed": 0,
+                "avg_probability": average, "avg_probability_active": average,
+                "high_percentage": high, "medium_percentage": medium, "low_percentage": low, "lapsed_percentage": 0,
             },
             "nbo": {"count": 0, "failed": 0, "top_offers": [], "distribution": {}},
             "rfm": {"count": 0, "failed": 0, "distribution": {}, "top_segments": []},
@@ -115,13 +117,22 @@ def test_a_change_is_of_members_probability_and_percentages() -> None:
     before = point(JANUARY, OLD, members=8, churn=(0.5, 50, 25, 25))
     after = point(FEBRUARY, OLD, members=4, churn=(0.75, 75, 25, 0))
     moved: StatisticsChange = {
-        "member_count": -4, "avg_probability": 0.25,
-        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25,
+        "member_count": -4, "avg_probability": 0.25, "avg_probability_active": 0.25,
+        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25, "lapsed_percentage": 0,
     }  # fmt: skip
     assert last_change([before], after) == {"since": "2026-01-01T00:00:00Z", "total": moved, "customers": moved}
 
 
-NO_AVERAGES = dict.fromkeys(("avg_probability", "high_percentage", "medium_percentage", "low_percentage"))
+NO_AVERAGES = dict.fromkeys(
+    (
+        "avg_probability",
+        "avg_probability_active",
+        "high_percentage",
+        "medium_percentage",
+        "low_percentage",
+        "lapsed_percentage",
+    )
+)
 
 
 def test_a_change_from_or_to_nobody_is_no_number() -> None:
@@ -142,6 +153,41 @@ def test_a_point_of_nobody_that_was_stored_with_zeros_has_no_averages() -> None:
     assert churn.items() >= {"high": 0, "count": 0, **NO_AVERAGES}.items()
 
 
+LAPSED = ("lapsed", "avg_probability_active", "lapsed_percentage")
+
+
+def without_the_lapsed(written: Point) -> Point:
+    """The point as it was stored before there was a band of the lapsed, read today."""
+    stored = written.model_dump(mode="json")
+    for name in LAPSED:
+        del stored["stats"]["churn"][name]
+    return Point.model_validate_json(json.dumps(stored))
+
+
+def test_of_a_point_that_was_stored_before_there_was_a_band_of_the_lapsed_nobody_knows_who_had() -> None:
+    before = without_the_lapsed(point(JANUARY, OLD, members=8, churn=(0.5, 50, 25, 25)))
+    assert {name: before.stats["churn"][name] for name in LAPSED} == dict.fromkeys(LAPSED)  # type: ignore[literal-required]
+    assert Point.model_validate_json(before.model_dump_json()) == before
+    change = last_change([before], point(FEBRUARY, OLD, members=4, churn=(0.75, 75, 25, 0)))
+    assert change["total"] == change["customers"] == {
+        "member_count": -4, "avg_probability": 0.25, "avg_probability_active": None,
+        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25, "lapsed_percentage": None,
+    }  # fmt: skip
+
+
+def test_of_drift_that_was_stored_before_there_were_alarms_nobody_knows_whether_one_was_on() -> None:
+    stored = point(JANUARY, OLD).model_dump(mode="json")
+    old = {"psi": 0.3, "band": "significant", "count": 500}
+    stored["drift"] = {"churn": {"features": {"revenue": old}, "score": old}}
+    read = Point.model_validate_json(json.dumps(stored))
+    now = {**old, "p_value": None, "weight": None, "alarm": None}
+    assert read.drift == {"churn": {"features": {"revenue": now}, "score": now}}
+    assert alarming_psi(read.drift["churn"]) is None
+    for broken in ({"churn": {"features": {"revenue": 3}, "score": old}}, {"churn": {"score": old}}, {"churn": 3}):
+        with pytest.raises(ValidationError, match="drift"):
+            Point.model_validate_json(json.dumps({**stored, "drift": broken}))
+
+
 def test_a_total_whose_causes_are_no_numbers_is_the_difference_of_the_entries() -> None:
     points = [
         point(JANUARY, OLD, members=4, churn=(0.5, 50, 25, 25)),
@@ -150,8 +196,8 @@ def test_a_total_whose_causes_are_no_numbers_is_the_difference_of_the_entries() 
     change = last_change(points, point(FEBRUARY, NEW, members=4, churn=(0.75, 75, 25, 0)))
     assert change["customers"] == change["model"] == {"member_count": 0, **NO_AVERAGES}
     assert change["total"] == {
-        "member_count": 0, "avg_probability": 0.25,
-        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25,
+        "member_count": 0, "avg_probability": 0.25, "avg_probability_active": 0.25,
+        "high_percentage": 25, "medium_percentage": 0, "low_percentage": -25, "lapsed_percentage": 0,
     }  # fmt: skip
 
 

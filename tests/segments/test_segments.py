@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from botocore.client import BaseClient
+from scipy.stats import chi2_contingency
 
 from functions.segment import app as segment_function
 from functions.segment_worker import app as refresh
@@ -26,8 +27,9 @@ from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import DEFAULT_OFFERS
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
+from loyalty_ml.scoring.scores import RISKS
 from loyalty_ml.segments.definition import SegmentDefinition
-from loyalty_ml.segments.drift import band, psi
+from loyalty_ml.segments.drift import ALARM_PSI, band, psi
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics import Measured, measure_segment
 from tests.service import BASE, CONTEXT, SNAPSHOT_FEATURES, Answer, Service, process, put_in_place
@@ -40,6 +42,7 @@ pytestmark = pytest.mark.moto
 MOMENT = datetime(2018, 1, 2, tzinfo=UTC)
 CUSTOMERS = 700
 CODES = ", ".join(f"{offer.offer_code} ({offer.offer_name})" for offer in DEFAULT_OFFERS)
+NO_RISKS: dict[str, int] = {risk: 0 for risk in RISKS}  # noqa: C420  dict.fromkeys has no type of its own here
 HIGH_VALUE = {">=": [{"var": "revenue"}, 1000]}
 Row = dict[str, float | None]
 
@@ -159,8 +162,10 @@ def expected_aggregate(prediction_type: str, results: list[Any]) -> dict[str, An
         case "churn":
             risks = Counter(result["churn_risk"] for result in results)
             average = sum(result["churn_probability"] for result in results) / len(results)
-            return {risk: risks[risk] for risk in ("high", "medium", "low")} | {
-                "avg_probability": pytest.approx(average, rel=1e-12)
+            active = [result["churn_probability"] for result in results if result["churn_risk"] != "lapsed"]
+            return {risk: risks[risk] for risk in RISKS} | {
+                "avg_probability": pytest.approx(average, rel=1e-12),
+                "avg_probability_active": pytest.approx(np.mean(active), rel=1e-12),
             }
         case "nbo":
             return dict(Counter(result["top_offer"]["offer_name"] for result in results))
@@ -229,6 +234,7 @@ def test_a_list_answers_its_customers_once_and_reports_who_is_none(deployment: D
     [
         ({"churn_risk": "high"}, "churn", lambda result: result["churn_risk"] == "high"),
         ({"churn_risk": "low"}, "churn", lambda result: result["churn_risk"] == "low"),
+        ({"churn_risk": "lapsed"}, "churn", lambda result: result["churn_risk"] == "lapsed"),
         ({"recommended_offer": 1}, "nbo", lambda result: result["recommended_offer"] == 1),
         ({"rfm_segment": "At Risk"}, "rfm", lambda result: result["segment"] == "At Risk"),
     ],
@@ -273,10 +279,54 @@ def test_the_best_of_any_segment_for_an_offer(deployment: Deployment) -> None:
         chances, key=lambda name: (-chances[name], name)
     )[:25]
     assert (answer["total_customers"], answer["has_more_results"]) == (len(ids), True)
-    at_risk = deployment.predict("high-value", "churn", top=1000).body
-    probabilities = [entry["result"]["churn_probability"] for entry in at_risk["results"]]
-    assert probabilities == sorted(probabilities, reverse=True)
-    assert (len(probabilities), at_risk["has_more_results"]) == (at_risk["successful"], False)
+
+
+def test_who_is_the_likeliest_to_leave_are_the_active_unless_the_lapsed_are_included(deployment: Deployment) -> None:
+    deployment.define("high-value", rule=HIGH_VALUE)
+    outcomes = deployment.one_by_one("churn", members(deployment, is_high_value))
+    results = {name: outcome for name, outcome in outcomes.items() if "code" not in outcome}
+    best_first = sorted(results, key=lambda name: (-results[name]["churn_probability"], name))
+    active = [name for name in best_first if results[name]["churn_risk"] != "lapsed"]
+    assert 10 < len(active) < len(best_first) - 10
+    assert [customer for customer in best_first[:25] if customer not in active], "the rule makes a difference"
+    for top in (25, 1000):
+        answer = deployment.predict("high-value", "churn", top=top).body
+        assert [entry["customer_id"] for entry in answer["results"]] == active[:top]
+        assert (answer["successful"], answer["has_more_results"]) == (len(results), True), "all are counted"
+        everyone = deployment.predict("high-value", "churn", top=top, include="lapsed").body
+        assert [entry["customer_id"] for entry in everyone["results"]] == best_first[:top]
+        assert [entry["result"] for entry in everyone["results"]] == [results[name] for name in best_first[:top]]
+        assert everyone["aggregated_stats"] == answer["aggregated_stats"]
+    assert everyone["has_more_results"] is False
+
+
+def test_a_segment_of_a_band_shows_its_members_best_first_also_the_lapsed(deployment: Deployment) -> None:
+    outcomes = deployment.one_by_one("churn", sorted(deployment.customers))
+    for risk in RISKS:
+        chances = {
+            name: outcome["churn_probability"]
+            for name, outcome in outcomes.items()
+            if "code" not in outcome and outcome["churn_risk"] == risk
+        }
+        assert len(chances) > 5
+        deployment.define(risk, churn_risk=risk)
+        expected = sorted(chances, key=lambda name: (-chances[name], name))
+        for top, query in ((100, {}), (20, {"top": 20}), (20, {"top": 20, "include": "lapsed"})):
+            shown = [entry["customer_id"] for entry in deployment.predict(risk, "churn", None, **query).body["results"]]
+            assert shown == expected[:top]
+
+
+def test_a_job_ranks_as_its_request_said(deployment: Deployment) -> None:
+    deployment.define("high-value", rule=HIGH_VALUE)
+    for query in ({"top": 30}, {"top": 30, "include": "lapsed"}):
+        started = deployment.predict("high-value", headers={"prefer": "respond-async"}, **query)
+        assert started.status == 202
+        deployment.work_off_the_queue()
+        job_id = started.body["job_id"]
+        body = deployment.service.s3.get_object(
+            Bucket=deployment.service.ids["DataBucket"], Key=f"results/{job_id}/answer.json"
+        )["Body"].read()
+        assert json.loads(body) == deployment.predict("high-value", **query).body
 
 
 @pytest.mark.parametrize(
@@ -288,9 +338,21 @@ def test_the_best_of_any_segment_for_an_offer(deployment: Deployment) -> None:
         ("nbo", {"offer": 5}, "offer: this works only with top: add top, the number of members to show"),
         ("nbo", {"top": 5, "offer": 8}, "offer: there is no offer 8: choose one of " + CODES),
         ("nbo", {"top": 0, "offer": 1}, "top: must be 1 or more"),
+        ("churn", {"include": "lapsed"}, "include: this works only with top: add top, the number of members to show"),
+        ("churn", {"top": 5, "include": "foo"}, "include: must be 'lapsed'"),
+        (
+            "nbo",
+            {"top": 5, "offer": 1, "include": "lapsed"},
+            "include: nbo says of nobody that they have lapsed: ask for churn",
+        ),
+        ("rfm", {"include": "lapsed"}, "include: rfm says of nobody that they have lapsed: ask for churn"),
         ("churn", {"top": 1001}, "top: must be 1,000 or less"),
         ("churn", {"top": "many"}, "top: must be a whole number"),
-        ("churn", {"topp": 5}, "topp: this route has no such query parameter: remove it, or use one of top, offer"),
+        (
+            "churn",
+            {"topp": 5},
+            "topp: this route has no such query parameter: remove it, or use one of top, offer, include",
+        ),
     ],
 )
 def test_what_cannot_be_ordered_is_refused(
@@ -306,13 +368,15 @@ def test_what_cannot_be_ordered_is_refused(
 def test_a_segment_of_nobody_has_counts_of_zero_and_no_averages(deployment: Deployment) -> None:
     deployment.define("nobody", rule={"<": [{"var": "revenue"}, 0]})
     answer = deployment.predict("nobody").body
-    assert answer["aggregated_stats"] == {"high": 0, "medium": 0, "low": 0, "avg_probability": None}
+    assert answer["aggregated_stats"] == {
+        **NO_RISKS, "avg_probability": None, "avg_probability_active": None,
+    }  # fmt: skip
     assert (answer["total_customers"], answer["results"], answer["has_more_results"]) == (0, [], False)
     stats = deployment.stats("nobody").body
     assert stats["member_count"] == 0
     assert stats["stats"]["churn"] == {
-        "high": 0, "medium": 0, "low": 0, "count": 0, "failed": 0, "avg_probability": None,
-        "high_percentage": None, "medium_percentage": None, "low_percentage": None,
+        **NO_RISKS, "count": 0, "failed": 0,
+        "avg_probability": None, "avg_probability_active": None, **{f"{risk}_percentage": None for risk in RISKS},
     }  # fmt: skip
     assert stats["stats"]["nbo"]["top_offers"] == stats["stats"]["rfm"]["top_segments"] == []
     assert {found["band"] for found in stats["drift"]["segment"]["churn"]["features"].values()} == {"too_few"}
@@ -328,7 +392,7 @@ def test_statistics_are_the_aggregates_of_the_three_types(deployment: Deployment
     assert churn["aggregated_stats"].items() <= found["churn"].items()
     assert (found["churn"]["count"], found["churn"]["failed"]) == (churn["successful"], churn["failed"])
     assert found["churn"]["high_percentage"] == pytest.approx(100 * found["churn"]["high"] / found["churn"]["count"])
-    assert sum(found["churn"][f"{risk}_percentage"] for risk in ("high", "medium", "low")) == pytest.approx(100)
+    assert sum(found["churn"][f"{risk}_percentage"] for risk in RISKS) == pytest.approx(100)
     assert found["nbo"]["distribution"] == nbo["aggregated_stats"]
     assert found["rfm"]["distribution"] == rfm["aggregated_stats"]
     ranked = Counter(rfm["aggregated_stats"]).most_common(3)
@@ -529,21 +593,29 @@ def test_drift_is_the_distance_from_what_the_model_learnt_from(deployment: Deplo
         counts, _ = np.histogram(values, [-np.inf, *histogram.edges, np.inf])
         expected = psi(counts, histogram.shares)
         found = drift["segment"]["churn"]["features"][name]
-        assert found == {"psi": pytest.approx(expected), "band": band(expected), "count": len(values)}
+        p_value = chi2_contingency(
+            [counts, np.array(histogram.shares) * card.distribution.rows], correction=False
+        ).pvalue
+        assert found == {
+            "psi": pytest.approx(expected), "band": band(expected), "count": len(values),
+            "p_value": pytest.approx(p_value, rel=1e-6, abs=1e-300), "weight": None, "alarm": False,
+        }  # fmt: skip
     offers = deployment.stats("all").body["stats"]["nbo"]
     nbo = process().segment.models.current().loaded["nbo"].card
     assert nbo.distribution
     assert isinstance(nbo.distribution.score, tuple)
     expected = psi(np.array(list(offers["distribution"].values())), nbo.distribution.score)
-    assert drift["segment"]["nbo"]["score"] == {
-        "psi": pytest.approx(expected), "band": band(expected), "count": offers["count"],
-    }  # fmt: skip
+    score = drift["segment"]["nbo"]["score"]
+    assert (score["psi"], score["band"]) == (pytest.approx(expected), band(expected))
+    assert (score["count"], score["weight"]) == (offers["count"], 1)
     few = deployment.stats("few").body["drift"]
-    assert few["segment"]["churn"]["score"] == {"psi": None, "band": "too_few", "count": 2}
+    assert few["segment"]["churn"]["score"] == {
+        "psi": None, "band": "too_few", "count": 2, "p_value": None, "weight": 1, "alarm": False,
+    }  # fmt: skip
     assert few["all_customers"] == drift["all_customers"]
 
 
-def test_a_refresh_writes_the_largest_drift_as_a_metric(
+def test_a_refresh_writes_what_the_alarms_stand_on_as_a_metric(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -553,7 +625,16 @@ def test_a_refresh_writes_the_largest_drift_as_a_metric(
     drift = {line["model"]: line for line in lines if "DriftPSI" in line}
     assert drift.keys() == {"churn", "nbo"}
     assert drift["churn"]["segment"] == "*"
-    assert drift["churn"]["DriftPSI"] == [max(drift["churn"]["psi"].values())]
+    deployment.define("all", rule={})
+    found = deployment.stats("all").body["drift"]["all_customers"]
+    for name, line in drift.items():
+        # The cards have no weights, so that no feature rings.
+        assert line["DriftPSI"] == [found[name]["score"]["psi"]] == [line["psi"]["score"]]
+        assert line["psi"] == {
+            **{feature: each["psi"] for feature, each in found[name]["features"].items()},
+            "score": found[name]["score"]["psi"],
+        }
+        assert found[name]["score"]["alarm"], "these customers are none that a shop has"
     assert drift["churn"]["psi"].keys() == {*DEFAULT_FEATURES, "score"}
     # What the template's alarms look at.
     described = template.load()["Resources"]
@@ -564,6 +645,7 @@ def test_a_refresh_writes_the_largest_drift_as_a_metric(
         (metric,) = line["_aws"]["CloudWatchMetrics"]
         assert metric["Namespace"] == alarm["Namespace"]
         assert {name: line[name] for name in metric["Dimensions"][0]} == dimensions
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (ALARM_PSI, "GreaterThanOrEqualToThreshold")
     assert not drift
 
 

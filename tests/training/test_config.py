@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training import config
-from training.config import Query, Tables
+from training.config import EvaluationOptions, Query, Tables
 from training.errors import Problem
 
 pytestmark = pytest.mark.unit
@@ -58,6 +58,10 @@ def test_what_is_not_known_or_not_right_is_named(tmp_path: Path, text: str, sent
         ("email_open_rate = 'x'", "features.email_open_rate: transactions cannot give this feature: they give rev"),
         ("product_count = 'x'", "features.product_count: transactions cannot give this feature: name the column pro"),
         ("service_count = 'x'", "name the column service under [columns.transactions], or remove the feature."),
+        (
+            "offers_seen = 'x'",
+            "features.offers_seen: exposures of offers give this feature: name their table as [tables]",
+        ),
         ("revenue = 'a'\nRevenue = 'b'", "features.Revenue: revenue is the same name but for its case"),
         ("'' = 'a'", "features: a feature has no name"),
     ],
@@ -66,6 +70,47 @@ def test_a_feature_that_nothing_gives_is_named(tmp_path: Path, features: str, se
     with pytest.raises(Problem) as problem:
         load(tmp_path, f"{SOME}[features]\n{features}")
     assert sentence in str(problem.value)
+
+
+SHARES = "".join(f"[[offers]]\noffer_id = {code}\nexplore = {{}}\n" for code in range(3))
+
+
+def test_customers_are_given_an_offer_to_explore_once(tmp_path: Path) -> None:
+    catalogue = load(tmp_path, SOME + SHARES.format(0.7, 0, 0.3)).catalogue
+    assert [offer.explore for offer in catalogue] == [0.7, None, 0.3]
+    with pytest.raises(Problem, match=r"offers: the explore shares of all offers are 1\.1 together, over 1"):
+        load(tmp_path, SOME + SHARES.format(0.7, 0.2, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[thresholds]\nhigh_share = 0.1\nhigh = 0.7", "thresholds: high_share is a share and high a probability"),
+        ("[thresholds]\nhigh = 0.7", "thresholds: high is given alone: give both high and medium, or neither"),
+        ("[thresholds]\nhigh_share = 0.9", "thresholds: high_share and medium_share are more than 1 together"),
+        ("[thresholds]\nhigh = 0.4\nmedium = 0.7", "thresholds: the medium threshold is above the high one"),
+        ("[nbo]\nminimum_conversions = 0", "nbo.minimum_conversions: must be 1 or more"),
+        ("[windows]\nactive_days = 0", "windows.active_days: must be greater than 0"),
+        ("[windows]\noffer_days = 0", "windows.offer_days: must be greater than 0"),
+        (SHARES.format(1, 0, 0), "offers.0.explore: must be less than 1"),
+    ],
+)
+def test_what_says_who_counts_is_checked_when_the_file_is_read(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(Problem) as problem:
+        load(tmp_path, f"{SOME}{text}")
+    assert sentence in str(problem.value)
+
+
+def test_what_says_who_counts_has_defaults(tmp_path: Path) -> None:
+    default = load(tmp_path, SOME)
+    assert (default.windows.days_of_the_active, default.windows.offer_days) == (90, 30)
+    assert (default.nbo.minimum_conversions, default.nbo.minimum_refusals) == (50, 50)
+    assert (default.thresholds.shares, default.thresholds.fixed) == ((0.1, 0.2), None)
+    fixed = load(tmp_path, f"{SOME}[windows]\nactive_days = 45\n[thresholds]\nhigh = 0.7\nmedium = 0.4")
+    assert fixed.windows.days_of_the_active == 45
+    assert fixed.thresholds.shares is None
+    assert fixed.thresholds.fixed is not None
+    assert (fixed.thresholds.fixed.high, fixed.thresholds.fixed.medium) == (0.7, 0.4)
 
 
 @pytest.mark.parametrize("name", sorted(config.RESERVED))
@@ -118,3 +163,9 @@ def test_a_query_is_called_by_its_table_wherever_it_is_read_from(tmp_path: Path)
     # Two tables of the same text are still two.
     again = Tables.model_validate({"offers": {"query": "SELECT 1"}, "churn": {"query": "SELECT 1"}})
     assert [str(again.offers), str(again.churn)] == ["the query of [tables] offers", "the query of [tables] churn"]
+
+
+def test_splits_that_hold_out_more_than_everyone_are_refused() -> None:
+    assert EvaluationOptions(splits=5, held_out=0.2).splits == 5
+    with pytest.raises(ValueError, match=r"4 splits that hold out 0\.3 each are more than all customers: lower splits"):
+        EvaluationOptions(splits=4, held_out=0.3)

@@ -72,8 +72,8 @@ COMMAND = Command(
     name="train",
     summary="train on the warehouse, measure, and write a model set",
     description="Trains churn and next best offer on the warehouse, measures them beside honest baselines on customers "
-    "that they have not seen, and writes them with cards, reports and RFM cut points if they pass every gate. The "
-    "configuration says where the warehouse keeps what, and sets the gates' bars.",
+    "that they have not seen, and writes each of them that passes every gate, with its card and report, and the RFM "
+    "cut points. The configuration says where the warehouse keeps what, and sets the gates' bars.",
     example="--warehouse postgresql://reader@dwh/crm --config our-warehouse.toml --publish --bucket my-models",
     add_arguments=_add_arguments,
     work=_train,

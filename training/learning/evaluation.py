@@ -1,9 +1,10 @@
 """The measured comparison: the network that is to be published, and its baselines, on customers held out from all.
 
-The published network is the first split's. It has learnt from the customers that this split does not hold out, at all
-their moments, and is measured on those held out, at all theirs. The other splits train the same again on other
-customers, which shows how much of a figure is luck. A further network, trained on what was over before the last
-moment, is measured at that moment on customers that are held out as well: "out of time".
+Splits are disjoint folds of customers. A model learns from the active customers that its split does not hold out, at
+all their moments, and is measured on those held out, at all theirs, active or not. The published network is the first
+split's. The others train the same again on other customers: figures are the mean of the splits, and their intervals
+are over all customers that any of them held out. A further network, trained on what was over before the last moment, is
+measured at that moment on customers that are held out as well: "out of time".
 """
 
 import numpy as np
@@ -11,106 +12,162 @@ from numpy.typing import NDArray
 
 from training.config import EvaluationOptions
 from training.errors import Problem
-from training.learning import contenders, metrics, splits
-from training.learning.baselines import DidNotConverge
-from training.learning.contenders import NETWORK, Answers, Fitted, Kind, Learning
-from training.learning.figures import Contest, Evaluation, Figures, OfferShown, OutOfTime
+from training.learning import contenders, held_out, metrics, splits
+from training.learning.contenders import NETWORK, Fitted, Kind, Learning, NotFitted
+from training.learning.figures import Evaluation, OfferShown, OutOfTime
+from training.learning.held_out import HeldOut, Said
+from training.learning.measured import measure
 from training.warehouse.examples import Examples
 
 THRESHOLDS = tuple(round(step * 0.05, 2) for step in range(1, 20))
 
-Event = tuple[NDArray[np.bool_], NDArray[np.floating]]
+
+def active_rows(examples: Examples, active_days: float | None) -> NDArray[np.bool_]:
+    """bool (n,): whose customer had bought within `active_days` of the moment. All, if None, or of offers.
+
+    Raises ValueError for examples of churn that do not say when the customer last bought.
+    """
+    if active_days is None or examples.offers is not None:
+        return np.ones(len(examples), np.bool_)
+    if examples.days_since_last is None:
+        raise ValueError("these examples do not say how many days ago each customer last bought")
+    active: NDArray[np.bool_] = examples.days_since_last <= active_days
+    return active
 
 
-def evaluate(examples: Examples, options: EvaluationOptions, seed: int) -> Evaluation:
+def evaluate(
+    examples: Examples, options: EvaluationOptions, seed: int, *, active_days: float | None = None
+) -> Evaluation:
     """Trains and measures; prints a line for each fit.
 
+    active_days: of churn, a customer who bought longer ago has lapsed, and is not learnt from; None: nobody has.
     The same examples, options and seed give the same network to the bit. Takes some 3 seconds a split for 20,000 rows.
     Raises Problem where there are too few customers to learn from and be measured on.
     """
-    kind, offers = contenders.kind_of(examples), len(examples.catalogue)
-    stopping = splits.for_stopping(examples.customer_ids)
-    contests, notes = [], list[str]()
+    kind = contenders.kind_of(examples)
+    active, stopping = active_rows(examples, active_days), splits.for_stopping(examples.customer_ids)
+    parts, notes, networks = [], list[str](), list[Fitted]()
     for split in range(options.splits):
-        held_out = splits.held_out(examples.customer_ids, split, options.held_out)
-        too_few = _too_few(kind, examples, ~held_out, held_out, stopping)
+        rows = splits.held_out(examples.customer_ids, split, options.held_out)
+        learnt = active & ~rows
+        too_few = _too_few(kind, examples, learnt, rows & active, stopping)
         if too_few:
+            among = "" if active.all() else f" among active customers, who bought within {active_days:g} days"
+            lower = "" if active.all() else ", or raise [windows] active_days"
             raise Problem(
-                f"{too_few} (split {split + 1}): bring data of more customers, or of more moments with [windows] "
-                "churn_snapshots, or change the share of [evaluation] held_out."
+                f"{too_few}{among} (split {split + 1}): bring data of more customers, or of more moments with "
+                f"[windows] churn_snapshots, or change the share of [evaluation] held_out{lower}."
             )
         label = f"{kind}, split {split + 1} of {options.splits}"
-        learning = Learning(kind, examples.where(~held_out), stopping[~held_out], offers, seed)
-        contest, network, answers = _contest(label, learning, examples.where(held_out), notes)
-        contests.append(contest)
-        if split == 0:
-            published, published_rows, published_answers = network, held_out, answers
-    out_of_time = _out_of_time(kind, examples, published_rows, stopping, notes, offers=offers, seed=seed)
-    measured = examples.where(published_rows)
-    happened, probability = _event(kind, measured, published_answers)
+        learning = _learning(kind, examples, learnt, ~active & ~rows, stopping, seed=seed)
+        part, network = _contest(label, learning, examples, rows, active, fold=split)
+        parts.append(part)
+        networks.append(network)
+    pooled = held_out.together(parts)
+    published = splits.held_out(examples.customer_ids, 0, options.held_out)
+    out_of_time = _out_of_time(kind, examples, published, active, stopping, notes=notes, seed=seed)
+    notes += pooled.not_fitted.values()
+    of_active = pooled.where(pooled.active)
+    ours = of_active.answers[NETWORK]
+    measured_rows = np.zeros(len(examples), np.bool_)
+    measured_rows[of_active.rows] = True
     return Evaluation(
         kind=kind,
-        network=published.network,
-        held_out=published_rows,
-        learnt=~published_rows,
-        stopping=~published_rows & stopping,
-        happened=happened,
-        probability=probability,
-        splits=tuple(contests),
-        mean=_mean(contests),
+        network=networks[0].network,
+        form=networks[0].form,
+        active=active,
+        held_out=published,
+        learnt=active & ~published,
+        stopping=active & ~published & stopping,
+        outcomes=pooled,
+        measured=measure(of_active, seed, choice=kind == "choice"),
+        everyone=measure(pooled, seed, choice=kind == "choice"),
         out_of_time=out_of_time,
-        calibration=metrics.calibration_table(happened, probability),
-        lift=metrics.lift_by_decile(happened, probability),
-        thresholds=metrics.threshold_table(happened, probability, THRESHOLDS),
-        offers=_offers_shown(kind, examples, published_rows, published_answers),
-        feature_auc=_feature_auc(kind, measured),
+        calibration=metrics.calibration_table(ours.happened, ours.probability),
+        lift=metrics.lift_by_decile(ours.happened, ours.probability),
+        thresholds=metrics.threshold_table(ours.happened, ours.probability, THRESHOLDS),
+        offers=_offers_shown(kind, examples, of_active),
+        feature_auc=_feature_auc(kind, examples.where(measured_rows)),
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _contest(label: str, learning: Learning, measured: Examples, notes: list[str]) -> tuple[Contest, Fitted, Answers]:
-    """The contest, the network, and its answers about `measured`."""
+def _learning(
+    kind: Kind,
+    examples: Examples,
+    learnt: NDArray[np.bool_],
+    lapsed: NDArray[np.bool_],
+    stopping: NDArray[np.bool_],
+    *,
+    seed: int,
+) -> Learning:
+    offers = len(examples.catalogue)
+    return Learning(kind, examples.where(learnt), stopping[learnt], offers, seed, examples.where(lapsed))
+
+
+def _contest(
+    label: str,
+    learning: Learning,
+    examples: Examples,
+    rows: NDArray[np.bool_],
+    active: NDArray[np.bool_],
+    *,
+    fold: int,
+) -> tuple[HeldOut, Fitted]:
+    """What each contender says of `rows` of the examples, bool (n,), and the network."""
+    measured = examples.where(rows)
     print(f"{label}: {len(learning.examples):,} examples to learn from, {len(measured):,} to measure on", flush=True)
-    figures: dict[str, Figures] = {}
-    fits: dict[str, tuple[Fitted, Answers]] = {}
+    answers, not_fitted, fits = dict[str, Said](), dict[str, str](), dict[str, Fitted]()
     for fitted in contenders.fit_all(learning):
-        if isinstance(fitted, DidNotConverge):
-            notes.append(str(fitted))
-            print(f"  {fitted}", flush=True)
+        if isinstance(fitted, NotFitted):
+            not_fitted[fitted.name] = fitted.reason
+            print(f"  {fitted.reason}", flush=True)
             continue
-        answers = fitted.answer(measured)
-        figures[fitted.name] = _figures(learning.kind, measured, answers, learning.seed)
-        fits[fitted.name] = fitted, answers
-        print(f"  {_sentence(fitted, figures[fitted.name])}", flush=True)
-    happened = measured.happened
-    customers = len(set(measured.customer_ids))
-    return Contest(len(measured), customers, float(happened.mean()), figures), *fits[NETWORK]
+        answers[fitted.name] = _said(learning, fitted, measured)
+        fits[fitted.name] = fitted
+        print(f"  {_sentence(learning.kind, fitted, answers[fitted.name], active[rows])}", flush=True)
+    places = np.flatnonzero(rows)
+    customers = np.unique(examples.customer_ids.astype(str), return_inverse=True)[1]
+    folds = np.full(len(places), fold)
+    return HeldOut(places, customers[places], folds, active[places], answers, not_fitted), fits[NETWORK]
 
 
-def _sentence(fitted: Fitted, figures: Figures) -> str:
-    headline = "accuracy" if "accuracy" in figures else "auc"
+def _said(learning: Learning, fitted: Fitted, measured: Examples) -> Said:
+    answers = fitted.answer(measured)
+    if learning.kind == "choice":
+        return held_out.said_of_choice(contenders.shown(measured), answers)
+    by_offer = contenders.every_offer(fitted, measured, learning.offers) if learning.kind == "conversion" else None
+    return held_out.said(measured.happened, answers, by_offer)
+
+
+def _sentence(kind: Kind, fitted: Fitted, answers: Said, active: NDArray[np.bool_]) -> str:
+    happened, probability = answers.happened[active], answers.probability[active]
+    name, value = ("accuracy", happened.mean()) if kind == "choice" else ("AUC", metrics.auc(happened, probability))
     return (
-        f"{contenders.LABELS[fitted.name]:<24}{headline} {figures[headline]:.3f}, log-loss {figures['log_loss']:.3f}, "
-        f"calibration error {figures['ece']:.3f} ({fitted.effort})"
+        f"{contenders.LABELS[fitted.name]:<24}{name} {value:.3f}, log-loss {answers.surprise[active].mean():.3f}, "
+        f"calibration error {metrics.ece(happened, probability):.3f} ({fitted.effort})"
     )
 
 
 def _out_of_time(
     kind: Kind,
     examples: Examples,
-    held_out: NDArray[np.bool_],
+    published: NDArray[np.bool_],
+    active: NDArray[np.bool_],
     stopping: NDArray[np.bool_],
-    notes: list[str],
     *,
-    offers: int,
+    notes: list[str],
     seed: int,
 ) -> OutOfTime | None:
-    """The same contest with what was over before the later part; None, and a note, where there is no such time."""
+    """The same contest with what was over before the later part; None, and a note, where there is no such time.
+
+    published: bool (n,), the rows that the published network has not learnt from.
+    """
     split = splits.in_time(examples)
     if split is None:
         notes.append("There is no measurement out of time: no example was over before the last moment.")
         return None
-    learnt, later = split.earlier & ~held_out, split.later & held_out
+    learnt, later = split.earlier & ~published & active, split.later & published & active
     too_few = _too_few(kind, examples, learnt, later, stopping)
     if too_few:
         notes.append(f"There is no measurement out of time: {too_few[0].lower()}{too_few[1:]}.")
@@ -120,14 +177,14 @@ def _out_of_time(
             "How far labels look ahead is not known, so out of time the last of those learnt from may look into the "
             "time that is measured."
         )
-    learning = Learning(kind, examples.where(learnt), stopping[learnt], offers, seed)
-    contest, _, _ = _contest(f"{kind}, out of time", learning, examples.where(later), notes)
+    learning = _learning(kind, examples, learnt, split.earlier & ~published & ~active, stopping, seed=seed)
+    part, _ = _contest(f"{kind}, out of time", learning, examples, later, active, fold=0)
     return OutOfTime(
         learnt_until=_rfc3339(np.max(examples.moments[learnt])),
         measured_from=_rfc3339(np.min(examples.moments[later])),
         measured_until=_rfc3339(np.max(examples.moments[later])),
         learnt_rows=int(learnt.sum()),
-        contest=contest,
+        measured=measure(part, seed, choice=kind == "choice"),
     )
 
 
@@ -149,43 +206,6 @@ def _too_few(
     return ""
 
 
-def _event(kind: Kind, measured: Examples, answers: Answers) -> Event:
-    """What happened and its probability, (n,) each: churn, the conversion of what was shown, a right recommendation."""
-    if kind == "choice":
-        return answers.argmax(axis=1) == contenders.shown(measured), answers.max(axis=1)
-    return measured.happened, answers
-
-
-def _figures(kind: Kind, measured: Examples, answers: Answers, seed: int) -> Figures:
-    happened, probability = _event(kind, measured, answers)
-    floor = metrics.ece_floor(probability, seed)
-    figures = {
-        "auc": metrics.auc(happened, probability),
-        "pr_auc": metrics.pr_auc(happened, probability),
-        "log_loss": metrics.binary_log_loss(happened, probability),
-        "brier": metrics.brier(happened, probability),
-        "ece": metrics.ece(happened, probability),
-        "ece_floor": floor.mean,
-        "ece_floor_95": floor.percentile_95,
-    }
-    if kind == "choice":
-        taken = contenders.shown(measured)
-        figures |= {"accuracy": float(happened.mean()), "log_loss": metrics.log_loss(taken, answers)}
-    return figures
-
-
-def _mean(contests: list[Contest]) -> dict[str, Figures]:
-    """Over the splits, of the contenders that could be fitted in every one."""
-    everywhere = [name for name in contests[0].figures if all(name in contest.figures for contest in contests)]
-    return {
-        name: {
-            figure: float(np.mean([contest.figures[name][figure] for contest in contests]))
-            for figure in contests[0].figures[name]
-        }
-        for name in everywhere
-    }
-
-
 def _feature_auc(kind: Kind, measured: Examples) -> dict[str, float]:
     if kind == "choice":
         return {}
@@ -193,20 +213,19 @@ def _feature_auc(kind: Kind, measured: Examples) -> dict[str, float]:
     return {name: max(value, 1 - value) for name, value in alone.items()}
 
 
-def _offers_shown(
-    kind: Kind, examples: Examples, held_out: NDArray[np.bool_], answers: Answers
-) -> tuple[OfferShown, ...]:
+def _offers_shown(kind: Kind, examples: Examples, outcomes: HeldOut) -> tuple[OfferShown, ...]:
     if kind == "churn":
         return ()
-    offer_ids, measured = contenders.shown(examples), contenders.shown(examples)[held_out]
+    offer_ids, measured = contenders.shown(examples), contenders.shown(examples)[outcomes.rows]
+    ours = outcomes.answers[NETWORK]
     rows = []
     for offer in examples.catalogue:
         offer_id = offer.offer_id
         everywhere, here = offer_ids == offer_id, measured == offer_id
-        if kind == "choice":
-            probability, happened = answers[:, offer_id], here
+        if kind == "choice" and ours.by_offer is not None:
+            probability, happened = ours.by_offer[:, offer_id], here
         else:
-            probability, happened = answers[here], examples.happened[held_out][here]
+            probability, happened = ours.probability[here], ours.happened[here]
         rows.append(
             OfferShown(
                 offer_id=offer_id,

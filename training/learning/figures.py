@@ -8,25 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.learning.contenders import NETWORK, Kind
+from training.learning.held_out import HeldOut, Said
+from training.learning.measured import Measured
 from training.learning.metrics import CalibrationBin, LiftDecile, ThresholdRow
 
 HEADLINES = ("auc", "pr_auc", "accuracy", "log_loss", "brier", "ece", "ece_floor")
-
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """The figures of each contender, by its name, on `rows` rows of `customers` customers that none has learnt from.
-
-    Of churn and conversion: auc, pr_auc, log_loss, brier, ece, ece_floor, ece_floor_95. Of choice: accuracy and
-    log_loss over the offers, and the rest for the event that the offer recommended is the one taken.
-    """
-
-    rows: int
-    customers: int
-    positive_share: float
-    figures: dict[str, Figures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +23,7 @@ class OutOfTime:
     measured_from: str
     measured_until: str
     learnt_rows: int
-    contest: Contest
+    measured: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +43,29 @@ class OfferShown:
 class Evaluation:
     """What was measured, and the network to publish.
 
-    network:       Keras, the first split's.
-    held_out:      bool (n,), the rows that it was measured on; `learnt` are the others, of which `stopping` decided
-                   when to stop.
-    happened, probability: (held_out.sum(),), the event and the network's probability of it, which the tables describe.
-                   For choice the event is that the offer recommended is the one taken.
-    splits, mean:  each split's contest, and each contender's figures as their mean.
-    feature_auc:   what each feature reaches alone on the held-out rows, in its better direction; none for choice.
+    network, form: Keras, the first split's, and what its graph is, for people.
+    active:        bool (n,), of all examples: those that a model learns from and that gates go by. The others are of
+                   customers who had lapsed. All True of offers.
+    held_out:      bool (n,), the rows that the published network is measured on, the lapsed too.
+    learnt:        bool (n,), the active of the others, of which `stopping` decided when to stop.
+    outcomes:      what every contender said of all rows that a split held out, active or not.
+    measured, everyone: the figures on the active of these, and on all.
+    out_of_time:   the same of active customers at a later time.
+    feature_auc:   what each feature reaches alone on the active held-out rows, in its better direction; none for
+                   choice.
     notes:         sentences on what could not be measured.
     """
 
     kind: Kind
     network: Any
+    form: str
+    active: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
     learnt: NDArray[np.bool_]
     stopping: NDArray[np.bool_]
-    happened: NDArray[np.bool_]
-    probability: NDArray[np.floating]
-    splits: tuple[Contest, ...]
-    mean: dict[str, Figures]
+    outcomes: HeldOut
+    measured: Measured
+    everyone: Measured
     out_of_time: OutOfTime | None
     calibration: tuple[CalibrationBin, ...]
     lift: tuple[LiftDecile, ...]
@@ -84,23 +74,46 @@ class Evaluation:
     feature_auc: dict[str, float]
     notes: tuple[str, ...]
 
+    @property
+    def ours(self) -> Said:
+        """What the network said of the active held-out rows, and what happened: what the tables describe."""
+        return self.outcomes.where(self.outcomes.active).answers[NETWORK]
+
     def summary(self) -> dict[str, float]:
-        """The published network's headline figures on its held-out customers, for the card's `metrics`."""
-        measured = self.splits[0]
-        headline = {name: measured.figures[NETWORK][name] for name in HEADLINES if name in measured.figures[NETWORK]}
-        headline["positive_share"] = measured.positive_share
+        """The network's headline figures, for the card's `metrics`: means of the splits, on active customers.
+
+        Of churn, those that end in _all are of the lapsed too.
+        """
+        headline = {name: value for name, value in self.measured.mean[NETWORK].items() if name in HEADLINES}
+        headline["positive_share"] = self.measured.positive_share
+        if self.kind == "churn":
+            headline |= {f"{name}_all": self.everyone.mean[NETWORK][name] for name in ("auc", "log_loss", "ece")}
         if self.out_of_time is not None:
-            later = self.out_of_time.contest.figures[NETWORK]
+            later = self.out_of_time.measured.mean[NETWORK]
             headline |= {f"{name}_out_of_time": later[name] for name in ("auc", "log_loss", "ece")}
         return {name: value for name, value in headline.items() if math.isfinite(value)}
 
     def as_json(self) -> dict[str, Any]:
-        """All that was measured, as dicts, lists and finite numbers; None for what is not defined, such as 0 of 0."""
+        """All that was measured, as dicts, lists and finite numbers; None for what is not defined, such as 0 of 0.
+
+        `mean` and `ranges` are of active customers, those in `everyone` of all.
+        """
+        later = self.out_of_time
         measured = {
             "kind": self.kind,
-            "splits": [asdict(contest) for contest in self.splits],
-            "mean": self.mean,
-            "out_of_time": None if self.out_of_time is None else asdict(self.out_of_time),
+            "form": self.form,
+            **self.measured.as_json(),
+            "splits": [asdict(contest) for contest in self.measured.folds],
+            "everyone": self.everyone.as_json(),
+            "out_of_time": None
+            if later is None
+            else {
+                "learnt_until": later.learnt_until,
+                "measured_from": later.measured_from,
+                "measured_until": later.measured_until,
+                "learnt_rows": later.learnt_rows,
+                **later.measured.as_json(),
+            },
             "calibration": [asdict(row) for row in self.calibration],
             "lift": [asdict(row) for row in self.lift],
             "thresholds": [asdict(row) for row in self.thresholds],

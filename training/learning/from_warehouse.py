@@ -1,11 +1,12 @@
 """From the company's warehouse to a measured model set.
 
 Churn and next best offer are trained, measured beside their baselines on customers that they have not seen, and held to
-every gate; RFM cut points are those of the whole base. Only a set that passes is written, and only then published.
+every gate; RFM cut points are those of the whole base. Each model stands alone: one that passes is written, and
+published, whatever becomes of the other.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,23 +14,28 @@ import numpy as np
 
 from loyalty_ml.customers.snapshot import SnapshotCard
 from loyalty_ml.models.catalogue import listed
+from loyalty_ml.models.document import Refused
 from loyalty_ml.models.manifest import RfmCutPoints
+from loyalty_ml.models.store import LoadedModel
 from loyalty_ml.registry.bucket import ModelBucket
 from training import registry
 from training.config import Config
 from training.errors import Problem
-from training.learning import gates, report
+from training.learning import report
 from training.learning.cut_points import rfm_cut_points
-from training.learning.trainer import OUTPUTS, Job, Outcome, train
+from training.learning.gates import Gate
+from training.learning.recommendation import advice_of_data
+from training.learning.trainer import OUTPUTS, Job, Outcome, of_data, train
 from training.registry import model_set
 from training.registry.active_models import active_in_bucket, active_in_folder
 from training.registry.inputs import ModelInputs, check_snapshot, inputs_of_cut_points
 from training.warehouse import lineage, queries
 from training.warehouse.catalogue import never_shown
-from training.warehouse.comparison import compare
+from training.warehouse.comparison import check_recomputed, compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
 from training.warehouse.examples import Examples
+from training.warehouse.young import AllYoung
 
 
 def train_from_warehouse(
@@ -43,49 +49,86 @@ def train_from_warehouse(
     publish: bool = False,
     snapshot: SnapshotCard | None = None,
 ) -> None:
-    """Trains what the warehouse has examples of, and writes the set into `out` if it passes every gate.
+    """Trains what the warehouse has examples of, and writes into `out` the models that pass every gate.
 
     url:     the warehouse's, as warehouse.connect takes it.
     only:    the models to train; all if there are none. The others stay as they are.
     force:   why a model is written that is worse than the active one, or published although the snapshot lacks what
              it reads.
     bucket:  the new models are measured beside those that are active in it; without it, beside those in `out`.
-    publish: whether the set becomes the active one in `bucket`.
+    publish: whether what was written becomes active in `bucket`.
     snapshot: the current one, which must have what the models read before they are published.
 
-    Raises Problem if a gate fails, Refused if the functions could not load a model, OSError, botocore's errors.
+    Raises Problem if a model failed a gate, also if another was written, Refused if the functions could not load a
+    model, OSError, botocore's errors.
     """
     started = time.perf_counter()
     active = active_in_bucket(bucket) if bucket else active_in_folder(out)
     model_set.check_writable(out, only or OUTPUTS)
     with connect(url, settings, tell=_say_indented) as warehouse:
-        jobs = _read(warehouse, only)
+        jobs, refused = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
     defined = definitions_of(settings, cut_points.features)
     cut_points = cut_points.model_copy(update={"feature_definitions": defined})
     if publish and snapshot:  # now, not after the training
         check_snapshot(_inputs(jobs, cut_points, settings), snapshot, force)
-    _check_data(jobs, settings)
     created = datetime.now(UTC).replace(microsecond=0)
-    outcomes = [train(job, settings, active, created, force) for job in jobs]
+    outcomes = _train_each(jobs, settings, active, created=created, force=force, refused=refused)
     print()
     for outcome in outcomes:
         _say_gates(outcome)
-    failed = [outcome for outcome in outcomes if outcome.failed and not outcome.model.card.forced]
-    if failed:
-        folder = _write_refused(out, outcomes, settings)
-        raise Problem(
-            f"nothing was written: {_refusals(failed)}. What was measured and what to do is above, and in {folder}/."
-        )
-    for outcome in outcomes:
+    refused |= {one.job.name: _why(one) for one in outcomes if not one.may_be_written}
+    passed = [outcome for outcome in outcomes if outcome.may_be_written]
+    folder = _write_refused(out, [one for one in outcomes if not one.may_be_written], settings)
+    if not passed:
+        raise Problem(f"nothing was written: {_refusals(refused)}. {_where(folder)}")
+    for outcome in passed:
         _write_report(model_set.model_path(out, outcome.model.card).with_name("report.html"), outcome, settings)
-    model_set.write_model_set(out, [outcome.model for outcome in outcomes], created, cut_points)
-    for outcome in outcomes:
+    advice = _advice(jobs, outcomes, settings)
+    model_set.write_model_set(out, [outcome.model for outcome in passed], created, cut_points, advice)
+    for outcome in passed:
         print(f"Written: {model_set.model_path(out, outcome.model.card).parent}/ (model, card, report.html)")
     print(f"Done in {time.perf_counter() - started:.0f} s.")
     if bucket and publish:
         change = registry.publish(bucket.s3, bucket.name, out, snapshot=snapshot, force=force)
         print(registry.describe(change, bucket.name))
+    if refused:
+        done = "written and published" if bucket and publish else "written"
+        names = " and ".join(outcome.job.name for outcome in passed)
+        raise Problem(
+            f"{names} and the RFM cut points were {done}, but not {' and '.join(refused)}, which stays as it was: "
+            f"{_refusals(refused)}. {_where(folder)}"
+        )
+
+
+def _train_each(
+    jobs: Sequence[Job],
+    settings: Config,
+    active: Mapping[str, LoadedModel],
+    *,
+    created: datetime,
+    force: str | None,
+    refused: dict[str, str],
+) -> list[Outcome]:
+    """Each model alone: those that were trained. Why another could not be goes into `refused`, a clause by its name."""
+    outcomes = []
+    for job in jobs:
+        failed = [gate.sentence for gate in of_data(job, settings) if not gate.passed]
+        if failed:
+            refused[job.name] = f"cannot be trained: {' '.join(failed).removesuffix('.')}"
+            continue
+        try:
+            outcomes.append(train(job, settings, active, created, force))
+        except (Problem, Refused) as problem:
+            refused[job.name] = f"cannot be trained: {str(problem).removesuffix('.')}"
+    return outcomes
+
+
+def _advice(jobs: Sequence[Job], outcomes: Sequence[Outcome], settings: Config) -> dict[str, str]:
+    """By model that is not written, what to do in its place, where that is known."""
+    trained = {one.job.name: one.advice for one in outcomes}
+    advice = {job.name: trained.get(job.name, advice_of_data(job.examples, settings)) for job in jobs}
+    return {name: text for name, text in advice.items() if text}
 
 
 def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> list[ModelInputs]:
@@ -94,40 +137,59 @@ def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> 
     return [*models, inputs_of_cut_points(cut_points)]
 
 
-def _refusals(failed: Sequence[Outcome]) -> str:
-    return "; ".join(f"{one.job.name} failed {', '.join(gate.name for gate in one.failed)}" for one in failed)
+def _refusals(refused: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {why}" for name, why in refused.items())
 
 
-def _write_refused(out: Path, outcomes: Sequence[Outcome], settings: Config) -> Path:
-    """The reports of a set that is not written: where to look for what is wrong with it."""
+def _why(outcome: Outcome) -> str:
+    """Why it is not written, and what to do in its place, a clause."""
+    instead = f". {outcome.advice.removesuffix('.')}" if outcome.advice else ""
+    return f"failed {_names(outcome.failed)}{instead}"
+
+
+def _names(failed: Sequence[Gate]) -> str:
+    return ", ".join(gate.name for gate in failed)
+
+
+def _where(folder: Path | None) -> str:
+    return (
+        f"What was measured and what to do is above, and in {folder}/." if folder else "Correct that, and train again."
+    )
+
+
+def _write_refused(out: Path, refused: Sequence[Outcome], settings: Config) -> Path | None:
+    """The reports of models that are not written: where to look for what is wrong with them. None if there are none."""
     folder = out / "refused"
-    for outcome in outcomes:
+    for outcome in refused:
         _write_report(folder / f"{outcome.job.name}-{outcome.model.card.version}.html", outcome, settings)
-    return folder
+    return folder if refused else None
 
 
-def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
-    tables = warehouse.config.tables
-    where = f"of a {warehouse.backend.name} warehouse"
-    jobs = []
+def _read(warehouse: Warehouse, only: Sequence[str]) -> tuple[list[Job], dict[str, str]]:
+    """What there is to learn of each model, and of which there is nothing to learn, why, a clause by its name.
+
+    Raises Problem if there is nothing to learn at all, or the configuration or the data is to be corrected first.
+    """
     if told := queries.features_left_out(warehouse):
         print(f"  {told}")
-    if not only or "churn" in only:
-        print("Reading churn examples ...", flush=True)
-        source = tables.churn or tables.transactions
-        churn = queries.churn_examples(warehouse)
-        origins = lineage.lineage(warehouse, "churn", churn.names)
-        jobs.append(Job("churn", f"{source} {where}", churn, origins))
-    if not only or "nbo" in only:
-        print("Reading offer examples ...", flush=True)
-        examples = queries.offer_examples(warehouse)
-        if examples is not None:
-            origins = lineage.lineage(warehouse, "offers", examples.names)
-            jobs.append(Job("nbo", f"{tables.offers} {where}", examples, origins))
+    jobs, refused = [], dict[str, str]()
+    for name, read in {"churn": _churn, "nbo": _offers}.items():
+        if only and name not in only:
+            continue
+        try:
+            job = read(warehouse)
+        except (queries.SameLabel, AllYoung) as problem:
+            refused[name] = f"cannot be trained: {str(problem).removesuffix('.')}"
+            print(f"  {name} {refused[name]}.")
+            continue
+        if job is not None:
+            jobs.append(job)
         elif only:
             raise Problem("There is no offers table in the configuration: name it as [tables] offers to train nbo.")
         else:
             print("There is no offers table ([tables] offers): nbo is not trained.")
+    if not jobs:
+        raise Problem(f"nothing was written: {_refusals(refused)}.")
     for job in jobs:
         left_out = "".join(f"; left out, {reason}: {count:,}" for reason, count in job.examples.left_out.items())
         print(f"  {job.name}: {len(job.examples):,} examples, {job.examples.happened.mean():.1%} positive{left_out}")
@@ -136,13 +198,34 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> list[Job]:
         for sentence in _about_offers(warehouse.config, job.examples):
             print(f"  {sentence}")
     _say_view(warehouse)
-    return jobs
+    return jobs, refused
+
+
+def _churn(warehouse: Warehouse) -> Job:
+    print("Reading churn examples ...", flush=True)
+    check_recomputed(warehouse, "churn", _say_indented)
+    tables, examples = warehouse.config.tables, queries.churn_examples(warehouse)
+    data = f"{tables.churn or tables.transactions} of a {warehouse.backend.name} warehouse"
+    origins = lineage.lineage(warehouse, "churn", examples.names)
+    return Job("churn", data, examples, queries.base(warehouse, examples.names), origins)
+
+
+def _offers(warehouse: Warehouse) -> Job | None:
+    """None where the configuration names no such table."""
+    print("Reading offer examples ...", flush=True)
+    check_recomputed(warehouse, "offers", _say_indented)
+    examples = queries.offer_examples(warehouse)
+    if examples is None:
+        return None
+    data = f"{warehouse.config.tables.offers} of a {warehouse.backend.name} warehouse"
+    origins = lineage.lineage(warehouse, "offers", examples.names)
+    return Job("nbo", data, examples, queries.base(warehouse, examples.names), origins)
 
 
 def _say_view(warehouse: Warehouse) -> None:
     """Where the features view and what transactions give disagree, for a sample; nothing if there are not both."""
-    compared = compare(warehouse)
-    for line in compared.lines(warehouse) if compared else []:
+    compared = compare(warehouse, "features")
+    for line in compared.lines() if compared else []:
         _say_indented(line)
 
 
@@ -182,13 +265,6 @@ def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
     return rfm_cut_points(known, names, f"{current.newest:%Y%m%dT%H%M%SZ}-{len(known)}")
 
 
-def _check_data(jobs: Sequence[Job], settings: Config) -> None:
-    for job in jobs:
-        failed = [gate.sentence for gate in gates.of_data(job.examples, settings.gates) if not gate.passed]
-        if failed:
-            raise Problem(f"{job.name} cannot be trained: {' '.join(failed)}")
-
-
 def _say_gates(outcome: Outcome) -> None:
     print(f"{outcome.job.name} {outcome.model.card.version}:")
     for gate in outcome.gates:
@@ -209,8 +285,11 @@ def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:
         sources={name: str(origin) for name, origin in outcome.job.origins.items()},
         evaluation=outcome.evaluation,
         gates=outcome.gates,
+        recommendation=outcome.recommendation,
+        churn_quality=card.churn_quality,
         caveats=[
             *([f"Written although it failed a gate: {card.forced}"] if card.forced else []),
             *_about_offers(settings, outcome.job.examples)[1:],
+            *(outcome.recommendation.evidence.sentences() if outcome.recommendation else []),
         ],
     )

@@ -1,85 +1,145 @@
 """What a trained model must pass before it is written: each gate says what it measured, what was asked, and whether.
 
+Pure functions of figures, which are pure functions of predictions, labels, customers and folds. Figures are judged by
+their 95 % intervals: a floor must be below the whole interval, and a comparison fails only if the whole interval is on
+the wrong side of what is allowed. Where it is on both sides, the data is too small to tell, and the gate says so.
 The defaults of the bars are in config.Gates; what is too good is refused like what is too bad.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models import catalogue
-from loyalty_ml.models.card import Offer
 from loyalty_ml.models.document import Refused
 from training.config import Gates
-from training.learning import metrics
-from training.learning.contenders import LABELS, NETWORK, Kind, shown
-from training.learning.figures import Evaluation
+from training.learning.bootstrap import Sampled
+from training.learning.contenders import LABELS, NETWORK, Kind
+from training.learning.measured import Measured
 from training.warehouse.examples import Examples
 
 BESIDE_ACTIVE = "not worse than the active version"
-FEWEST_COMMON_OFFERS = 2
-"""Of one offer there is no choice."""
+CANNOT_TELL = "Cannot tell at this size whether it is worse."
 
 _LEARN_MORE = "Give it features that say more under [features], or more customers,"
+_WHO_TAKES = (
+    "Give it features that say who takes an offer under [features], or bring more exposures in the table of [tables] "
+    "offers."
+)
+_BASELINES: dict[Kind, tuple[str, ...]] = {
+    "churn": ("logistic_regression", "lightgbm", "bg_nbd"),
+    "conversion": ("logistic_regression", "lightgbm"),
+    "choice": ("logistic_regression", "lightgbm"),
+}
 REMEDIES = {
     "enough customers": "Bring data of more customers, or lower [gates] minimum_customers.",
-    "enough positives": "Bring data of a longer time or of more customers, or lower [gates] minimum_positives.",
-    f"as good as {LABELS['logistic_regression']}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines.",
-    f"as good as {LABELS['lightgbm']}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines.",
-    "ranks better than BG/NBD": f"{_LEARN_MORE} or lower [gates] auc_over_bg_nbd.",
-    "log-loss under BG/NBD's": f"{_LEARN_MORE} or lower [gates] log_loss_under_bg_nbd.",
-    "ranks exposures": "Give it features that say who takes an offer under [features], bring more exposures in the "
-    "table of [tables] offers, or lower [gates] offer_auc.",
-    "knows more than the offers' base rates": "Give it features that say who takes an offer under [features], or "
-    "bring more exposures in the table of [tables] offers.",
+    "enough positives": "Bring data of a longer time or of more customers, raise [windows] active_days so that more of "
+    "them count, or lower [gates] minimum_positives.",
+    "ranks better than chance": f"{_LEARN_MORE} check the labels, or lower [gates] auc_floor.",
+    "knows more than the share of all": "Give it features that say who leaves under [features], bring more customers, "
+    "and check the labels of [tables] churn.",
+    "knows more than the offers' base rates": _WHO_TAKES,
     "knows more than the offers' popularity": "Give it features that say who takes which offer under [features], or "
     "bring exposures that did not convert too in the table of [tables] offers.",
+    **{
+        f"AUC beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines."
+        for name in _BASELINES["churn"]
+    },
+    **{
+        f"log-loss beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] log_loss_over_baselines."
+        for name in _BASELINES["churn"]
+    },
     "calibrated": "Bring data of more customers, or raise [gates] calibration_over_floor.",
     "calibrated out of time": "The world has changed within the data: leave older rows out of [tables], or raise "
     "[gates] calibration_out_of_time.",
     "not too good to be true": "Remove that feature from [features], or raise [gates] auc_ceiling if it is right.",
     "not one feature alone": "If it is right, raise [gates] suspicious_feature_auc.",
-    BESIDE_ACTIVE: "Bring more data or better [features], or raise [gates] auc_below_active.",
+    BESIDE_ACTIVE: "Bring more data or better [features], raise [gates] auc_below_active, or give --force a reason.",
+    "served as trained": "Try another seed, or look whether the features of [features] differ from one customer to the "
+    "next.",
+    "operations": "Train with the TensorFlow of requirements/test.txt: run 'make install'.",
 }
 """What to do about a gate that failed, by its name: which key of which section, or which data, to change."""
 
 
 class Gate(NamedTuple):
+    """forceable: `--force REASON` may overrule it: another model is better, which does not say that this one is bad."""
+
     name: str
     passed: bool
     sentence: str
+    forceable: bool = False
 
 
-def of_data(examples: Examples, gates: Gates) -> list[Gate]:
-    """Whether there is enough to learn from: before the time is spent on learning it."""
-    customers = len(set(examples.customer_ids))
-    rarer = min(int(examples.happened.sum()), int((~examples.happened).sum()))
-    if examples.offers is not None and examples.happened.all():
-        rarer = len(examples)  # which offer was taken is asked, not whether
-    return _with_remedies(
+def of_data(examples: Examples, active: NDArray[np.bool_], gates: Gates) -> list[Gate]:
+    """Whether there is enough to learn from: before the time is spent on learning it.
+
+    active: bool (n,), the examples that are learnt from. Customers are counted among all, outcomes among these.
+    """
+    customers, happened = len(set(examples.customer_ids)), examples.happened[active]
+    rarer = min(int(happened.sum()), int((~happened).sum()))
+    if examples.offers is not None and happened.all():
+        rarer = len(happened)  # which offer was taken is asked, not whether
+    among = "examples of the rarer outcome" if active.all() else "examples of the rarer outcome among active customers"
+    return with_remedies(
         [
-            _at_least("enough customers", customers, gates.minimum_customers, "customers", "{:,.0f}"),
-            _at_least("enough positives", rarer, gates.minimum_positives, "examples of the rarer outcome", "{:,.0f}"),
+            _enough("enough customers", customers, gates.minimum_customers, "customers"),
+            _enough("enough positives", rarer, gates.minimum_positives, among),
         ]
     )
 
 
-def of_quality(evaluation: Evaluation, gates: Gates) -> list[Gate]:
-    """Whether it is as good as the baselines, and not better than can be true; figures are the splits' means."""
-    checks = {"churn": _churn, "conversion": _conversion, "choice": _choice}[evaluation.kind](evaluation, gates)
-    if evaluation.kind != "choice":
-        checks = [*checks, *_leakage(evaluation, gates)]
-    return _with_remedies(checks)
+def of_quality(
+    kind: Kind,
+    measured: Measured,
+    gates: Gates,
+    *,
+    later: Measured | None = None,
+    feature_auc: Mapping[str, float] | None = None,
+) -> list[Gate]:
+    """Whether it knows more than nothing, is as good as the baselines, and not better than can be true.
+
+    measured: on the rows that gates go by; later: out of time; feature_auc: of each feature alone.
+    """
+    if kind == "choice":
+        checks = [
+            _below("knows more than the offers' popularity", measured, "popularity"),
+            *_beside(kind, measured, gates),
+        ]
+    else:
+        base_rate = {
+            "churn": ("knows more than the share of all", "base_rate"),
+            "conversion": ("knows more than the offers' base rates", "offer_base_rate"),
+        }
+        checks = [
+            _over_chance(measured, gates),
+            _below(base_rate[kind][0], measured, base_rate[kind][1]),
+            *_beside(kind, measured, gates),
+            *_calibrated(measured, later, gates),
+            *_leakage(measured, feature_auc or {}, gates),
+        ]
+    return with_remedies(checks)
 
 
-def _with_remedies(checks: Iterable[Gate]) -> list[Gate]:
+def with_remedies(checks: Iterable[Gate]) -> list[Gate]:
     """Those that failed end with what to do."""
     return [
         gate if gate.passed else gate._replace(sentence=f"{gate.sentence} {REMEDIES[gate.name]}") for gate in checks
     ]
+
+
+def not_worse(difference: Sampled, allowed: float) -> tuple[bool, str]:
+    """Whether a difference, which is better the higher, may be at least -allowed; and a clause for people."""
+    passed = not difference.high < -allowed
+    told = f"better by {ranged(difference, '+.3f')}, where {-allowed:g} is allowed"
+    unsure = passed and not difference.low >= -allowed
+    return passed, f"{told}. {CANNOT_TELL}" if unsure else f"{told}."
+
+
+def ranged(one: Sampled, form: str = ".3f") -> str:
+    """The figure and its interval, for people."""
+    return f"{one.value:{form}} ({one.low:{form}} to {one.high:{form}})"
 
 
 def of_refusal(name: str, holds: str, check: Callable[[], None]) -> Gate:
@@ -87,7 +147,7 @@ def of_refusal(name: str, holds: str, check: Callable[[], None]) -> Gate:
     try:
         check()
     except Refused as error:
-        return Gate(name, passed=False, sentence=str(error))
+        return with_remedies([Gate(name, passed=False, sentence=str(error))])[0]
     return Gate(name, passed=True, sentence=holds)
 
 
@@ -96,215 +156,92 @@ def of_operations(op_versions: Mapping[str, int]) -> Gate:
     newer = [f"{name} {version}" for name, version in op_versions.items() if version > 1]
     name = "operations"
     if newer:
-        return Gate(
-            name,
-            passed=False,
-            sentence=f"The graph needs {', '.join(newer)}, which older serving runtimes do not know.",
-        )
+        told = f"The graph needs {', '.join(newer)}, which older serving runtimes do not know."
+        return with_remedies([Gate(name, passed=False, sentence=told)])[0]
     return Gate(name, passed=True, sentence=f"All {len(op_versions)} operations are of version 1, known everywhere.")
 
 
-def against_active(
-    version: str,
-    kind: Kind,
-    unseen: Examples,
-    *,
-    ours: NDArray[np.floating],
-    theirs: NDArray[np.floating],
-    gates: Gates,
-) -> Gate:
-    """Both models' outputs (n, k) for the same n held-out examples, from which neither has learnt."""
-    figure = "share of right recommendations" if kind == "choice" else "AUC"
-    new, active = (_figure(kind, unseen, outputs) for outputs in (ours, theirs))
-    beside = Gate(
-        BESIDE_ACTIVE,
-        passed=new >= active - gates.auc_below_active,
-        sentence=f"Its {figure} is {new:.3f} on the held-out examples, where the active {version} has {active:.3f} "
-        f"(at most {gates.auc_below_active:g} below; --force REASON overrules this).",
+def _over_chance(measured: Measured, gates: Gates) -> Gate:
+    ours = measured.sampled[NETWORK]["auc"]
+    return Gate(
+        "ranks better than chance",
+        passed=ours.low > gates.auc_floor,
+        sentence=f"AUC {ranged(ours)}, where the lower bound must be over {gates.auc_floor:g}.",
     )
-    return _with_remedies([beside])[0]
 
 
-def against_active_on_common_offers(
-    version: str,
-    kind: Kind,
-    unseen: Examples,
-    active_offers: Sequence[Offer],
-    *,
-    ours: NDArray[np.floating],
-    theirs: NDArray[np.floating],
-    gates: Gates,
-) -> Gate:
-    """The same of offers that both models know by their codes, and of examples of these; the sentence says which.
-
-    ours is (n, k) of the k offers of unseen.catalogue, theirs (n, m) of the m active_offers. Models that have fewer
-    than two offers in common, or only examples of one outcome, are not compared, which is no fault of the new one.
-    """
-    places = {offer.offer_code: offer.offer_id for offer in active_offers}
-    common = [offer for offer in unseen.catalogue if offer.offer_code in places]
-    which = _which_offers(unseen.catalogue, active_offers, version)
-    if len(common) < FEWEST_COMMON_OFFERS:
-        return Gate(BESIDE_ACTIVE, passed=True, sentence=f"Not compared with the active {version}. {which}")
-    mine = [offer.offer_id for offer in common]
-    rows = np.isin(shown(unseen), mine)
-    place_in_common = np.zeros(len(unseen.catalogue), np.int64)
-    place_in_common[mine] = np.arange(len(mine))
-    of_common = unseen.where(rows)
-    of_common = replace(of_common, offers=place_in_common[shown(of_common)], catalogue=tuple(common))
-    if not len(of_common) or (kind == "conversion" and len(np.unique(of_common.happened)) < 2):
-        return Gate(
-            BESIDE_ACTIVE,
-            passed=True,
-            sentence=f"Not compared with the active {version}: the held-out examples have one outcome. {which}",
-        )
-    gate = against_active(
-        version,
-        kind,
-        of_common,
-        ours=ours[rows][:, mine],
-        theirs=theirs[rows][:, [places[offer.offer_code] for offer in common]],
-        gates=gates,
+def _below(name: str, measured: Measured, baseline: str) -> Gate:
+    """Of what knows nothing of the customer, the log-loss must be over ours, beyond the interval."""
+    ours, theirs = measured.sampled[NETWORK]["log_loss"], measured.sampled[baseline]["log_loss"]
+    difference = ours - theirs
+    return Gate(
+        name,
+        passed=difference.high < 0,
+        sentence=f"Log-loss {ours.value:.4f}, where {LABELS[baseline][0].lower()}{LABELS[baseline][1:]} has "
+        f"{theirs.value:.4f}: a difference of {ranged(difference, '+.4f')}, whose upper bound must be below 0.",
     )
-    return gate._replace(sentence=f"{gate.sentence} {which}")
 
 
-def _which_offers(ours: Sequence[Offer], theirs: Sequence[Offer], version: str) -> str:
-    """What the comparison is of, in a sentence or two."""
-    new, active = ({offer.offer_code for offer in offers} for offers in (ours, theirs))
-    common = [offer for offer in ours if offer.offer_code in active]
-    parts = [
-        f"Both know the offers {catalogue.listed(common)}." if common else "No offer is known to both.",
-        *_only("Only this one knows {}.", [offer for offer in ours if offer.offer_code not in active]),
-        *_only(f"Only {version} knows {{}}.", [offer for offer in theirs if offer.offer_code not in new]),
-    ]
-    return " ".join(parts)
-
-
-def _only(sentence: str, offers: Sequence[Offer]) -> list[str]:
-    return [sentence.format(catalogue.listed(offers))] if offers else []
-
-
-def _figure(kind: Kind, unseen: Examples, outputs: NDArray[np.floating]) -> float:
-    if kind == "choice":
-        return float((outputs.argmax(axis=1) == shown(unseen)).mean())
-    of_interest = 0 if kind == "churn" else shown(unseen)
-    return metrics.auc(unseen.happened, outputs[np.arange(len(unseen)), of_interest])
-
-
-def _churn(evaluation: Evaluation, gates: Gates) -> list[Gate]:
-    ours = evaluation.mean[NETWORK]
-    checks = _beside_baselines(evaluation, gates)
-    if "bg_nbd" in evaluation.mean:
-        theirs = evaluation.mean["bg_nbd"]
-        checks += [
-            _at_least("ranks better than BG/NBD", ours["auc"] - theirs["auc"], gates.auc_over_bg_nbd, "of AUC over it"),
-            _at_least(
-                "log-loss under BG/NBD's",
-                theirs["log_loss"] - ours["log_loss"],
-                gates.log_loss_under_bg_nbd,
-                "of log-loss under it",
-            ),
-        ]
-    return [*checks, *_calibrated(evaluation, gates)]
-
-
-def _conversion(evaluation: Evaluation, gates: Gates) -> list[Gate]:
-    ours, base = evaluation.mean[NETWORK], evaluation.mean["offer_base_rate"]
-    return [
-        _at_least("ranks exposures", ours["auc"], gates.offer_auc, "of AUC"),
-        Gate(
-            "knows more than the offers' base rates",
-            passed=ours["log_loss"] < base["log_loss"],
-            sentence=f"Log-loss {ours['log_loss']:.4f}, where the base rate of each offer has {base['log_loss']:.4f}.",
-        ),
-        *_calibrated(evaluation, gates),
-    ]
-
-
-def _choice(evaluation: Evaluation, _: Gates) -> list[Gate]:
-    ours, popular = evaluation.mean[NETWORK], evaluation.mean["popularity"]
-    return [
-        Gate(
-            "knows more than the offers' popularity",
-            passed=ours["log_loss"] < popular["log_loss"],
-            sentence=f"Log-loss {ours['log_loss']:.4f}, where the offers' popularity has {popular['log_loss']:.4f}.",
-        )
-    ]
-
-
-def _beside_baselines(evaluation: Evaluation, gates: Gates) -> list[Gate]:
-    ours = evaluation.mean[NETWORK]["auc"]
+def _beside(kind: Kind, measured: Measured, gates: Gates) -> list[Gate]:
+    """AUC and log-loss beside each baseline. Of choice the log-loss alone: each AUC is of an event of its own."""
     checks = []
-    for baseline in ("logistic_regression", "lightgbm"):
-        theirs = evaluation.mean[baseline]["auc"]
-        checks.append(
-            Gate(
-                f"as good as {LABELS[baseline]}",
-                passed=ours >= theirs - gates.auc_below_baselines,
-                sentence=f"AUC {ours:.3f}, where {LABELS[baseline]} has {theirs:.3f} "
-                f"(at most {gates.auc_below_baselines:g} below).",
-            )
-        )
+    for baseline in _BASELINES[kind]:
+        label = LABELS[baseline]
+        if baseline not in measured.sampled:
+            why = measured.not_fitted.get(baseline, f"{label} was not fitted.")
+            checks.append(Gate(f"AUC beside {label}", passed=True, sentence=f"Not compared. {why}"))
+            continue
+        ours, theirs = measured.sampled[NETWORK], measured.sampled[baseline]
+        if kind != "choice":
+            passed, told = not_worse(ours["auc"] - theirs["auc"], gates.auc_below_baselines)
+            sentence = f"AUC {ours['auc'].value:.3f}, where {label} has {theirs['auc'].value:.3f}: {told}"
+            checks.append(Gate(f"AUC beside {label}", passed, sentence))
+        passed, told = not_worse(theirs["log_loss"] - ours["log_loss"], gates.log_loss_over_baselines)
+        sentence = f"Log-loss {ours['log_loss'].value:.3f}, where {label} has {theirs['log_loss'].value:.3f}: {told}"
+        checks.append(Gate(f"log-loss beside {label}", passed, sentence))
     return checks
 
 
-def _calibrated(evaluation: Evaluation, gates: Gates) -> list[Gate]:
-    ours = evaluation.mean[NETWORK]
-    over = ours["ece"] - ours["ece_floor"]
-    checks = [
-        Gate(
-            "calibrated",
-            passed=over <= gates.calibration_over_floor,
-            sentence=f"Calibration error {ours['ece']:.3f}, where chance alone makes {ours['ece_floor']:.3f} "
-            f"(at most {gates.calibration_over_floor:g} over).",
-        )
-    ]
-    if evaluation.out_of_time is not None:
-        later = evaluation.out_of_time.contest.figures[NETWORK]["ece"]
-        checks.append(
-            Gate(
-                "calibrated out of time",
-                passed=later <= gates.calibration_out_of_time,
-                sentence=f"Calibration error {later:.3f} at a later time than was learnt from "
-                f"(at most {gates.calibration_out_of_time:g}).",
-            )
-        )
+def _calibrated(measured: Measured, later: Measured | None, gates: Gates) -> list[Gate]:
+    checks = [_within("calibrated", measured, gates.calibration_over_floor, "")]
+    if later is not None:
+        told = " at a later time than was learnt from"
+        checks.append(_within("calibrated out of time", later, gates.calibration_out_of_time, told))
     return checks
 
 
-def _leakage(evaluation: Evaluation, gates: Gates) -> list[Gate]:
+def _within(name: str, measured: Measured, allowed: float, where: str) -> Gate:
+    error = measured.mean[NETWORK]["ece"]
+    return Gate(
+        name,
+        passed=error <= measured.chance_975 + allowed,
+        sentence=f"Calibration error {error:.3f}{where}, where chance alone makes up to {measured.chance_975:.3f} "
+        f"(at most {allowed:g} over).",
+    )
+
+
+def _leakage(measured: Measured, feature_auc: Mapping[str, float], gates: Gates) -> list[Gate]:
     """A model that is nearly never wrong, or no better than one feature of its ten, has likely seen the answer."""
-    ours = evaluation.mean[NETWORK]["auc"]
+    ours = measured.mean[NETWORK]["auc"]
     checks = [
         Gate(
             "not too good to be true",
-            passed=ours <= gates.auc_ceiling,
+            passed=not ours > gates.auc_ceiling,
             sentence=f"AUC {ours:.3f}, under the ceiling of {gates.auc_ceiling:g}."
             if ours <= gates.auc_ceiling
             else f"AUC {ours:.3f} is over the ceiling of {gates.auc_ceiling:g}: a feature likely knows the answer; "
             "compute features from what was known before the moment.",
         )
     ]
-    if evaluation.feature_auc:
-        measured = evaluation.splits[0].figures[NETWORK]["auc"]
-        feature, alone = max(evaluation.feature_auc.items(), key=lambda item: item[1])
-        suspect = alone >= gates.suspicious_feature_auc and alone >= measured - gates.single_feature_margin
-        checks.append(
-            Gate(
-                "not one feature alone",
-                passed=not suspect,
-                sentence=f"{feature} alone reaches AUC {alone:.3f}, the model {measured:.3f}"
-                + (
-                    ": it likely knows the answer; leave it out, or compute it from before the moment."
-                    if suspect
-                    else "."
-                ),
-            )
-        )
+    if feature_auc:
+        feature, alone = max(feature_auc.items(), key=lambda item: item[1])
+        suspect = alone >= gates.suspicious_feature_auc and alone >= ours - gates.single_feature_margin
+        told = ": it likely knows the answer; leave it out, or compute it from before the moment." if suspect else "."
+        sentence = f"{feature} alone reaches AUC {alone:.3f}, the model {ours:.3f}{told}"
+        checks.append(Gate("not one feature alone", passed=not suspect, sentence=sentence))
     return checks
 
 
-def _at_least(name: str, figure: float, bar: float, unit: str, form: str = "{:.3f}") -> Gate:
-    passed = figure >= bar
-    short = "" if passed else ": too few" if form == "{:,.0f}" else ": too little"
-    return Gate(name, passed, f"{form.format(figure)} {unit}, where {form.format(bar)} are asked for{short}.")
+def _enough(name: str, figure: int, bar: int, unit: str) -> Gate:
+    short = "" if figure >= bar else ": too few"
+    return Gate(name, figure >= bar, f"{figure:,} {unit}, where {bar:,} are asked for{short}.")

@@ -132,14 +132,22 @@ def ece_floor(probability: Probability, seed: int) -> Floor:
     """The calibration error that these very probabilities would show were they all true.
 
     A finite sample is never right on the point, so the measure is not 0 for a perfect model. Outcomes are drawn from
-    the probabilities 200 times; the same seed draws the same.
+    the probabilities 200 times, as by `errors_by_chance`; the same seed draws the same.
     """
+    drawn = errors_by_chance(probability, seed)
+    return Floor(mean=float(np.mean(drawn)), percentile_95=float(np.percentile(drawn, 95)))
+
+
+def errors_by_chance(probability: Probability, seed: int) -> NDArray[np.float64]:
+    """float64 (200,): the calibration error of outcomes that are drawn from these very probabilities, 200 times."""
     random = np.random.default_rng(seed)
     bins = _bin_of(probability)
-    drawn = [
-        _calibration_error(bins, probability, random.random(len(probability)) < probability) for _ in range(FLOOR_DRAWS)
-    ]
-    return Floor(mean=float(np.mean(drawn)), percentile_95=float(np.percentile(drawn, 95)))
+    return np.array(
+        [
+            _calibration_error(bins, probability, random.random(len(probability)) < probability)
+            for _ in range(FLOOR_DRAWS)
+        ]
+    )
 
 
 def calibration_table(happened: Happened, probability: Probability) -> tuple[CalibrationBin, ...]:

@@ -6,10 +6,12 @@ Importing this module imports TensorFlow: a second or three, so a command does i
 import os
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from loyalty_ml.customers.table import model_matrix
 
@@ -23,6 +25,8 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as flatbuffer
 
 HIDDEN_UNITS = (32, 16)
+HIDDEN_FORM = "a network of 32 and 16 hidden units"
+LINEAR_FORM = "without hidden layers (which were no better than logistic regression on the stopping rows)"
 LEARNING_RATE = 3e-3
 BATCH_ROWS = 128
 
@@ -82,6 +86,47 @@ def offer_network(sample: NDArray[np.float64], offers: int, shares: NDArray[np.f
     if shares is None:
         return _network(sample, offers, "softmax")
     return _network(sample, offers, "softmax", bias=np.log(shares), bounded=True)
+
+
+def linear_churn_network(features: NDArray[np.float64], happened: NDArray[np.bool_]) -> keras.Model:
+    """f features -> 1 sigmoid: the churn network's graph without its hidden layers.
+
+    Scaled by and fitted to features, float64 (n, f), raw values, and happened, bool (n,), of both outcomes. Its weights
+    are those of `fit_linear`.
+    """
+    network = _network(features, 1, "sigmoid", bounded=True, hidden=())
+    fitted = fit_linear(features, happened)
+    network.layers[-1].set_weights([fitted.coef_.T, fitted.intercept_])
+    return network
+
+
+def linear_conversion_network(
+    sample: NDArray[np.float64], kernel: NDArray[np.float64], bias: NDArray[np.float64]
+) -> keras.Model:
+    """f features -> offers, a sigmoid each: the conversion network's graph without its hidden layers.
+
+    sample: float64 (n, f), raw values, to scale by; kernel (f, offers), bias (offers,): of features `scaled_by` it.
+    """
+    network = _network(sample, len(bias), "sigmoid", bounded=True, hidden=())
+    network.layers[-1].set_weights([kernel, bias])
+    return network
+
+
+def fit_linear(features: NDArray[np.float64], happened: NDArray[np.bool_]) -> LogisticRegression:
+    """Logistic regression with an L2 penalty (C = 1) on what the graph's last layer is given, `scaled_by` itself.
+
+    On one thread, so that the sums are rounded alike on every machine.
+    """
+    with threadpool_limits(1):
+        return LogisticRegression(max_iter=1000).fit(scaled_by(features, features), happened)
+
+
+def scaled_by(sample: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (n, f): the logarithms of features as the graph of a network with this sample scales and bounds them."""
+    scale = _scale(sample)
+    standard = (_signed_log(features, np) - scale.mean) / np.sqrt(scale.variance)
+    scaled: NDArray[np.float64] = np.clip(standard, scale.lowest, scale.highest)
+    return scaled
 
 
 def train(network: keras.Model, features: NDArray[np.float64], labels: NDArray[np.generic], epochs: int) -> None:
@@ -194,25 +239,40 @@ def _network(
     bias: NDArray[np.float64] | None = None,
     kernel: str = "glorot_uniform",
     bounded: bool = False,
+    hidden: tuple[int, ...] = HIDDEN_UNITS,
 ) -> keras.Model:
     """bounded: a value beyond those of the sample counts as the nearest one in it. A network's answers out there are
     nobody's: on CDNOW, whose customers are all older half a year later, they cost .16 of calibration error, not .04.
     """
-    scaled = _signed_log(sample, np)
-    variance = scaled.var(axis=0)
-    # A feature that never varies in the sample would be divided by nothing, and swamp the rest once it does.
-    variance[variance < 1e-6] = 1
+    scale = _scale(sample)
     inputs = keras.Input((sample.shape[1],), name="features")
     units = _signed_log(inputs, keras.ops)
-    units = keras.layers.Normalization(mean=scaled.mean(axis=0), variance=variance)(units)
+    units = keras.layers.Normalization(mean=scale.mean, variance=scale.variance)(units)
     if bounded:
-        lowest, highest = ((edge - scaled.mean(axis=0)) / np.sqrt(variance) for edge in (scaled.min(0), scaled.max(0)))
-        units = keras.ops.clip(units, lowest.astype(np.float32), highest.astype(np.float32))
-    for width in HIDDEN_UNITS:
+        units = keras.ops.clip(units, scale.lowest.astype(np.float32), scale.highest.astype(np.float32))
+    for width in hidden:
         units = keras.layers.Dense(width, activation="relu")(units)
     start = "zeros" if bias is None else keras.initializers.Constant(bias)
     last = keras.layers.Dense(outputs, activation=activation, kernel_initializer=kernel, bias_initializer=start)
     return keras.Model(inputs, last(units))
+
+
+class _Scale(NamedTuple):
+    """Of the logarithms of each feature: mean and variance, and the standardised extremes; (f,) each."""
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+
+
+def _scale(sample: NDArray[np.float64]) -> _Scale:
+    logarithms = _signed_log(sample, np)
+    mean, variance = logarithms.mean(axis=0), logarithms.var(axis=0)
+    # A feature that never varies in the sample would be divided by nothing, and swamp the rest once it does.
+    variance[variance < 1e-6] = 1
+    lowest, highest = ((edge - mean) / np.sqrt(variance) for edge in (logarithms.min(0), logarithms.max(0)))
+    return _Scale(mean, variance, lowest, highest)
 
 
 def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
-from loyalty_ml.models.card import DEFAULT_OFFERS, Card, Offer, Training, new_version
+from loyalty_ml.models.card import DEFAULT_OFFERS, ActiveRule, Card, Offer, Training, new_version
 from training.errors import Problem
 from training.learning.distribution import distribution
 from training.learning.metrics import auc, log_loss
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 LEARNT, HELD_OUT = 4000, 1000
 EPOCHS = 20
+
+ACTIVE = ActiveRule(feature="days_since_last", days=90)
+OFFERS = tuple(offer.model_copy(update={"evidence": "learnt"}) for offer in DEFAULT_OFFERS)
+"""All of them were learnt, from generated customers: `placeholder` is the warning."""
 
 Answers = NDArray[np.float32]
 Labels = NDArray[Any]
@@ -63,7 +67,8 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
         labels: Labels,
         *,
         output: Literal["churn_probability", "offer_probabilities"],
-        offers: tuple[Offer, ...],
+        offers: tuple[Offer, ...] = (),
+        active: ActiveRule | None = None,
         measure: Callable[[Answers, Labels], dict[str, float]],
     ) -> TrainedModel:
         print(f"Training {name} on {LEARNT:,} generated customers ...", flush=True)
@@ -83,7 +88,8 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             offers=offers,
             training=Training(data=f"generated customers, not real ones (seed {seed})", rows=LEARNT),
             metrics=measure(answers, labels[LEARNT:]),
-            distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT]),
+            active=active,
+            distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT], seed=seed),
             golden=model_set.golden(name, serving, features[LEARNT:]),
             file=model_set.model_file(model),
             op_versions=networks.op_versions(model),
@@ -93,13 +99,13 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
     churn = networks.churn_network(features[:LEARNT])
     nbo = networks.offer_network(features[:LEARNT], len(DEFAULT_OFFERS))
     return [
-        trained("churn", churn, customers.churned, output="churn_probability", offers=(), measure=_churn_metrics),
+        trained("churn", churn, customers.churned, output="churn_probability", active=ACTIVE, measure=_churn_metrics),
         trained(
             "nbo",
             nbo,
             customers.accepted,
             output="offer_probabilities",
-            offers=DEFAULT_OFFERS,
+            offers=OFFERS,
             measure=_offer_metrics,
         ),
     ]

@@ -8,16 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from loyalty_ml.models.card import ChurnQuality
+from training.learning import report_churn, report_offers
 from training.learning.contenders import LABELS, NETWORK, Kind
-from training.learning.figures import Contest, Evaluation
+from training.learning.figures import Evaluation
+from training.learning.gates import Gate
+from training.learning.measured import Contest, Measured
+from training.learning.recommendation import Recommendation
+from training.learning.report_offers import Worth
 from training.warehouse.examples import Examples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+DrawnT = TypeVar("DrawnT")
 
 OURS, OTHERS, INK, FAINT = "#1f6f8b", "#c9822b", "#24313a", "#d9dfe3"
 STYLE = {
@@ -99,13 +107,16 @@ def write_report(
     examples: Examples,
     sources: Mapping[str, str],
     evaluation: Evaluation,
-    gates: Sequence[tuple[str, bool, str]],
+    gates: Sequence[Gate],
     caveats: Sequence[str] = (),
+    recommendation: Recommendation | None = None,
+    churn_quality: ChurnQuality | None = None,
 ) -> None:
     """Writes the page. Raises OSError.
 
     data: where the examples are from, in words; examples: all that `evaluation` is of; sources: of each feature;
-    gates: (name, passed, a sentence with the figure and its bar); caveats: sentences.
+    gates: (name, passed, a sentence with the figure and its bar); caveats: sentences;
+    recommendation: of an offer model; churn_quality: of a churn model.
     """
     import jinja2  # noqa: PLC0415
 
@@ -117,6 +128,7 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters["figure"] = _figure
+    worth = report_offers.worth(recommendation, examples.catalogue)
     page = environment.get_template("report.html.jinja").render(
         version=version,
         created=created,
@@ -125,34 +137,45 @@ def write_report(
         evaluation=evaluation,
         words=WORDS[evaluation.kind],
         summary=_summary(evaluation),
-        columns=_columns(evaluation.splits[0]),
+        columns=_columns(evaluation.measured.folds[0]),
         labels=LABELS,
         network=NETWORK,
-        spread=_spread(evaluation),
+        ranges=_ranges(evaluation.measured),
+        ranges_of_all=_ranges(evaluation.everyone),
+        ranges_later=_ranges(evaluation.out_of_time.measured) if evaluation.out_of_time else {},
+        finds=report_churn.sentences(churn_quality) if churn_quality else [],
+        churn=churn_quality,
+        bands=report_churn.bands(churn_quality) if churn_quality else [],
         gates=gates,
         caveats=[*caveats, *evaluation.notes],
         offer_names={offer.offer_code: offer.offer_name for offer in examples.catalogue},
         sources=sources,
         feature_auc=evaluation.feature_auc,
-        plots={name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
+        worth=worth,
+        plots={
+            **{name: _svg(name, draw, evaluation) for name, draw in _PLOTS.items()},
+            **({"tenths": _svg("tenths", _tenths, churn_quality)} if churn_quality else {}),
+            **({"worth": _svg("worth", _worth, worth, height=0.7 + 0.3 * len(worth.rows))} if worth else {}),
+        },
     )
     path.write_text(page, encoding="utf-8")
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
     """What the figures say, in sentences."""
-    words, mean = WORDS[evaluation.kind], evaluation.mean[NETWORK]
+    words, mean = WORDS[evaluation.kind], evaluation.measured.mean[NETWORK]
     sentences = []
     if evaluation.kind == "choice":
         sentences.append(f"The offer it puts first is the one taken in {mean['accuracy']:.0%} of cases.")
     else:
+        among = "active " if evaluation.kind == "churn" else ""
         sentences.append(
             f"Of one who {words.event} and one who {words.did_not}, it gives the first the higher probability in "
             f"{100 * mean['auc']:.0f} of 100 cases."
         )
         top = evaluation.lift[0]
         sentences.append(
-            f"Among the tenth of {words.rows} with the highest probabilities, {top.share:.0%} {words.event}: "
+            f"Among the tenth of {among}{words.rows} with the highest probabilities, {top.share:.0%} {words.event}: "
             f"{top.lift:.1f} times as many as among all."
         )
     sentences.append(
@@ -163,7 +186,8 @@ def _summary(evaluation: Evaluation) -> list[str]:
 
 
 def _learning(examples: Examples, evaluation: Evaluation) -> dict[str, Any]:
-    moments = np.unique(examples.moments)
+    moments, lapsed = np.unique(examples.moments), int((~evaluation.active).sum())
+    left_out = {**examples.left_out, "lapsed: learnt from the active only": lapsed}
     return {
         "examples": len(examples),
         "customers": len(set(examples.customer_ids)),
@@ -175,7 +199,7 @@ def _learning(examples: Examples, evaluation: Evaluation) -> dict[str, Any]:
         "last": _day(moments[-1]),
         "moments": len(moments),
         "horizon_days": examples.horizon_days,
-        "left_out": {reason: rows for reason, rows in examples.left_out.items() if rows},
+        "left_out": {reason: rows for reason, rows in left_out.items() if rows},
     }
 
 
@@ -183,17 +207,13 @@ def _columns(contest: Contest) -> dict[str, tuple[str, str]]:
     return {name: titles for name, titles in COLUMNS.items() if name in contest.figures[NETWORK]}
 
 
-def _spread(evaluation: Evaluation) -> dict[str, dict[str, str]]:
-    """From the lowest to the highest of the splits, for each contender's figures; empty where there is one split."""
-    if len(evaluation.splits) == 1:
-        return {}
+def _ranges(measured: Measured) -> dict[str, dict[str, str]]:
+    """The 95 % interval of each contender's AUC and log-loss."""
     return {
         name: {
-            figure: f"{min(values):.3f} \N{EN DASH} {max(values):.3f}"
-            for figure in figures
-            for values in [[contest.figures[name][figure] for contest in evaluation.splits]]
+            figure: f"{one.low:.3f} \N{EN DASH} {one.high:.3f}" for figure, one in own.items() if np.isfinite(one.low)
         }
-        for name, figures in evaluation.mean.items()
+        for name, own in measured.sampled.items()
     }
 
 
@@ -244,15 +264,23 @@ def _thresholds(axes: "Axes", evaluation: Evaluation) -> None:
 def _distribution(axes: "Axes", evaluation: Evaluation) -> None:
     words, edges = WORDS[evaluation.kind], np.linspace(0, _highest(evaluation), 41).tolist()
     for happened, colour, label in ((True, OURS, words.event), (False, OTHERS, words.did_not)):
-        scores = evaluation.probability[evaluation.happened == happened]
+        scores = evaluation.ours.probability[evaluation.ours.happened == happened]
         axes.hist(scores, edges, color=colour, alpha=0.35, linewidth=0)
         axes.hist(scores, edges, color=colour, histtype="step", linewidth=1.4, label=label)
     axes.set(xlim=(0, _highest(evaluation)), xlabel="probability", ylabel=words.rows)
     axes.legend(loc="upper center")
 
 
+def _tenths(axes: "Axes", worth: ChurnQuality) -> None:
+    report_churn.draw_tenths(axes, worth, OURS, OTHERS)
+
+
+def _worth(axes: "Axes", worth: Worth) -> None:
+    report_offers.draw(axes, worth, OURS, OTHERS)
+
+
 def _highest(evaluation: Evaluation) -> float:
-    return min(1.0, 1.02 * float(np.max(evaluation.probability)))
+    return min(1.0, 1.02 * float(np.max(evaluation.ours.probability)))
 
 
 _PLOTS: dict[str, Callable[["Axes", Evaluation], None]] = {
@@ -263,7 +291,7 @@ _PLOTS: dict[str, Callable[["Axes", Evaluation], None]] = {
 }
 
 
-def _svg(name: str, draw: Callable[["Axes", Evaluation], None], evaluation: Evaluation) -> Any:
+def _svg(name: str, draw: Callable[["Axes", DrawnT], None], drawn: DrawnT, *, height: float = 3.4) -> Any:
     """The drawing as an <svg> element to stand in a page: no XML header, no metadata, no name of any other place."""
     import matplotlib as mpl  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
@@ -271,8 +299,8 @@ def _svg(name: str, draw: Callable[["Axes", Evaluation], None], evaluation: Eval
 
     text = StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-        draw(figure.add_subplot(), evaluation)
+        figure = Figure(figsize=(5.2, height), layout="constrained")
+        draw(figure.add_subplot(), drawn)
         figure.savefig(text, format="svg", transparent=True)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -23,17 +23,24 @@ class TimeSplit:
 
 
 def held_out(customer_ids: Iterable[str], split: int, share: float) -> NDArray[np.bool_]:
-    """bool (n,): about `share` of the customers, chosen anew for each number of `split`.
+    """bool (n,): about `share` of the customers, others for each number of `split`, from 0.
 
+    The splits are disjoint folds of one draw: split i holds out those whose draw is in [i * share, (i + 1) * share).
     By the id alone: a customer held out by a split is held out by it whatever else the data holds, and in every later
     training. So a later model can be compared with today's on customers from whom neither has learnt.
     """
-    return _drawn(customer_ids, f"held out, split {split}") < share
+    drawn = _drawn(customer_ids, "held out, split 0")
+    return (split * share <= drawn) & (drawn < (split + 1) * share)
 
 
 def for_stopping(customer_ids: Iterable[str]) -> NDArray[np.bool_]:
     """bool (n,): 15% of the customers, by the id alone, by which early stopping decides; not for those held out."""
     return _drawn(customer_ids, "validation") < VALIDATION_SHARE
+
+
+def into_folds(customer_ids: Iterable[str], folds: int) -> NDArray[np.int64]:
+    """int64 (n,): a fold for each customer, 0..folds-1, by the id alone; to choose by among those not held out."""
+    return (_drawn(customer_ids, "choice of the form") * folds).astype(np.int64)
 
 
 def in_time(examples: Examples) -> TimeSplit | None:

@@ -3,11 +3,12 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,18 @@ from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.models.card import Card, Golden, ModelFile, card_key, model_key
 from loyalty_ml.models.document import Refused, path_in, to_json
 from loyalty_ml.models.interpreter import Network
-from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, parse_manifest
+from loyalty_ml.models.manifest import MANIFEST_KEY, ActiveModel, Manifest, RfmCutPoints, advice_after, parse_manifest
 from loyalty_ml.models.store import LoadedModel
 from loyalty_ml.registry import activation
 
 SAME_ANSWER = 1e-5
 """How far the converted model may be from the trained one: some roundings of float32, far below what anyone sees."""
+
+SAME_FOR_EVERYONE = 0.04
+"""Answers whose log-odds are all this near are one answer: .50 and .51, or .0100 and .0104.
+
+A model of rare events whose probabilities are .001 to .005 tells customers apart by 1.6.
+"""
 
 _FILE_DESCRIPTOR_2 = threading.Lock()
 """It is the process's: of two threads that put it aside at once, the second would put back what the first put there."""
@@ -60,8 +67,15 @@ def check_answers(name: str, served: NDArray[np.floating], trained: NDArray[np.f
             f"The {name} model answers otherwise in TFLite than in Keras (by {difference:.1e}, where {SAME_ANSWER:.0e} "
             "is allowed): it was not written."
         )
-    if float(np.ptp(served, axis=0).max()) < 0.01:
+    if float(np.max(np.ptp(log_odds(served), axis=0))) < SAME_FOR_EVERYONE:
         raise Refused(f"The {name} model gives every customer the same answer: it was not written; try another seed.")
+
+
+def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """ln(p / (1 - p)) of probabilities of any shape, of 1e-7 and 1 - 1e-7 at most: a float32 knows no nearer to 1."""
+    bounded = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    odds: NDArray[np.float64] = np.log(bounded / (1 - bounded))
+    return odds
 
 
 def check_numbers(name: str, answers: NDArray[np.floating]) -> None:
@@ -103,13 +117,19 @@ def check_writable(directory: Path, names: Iterable[str]) -> None:
 
 
 def write_model_set(
-    directory: Path, models: Sequence[TrainedModel], created: datetime, rfm: RfmCutPoints | None = None
+    directory: Path,
+    models: Sequence[TrainedModel],
+    created: datetime,
+    rfm: RfmCutPoints | None = None,
+    advice: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Makes these models the active ones, all or none: the manifest changes last, and at once.
 
     Before that each is read back and checked as the functions do, golden answers and all. Raises Refused, OSError.
     Models and cut points that are not given stay active as they are. Versions that are there already are left alone,
     and so can be returned to.
+
+    advice: by model, what to do in place of one that was not good enough to be among them.
     """
     before = _manifest(directory)
     active = dict(before.models) if before else {}
@@ -120,9 +140,15 @@ def write_model_set(
         path_in(directory, card_key(card.name, card.version)).write_bytes(described)
         active[card.name] = ActiveModel(version=card.version, card_sha256=sha256(described).hexdigest())
         load_served(card.name, active[card.name], lambda key: path_in(directory, key).read_bytes())
-    after = Manifest(created=created, models=active, rfm=rfm or (before.rfm if before else None))
+    after = Manifest(
+        created=created,
+        models=active,
+        rfm=rfm or (before.rfm if before else None),
+        advice=advice_after(before, [model.card.name for model in models], advice),
+    )
     manifest = path_in(directory, MANIFEST_KEY)
     unfinished = manifest.with_suffix(".unfinished")
+    manifest.parent.mkdir(parents=True, exist_ok=True)
     try:
         unfinished.write_bytes(to_json(after))
         unfinished.replace(manifest)

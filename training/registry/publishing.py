@@ -90,6 +90,7 @@ def describe(change: Change, bucket: str) -> str:
     before, after = change.before, change.after
     names = sorted(after.models.keys() | (before.models.keys() if before else set()))
     lines = [_moved(name, _version(after, name), _version(before, name)) for name in names]
+    lines += [f"{name}: {text}" for name, text in sorted(after.advice.items())]
     lines.append(_moved("rfm cut points", cut_points(after).version, cut_points(before).version if before else None))
     if after is before:
         lines.append(f"This set was the active one in {bucket} already: nothing was changed.")
@@ -117,7 +118,7 @@ def _read_folder(folder: Path) -> tuple[PublishedSet, dict[str, bytes]]:
         return path_in(folder, key).read_bytes()
 
     new = parse_manifest(read(MANIFEST_KEY))
-    if not new.models and not new.rfm:
+    if not new.models and not new.rfm and not new.advice:
         raise Refused(f"{path_in(folder, MANIFEST_KEY)} names no model: train a model set first.")
     files: dict[str, bytes] = {}
     for name, model in new.models.items():

@@ -17,7 +17,7 @@ from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, FeatureSource, Query, column_of
+from training.config import NEEDS_OFFERS, OFFER_FEATURES, Config, FeatureSource, Query, column_of
 from training.errors import Problem, did_you_mean
 from training.warehouse import attributes, cleaning
 from training.warehouse.cleaning import LeftOut, Marked, account
@@ -101,9 +101,12 @@ class Warehouse:
         """customer_id, moment: timestamp, happened: boolean, and the features where the table has them."""
         return self._usable("churn")
 
-    def offers(self) -> ir.Table | None:
-        """customer_id, offer: its code, moment: timestamp, happened: boolean, and the features where there are any."""
-        return self._usable("offers")
+    def offers(self, until: datetime | None = None) -> ir.Table | None:
+        """customer_id, offer: its code, moment: timestamp, happened: boolean, and the features where there are any.
+
+        As transactions().
+        """
+        return self._usable("offers", until)
 
     def left_out(self, table: TableName) -> LeftOut:
         """What was read of a table, by one query that is asked once. Raises Problem if ids are not whole numbers."""
@@ -222,8 +225,8 @@ class Warehouse:
         """What the table has in columns with categories that none of these is. Raises Problem."""
         if getattr(self.config.tables, table) is None:
             return []
-        sources = self._sources(table)
         rows = self._table_of(table)
+        sources = self._sources(table) if table == "customers" else self.own_features(rows)
         if not {column_of(source) for source in sources.values()} <= set(rows.columns):
             return []  # its features are computed
         counts = attributes.unknown_categories(rows, sources)
@@ -235,6 +238,14 @@ class Warehouse:
             return self._table(name, [])
         columns = [column for column in self.config.columns.customers.model_dump().values() if column is not None]
         return self._table(name, [*columns, *map(column_of, self._sources(key).values())])
+
+    def own_features(self, table: ir.Table) -> dict[str, FeatureSource]:
+        """The features that this features, churn or offers table has to have: what offers give it may lack."""
+        return {
+            name: source
+            for name, source in self.config.table_features.items()
+            if not (self.config.tables.offers and is_of_offers(name, source) and column_of(source) not in table.columns)
+        }
 
     def _sources(self, key: str) -> dict[str, FeatureSource]:
         return self.config.customer_features if key == "customers" else self.config.table_features
@@ -264,14 +275,16 @@ class Warehouse:
         optional: bool = False,
         also: Sequence[str] = (),
     ) -> Marked:
-        name, features = str(getattr(self.config.tables, key)), self.config.table_features
+        name = str(getattr(self.config.tables, key))
         labels = [column for column in (label, offer) if column is not None]
         table = self._table(name, [customer_id, *moments.values(), *labels])
-        with_features = not optional or any(column_of(source) in table.columns for source in features.values())
-        if with_features:
-            self._check_columns(table, name, map(column_of, features.values()))
+        features = self.own_features(table)
+        if optional and not has_features(table, features):
+            features = {feature: source for feature, source in features.items() if column_of(source) in table.columns}
+        self._check_columns(table, name, map(column_of, features.values()))
+        if features:
             features = {**{column: column for column in also if column in table.columns}, **features}
-        given = attributes.values(table, features, self._number_of(name)) if with_features else {}
+        given = attributes.values(table, features, self._number_of(name))
         values: dict[str, ir.Value] = {
             **{ours: self._local_moment(table, name, theirs) for ours, theirs in moments.items()},
             **({"happened": self.kinds.label(table, name, label)} if label else {}),
@@ -352,13 +365,16 @@ class Warehouse:
         return table
 
     def _check_columns(self, table: ir.Table, name: str, columns: Iterable[str]) -> None:
+        columns = list(columns)
         missing = [
             f"{column}{did_you_mean(column, table.columns)}" for column in columns if column not in table.columns
         ]
         if missing:
+            lost = [column for column in columns if column in OFFER_FEATURES and column not in table.columns]
             raise Problem(
                 f"{name} has no column {' and no column '.join(missing)}; it has {listed(table.columns)}: "
                 "put the right ones under [columns] or [features]."
+                + (f" Of {', '.join(lost)}, {NEEDS_OFFERS}." if lost else "")
             )
 
 
@@ -404,6 +420,17 @@ def asking(backend: Backend, queries: str = "") -> Iterator[None]:
         line = _first_line(error)
         remedy = ": grant the user of the warehouse to read it" if "permission denied" in line.lower() else ""
         raise Problem(f"The warehouse ({backend.name}) could not answer{what}: {line}{remedy}.") from error
+
+
+def is_of_offers(name: str, source: FeatureSource) -> bool:
+    return name in OFFER_FEATURES and isinstance(source, str)
+
+
+def has_features(table: ir.Table, features: Mapping[str, FeatureSource]) -> bool:
+    """Whether the table has one of those that transactions give or that are the company's own: then it has them all."""
+    return any(
+        column_of(source) in table.columns for name, source in features.items() if not is_of_offers(name, source)
+    )
 
 
 def id_of(table: ir.Table, name: str, column: str) -> ir.Value:

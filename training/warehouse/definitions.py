@@ -12,7 +12,7 @@ from typing import Any
 import sqlglot
 from sqlglot.errors import TokenError
 
-from training.config import Config, FeatureSource, column_of, names_of
+from training.config import OFFER_FEATURES, Config, FeatureSource, column_of, names_of
 
 FORMULAS: Mapping[str, int] = {
     "revenue": 1,
@@ -28,16 +28,22 @@ FORMULAS: Mapping[str, int] = {
     "lifetime_transaction_count": 1,
     "rfm_transaction_count": 1,
     "rfm_revenue": 1,
+    "offers_seen": 1,
+    "offers_taken": 1,
+    "offer_take_rate": 1,
+    "days_since_offer": 1,
 }
-"""The features that are computed from transactions. Whoever changes how one is computed adds 1 to its number."""
+"""The features that are computed. Whoever changes how one is computed adds 1 to its number."""
 
 _WINDOWS = {
-    "year_days": ("revenue", "transaction_count", "avg_transaction_value"),
+    "year_days": ("revenue", "transaction_count", "avg_transaction_value", "days_since_offer"),
     "month_days": ("monthly_revenue",),
     "engagement_weeks": ("engagement_score",),
+    "offer_days": OFFER_FEATURES,
     # Of labels, not of features.
     "churn_days": (),
     "churn_snapshots": (),
+    "active_days": (),
 }
 """The features that a window is for; one that is not here is for all that are computed."""
 _COLUMNS = {"product": ("product_count",), "service": ("service_count",)}
@@ -52,7 +58,9 @@ def definitions(config: Config) -> dict[str, str]:
         for name, source in config.features.items()
         for made in names_of(name, source)
     }
-    for name in FORMULAS if config.tables.transactions else ():
+    for name in FORMULAS:
+        if getattr(config.tables, _table_of(name)) is None:
+            continue
         parts[name] = parts.get(name, {}) | _of_formula(name, config)
     return {name: _definition(each) for name, each in parts.items()}
 
@@ -75,14 +83,18 @@ def _of_column(name: str, made: str, source: FeatureSource, config: Config) -> d
     return parts | {f"[features] {name}": _shown(column_of(source))}
 
 
+def _table_of(name: str) -> str:
+    return "offers" if name in OFFER_FEATURES else "transactions"
+
+
 def _of_formula(name: str, config: Config) -> dict[str, str]:
-    settings = config.model_dump(mode="json")
+    settings, table = config.model_dump(mode="json"), _table_of(name)
     parts = {
         f"formula of {name}": str(FORMULAS[name]),
-        "[tables] transactions": _shown(settings["tables"]["transactions"]),
+        f"[tables] {table}": _shown(settings["tables"][table]),
     }
     for section, named, restricted in (
-        ("columns.transactions", settings["columns"]["transactions"], _COLUMNS),
+        (f"columns.{table}", settings["columns"][table], _COLUMNS),
         ("windows", settings["windows"], _WINDOWS),
         ("rfm", settings["rfm"], _RFM),
     ):

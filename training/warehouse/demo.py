@@ -20,12 +20,13 @@ import ibis
 from ibis.expr import types as ir
 
 from training import config
-from training.config import Config, Source
+from training.config import OFFER_FEATURES, Config, Source
 from training.defaults import DEMO_URL, URL_VARIABLE
 from training.errors import Problem
 from training.exit_code import run
 from training.warehouse import features
 from training.warehouse.connection import Warehouse, asking, connect
+from training.warehouse.offer_history import with_history, with_history_each
 from training.warehouse.source import Backend
 
 AS_OF = datetime(2018, 1, 2, tzinfo=UTC)
@@ -154,9 +155,11 @@ def _derive(warehouse: Warehouse, say: Callable[[str], None]) -> None:
     transactions = warehouse.transactions()
     assert transactions is not None
     windows = warehouse.config.windows
+    exposures = warehouse.backend.table("campaign_exposures").rename(moment="created_at", happened="converted")
 
     def known(moment: datetime) -> ir.Table:
-        return features.as_of(transactions, moment, windows).drop(*features.PURCHASES)
+        bought = features.as_of(transactions, moment, windows).drop(*features.PURCHASES)
+        return with_history(bought, exposures, moment, OFFER_FEATURES, windows)
 
     say("Computing the features of 2,469 households, and of each as it was before ...")
     _create(warehouse.backend, tables.features, known(AS_OF).rename(updated_at="moment"))
@@ -164,13 +167,12 @@ def _derive(warehouse: Warehouse, say: Callable[[str], None]) -> None:
     moments = [AS_OF - horizon * (back + 1) for back in range(windows.churn_snapshots)]
     churned = [features.bought_nothing(transactions, moment, horizon, known(moment), windows) for moment in moments]
     _create(warehouse.backend, tables.churn, ibis.union(*churned).rename(churned="happened", snapshot_date="moment"))
-    exposures = warehouse.backend.table("campaign_exposures")
-    pairs = exposures.select("customer_id", moment=exposures.created_at)
-    each = features.as_of_each(transactions, pairs, windows).drop(*features.PURCHASES)
-    joined = exposures.left_join(
-        each, [exposures.customer_id == each.customer_id, exposures.created_at == each.moment]
-    ).select(exposures, *(each[name] for name in each.columns if name not in ("customer_id", "moment")))
-    _create(warehouse.backend, tables.offers, joined)
+    each = features.as_of_each(transactions, exposures, windows).drop(*features.PURCHASES)
+    shown = with_history_each(exposures, exposures, OFFER_FEATURES, windows)
+    joined = shown.left_join(each, ["customer_id", "moment"]).select(
+        shown, *(each[name] for name in each.columns if name not in ("customer_id", "moment"))
+    )
+    _create(warehouse.backend, tables.offers, joined.rename(created_at="moment", converted="happened"))
     warehouse.backend.drop_table("campaign_exposures")
     for name in (tables.transactions, tables.features, tables.churn, tables.offers):
         rows = warehouse.rows(warehouse.backend.table(str(name)).aggregate(rows=ibis._.count()))["rows"][0].as_py()

@@ -12,6 +12,8 @@ from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_CO
 from training.config import Windows
 
 DAY_SECONDS = 86_400
+DAYS_SINCE_LAST = "days_since_last"
+"""What says who is active."""
 PURCHASES = ("repeat_days", "first_to_last_days", "first_to_moment_days")
 RFM_WINDOW = ("rfm_transaction_count", "rfm_revenue")
 """RFM's frequency and money where rfm.window_days narrows them."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from training.config import column_of, names_of
+from training.config import OFFER_FEATURES, column_of, names_of
 from training.warehouse.connection import Warehouse
 
 FeatureTable = Literal["features", "churn", "offers"]
@@ -20,11 +20,10 @@ class Origin(NamedTuple):
 
 
 def lineage(warehouse: Warehouse, table: FeatureTable, names: Iterable[str]) -> dict[str, Origin]:
-    """Where rows of this table have these features from: its own columns, or else the transactions. Raises Problem."""
+    """Where rows of this table have these features from: its own columns, or else computed. Raises Problem."""
     config = warehouse.config
     own = {"features": warehouse.features, "churn": warehouse.churn, "offers": warehouse.offers}[table]()
     columns = set(own.columns) if own is not None else set()
-    computed = Origin(str(config.tables.transactions), None)
     own_columns = {made: column_of(source) for key, source in config.features.items() for made in names_of(key, source)}
     of_customers = {made for key, source in config.customer_features.items() for made in names_of(key, source)}
 
@@ -33,7 +32,7 @@ def lineage(warehouse: Warehouse, table: FeatureTable, names: Iterable[str]) -> 
             return Origin(str(config.tables.customers), own_columns[name])
         if name in columns:
             return Origin(str(getattr(config.tables, table)), own_columns.get(name, name))
-        return computed
+        return Origin(str(config.tables.offers if name in OFFER_FEATURES else config.tables.transactions), None)
 
     return {name: origin(name) for name in names}
 

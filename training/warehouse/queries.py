@@ -1,8 +1,7 @@
 """From the warehouse to what training and materialising read: checked examples, and the features of everyone today."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
-from typing import Literal, NamedTuple
+from datetime import datetime, timedelta
 
 import ibis
 import numpy as np
@@ -10,21 +9,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import types as ir
 
-from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import Offer
-from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
-from training.config import Config, FeatureSource, Windows, names_of
 from training.errors import Problem
-from training.warehouse import catalogue, features
-from training.warehouse.cleaning import NO_CUSTOMER, LeftOut, map_another
+from training.warehouse import catalogue, features, young
+from training.warehouse.chosen_features import (
+    feature_names,
+    features_left_out,
+    names_in,
+    offer_features,
+    say_unknown_categories,
+)
 from training.warehouse.connection import TableName, Warehouse
+from training.warehouse.current import YEAR_RFM_FEATURES, CurrentFeatures, base, current_features, rfm_features
 from training.warehouse.examples import Examples
 from training.warehouse.identity import strangers
+from training.warehouse.moments import instants, label_moments, transaction_span
+from training.warehouse.offer_history import with_history, with_history_each
+from training.warehouse.rows import matrix, matrix_of, numpy_of, of_use, reasons, required
 
-YEAR_RFM_FEATURES = ("days_since_last", "transaction_count", "revenue")
-"""What RFM reads of a features table that says nothing of all history."""
-
+__all__ = [
+    "FEATURE_MISSING",
+    "NOT_FINITE",
+    "NO_PURCHASE",
+    "YEAR_RFM_FEATURES",
+    "CurrentFeatures",
+    "SameLabel",
+    "base",
+    "churn_examples",
+    "current_features",
+    "features_left_out",
+    "label_moments",
+    "matrix",
+    "offer_examples",
+    "rfm_features",
+    "transaction_span",
+]
 
 NO_PURCHASE, FEATURE_MISSING = "no purchase before it", "a feature is missing"
 NOT_FINITE = "a feature is infinite or not a number"
@@ -35,206 +55,34 @@ class SameLabel(Problem):
     """All examples have the same label, so there is nothing to tell apart."""
 
 
-class CurrentFeatures(NamedTuple):
-    """The whole customer base: `table` has customer_id (string) and the features `names` as float64, NULL for none.
-
-    names: the configured features that there are, and then what RFM reads beside them.
-    as_of: the snapshot's moment. Where the features view has another for each customer, `table` has it as the last
-           column, features_as_of (timestamp in UTC), NULL for who is only in the customers table.
-    newest: the latest moment that a customer's features are of; as_of where there is one for all.
-    """
-
-    table: ir.Table
-    names: tuple[str, ...]
-    as_of: datetime
-    newest: datetime
-
-
-def current_features(warehouse: Warehouse, as_of: datetime | None = None) -> CurrentFeatures:
-    """From the feature view, or from transactions where there is none or where a moment is asked for.
-
-    The view's moment is now, and the table says in features_as_of what moment each customer's row is of. That of
-    transactions is the midnight (of windows.time_zone) after the last one, or now where that is to come.
-
-    Raises Problem.
-    """
-    if warehouse.config.tables.features is not None and as_of is None:
-        return _view(warehouse)
-    if warehouse.transactions() is None:
-        raise Problem(
-            "Features as of a date are computed from transactions: name their table as [tables] transactions."
-        )
-    if as_of is not None and as_of > warehouse.now:
-        raise Problem(
-            f"Features cannot be computed as of {as_of:%Y-%m-%d}, which is to come: give an earlier moment to --as-of."
-        )
-    first, end = transaction_span(warehouse)
-    moment = as_of or min(end, warehouse.now)
-    if moment <= first:
-        raise Problem(
-            f"There are no transactions before {moment:%Y-%m-%d}; the first is of {first:%Y-%m-%d}: give a later "
-            "--as-of, or bring older data as [tables] transactions."
-        )
-    # Until the moment, not until now: the same moment is the same query, by which a run that was stopped is known.
-    transactions = _required(warehouse.transactions(until=moment))
-    if as_of is not None:
-        _check_as_of(warehouse, features.available(transactions))
-    attributes = _names(warehouse.config.customer_features)
-    configured = [name for name in _feature_names(warehouse, transactions) if name not in attributes]
-    names = tuple(dict.fromkeys((*configured, *_of_rfm(warehouse.config))))
-    table = features.as_of(transactions, moment, warehouse.config.windows, warehouse.config.rfm.window_days)
-    current = CurrentFeatures(
-        table.select("customer_id", *names), names, moment.astimezone(UTC), moment.astimezone(UTC)
-    )
-    return _with_customers(warehouse, current, counted=True)
-
-
-def _view(warehouse: Warehouse) -> CurrentFeatures:
-    _required(warehouse.features())  # refused first if too much of it is bad
-    windows, counts = warehouse.config.windows, warehouse.left_out("features")
-    if counts.first is None or counts.last is None:
-        raise Problem(
-            f"{warehouse.config.tables.features} has no rows {_of_use(counts)}, so there is nobody to work on: fill "
-            "it, or name another as [tables] features."
-        )
-    newest = windows.instant(counts.last)
-    # Until its newest row, not until now, as above.
-    view = _required(warehouse.features(until=newest))
-    _say_unknown_categories(warehouse, "features")
-    table, names = _with_rfm(warehouse, view, newest)
-    counted = LIFETIME_TRANSACTION_COUNT in names and LIFETIME_TRANSACTION_COUNT not in view.columns
-    run = warehouse.now.astimezone(UTC).replace(microsecond=0)
-    current = CurrentFeatures(table, names, run, newest.astimezone(UTC))
-    return _with_customers(warehouse, current, counted=counted)
-
-
-def _with_customers(warehouse: Warehouse, current: CurrentFeatures, *, counted: bool) -> CurrentFeatures:
-    """With the features that the customers table has, and its members who have not bought.
-
-    counted: whether transactions say how often everyone bought. Then the count of those members is 0, which is how they
-             are known to have no purchase.
-    """
-    customers, config = warehouse.customers(), warehouse.config
-    if customers is None:
-        return current
-    _say_unknown_categories(warehouse, "customers")
-    buyers, attributes = current.table, _names(config.customer_features)
-    joined = buyers.outer_join(customers, "customer_id")
-    dates = {AS_OF: buyers[AS_OF]} if AS_OF in buyers.columns else {}
-    if "registered_at" in customers.columns and not dates:
-        moment = ibis.timestamp(config.windows.local(current.as_of))
-        # Whoever has bought is known, whatever the customers table says.
-        joined = joined.filter(buyers.customer_id.notnull() | (customers.registered_at < moment).fill_null(True))
-    columns = {name: buyers[name] for name in current.names}
-    if counted and LIFETIME_TRANSACTION_COUNT in columns:
-        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
-    columns |= {name: customers[name] for name in attributes}
-    configured = [name for name in config.feature_names if name in columns]
-    names = tuple(dict.fromkeys((*configured, *columns)))
-    table = joined.select(
-        customer_id=ibis.coalesce(buyers.customer_id, customers.customer_id),
-        **{name: columns[name] for name in names},
-        **dates,
-    )
-    return current._replace(table=table, names=names)
-
-
-def _with_attributes(warehouse: Warehouse, examples: ir.Table) -> ir.Table:
-    """Examples with the features that the customers table has: as they are today, whatever their moment."""
-    customers, attributes = warehouse.customers(), _names(warehouse.config.customer_features)
-    if customers is None or not attributes:
-        return examples
-    return examples.left_join(customers, "customer_id").select(
-        *(examples[column] for column in examples.columns), *(customers[name] for name in attributes)
-    )
-
-
-def _names(sources: Mapping[str, FeatureSource]) -> tuple[str, ...]:
-    return tuple(made for name, source in sources.items() for made in names_of(name, source))
-
-
-def _say_unknown_categories(warehouse: Warehouse, table: Literal["customers", "features", "churn", "offers"]) -> None:
-    for feature, rows, example in warehouse.unknown_categories(table):
-        print(
-            f"  {getattr(warehouse.config.tables, table)}: {rows:,} rows have a category that is not under [features] "
-            f"{feature}, such as {example!r}: they count as none of its categories.",
-            flush=True,
-        )
-
-
-def rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
-    """What recency, frequency and monetary are read from, of a customer base with these features. Raises Problem."""
-    chosen = _rfm_features(config, names)
-    missing = set(chosen) - set(names)
-    if missing:
-        raise Problem(f"RFM needs {', '.join(sorted(missing))}: map them under [features].")
-    return chosen
-
-
-def _rfm_features(config: Config, names: Sequence[str]) -> tuple[str, str, str]:
-    if config.rfm.window_days is not None:
-        return ("days_since_last", *features.RFM_WINDOW)
-    if config.tables.transactions or set(LIFETIME_RFM_FEATURES) <= set(names):
-        return LIFETIME_RFM_FEATURES
-    return YEAR_RFM_FEATURES
-
-
-def _of_rfm(config: Config) -> tuple[str, ...]:
-    """What is computed from transactions beside the configured features."""
-    return (*LIFETIME_RFM_FEATURES, *(features.RFM_WINDOW if config.rfm.window_days is not None else ()))
-
-
-def _with_rfm(warehouse: Warehouse, view: ir.Table, moment: datetime) -> tuple[ir.Table, tuple[str, ...]]:
-    """The view's features, and what RFM reads: the view's own columns, or else computed from transactions."""
-    config = warehouse.config
-    of_view = [name for name in LIFETIME_RFM_FEATURES if name in view.columns]
-    names = tuple(dict.fromkeys((*_names(config.table_features), *of_view)))
-    computed = [name for name in _of_rfm(config) if name not in names]
-    transactions = warehouse.transactions(until=moment) if computed else None
-    dates = {AS_OF: warehouse.in_utc(view.updated_at)}
-    if transactions is None:
-        return view.select("customer_id", *names, **dates), names
-    known = features.as_of(transactions, moment, config.windows, config.rfm.window_days)
-    columns = {name: known[name] for name in computed}
-    if LIFETIME_TRANSACTION_COUNT in columns:
-        # The view knows the customer, and the transactions have none of theirs.
-        columns[LIFETIME_TRANSACTION_COUNT] = columns[LIFETIME_TRANSACTION_COUNT].coalesce(0)
-    joined = view.left_join(known, "customer_id").select(
-        view.customer_id, *(view[name] for name in names), **columns, **dates
-    )
-    return joined, (*names, *computed)
-
-
-def matrix(warehouse: Warehouse, table: ir.Table, names: Sequence[str]) -> np.ndarray:
-    """The columns as float64 (n, len(names)), NaN for NULL. Raises Problem."""
-    return _matrix(warehouse.rows(table.select(*names)), names)
-
-
 def churn_examples(warehouse: Warehouse) -> Examples:
     """From the churn table; where there is none, from transactions: who bought nothing for windows.churn_days.
 
     Raises Problem where the warehouse cannot say it.
     """
     labelled = warehouse.churn()
-    transactions = warehouse.transactions()
     if labelled is None:
+        transactions = warehouse.transactions()
         if transactions is None:
             raise Problem("There is neither a churn table nor transactions: name churn or transactions under [tables].")
         return _churn_from_transactions(warehouse, transactions)
-    _say_unknown_categories(warehouse, "churn")
-    return _examples(warehouse, labelled, transactions, "churn", ("customer_id", "moment"))
+    say_unknown_categories(warehouse, "churn")
+    return _examples(warehouse, "churn", labelled, ("customer_id", "moment"), {})
 
 
 def offer_examples(warehouse: Warehouse) -> Examples | None:
     """Every exposure of the offers table, converted or not; None where the configuration names no such table.
 
-    Raises Problem where the warehouse cannot say it.
+    Those that are younger than windows.offer_days where the data ends are left out and counted: they look refused, and
+    may yet be taken. Raises Problem where the warehouse cannot say it.
     """
     exposures = warehouse.offers()
     if exposures is None:
         return None
-    _say_unknown_categories(warehouse, "offers")
-    return _examples(warehouse, exposures, warehouse.transactions(), "offers", ("customer_id", "moment", "offer"))
+    say_unknown_categories(warehouse, "offers")
+    old, young_ones = young.old_enough(warehouse, exposures)
+    left_out = {young.reason(warehouse): young_ones} if young_ones else {}
+    return _examples(warehouse, "offers", old, ("customer_id", "moment", "offer"), left_out)
 
 
 def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Examples:
@@ -247,41 +95,68 @@ def _churn_from_transactions(warehouse: Warehouse, transactions: ir.Table) -> Ex
             f"Transactions run from {first:%Y-%m-%d} to {end:%Y-%m-%d}, too short to look {windows.churn_days} days "
             "ahead: lower [windows] churn_days, or bring older data as [tables] transactions."
         )
-    labelled = [
-        features.bought_nothing(transactions, moment, horizon, features.as_of(transactions, moment, windows), windows)
-        for moment in moments
-    ]
+    of_offers = offer_features(warehouse)
+    exposures = warehouse.offers() if of_offers else None
+
+    def known(moment: datetime) -> ir.Table:
+        found = features.as_of(transactions, moment, windows)
+        return with_history(found, exposures, moment, of_offers, windows) if exposures is not None else found
+
+    labelled = [features.bought_nothing(transactions, moment, horizon, known(moment), windows) for moment in moments]
     examples = ibis.union(*labelled) if len(labelled) > 1 else labelled[0]
     rows = warehouse.rows(_with_attributes(warehouse, examples))
-    names = _feature_names(warehouse, transactions)
-    return _checked(warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon)
+    names = feature_names(warehouse, transactions)
+    return _checked(
+        warehouse, rows, "transactions", names=names, key=("customer_id", "moment"), horizon=horizon, left_out={}
+    )
 
 
 def _examples(
-    warehouse: Warehouse, labelled: ir.Table, transactions: ir.Table | None, source: TableName, key: tuple[str, ...]
+    warehouse: Warehouse, source: TableName, labelled: ir.Table, key: tuple[str, ...], left_out: Mapping[str, int]
 ) -> Examples:
-    """What the warehouse has labelled itself, with features from transactions where the table has none of its own."""
-    names = warehouse.config.feature_names
-    of_table = set(_names(warehouse.config.table_features))
+    """What the warehouse has labelled itself, with computed features where the table has none of its own.
+
+    left_out: rows of the table that are not among `labelled`, by reason.
+    """
+    names, transactions = warehouse.config.feature_names, warehouse.transactions()
+    of_offers = offer_features(warehouse, labelled.columns)
+    of_table = set(names_in(warehouse.config.table_features)) - set(of_offers)
+    is_offers = "offer" in labelled.columns
+    pairs = labelled
+    if of_offers:
+        exposures = required(warehouse.offers())
+        labelled = with_history_each(labelled, exposures, of_offers, warehouse.config.windows)
     if transactions is not None:
-        known = features.as_of_each(transactions, labelled, warehouse.config.windows)
+        known = features.as_of_each(transactions, pairs, warehouse.config.windows)
+        columns: dict[str, ir.Value] = {}
         if not of_table <= set(labelled.columns):
-            names = _feature_names(warehouse, transactions)
-            computed = [name for name in names if name in known.columns]
+            names = feature_names(warehouse, transactions, labelled.columns)
+            columns = {name: known[name] for name in (*names, *features.PURCHASES) if name in known.columns}
             # Who has no transactions before the moment has no purchase either.
-            bought = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+            columns[LIFETIME_TRANSACTION_COUNT] = known[LIFETIME_TRANSACTION_COUNT].coalesce(0)
+        elif not is_offers:
+            columns = {name: known[name] for name in features.PURCHASES}
+        if not is_offers and features.DAYS_SINCE_LAST not in labelled.columns:
+            columns[features.DAYS_SINCE_LAST] = known[features.DAYS_SINCE_LAST]
+        if columns:
             labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
-                *(labelled[column] for column in labelled.columns),
-                *(known[name] for name in (*computed, *features.PURCHASES) if name != LIFETIME_TRANSACTION_COUNT),
-                **{LIFETIME_TRANSACTION_COUNT: bought},
+                *(labelled[column] for column in labelled.columns), **columns
             )
-        elif "offer" not in labelled.columns:
-            labelled = labelled.left_join(known, ["customer_id", "moment"]).select(
-                *(labelled[column] for column in labelled.columns), *(known[column] for column in features.PURCHASES)
-            )
-    horizon = None if "offer" in labelled.columns else timedelta(days=warehouse.config.windows.churn_days)
+    windows = warehouse.config.windows
+    horizon = timedelta(days=windows.offer_days if is_offers else windows.churn_days)
     rows = warehouse.rows(_with_attributes(warehouse, labelled))
-    return _checked(warehouse, rows, source, names=names, key=key, horizon=horizon)
+    return _checked(warehouse, rows, source, names=names, key=key, horizon=horizon, left_out=left_out)
+
+
+def _with_attributes(warehouse: Warehouse, examples: ir.Table) -> ir.Table:
+    """Examples with the features that the customers table has: as they are today, whatever their moment."""
+    customers, attributes = warehouse.customers(), names_in(warehouse.config.customer_features)
+    if customers is None or not attributes:
+        return examples
+    return examples.left_join(customers, "customer_id").select(
+        *(examples[column] for column in examples.columns if column not in attributes),
+        *(customers[name] for name in attributes),
+    )
 
 
 def _checked(
@@ -291,14 +166,15 @@ def _checked(
     *,
     names: tuple[str, ...],
     key: tuple[str, ...],
-    horizon: timedelta | None,
+    horizon: timedelta,
+    left_out: Mapping[str, int],
 ) -> Examples:
     """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
     name = getattr(warehouse.config.tables, source)
-    left_out = _left_out(warehouse, source)
+    left_out = {**_left_out(warehouse, source), **left_out}
     if not rows.num_rows:
         raise Problem(
-            f"{name} has no rows {_of_use(warehouse.left_out(source))}, so there is nothing to learn from: fill it, or "
+            f"{name} has no rows {of_use(warehouse.left_out(source))}, so there is nothing to learn from: fill it, or "
             f"name another table as [tables] {source}."
         )
     if LIFETIME_TRANSACTION_COUNT in rows.column_names:
@@ -318,11 +194,11 @@ def _checked(
         left_out[NOT_FINITE] = known.num_rows - finite.num_rows
     if not finite.num_rows:
         raise Problem(
-            f"No row of {name} is complete ({_reasons(left_out)}), so there is nothing to learn from: "
+            f"No row of {name} is complete ({reasons(left_out)}), so there is nothing to learn from: "
             f"{_what_completes(warehouse, source, rows, names)}."
         )
     rows = finite.sort_by([(column, "ascending") for column in reversed(key)])
-    happened = _numpy(rows["happened"]).astype(np.bool_)
+    happened = numpy_of(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
         raise SameLabel(
@@ -330,26 +206,38 @@ def _checked(
             "there is nothing to tell apart: correct its labels, map another column under [columns], or change "
             "[windows] churn_days if transactions make them."
         )
+    days_since_last = None if "offer" in key else _days_since_last(warehouse, rows, source)
     offers, known_offers = _offers(warehouse, rows, str(name)) if "offer" in key else (None, ())
     has_purchases = set(features.PURCHASES) <= set(rows.column_names)
     return Examples(
-        customer_ids=_numpy(rows["customer_id"]).astype(np.object_),
-        moments=_instants(_numpy(rows["moment"]).astype("datetime64[us]"), warehouse.config.windows),
+        customer_ids=numpy_of(rows["customer_id"]).astype(np.object_),
+        moments=instants(numpy_of(rows["moment"]).astype("datetime64[us]"), warehouse.config.windows),
         names=names,
-        features=_matrix(rows, names),
+        features=matrix_of(rows, names),
         happened=happened,
         offers=offers,
-        purchases=_matrix(rows, features.PURCHASES) if has_purchases else None,
-        horizon_days=horizon / timedelta(days=1) if horizon else None,
+        purchases=matrix_of(rows, features.PURCHASES) if has_purchases else None,
+        horizon_days=horizon / timedelta(days=1),
         left_out=left_out,
         catalogue=known_offers,
+        days_since_last=days_since_last,
     )
+
+
+def _days_since_last(warehouse: Warehouse, rows: pa.Table, source: TableName) -> np.ndarray:
+    """float64 (n,), whether or not the models read it, as it says who is active. Raises Problem if nothing gives it."""
+    if features.DAYS_SINCE_LAST not in rows.column_names:
+        raise Problem(
+            f"[windows] active_days needs {features.DAYS_SINCE_LAST}, which {getattr(warehouse.config.tables, source)} "
+            "does not give: map its column under [features], or name the transactions under [tables]."
+        )
+    return matrix_of(rows, [features.DAYS_SINCE_LAST])[:, 0]
 
 
 def _what_completes(warehouse: Warehouse, source: TableName, rows: pa.Table, names: Sequence[str]) -> str:
     """What to change if no example is complete. rows: those of customers who had bought. Raises Problem."""
-    labelled = _required(warehouse.transactions() if source == "transactions" else getattr(warehouse, source)())
-    of_customers = _names(warehouse.config.customer_features)
+    labelled = required(warehouse.transactions() if source == "transactions" else getattr(warehouse, source)())
+    of_customers = names_in(warehouse.config.customer_features)
     others: dict[TableName, ir.Table | None] = {"transactions": warehouse.transactions() if not len(rows) else None}
     if any(rows[name].null_count == len(rows) for name in names if name in of_customers):
         others["customers"] = warehouse.customers()
@@ -386,7 +274,7 @@ def _strangers(warehouse: Warehouse, source: TableName, one: ir.Table, key: Tabl
 
 def _offers(warehouse: Warehouse, rows: pa.Table, name: str) -> tuple[np.ndarray, tuple[Offer, ...]]:
     """The places of the offers shown, int64 (n,), and the catalogue that they are places in. Raises Problem."""
-    codes = _numpy(rows["offer"]).astype(np.object_)
+    codes = numpy_of(rows["offer"]).astype(np.object_)
     known = warehouse.config.catalogue or catalogue.from_codes(codes, name)
     return catalogue.places_of(codes, known), known
 
@@ -398,106 +286,3 @@ def _left_out(warehouse: Warehouse, source: TableName) -> dict[str, int]:
         name = warehouse.config.tables.transactions
         found |= {f"{name}: {reason}": one.count for reason, one in warehouse.left_out("transactions").reasons.items()}
     return found
-
-
-def features_left_out(warehouse: Warehouse) -> str:
-    """Which features of the default configuration the transactions cannot give to a table that lacks them.
-
-    Empty if there are none, or if [features] is in the file: then they are refused. Raises Problem.
-    """
-    config, transactions = warehouse.config, warehouse.transactions()
-    if transactions is None or config.features_are_chosen:
-        return ""
-    tables = [warehouse.features(), warehouse.churn(), *([warehouse.offers()] if config.tables.offers else [])]
-    if all(table is not None and set(config.table_features) <= set(table.columns) for table in tables):
-        return ""
-    left_out = [name for name in config.table_features if name not in features.available(transactions)]
-    if not left_out:
-        return ""
-    return f"left out: {', '.join(left_out)}, for which [columns.transactions] names no column"
-
-
-def label_moments(first: datetime, end: datetime, days: int, snapshots: int) -> list[datetime]:
-    """At which moments who buys nothing for so many days is labelled, the last first; none if the data is too short.
-
-    They are as late as the labels allow, and earlier ones while there is as much history behind as there is ahead.
-    """
-    horizon = timedelta(days=days)
-    latest = end - horizon
-    if latest <= first:
-        return []
-    moments = [latest - horizon * back for back in range(snapshots)]
-    return [moment for moment in moments if moment == latest or moment - horizon >= first]
-
-
-def _check_as_of(warehouse: Warehouse, computed: Sequence[str]) -> None:
-    """Raises Problem for features that only the features table has: it tells of now, not of another moment."""
-    view = warehouse.config.tables.features
-    lost = [name for name in _names(warehouse.config.table_features) if name not in computed]
-    if view and lost:
-        raise Problem(
-            f"Features as of a date are computed from transactions, which cannot give {', '.join(lost)}; only {view} "
-            "has them, as they are now. Leave out --as-of, or use a configuration without them under [features]."
-        )
-
-
-def _feature_names(warehouse: Warehouse, transactions: ir.Table) -> tuple[str, ...]:
-    """The configured features, which transactions have to give; those that are configured by default, if they can.
-
-    Raises Problem.
-    """
-    config, known = warehouse.config, features.available(transactions)
-    if config.features_are_chosen:
-        try:
-            config.check_computable(config.table_features, known)
-        except ValueError as error:
-            raise Problem(f"{error}.") from error
-    given = (*known, *_names(config.customer_features))
-    return tuple(name for name in config.feature_names if name in given)
-
-
-def transaction_span(warehouse: Warehouse) -> tuple[datetime, datetime]:
-    """The first transaction, and the midnight after the last one, both in windows.time_zone."""
-    counts, zone = warehouse.left_out("transactions"), warehouse.config.windows.zone
-    if counts.first is None or counts.last is None:
-        name = warehouse.config.tables.transactions
-        other = map_another("customer_id" if NO_CUSTOMER in counts.reasons else "date", "transactions")
-        if not counts.rows:
-            other = "name another table or query as [tables] transactions"
-        raise Problem(f"{name} has no rows {_of_use(counts)}, so there is nothing to work on: fill it, or {other}.")
-    # In the zone, days later are the same time of day, also where clocks are changed between.
-    return counts.first.replace(tzinfo=zone), datetime.combine(counts.last.date() + timedelta(days=1), time(), zone)
-
-
-def _instants(local: np.ndarray, windows: Windows) -> np.ndarray:
-    """datetime64 (n,) on the clock of the zone, as UTC."""
-    if windows.time_zone == "UTC":
-        return local
-    moments, places = np.unique(local, return_inverse=True)
-    instants = [windows.instant(moment).replace(tzinfo=None) for moment in moments.tolist()]
-    return np.array(instants, "datetime64[us]")[places]
-
-
-def _required(table: ir.Table | None) -> ir.Table:
-    """A table that the configuration names."""
-    assert table is not None
-    return table
-
-
-def _of_use(counts: LeftOut) -> str:
-    if not counts.rows:
-        return "at all"
-    return f"that can be used ({_reasons({reason: one.count for reason, one in counts.reasons.items()})})"
-
-
-def _matrix(rows: pa.Table, names: Sequence[str]) -> np.ndarray:
-    return np.column_stack([_numpy(rows[name]).astype(np.float64) for name in names])
-
-
-def _numpy(column: pa.ChunkedArray) -> np.ndarray:
-    values: np.ndarray = column.combine_chunks().to_numpy(zero_copy_only=False)
-    return values
-
-
-def _reasons(left_out: dict[str, int]) -> str:
-    return ", ".join(f"{count:,}: {reason}" for reason, count in left_out.items())

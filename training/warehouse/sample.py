@@ -32,8 +32,8 @@ class Sampled(Warehouse):
     def churn(self) -> ir.Table | None:
         return self._filtered(super().churn())
 
-    def offers(self) -> ir.Table | None:
-        return self._filtered(super().offers())
+    def offers(self, *args: Any, **named: Any) -> ir.Table | None:
+        return self._filtered(super().offers(*args, **named))
 
     def customers(self) -> ir.Table | None:
         return self._filtered(super().customers())

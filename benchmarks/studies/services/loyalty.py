@@ -31,16 +31,26 @@ class Model:
     def results(self, customer_ids: Sequence[str], features: Matrix) -> list[dict[str, Any]]:
         """A result for each customer; features: (n, features)."""
         probabilities = self.network(features).tolist()
-        make = self.churn_result if self.name == "churn" else self.nbo_result
-        return [make(customer_id, row) for customer_id, row in zip(customer_ids, probabilities, strict=True)]
+        if self.name == "nbo":
+            return [
+                self.nbo_result(customer_id, row) for customer_id, row in zip(customer_ids, probabilities, strict=True)
+            ]
+        risks = self.risks(probabilities, features)
+        return [
+            {"customer_id": customer_id, "churn_probability": probability, "churn_risk": risk}
+            for customer_id, (probability,), risk in zip(customer_ids, probabilities, risks, strict=True)
+        ]
 
-    def churn_result(self, customer_id: str, probabilities: list[float]) -> dict[str, Any]:
-        (probability,) = probabilities
-        return {"customer_id": customer_id, "churn_probability": probability, "churn_risk": self.risk(probability)}
-
-    def risk(self, probability: float) -> str:
-        thresholds = self.card["thresholds"]
-        return next((risk for risk in ("high", "medium") if probability >= thresholds[risk]), "low")
+    def risks(self, probabilities: list[list[float]], features: Matrix) -> list[str]:
+        """Of a churn model's answers for these customers."""
+        rule, thresholds = self.card["active"], self.card["thresholds"]
+        days = features[:, self.card["features"].index(rule["feature"])].tolist()
+        return [
+            "lapsed"
+            if since > rule["days"]
+            else next((risk for risk in ("high", "medium") if probability >= thresholds[risk]), "low")
+            for (probability,), since in zip(probabilities, days, strict=True)
+        ]
 
     def nbo_result(self, customer_id: str, probabilities: list[float]) -> dict[str, Any]:
         offers = [

@@ -23,10 +23,11 @@ class LoyaltyModel(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         customer_ids = self.decode(payload.inputs[0], default_codec=StringCodec)
-        probabilities = self.model.network(self.features[[self.rows[customer_id] for customer_id in customer_ids]])
+        features = self.features[[self.rows[customer_id] for customer_id in customer_ids]]
+        probabilities = self.model.network(features)
         outputs: list[Any] = [StringCodec.encode_output("customer_id", customer_ids)]
         if self.name == "churn":
-            risks = [self.model.risk(probability) for (probability,) in probabilities.tolist()]
+            risks = self.model.risks(probabilities.tolist(), features)
             outputs.append(NumpyCodec.encode_output("churn_probability", probabilities))
             outputs.append(StringCodec.encode_output("churn_risk", risks))
         else:

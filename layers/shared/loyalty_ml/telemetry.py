@@ -45,7 +45,8 @@ METRICS: Mapping[str, Metric] = {
     "DriftPSI": Metric(
         "None",
         ("segment", "model"),
-        "The largest population stability index of a model's features and score; segment `*` is all customers",
+        "The largest population stability index of a model's score and, times their weights, its features, of those "
+        "that luck does not explain; 0 if there is none; segment `*` is all customers",
     ),
 }
 """All metrics but the error codes, each of which counts too (docs/reference/metrics.md is made from this)."""
@@ -114,16 +115,15 @@ def task(name: str, correlation_id: str, clock: Callable[[], float] = time.perf_
         write_task(name, outcome, 1000 * (clock() - started), correlation_id)
 
 
-def write_drift(segment: str, model: str, psi: Mapping[str, float | None]) -> None:
-    """Writes a line with the largest PSI of a model's inputs and score, by segment and model; all are in its facts.
+def write_drift(segment: str, model: str, alarming: float | None, psi: Mapping[str, float | None]) -> None:
+    """Writes a line with what a model's alarm stands on, by segment and model; the PSI of all is in its facts.
 
-    One metric a model and segment, since each one is paid for. Where all are of too few customers, there is none.
+    One metric a model and segment, since each one is paid for. Where nothing can be said, there is none.
     """
-    known = [value for value in psi.values() if value is not None]
-    if not known:
+    if alarming is None:
         return
     record = metrics.serialize_metric_set(
-        metrics={"DriftPSI": {"Unit": "None", "Value": [max(known)]}},
+        metrics={"DriftPSI": {"Unit": "None", "Value": [alarming]}},
         dimensions={"service": logger.service, "segment": segment, "model": model},
         metadata={"psi": dict(psi)},
     )

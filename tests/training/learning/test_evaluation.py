@@ -1,5 +1,6 @@
 """Training and measuring on small generated data, whose truth is known."""
 
+import html
 import json
 import re
 import subprocess
@@ -13,13 +14,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import DEFAULT_OFFERS
+from loyalty_ml.models.card import DEFAULT_OFFERS, Thresholds
 from training.config import EvaluationOptions
 from training.errors import Problem
 from training.learning import contenders, networks, splits
 from training.learning.contenders import NETWORK, Learning
 from training.learning.evaluation import evaluate
 from training.learning.figures import Evaluation
+from training.learning.gates import Gate
+from training.learning.quality import churn_quality
 from training.learning.report import write_report
 from training.warehouse.examples import Examples
 
@@ -94,6 +97,17 @@ def churn() -> Evaluation:
     return evaluate(churn_examples(), EvaluationOptions(splits=2), SEED)
 
 
+def lately() -> Examples:
+    """The same, whose first feature is the days since the last purchase."""
+    examples = churn_examples()
+    return replace(examples, days_since_last=examples.features[:, 0])
+
+
+@pytest.fixture(scope="module")
+def of_active() -> Evaluation:
+    return evaluate(lately(), ONE_SPLIT, SEED, active_days=10)
+
+
 @pytest.fixture(scope="module")
 def offers() -> Evaluation:
     return evaluate(offer_examples(), ONE_SPLIT, SEED)
@@ -116,15 +130,18 @@ def test_another_seed_gives_another_network(churn: Evaluation) -> None:
     examples = churn_examples()
     other = evaluate(examples, ONE_SPLIT, SEED + 1)
     assert np.array_equal(other.held_out, churn.held_out)  # the split is no matter of luck
-    assert not np.array_equal(other.probability, churn.probability)
+    theirs = churn.outcomes.where(churn.outcomes.folds == 0).answers[NETWORK]
+    assert not np.array_equal(other.ours.probability, theirs.probability)
 
 
 def test_published_network_is_the_one_that_was_measured(churn: Evaluation) -> None:
     examples = churn_examples()
+    first = churn.outcomes.where(churn.outcomes.folds == 0)
+    np.testing.assert_array_equal(first.rows, np.flatnonzero(churn.held_out))
     answers = networks.answers(churn.network, examples.features[churn.held_out])
-    np.testing.assert_array_equal(answers[:, 0], churn.probability)
-    np.testing.assert_array_equal(examples.happened[churn.held_out], churn.happened)
-    assert churn.splits[0].rows == churn.held_out.sum()
+    np.testing.assert_array_equal(answers[:, 0], first.answers[NETWORK].probability)
+    np.testing.assert_array_equal(examples.happened[churn.held_out], first.answers[NETWORK].happened)
+    assert churn.measured.folds[0].rows == churn.held_out.sum()
 
 
 def test_customers_stay_held_out_when_the_data_grows(churn: Evaluation) -> None:
@@ -143,13 +160,62 @@ def test_nobody_is_on_two_sides(churn: Evaluation) -> None:
 
 
 def test_churn_is_learnt_about_as_well_as_it_can_be(churn: Evaluation) -> None:
-    ours = churn.mean[NETWORK]
-    assert set(churn.mean) == {NETWORK, "logistic_regression", "lightgbm"}  # no purchases: no BG/NBD
-    assert ours["auc"] > churn.mean["logistic_regression"]["auc"] - 0.02
+    mean = churn.measured.mean
+    ours = mean[NETWORK]
+    assert set(mean) == {NETWORK, "logistic_regression", "lightgbm", "base_rate"}
+    assert churn.measured.not_fitted == {"bg_nbd": "BG/NBD cannot be fitted: it needs transactions."}
+    assert ours["auc"] > mean["logistic_regression"]["auc"] - 0.02
+    drawn = churn.measured.sampled[NETWORK]["auc"]
+    assert drawn.value == pytest.approx(ours["auc"])
+    assert drawn.low < ours["auc"] < drawn.high
     assert ours["ece"] < ours["ece_floor_95"] * 1.5
     assert churn.out_of_time is not None
-    assert churn.out_of_time.contest.customers == len(set(churn_examples().customer_ids[churn.held_out]))
+    assert churn.out_of_time.measured.customers == len(set(churn_examples().customer_ids[churn.held_out]))
     assert churn.feature_auc["revenue"] < 0.6 < churn.feature_auc["days_since_last"]
+
+
+def test_the_lapsed_are_measured_and_not_learnt_from(churn: Evaluation, of_active: Evaluation) -> None:
+    examples, found = churn_examples(), of_active
+    assert np.array_equal(found.active, examples.features[:, 0] <= 10)
+    assert not (found.learnt & ~found.active).any()
+    assert np.array_equal(found.held_out, churn.held_out)
+    held_out = found.outcomes
+    assert len(held_out) == found.held_out.sum() == found.everyone.rows
+    assert found.measured.rows == (found.held_out & found.active).sum() == held_out.active.sum()
+    # Who has been gone for long is told apart from the others easily, which is nothing to be proud of.
+    assert found.everyone.mean[NETWORK]["auc"] > found.measured.mean[NETWORK]["auc"] + 0.02
+    headline = found.summary()
+    assert headline["auc"] == found.measured.mean[NETWORK]["auc"]
+    assert headline["auc_all"] == found.everyone.mean[NETWORK]["auc"]
+    assert found.as_json()["everyone"]["mean"][NETWORK]["auc"] == headline["auc_all"]
+
+    with pytest.raises(
+        Problem, match=r"among active customers, who bought within 0\.1 days .* raise \[windows\] active"
+    ):
+        evaluate(lately(), ONE_SPLIT, SEED, active_days=0.1)
+
+
+@pytest.mark.parametrize(("straight", "form"), [(True, networks.LINEAR_FORM), (False, networks.HIDDEN_FORM)])
+def test_the_graph_has_no_hidden_layers_where_a_line_is_the_better_model(straight: bool, form: str) -> None:  # noqa: FBT001
+    """Eight features of which one decides, and few customers; or two that decide together."""
+    random = np.random.default_rng(6)
+    features = np.exp(random.normal(2, 1, (500 if straight else 1500, 8)))
+    standing = np.log1p(features) - 2
+    log_odds = standing[:, 0] if straight else 4 * standing[:, 0] * standing[:, 1]
+    churn = replace(
+        churn_examples(len(features) // 2),
+        names=tuple("abcdefgh"),
+        features=features,
+        happened=random.random(len(features)) < 1 / (1 + np.exp(-log_odds)),
+    )
+    stopping = splits.for_stopping(churn.customer_ids)
+    fitted = contenders.fit_network(Learning("churn", churn, stopping, 0, SEED))
+    assert fitted.form == form
+    assert len(fitted.network.trainable_weights) == (2 if straight else 6)
+    if straight:
+        line = networks.fit_linear(churn.features, churn.happened)
+        theirs = line.predict_proba(networks.scaled_by(churn.features, churn.features))[:, 1]
+        np.testing.assert_allclose(fitted.answer(churn), theirs, atol=1e-6)
 
 
 def test_one_moment_is_not_measured_out_of_time() -> None:
@@ -163,8 +229,8 @@ def test_one_moment_is_not_measured_out_of_time() -> None:
 @pytest.mark.long
 def test_unconverted_exposures_teach_what_works(offers: Evaluation) -> None:
     assert offers.kind == "conversion"
-    assert offers.mean[NETWORK]["log_loss"] < offers.mean["offer_base_rate"]["log_loss"] - 0.01
-    assert offers.mean[NETWORK]["auc"] > offers.mean["offer_base_rate"]["auc"] + 0.05
+    assert offers.measured.mean[NETWORK]["log_loss"] < offers.measured.mean["offer_base_rate"]["log_loss"] - 0.01
+    assert offers.measured.mean[NETWORK]["auc"] > offers.measured.mean["offer_base_rate"]["auc"] + 0.05
 
     examples = offer_examples()
     converted = examples.where(examples.happened)
@@ -206,9 +272,9 @@ def test_offers_taken_alone_are_a_choice() -> None:
     examples = offer_examples()
     measured = evaluate(examples.where(examples.happened), ONE_SPLIT, SEED)
     assert measured.kind == "choice"
-    assert set(measured.mean) == {NETWORK, "logistic_regression", "lightgbm", "popularity"}
-    assert measured.mean[NETWORK]["accuracy"] > measured.mean["popularity"]["accuracy"]
-    assert measured.mean[NETWORK]["log_loss"] < measured.mean["popularity"]["log_loss"]
+    assert set(measured.measured.mean) == {NETWORK, "logistic_regression", "lightgbm", "popularity"}
+    assert measured.measured.mean[NETWORK]["accuracy"] > measured.measured.mean["popularity"]["accuracy"]
+    assert measured.measured.mean[NETWORK]["log_loss"] < measured.measured.mean["popularity"]["log_loss"]
     assert measured.network.output_shape == (None, OFFERS)
 
 
@@ -226,7 +292,10 @@ def test_report_stands_alone_and_says_what_the_card_says(
 ) -> None:
     evaluation, examples = (churn, churn_examples()) if kind == "churn" else (offers, offer_examples())
     path = tmp_path / "report.html"
-    gates = [("AUC", True, "0.80, at least 0.75"), ("calibration", False, "0.09 where <0.08> is allowed")]
+    gates = [
+        Gate("AUC", passed=True, sentence="0.80"),
+        Gate("calibration", passed=False, sentence="0.09 where <0.08> is"),
+    ]
     write_report(
         path,
         version="20261123T090000Z-0123abcd",
@@ -261,6 +330,38 @@ def test_report_stands_alone_and_says_what_the_card_says(
     else:
         assert DEFAULT_OFFERS[NEVER_SHOWN].offer_name in page
         assert "never shown" in page
+
+
+def test_a_churn_report_begins_with_what_a_marketer_reads(of_active: Evaluation, tmp_path: Path) -> None:
+    examples, measured = lately(), of_active
+    days = examples.features[:, 0]
+    learnt = (days[measured.learnt], examples.happened[measured.learnt])
+    worth = churn_quality(measured.outcomes, days[measured.outcomes.rows], learnt, Thresholds(), seed=SEED)
+    write_report(
+        tmp_path / "report.html",
+        version="20261123T090000Z-0123abcd",
+        created=datetime(2026, 11, 23, tzinfo=UTC),
+        data="generated customers",
+        examples=examples,
+        sources=dict.fromkeys(examples.names, "made"),
+        evaluation=measured,
+        gates=[],
+        churn_quality=worth,
+    )
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert page.count("<svg") == page.count("</svg>") == 5
+    places = [page.index(text) for text in (worth.lists[0].sentence[:-1], "What the risk bands mean", "<h2>Gates</h2>")]
+    assert places == sorted(places)
+    for one in worth.lists:
+        assert f"<td>{one.word}</td>" in page
+    for band in worth.bands:
+        assert f"of {band.customers:,}, {band.happened:,} left" in page
+    lapsed = int((~measured.active).sum())
+    assert f"Left out: {lapsed:,}, lapsed: learnt from the active only." in page
+    for figures in (measured.measured.mean, measured.everyone.mean):
+        assert f"{figures[NETWORK]['auc']:.3f}" in page
+    drawn = measured.measured.sampled[NETWORK]["auc"]
+    assert f"{drawn.low:.3f} \N{EN DASH} {drawn.high:.3f}" in page
 
 
 def test_a_value_beyond_those_learnt_from_counts_as_the_nearest_of_them() -> None:

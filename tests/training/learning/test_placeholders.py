@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
-from loyalty_ml.models.card import DEFAULT_OFFERS, Card, Histogram, card_key, model_key, parse_card
+from loyalty_ml.models.card import DEFAULT_OFFERS, ActiveRule, Card, Histogram, card_key, model_key, parse_card
 from loyalty_ml.models.document import Refused, check_content, path_in
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.manifest import MANIFEST_KEY, parse_manifest
@@ -84,7 +84,7 @@ def model_set(request: pytest.FixtureRequest, created: Path) -> ModelSet:
 def test_committed_set_is_what_the_command_writes(created: Path) -> None:
     customers = model_matrix(generate_customers(500, seed=2026).features)
     for ours, theirs in zip(read(created)[1:], read(SAMPLE_SET)[1:], strict=True):
-        for field in ("name", "features", "output", "offers", "thresholds", "training", "op_versions"):
+        for field in ("name", "features", "output", "offers", "thresholds", "active", "training", "op_versions"):
             assert getattr(ours.card, field) == getattr(theirs.card, field), field
         # On one machine these are equal. Another CPU rounds sums otherwise, which by itself moves an answer by 1e-6;
         # but a rounding can decide whether one ReLU passes one customer in one training step, and the two trainings
@@ -103,7 +103,9 @@ def test_cards_describe_placeholders_and_hold_their_golden_answers(model_set: Mo
         assert card.features == DEFAULT_FEATURES
         inputs = model_matrix(np.array(card.golden.inputs))
         np.testing.assert_allclose(network(inputs), card.golden.outputs, rtol=0, atol=card.golden.tolerance)
-    assert model_set.nbo.card.offers == DEFAULT_OFFERS
+    assert model_set.churn.card.active == ActiveRule(feature="days_since_last", days=90)
+    assert [offer.offer_name for offer in model_set.nbo.card.offers] == [offer.offer_name for offer in DEFAULT_OFFERS]
+    assert {offer.evidence for offer in model_set.nbo.card.offers} == {"learnt"}
     assert model_set.keys == expected  # nothing left over: no unfinished manifest, no second version
 
 
@@ -153,6 +155,10 @@ def test_model_that_must_not_be_served_is_refused() -> None:
         check_answers("churn", answers, answers + 2e-5)
     with pytest.raises(Refused, match="every customer the same answer"):
         check_answers("churn", np.full((50, 1), 0.5), np.full((50, 1), 0.5))
+    rare = np.linspace(0.001, 0.005, 50, dtype=np.float32)[:, np.newaxis]  # apart in log-odds, near in probability
+    check_answers("churn", rare, rare)
+    with pytest.raises(Refused, match="every customer the same answer"):
+        check_answers("churn", 0.5 + rare, 0.5 + rare)
     with pytest.raises(Refused, match="no number"):
         check_answers("churn", np.full((50, 1), np.nan), np.full((50, 1), np.nan))
 

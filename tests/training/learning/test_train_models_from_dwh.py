@@ -16,10 +16,9 @@ from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import Card, Histogram
 from loyalty_ml.models.manifest import Manifest, parse_manifest
+from loyalty_ml.scoring.scores import score_offers
 from tests.service import Service
 from training import config, train_models_from_dwh
-from training.config import EvaluationOptions
-from training.learning import splits
 from training.registry.active_models import active_in_folder
 from training.warehouse.definitions import definitions
 
@@ -36,14 +35,12 @@ offers = "customer_offer_history"
 splits = 1
 
 [gates]
-auc_below_baselines = 0.03     # on 300 customers a hundredth is luck
-calibration_over_floor = 0.05
 
 [features]
 """
 ALL_FEATURES = "".join(f'{name} = "{name}"\n' for name in DEFAULT_FEATURES)
 
-RFM = 'days_since_last = "service_count"\ntransaction_count = "service_count"\nrevenue = "service_count"\n'
+RFM = 'days_since_last = "days_since_last"\ntransaction_count = "service_count"\nrevenue = "revenue"\n'
 
 Train = Callable[..., int]
 
@@ -77,6 +74,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, own in tables.items():
             columns = ", ".join(DEFAULT_FEATURES)
             connection.execute(f"CREATE TABLE {name} AS SELECT customer_id, {own}, {columns} FROM rows")
+        # Shown so much later that all others had the time to be taken.
+        connection.execute(
+            "INSERT INTO customer_offer_history SELECT * REPLACE (created_at + INTERVAL 60 DAY AS created_at) "
+            "FROM customer_offer_history WHERE offer_id = 0 ORDER BY customer_id LIMIT 1"
+        )
     return path
 
 
@@ -133,13 +135,17 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert not churn.placeholder
     assert churn.features == DEFAULT_FEATURES
     assert churn.metrics["auc"] > 0.75
-    assert churn.training.objective == "the probability of churn, over all customers"
-    assert nbo.training.objective == "the conversion probability of each offer, over all exposures, converted or not"
+    assert churn.training.objective is not None
+    assert churn.training.objective.startswith("the probability of churn, over active customers; ")
+    assert nbo.training.objective is not None
+    assert nbo.training.objective.startswith(
+        "the conversion probability of each offer, over all exposures, converted or not; "
+    )
     assert nbo.metrics["auc"] > 0.7
     assert set(churn.op_versions.values()) == {1}
     gates: Any = churn.evaluation["gates"]
     assert all(gate["passed"] for gate in gates)
-    assert {"network", "logistic_regression", "lightgbm"} == set(dict(churn.evaluation["mean"]))  # type: ignore[arg-type]
+    assert {"network", "logistic_regression", "lightgbm", "base_rate"} == set(dict(churn.evaluation["mean"]))  # type: ignore[arg-type]
     report = (tmp_path / "models/churn" / churn.version / "report.html").read_text()
     assert f"{churn.evaluation['mean']['network']['auc']:.3f}" in report  # type: ignore[index,call-overload]
     assert not re.search(r"(src|href)=\"?https?://", report)
@@ -148,7 +154,7 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert answer.body["model"] == {"name": "churn", "version": churn.version, "placeholder": False}
     assert service.predict("good", "rfm").body["model"]["version"] == f"20250501T000000Z-{CUSTOMERS}"
 
-    # With two features that say nothing of churn, the same customers are told apart less well.
+    # With one of the three features that say something of churn, the same customers are told apart less well.
     few = CONFIG + "".join(f'{name} = "{name}"\n' for name in ("avg_transaction_value", "product_count")) + RFM
     before = manifest_in(tmp_path)
     assert train("--only", "churn", settings=few) == 1
@@ -165,29 +171,87 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert service.predict("good").body["model"]["version"] == churn.version  # nothing was published
 
 
-def test_a_card_has_the_distribution_of_the_rows_learnt_from_and_of_their_served_answers(
+def test_a_card_has_the_distribution_of_the_whole_base_and_of_its_served_answers(
     trained: Path, warehouse: Path
 ) -> None:
     models = active_in_folder(trained / "models")
-    tables = {"churn": "customer_churn_history", "nbo": "customer_offer_history"}
-    for name, table in tables.items():
+    for name in ("churn", "nbo"):
         card, network = models[name].card, models[name].network
         with duckdb.connect(str(warehouse), read_only=True) as connection:
-            columns = connection.execute(f"SELECT customer_id, {', '.join(card.features)} FROM {table}").fetchnumpy()
-        learnt = ~splits.held_out(columns["customer_id"], 0, EvaluationOptions().held_out)
-        rows = np.column_stack([columns[feature][learnt] for feature in card.features])
-        learnt_from = card.distribution
-        assert learnt_from is not None
-        assert learnt_from.rows == card.training.rows == len(rows)
+            columns = connection.execute(f"SELECT {', '.join(card.features)} FROM customer_features_view").fetchnumpy()
+        rows = np.column_stack([columns[feature] for feature in card.features])
+        now = card.distribution
+        assert now is not None
+        assert now.rows == len(rows) == CUSTOMERS > card.training.rows
         for column, feature in enumerate(card.features):
-            assert_shares(learnt_from.features[feature], rows[:, column])
-            assert learnt_from.features[feature].shares == pytest.approx([0.1] * 10, abs=1e-3)
+            assert_shares(now.features[feature], rows[:, column])
+            assert now.features[feature].shares == pytest.approx([0.1] * 10, abs=1e-3)
         answers = network(model_matrix(rows))
-        if isinstance(learnt_from.score, Histogram):
-            assert_shares(learnt_from.score, answers[:, 0])
+        if isinstance(now.score, Histogram):
+            assert_shares(now.score, answers[:, 0])
         else:
-            recommended = np.bincount(answers.argmax(axis=1), minlength=8)
-            assert list(learnt_from.score) == (recommended / len(rows)).tolist()
+            recommended = np.bincount(score_offers(model_matrix(rows), network, card.offers).best, minlength=8)
+            assert list(now.score) == (recommended / len(rows)).tolist()
+        assert now.weights is not None
+        assert list(now.weights) == list(card.features)
+        assert max(now.weights.values()) == 1
+        assert now.weights["customer_age_days"] == 0
+    churn = models["churn"].card.distribution
+    assert churn is not None
+    assert churn.weights is not None
+    assert churn.weights["revenue"] == 1  # it was made to do most
+    assert churn.weights["engagement_score"] < 0.2
+
+
+def test_a_churn_card_says_who_is_active_where_its_bands_begin_and_what_it_is_worth(
+    trained: Path, warehouse: Path
+) -> None:
+    model = active_in_folder(trained / "models")["churn"]
+    card = model.card
+    assert card.active is not None
+    assert (card.active.feature, card.active.days) == ("days_since_last", 90)
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        columns = connection.execute(
+            f"SELECT {', '.join(card.features)} FROM customer_features_view WHERE days_since_last <= 90"
+        ).fetchnumpy()
+    scores = model.network(model_matrix(np.column_stack([columns[feature] for feature in card.features])))[:, 0]
+    assert (scores >= card.thresholds.high).mean() == pytest.approx(0.1, abs=1e-3)
+    assert (scores >= card.thresholds.medium).mean() == pytest.approx(0.3, abs=1e-3)
+
+    quality, everyone = card.churn_quality, card.evaluation["everyone"]
+    assert quality is not None
+    assert [group.name for group in quality.bands] == ["high", "medium", "low", "lapsed"]
+    assert sum(group.customers for group in quality.bands) == everyone["rows"]  # type: ignore[index,call-overload]
+    assert sum(group.customers for group in quality.tenths) == quality.customers == card.evaluation["rows"]
+    assert quality.lists[-1].found.value > quality.lists[-1].chance.value
+    assert {"auc", "auc_all"} <= set(card.metrics)
+    nbo = active_in_folder(trained / "models")["nbo"].card
+    assert (nbo.active, nbo.churn_quality) == (None, None)
+
+
+@pytest.mark.long
+def test_each_model_stands_alone(
+    train: Train, tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether an offer was taken says nothing here: churn is written and published without it."""
+    luck = "UPDATE customer_offer_history SET converted = hash(customer_id) % 3 = 0"
+    assert train("--publish", "--bucket", service.model_bucket, change=luck) == 1
+    captured = capsys.readouterr()
+    assert list(manifest_in(tmp_path).models) == ["churn"]
+    assert (
+        "churn and the RFM cut points were written and published, but not nbo, which stays as it was: nbo failed "
+        in (captured.err)
+    )
+    assert captured.err.count("\n") == 1
+    assert [path.name.split("-")[0] for path in (tmp_path / "models/refused").iterdir()] == ["nbo"]
+    assert service.predict("good").body["model"]["version"] == card_in(tmp_path, "churn").version
+
+    # One of which nothing or too little can be learnt does not stand in the way of the other either.
+    assert train(change="DELETE FROM customer_churn_history WHERE churned") == 1
+    told = capsys.readouterr().err
+    but = "nbo and the RFM cut points were written, but not churn, which stays as it was: churn cannot be trained: All "
+    assert but in told
+    assert set(manifest_in(tmp_path).models) == {"churn", "nbo"}
 
 
 def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
@@ -214,9 +278,13 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
         ("DROP TABLE customer_churn_history", "has no table customer_churn_history; it has customer_features_view"),
         ("ALTER TABLE customer_churn_history DROP revenue", "customer_churn_history has no column revenue"),
         ("DELETE FROM customer_churn_history", "customer_churn_history has no rows"),
-        ("DELETE FROM customer_churn_history WHERE churned", "have the same label, False"),
         (
-            "DELETE FROM customer_churn_history WHERE customer_id LIKE '%7%'",
+            "DELETE FROM customer_churn_history WHERE churned; UPDATE customer_offer_history SET converted = FALSE",
+            "nothing was written: churn cannot be trained: All ",
+        ),
+        (
+            "DELETE FROM customer_churn_history WHERE customer_id LIKE '%7%';"
+            "DELETE FROM customer_offer_history WHERE customer_id LIKE '%7%'",
             "churn cannot be trained: 1,134 customers, where 1,200 are asked for: too few.",
         ),
         (
@@ -368,6 +436,7 @@ def test_a_new_catalogue_is_compared_with_the_active_one_on_what_both_know(
 
     offers = "".join(f'[[offers]]\noffer_id = "{code}"\n' for code in ("NEW", "6", "3", "5", "0"))
     fewer = CONFIG.replace("[gates]", "[gates]\nminimum_customers = 500") + ALL_FEATURES + offers
+    fewer = fewer.replace("splits = 1", "splits = 5")  # half of the exposures are left
     assert train("--only", "nbo", settings=fewer) == 1
     assert "because of: an offer that the catalogue does not have (such as" in capsys.readouterr().err
     fewer += "[reading]\nmax_rejected_share = 0.5\n"

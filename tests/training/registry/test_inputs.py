@@ -2,8 +2,10 @@
 
 import pytest
 
+from loyalty_ml.models.card import ActiveRule
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
-from loyalty_ml.registry.inputs import ModelInputs, fit, inputs_of_cut_points
+from loyalty_ml.registry.inputs import ModelInputs, fit, inputs_of_card, inputs_of_cut_points
+from tests import sample_set
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +23,17 @@ def test_a_missing_feature_is_named_with_the_model_that_reads_it() -> None:
     assert CHURN.definitions is not None
     assert fit([CHURN], ["revenue"], CHURN.definitions).problems == (
         "churn v1 reads tier, days, which the snapshot does not have",
+    )
+
+
+@pytest.mark.parametrize("feature", ["days_since_last", "lifetime_transaction_count"])
+def test_a_churn_model_reads_what_its_active_rule_needs_too(feature: str) -> None:
+    card = sample_set.model_set().loaded["churn"].card
+    ruled = card.model_copy(update={"active": ActiveRule(feature=feature, days=90)})
+    assert inputs_of_card(ruled).features == tuple(dict.fromkeys((*card.features, feature)))
+    lacking = [name for name in inputs_of_card(ruled).features if name != feature]
+    assert fit([inputs_of_card(ruled)], lacking, None).problems == (
+        f"churn {card.version} reads {feature}, which the snapshot does not have",
     )
 
 

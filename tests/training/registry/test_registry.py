@@ -343,6 +343,23 @@ def test_the_offers_that_only_one_of_two_versions_has_are_named_by_their_codes(
     ]
 
 
+def test_two_versions_that_know_more_or_less_say_so(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3, bucket = service.s3, service.model_bucket
+    offers = sample_card("nbo")["offers"]
+    offers[2] = {**offers[2], "evidence": "too_few"}
+    registry.publish(s3, bucket, folder_of(tmp_path / "v2", "v2", ("nbo",), offers=offers))
+    assert loyalty(["models", "diff", "--bucket", bucket, "nbo"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "offers with too few data now: 2 (10% Discount)"
+    assert loyalty(["models", "diff", "--bucket", bucket, "nbo", "v2", SAMPLE["nbo"]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "offers that are learnt now: 2 (10% Discount)"
+    registry.publish(s3, bucket, folder_of(tmp_path / "v3", "v3", ("churn",), active=None))
+    assert loyalty(["models", "diff", "--bucket", bucket, "churn"]) == 0
+    (lapsed,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("lapsed")]
+    assert lapsed == ["lapsed", "days_since_last", "over", "90", "unknown"]
+
+
 # What is refused, in one sentence, before anything changes.
 
 CHURN = sample_card("churn")
@@ -362,7 +379,7 @@ BAD_SETS: dict[str, tuple[dict[str, Any], str]] = {
     "a truncated file": ({"file": {"size": 9999, "sha256": "0" * 64}}, "has 7476 bytes"),
     "another kind of output": (
         {
-            "output": "offer_probabilities",
+            "active": None, "output": "offer_probabilities",
             "offers": [{"offer_id": 0, "offer_name": "One", "category": "one"}],
             "distribution": None,
         },

@@ -9,11 +9,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from loyalty_ml.customers.table import DEFAULT_FEATURES
 from tests.training.warehouse.postgres import QUOTED_PASSWORD, postgres_server
 from training import config
 from training.warehouse.connection import Warehouse, connect
 
-SETTINGS = config.load()
+SETTINGS = config.load().model_copy(update={"features": {name: name for name in DEFAULT_FEATURES}})
+"""The demo's, with the features that transactions give."""
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 
 Fill = Callable[..., str]

@@ -31,12 +31,16 @@ def entries(*codes: str) -> str:
 
 
 def mailings(kind: str, codes: list[str]) -> list[str]:
-    """SQL of a table of exposures with a column of a type, and a row for each code, in order of the customer."""
+    """SQL of a table of exposures with a column of a type, and a row for each code, in order of the customer.
+
+    The first code was shown once more, a year later: so the others are old enough to have been taken.
+    """
     values = ", ".join(str(number) for number in range(10))
     rows = ", ".join(
         f"('c-{row:03}', {code}, {'true' if row % 2 else 'false'}, DATE '{date(2025, 1, 1)}', {values})"
         for row, code in enumerate(codes)
     )
+    rows += f", ('c-later', {codes[0]}, false, DATE '{date(2026, 1, 1)}', {values})"
     table = (
         f"CREATE TABLE mailings (customer_id VARCHAR, offer_id {kind}, converted BOOLEAN, created_at DATE, {COLUMNS})"
     )
@@ -118,7 +122,11 @@ def test_an_offer_that_the_catalogue_does_not_have_is_left_out_and_counted(
     assert examples is not None
     assert examples.offers is not None
     assert examples.offers[np.argsort(examples.customer_ids)].tolist() == [0, 1, 0, 1]
-    assert examples.left_out == {"an offer that the catalogue does not have": 2, "no offer": 2}
+    assert examples.left_out == {
+        "an offer that the catalogue does not have": 2,
+        "no offer": 2,
+        "shown less than 30 days before the data ends": 1,
+    }
     sentence = catalogue.never_shown(examples.offers, examples.catalogue)
     assert sentence == "The catalogue has offers that no example is of, of which nothing can be learnt: NEVER."
     assert catalogue.never_shown(np.array([0, 1, 2]), examples.catalogue) == ""

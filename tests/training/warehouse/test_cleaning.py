@@ -315,9 +315,11 @@ def test_a_repeated_exposure_counts_once_and_converted_if_any_was(fill: Fill, co
         (4, 5, "true", at, 1.5, 2.5),
     ]
     unknown = [(5, 8, "true", at, 1.5, 2.5), (5, -1, "true", at, 1.5, 2.5), (6, None, "true", at, 1.5, 2.5)]
-    url = fill(*create("mailings", columns, [*rows, *again, *unknown, (7, 7, None, at, 1.5, 2.5)]))
+    young = (8, 1, "false", at + timedelta(days=1), 1.5, 2.5)
+    url = fill(*create("mailings", columns, [*rows, *again, *unknown, (7, 7, None, at, 1.5, 2.5), young]))
     catalogue = [{"offer_id": code, "offer_name": f"Offer {code}", "category": "shop"} for code in range(8)]
-    labelled = shop(tables={"features": "view", "offers": "mailings"}, offers=catalogue, **LABELLED)
+    windows = {"offer_days": 1}
+    labelled = shop(tables={"features": "view", "offers": "mailings"}, offers=catalogue, windows=windows, **LABELLED)
     examples = queries.offer_examples(connect(url, labelled, now=NOW))
     assert examples is not None
     assert examples.offers is not None
@@ -330,10 +332,13 @@ def test_a_repeated_exposure_counts_once_and_converted_if_any_was(fill: Fill, co
         "an offer that the catalogue does not have": 2,
         "no offer": 1,
         "no label": 1,
+        "shown less than 1 days before the data ends": 1,
     }
 
 
 CHURN = "customer_no INTEGER, churned BOOLEAN, snapshot_date TIMESTAMP, spent DOUBLE PRECISION, opened DOUBLE PRECISION"
+WITH_DAYS = {"features": {**LABELLED["features"], "days_since_last": "spent"}}
+"""Labels of churn need a column that says who is active."""
 
 
 def test_of_churn_rows_that_are_the_same_one_counts_and_of_those_that_differ_none(fill: Fill, connect: Open) -> None:
@@ -345,7 +350,7 @@ def test_of_churn_rows_that_are_the_same_one_counts_and_of_those_that_differ_non
     later = [(10, "true", at + timedelta(days=90), 1.0, 1.0)]
     broken = [(200, "true", at, math.nan, 1.0), (201, "true", at, 1.0, math.inf), (202, None, at, 1.0, 1.0)]
     url = fill(*create("labels", CHURN, [*rows, *twice, *differing, *later, *broken]))
-    labelled = shop(tables={"features": "view", "churn": "labels"}, **LABELLED)
+    labelled = shop(tables={"features": "view", "churn": "labels"}, **WITH_DAYS)
     examples = queries.churn_examples(connect(url, labelled, now=NOW))
     counted = [str(row[0]) for row in rows if row[0] not in {8, 9, 60}] + ["10"]
     assert sorted(examples.customer_ids.tolist()) == sorted(counted)
@@ -396,13 +401,13 @@ TAKEN = ("rank", "place", "newest", "kinds", "again", "left_out", "raw_id", "id_
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_feature_may_be_called_as_what_marks_rows_was(fill: Fill, connect: Open, name: str) -> None:
-    at = START + timedelta(days=1)
+    at, later = START + timedelta(days=1), START + timedelta(days=40)
     url = fill(
         *create("everyone", f"customer_no INTEGER, updated_at TIMESTAMP, {name} INTEGER", [(1, at, 70), (2, at, 80)]),
         *create(
             "mailings",
             f"customer_no INTEGER, offer_id INTEGER, converted BOOLEAN, created_at TIMESTAMP, {name} INTEGER",
-            [(1, 0, "true", at, 70), (1, 0, "true", at, 70), (2, 1, "false", at, 80)],
+            [(1, 0, "true", at, 70), (1, 0, "true", at, 70), (2, 1, "false", at, 80), (2, 1, "false", later, 80)],
         ),
     )
     tables = {"features": "everyone", "offers": "mailings"}
@@ -491,14 +496,15 @@ def tables_in_memory(rows: dict[str, list[tuple[Any, ...]]]) -> Any:
 CUSTOMERS = {
     "receipts": receipts(120, 12),
     "labels": [(n, "true" if n % 3 else "false", START, float(n), n / 7) for n in range(12)],
-    "mailings": [(n, n % 8, "true" if n % 3 else "false", START, float(n), n / 7) for n in range(12)],
+    "mailings": [(n, n % 8, "true" if n % 3 else "false", START, float(n), n / 7) for n in range(12)]
+    + [(0, 0, "false", START + timedelta(days=30), 0.0, 0.0)],
     "everyone": [(n, START, float(n), n / 7) for n in range(12)],
 }
 
 
 def everything(rows: dict[str, list[tuple[Any, ...]]]) -> tuple[Any, ...]:
     backend = tables_in_memory(rows)
-    named = shop(tables={"features": "everyone", "churn": "labels", "offers": "mailings"}, **LABELLED)
+    named = shop(tables={"features": "everyone", "churn": "labels", "offers": "mailings"}, **WITH_DAYS)
     with Warehouse(backend, shop(), NOW) as computed:
         warehouse = Warehouse(backend, named, NOW)
         counts = {

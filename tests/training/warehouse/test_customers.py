@@ -180,7 +180,12 @@ def test_if_nobody_bought_the_sign_of_amounts_is_suspected(fill: Fill, connect: 
         queries.churn_examples(warehouse)
 
 
-ATTRIBUTES = {"tier": FIELDS["features"]["tier"], "mails": {"column": "mails"}, "opens": "opens"}
+ATTRIBUTES = {
+    "tier": FIELDS["features"]["tier"],
+    "mails": {"column": "mails"},
+    "opens": "opens",
+    "days_since_last": {"column": "opens"},
+}
 
 
 @pytest.mark.parametrize("table", ["features", "churn", "offers"])
@@ -192,22 +197,23 @@ def test_categories_are_read_in_the_same_way_from_every_table(
 ) -> None:
     rows = """CREATE TABLE dated AS SELECT nr AS customer_id, tier, mails, opens, nr % 2 AS offer_id, nr = 1 AS churned,
         nr = 1 AS converted, CAST('2025-05-01' AS TIMESTAMP) AS updated_at,
-        CAST('2025-05-01' AS TIMESTAMP) AS created_at, CAST('2025-05-01' AS TIMESTAMP) AS snapshot_date FROM people"""
+        CAST(CASE WHEN nr = 6 THEN '2025-07-01' ELSE '2025-05-01' END AS TIMESTAMP) AS created_at,
+        CAST('2025-05-01' AS TIMESTAMP) AS snapshot_date FROM people"""
     url = fill(*SHOP[:2], "INSERT INTO people VALUES (8, NULL, 'platinum', 0.5, true, 0)", rows)
     warehouse = connect(url, settings(tables={"features": "dated", table: "dated"}, columns={}, features=ATTRIBUTES))
     names = ("tier_gold", "tier_silver", "tier_bronze", "mails", "opens")
     complete = {"1": (1, 0, 0, 1, 0.5), "2": (0, 0, 1, 0, 0.25), "4": (0, 1, 0, 1, 0.75), "8": (0, 0, 0, 1, 0.5)}
     if table == "features":
         current = queries.current_features(warehouse)
-        assert current.names == names
+        assert current.names == (*names, "days_since_last")
         found = {row["customer_id"]: row for row in warehouse.rows(current.table).to_pylist()}
         assert {each: tuple(found[each][name] for name in names) for each in complete} == complete
         assert [found["6"][name] for name in names] == [None] * 5
     else:
         examples = queries.churn_examples(warehouse) if table == "churn" else queries.offer_examples(warehouse)
         assert examples is not None
-        assert examples.names == names
-        assert dict(zip(examples.customer_ids, map(tuple, examples.features.tolist()), strict=True)) == complete
+        assert examples.names == (*names, "days_since_last")
+        assert dict(zip(examples.customer_ids, map(tuple, examples.features[:, :5].tolist()), strict=True)) == complete
     assert "dated: 2 rows have a category that is not under [features] tier, such as 'platinum'" in (
         capsys.readouterr().out
     )

@@ -10,6 +10,10 @@ pytestmark = pytest.mark.unit
 
 BOTH = config.Config(tables=config.Tables(features="everyone", transactions="sales"))
 COMPUTED = config.Config(tables=config.Tables(transactions="sales"))
+WITH_OFFERS = config.Config(
+    tables=config.Tables(transactions="sales", offers="shown"),
+    features={name: name for name in ("revenue", *config.OFFER_FEATURES)},
+)
 
 
 def changed(before: config.Config, after: config.Config) -> dict[str, str]:
@@ -28,7 +32,7 @@ def changed(before: config.Config, after: config.Config) -> dict[str, str]:
         ),
         ({"month_days": 28}, {"monthly_revenue"}, "[windows] month_days was 30 and is 28"),
         ({"engagement_weeks": 10}, {"engagement_score"}, "[windows] engagement_weeks was 12 and is 10"),
-        ({"churn_days": 60, "churn_snapshots": 3}, set(), ""),
+        ({"churn_days": 60, "churn_snapshots": 3, "active_days": 45, "offer_days": 10}, set(), ""),
     ],
 )
 def test_a_window_changes_the_features_that_use_it(windows: dict[str, int], features: set[str], sentence: str) -> None:
@@ -43,6 +47,23 @@ def test_a_column_changes_the_features_that_are_computed_from_it() -> None:
 
     assert mapped(product="sku") == {"product_count": '[columns.transactions] product was null and is "sku"'}
     assert mapped(amount="net").keys() == definitions(COMPUTED).keys(), "a return is no purchase, whatever is counted"
+
+
+def test_the_history_of_offers_depends_on_their_table_and_on_how_long_they_may_be_taken() -> None:
+    history = set(config.OFFER_FEATURES)
+
+    def with_windows(**windows: int) -> dict[str, str]:
+        return changed(WITH_OFFERS, WITH_OFFERS.model_copy(update={"windows": config.Windows(**windows)}))
+
+    assert with_windows(offer_days=10) == dict.fromkeys(history, "[windows] offer_days was 30 and is 10")
+    assert history & with_windows(year_days=90).keys() == {"days_since_offer"}
+    assert not history & with_windows(month_days=7, engagement_weeks=3, churn_days=9, active_days=4).keys()
+    columns = config.Columns(offers=config.OfferColumns(converted="taken"))
+    assert changed(WITH_OFFERS, WITH_OFFERS.model_copy(update={"columns": columns})) == dict.fromkeys(
+        history, '[columns.offers] converted was "converted" and is "taken"'
+    )
+    tables = config.Tables(transactions="receipts", offers="shown")
+    assert not history & changed(WITH_OFFERS, WITH_OFFERS.model_copy(update={"tables": tables})).keys()
 
 
 def test_a_table_a_mapping_and_the_way_of_computing_are_part_of_it() -> None:
@@ -96,7 +117,7 @@ def test_a_window_of_rfm_changes_what_rfm_reads_only() -> None:
 
 
 def test_what_is_trained_otherwise_is_the_same_feature() -> None:
-    assert changed(COMPUTED, COMPUTED.model_copy(update={"seed": 8, "gates": config.Gates(offer_auc=0.7)})) == {}
+    assert changed(COMPUTED, COMPUTED.model_copy(update={"seed": 8, "gates": config.Gates(auc_floor=0.7)})) == {}
 
 
 def test_the_default_configuration_has_a_short_definition_of_each_feature() -> None:

@@ -89,7 +89,7 @@ def test_a_query_file_is_beside_the_configuration(fill: Fill, connect: Open, tmp
 
 
 def test_each_table_may_be_a_query(fill: Fill, connect: Open) -> None:
-    names = {"revenue": "r"}
+    names = {"revenue": "r", "days_since_last": "r"}
     tables = {
         "features": {"query": "SELECT 'a' AS customer_id, 1 AS r, DATE '2025-01-01' AS updated_at"},
         "churn": {
@@ -97,19 +97,21 @@ def test_each_table_may_be_a_query(fill: Fill, connect: Open) -> None:
             "FROM (VALUES ('a', 1), ('b', 0)) AS rows (customer_id, left_us)"
         },
         "offers": {
-            "query": "SELECT customer_id, offer_id, taken AS converted, DATE '2025-01-01' AS created_at, 1 AS r "
-            "FROM (VALUES ('a', 0, 'Y'), ('b', 1, 'N'), ('c', 0, NULL)) AS rows (customer_id, offer_id, taken)"
+            "query": "SELECT customer_id, offer_id, taken AS converted, shown AS created_at, 1 AS r "
+            "FROM (VALUES ('a', 0, 'Y', DATE '2025-01-01'), ('b', 1, 'N', DATE '2025-01-01'), "
+            "('c', 0, NULL, DATE '2025-01-01'), ('d', 0, 'N', DATE '2025-03-01')) "
+            "AS rows (customer_id, offer_id, taken, shown)"
         },
     }
     warehouse = connect(
         fill("SELECT 1"), Config.model_validate({"tables": tables, "features": names, "reading": ANY_SHARE})
     )
-    assert queries.current_features(warehouse).names == ("revenue",)
+    assert queries.current_features(warehouse).names == ("revenue", "days_since_last")
     assert queries.churn_examples(warehouse).happened.tolist() == [True, False]
     offers = queries.offer_examples(warehouse)
     assert offers is not None
     assert offers.happened.tolist() == [True, False]
-    assert offers.left_out == {"no label": 1}
+    assert offers.left_out == {"no label": 1, "shown less than 30 days before the data ends": 1}
 
 
 def test_a_user_who_may_only_read_runs_queries(postgres_port: int, fill: Fill, connect: Open) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from loyalty_ml.customers.online_store import FeatureStore
 from tests.service import Service
-from tests.training.warehouse.conftest import Fill, Open
+from tests.training.warehouse.conftest import SETTINGS, Fill, Open
 from tests.training.warehouse.postgres import PASSWORD, QUOTED_PASSWORD
 from training import config
 from training.config import Config
@@ -29,7 +29,6 @@ pytestmark = pytest.mark.moto
 
 DAY = timedelta(days=1)
 AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
-SETTINGS = config.load()
 
 TRANSACTIONS = """CREATE TABLE customer_transaction_history (
     customer_id VARCHAR, transaction_id BIGINT, transaction_date TIMESTAMP, transaction_amount NUMERIC(12, 2),
@@ -342,7 +341,8 @@ def test_labelled_tables_are_read_with_their_own_features_and_incomplete_rows_ar
 
 def test_labelled_tables_without_features_get_them_from_transactions(fill: Fill, connect: Open) -> None:
     rows = random_transactions(6, AS_OF - 200 * DAY, AS_OF)
-    shown = [(f"c-{n}", n % 8, "true" if n % 3 else "false", (AS_OF - n * DAY).replace(tzinfo=None)) for n in range(40)]
+    moments = [AS_OF - (SETTINGS.windows.offer_days + n) * DAY for n in range(40)]
+    shown = [(f"c-{n}", n % 8, "true" if n % 3 else "false", moments[n].replace(tzinfo=None)) for n in range(40)]
     url = fill(
         TRANSACTIONS,
         insert(rows),
@@ -353,11 +353,12 @@ def test_labelled_tables_without_features_get_them_from_transactions(fill: Fill,
     examples = queries.offer_examples(connect(url))
     assert examples is not None
     assert examples.offers is not None
-    bought = [n for n in range(40) if expected_features(rows, AS_OF - n * DAY)[f"c-{n}"]["lifetime_transaction_count"]]
+    known = [expected_features(rows, moment) for moment in moments]
+    bought = [n for n in range(40) if known[n].get(f"c-{n}", {}).get("lifetime_transaction_count")]
     assert sorted(examples.customer_ids) == sorted(f"c-{n}" for n in bought)
     for row in range(len(examples)):
         number = int(examples.customer_ids[row][2:])
-        values = expected_features(rows, AS_OF - number * DAY)[f"c-{number}"]
+        values = known[number][f"c-{number}"]
         assert examples.features[row].tolist() == [values[name] for name in SETTINGS.features]
         assert examples.offers[row] == number % 8
 
@@ -531,13 +532,16 @@ def test_the_demo_warehouse_is_the_same_on_both(fill: Fill, connect: Open) -> No
     from training.warehouse import demo
 
     demo.build(url := fill("SELECT 1"))
-    warehouse = connect(url)
+    warehouse = connect(url, config.load())
     churn, offers = queries.churn_examples(warehouse), queries.offer_examples(warehouse)
     assert offers is not None
     assert offers.offers is not None
     assert (len(churn), int(churn.happened.sum())) == (14_637, 2_602)
     # Of the 6,589 exposures, 165 came before the household's first purchase in the panel.
-    assert (len(offers), len(offers) + sum(offers.left_out.values())) == (6_424, 6_589)
+    assert offers.left_out == {"shown less than 60 days before the data ends": 898, "a feature is missing": 165}
+    assert (len(offers), int(offers.happened.sum())) == (5_526, 732)
+    seen = dict(zip(offers.names, offers.features.sum(axis=0).tolist(), strict=True))
+    assert (seen["offers_seen"], seen["offers_taken"]) == (8_260, 1_094)
     totals = dict(zip(churn.names, churn.features.sum(axis=0).tolist(), strict=True))
     assert totals["revenue"] == pytest.approx(20_110_599.02, rel=1e-12)
     assert (totals["days_since_last"], totals["product_count"], totals["service_count"]) == (268_379, 4_005_959, 44_149)

@@ -29,12 +29,14 @@ def _diff(chosen: Namespace) -> None:
 
     pair = registry.diff(boto3.client("s3"), chosen.bucket, chosen.model, chosen.versions)
     first, second = pair
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (chosen.model, first.version, second.version, "difference"),
         ("created", *(f"{card.created:%Y-%m-%d %H:%M}" for card in pair), ""),
         ("trained on", *(_trained_on(card) for card in pair), ""),
         ("forced", *(card.forced or "no" for card in pair), ""),
     ]
+    if any(card.active for card in pair):
+        rows.append(("lapsed", *(_lapsed(card) for card in pair), ""))
     for metric in dict.fromkeys([*first.metrics, *second.metrics]):
         old, new = first.metrics.get(metric), second.metrics.get(metric)
         difference = "" if old is None or new is None else f"{new - old:+.4g}"
@@ -45,15 +47,25 @@ def _diff(chosen: Namespace) -> None:
 
 
 def _offers(first: "Card", second: "Card") -> list[str]:
-    """The offers that only one of the two has, by their codes."""
+    """The offers that only one of the two has, and those of which more or less is known now, by their codes."""
     from loyalty_ml.models.catalogue import listed
 
-    old, new = ({offer.offer_code for offer in card.offers} for card in (first, second))
+    old, new = ({offer.offer_code: offer.evidence for offer in card.offers} for card in (first, second))
     found = {
         "offers that are new": [offer for offer in second.offers if offer.offer_code not in old],
         "offers that are gone": [offer for offer in first.offers if offer.offer_code not in new],
     }
+    for title, evidence in (("offers that are learnt now", "learnt"), ("offers with too few data now", "too_few")):
+        found[title] = [
+            offer
+            for offer in second.offers
+            if offer.evidence == evidence and old.get(offer.offer_code, evidence) != evidence
+        ]
     return [f"{title}: {listed(offers)}" for title, offers in found.items() if offers]
+
+
+def _lapsed(card: "Card") -> str:
+    return f"{card.active.feature} over {card.active.days:g}" if card.active else "unknown"
 
 
 def _trained_on(card: "Card") -> str:

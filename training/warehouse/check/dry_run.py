@@ -12,7 +12,7 @@ from training.warehouse.check.findings import Findings
 from training.warehouse.check.identity import check_ids
 from training.warehouse.check.labels import Learnable, check_churn, check_offers
 from training.warehouse.check.names import feature_problems, name_problems
-from training.warehouse.connection import TableName, Warehouse
+from training.warehouse.connection import TableName, Warehouse, is_of_offers
 from training.warehouse.sample import CUSTOMERS
 
 
@@ -66,13 +66,17 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
 
 
 def _without(warehouse: Warehouse, tables: set[str]) -> Warehouse:
-    """The same warehouse as if these tables were not configured, and of customers its features neither."""
+    """The same warehouse as if these tables were not configured, and of customers and offers their features neither."""
     config = warehouse.config
     changes: dict[str, object] = {}
-    if "customers" in tables and config.customer_features:
-        # Without that table they would be looked for in the others.
-        changes["features"] = config.table_features
-        if not config.table_features:
+    # Without these tables they would be looked for in the others.
+    lost = set(config.customer_features) if "customers" in tables else set()
+    if "offers" in tables and config.tables.offers:
+        lost |= {name for name, source in config.table_features.items() if is_of_offers(name, source)}
+    if lost:
+        kept_features = {name: source for name, source in config.features.items() if name not in lost}
+        changes["features"] = kept_features
+        if not kept_features:
             tables = set(type(config.tables).model_fields)  # nothing is left to compute
     usable = copy(warehouse)
     kept = config.tables.model_copy(update=dict.fromkeys(tables))

@@ -1,14 +1,13 @@
-"""How often each offer was shown and taken, counted in the warehouse."""
+"""How often each offer was shown and taken, counted in the warehouse, and whether that is enough to learn it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import ibis
+from ibis.expr import types as ir
 
+from training.config import Nbo
 from training.warehouse.connection import Warehouse
-
-FEW_CONVERSIONS = 50
-"""Fewer, and what is learnt of an offer is mostly chance."""
 
 
 class Exposures(NamedTuple):
@@ -19,12 +18,17 @@ class Exposures(NamedTuple):
     shown: int
     converted: int
 
+    @property
+    def refused(self) -> int:
+        return self.shown - self.converted
 
-def exposures(warehouse: Warehouse) -> list[Exposures]:
-    """In the catalogue's order; without one, by code. Raises Problem."""
-    table = warehouse.offers()
-    if table is None:
-        return []
+    def is_learnt(self, minimum: Nbo) -> bool:
+        """Whether it would be recommended."""
+        return self.converted >= minimum.minimum_conversions and self.refused >= minimum.minimum_refusals
+
+
+def exposures(warehouse: Warehouse, table: ir.Table) -> list[Exposures]:
+    """In the catalogue's order; without one, by code. table: Warehouse.offers(), or a part of it. Raises Problem."""
     counts = (
         table.filter(table.offer.notnull())
         .group_by("offer")

@@ -47,16 +47,15 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
 
 def check_view(warehouse: Warehouse, findings: Findings) -> None:
     """Shows where a features view and computed features disagree, if there are both. Raises Problem."""
-    compared = compare(warehouse)
+    compared = compare(warehouse, "features")
     if compared is None:
         return
-    for line in compared.lines(warehouse):
+    for line in compared.lines():
         findings.say(line)
     if compared.differences:
-        tables = warehouse.config.tables
         different = ", ".join(difference.feature for difference in compared.differences)
         findings.warn(
-            f"{tables.features} and {tables.transactions} do not agree on {different}: make the view by the "
+            f"{compared.table} and {compared.sources} do not agree on {different}: make the view by the "
             "definitions in docs/features.md, or leave [tables] features out."
         )
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from training.config import Nbo
 from training.errors import Problem
-from training.warehouse import lineage, queries
+from training.warehouse import lineage, queries, young
+from training.warehouse.check.active import show_active
 from training.warehouse.check.churn_windows import DAYS, RETURN_DAYS, ChurnWindow, churn_windows
-from training.warehouse.check.exposures import FEW_CONVERSIONS, Exposures, exposures
+from training.warehouse.check.exposures import Exposures, exposures
 from training.warehouse.check.findings import Findings, share
+from training.warehouse.comparison import check_recomputed
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
@@ -71,17 +74,27 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
         findings.say("There is no offers table ([tables] offers): nbo would not be trained.")
         return None
     findings.say("Counting exposures and conversions by offer ...")
-    found = exposures(warehouse)
-    rows = [("offer", "name", "shown", "converted", "rate")]
+    name, minimum = str(warehouse.config.tables.offers), warehouse.config.nbo
+    table, young_ones = young.old_enough(warehouse, table)
+    if young_ones:
+        findings.say(f"  {name}: {young_ones:,} exposures are left out, {young.reason(warehouse)}.")
+    found = exposures(warehouse, table)
+    rows: list[tuple[str, ...]] = [("offer", "name", "shown", "converted", "refused", "rate", "learnt")]
     rows += [
-        (each.offer, each.name, f"{each.shown:,}", f"{each.converted:,}", share(each.converted, each.shown))
+        (
+            each.offer,
+            each.name,
+            *(f"{count:,}" for count in (each.shown, each.converted, each.refused)),
+            share(each.converted, each.shown),
+            "yes" if each.is_learnt(minimum) else "no",
+        )
         for each in found
     ]
     findings.show(rows)
-    _judge_offers(str(warehouse.config.tables.offers), found, findings)
+    _judge_offers(name, found, minimum, findings)
     customers = warehouse.rows(table.aggregate(customers=table.customer_id.nunique()))["customers"][0].as_py()
     labels = Labels(
-        str(warehouse.config.tables.offers),
+        name,
         sum(each.shown for each in found),
         sum(each.converted for each in found),
         customers,
@@ -108,9 +121,11 @@ def _check_examples(
     """Makes examples of a sample as training makes them of all, and holds the counts to [gates]."""
     table: FeatureTable = "churn" if model == "churn" else "offers"
     read: Callable[[Warehouse], Examples | None] = READ[model]
+    with findings.keeping():
+        check_recomputed(warehouse, table, lambda line: findings.say(f"  {line}"))
     gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
     # Of a rare outcome a sample may have none: the counts of all decide that below.
-    with findings.keeping(), suppress(queries.SameLabel):
+    with findings.keeping(), suppress(queries.SameLabel, young.AllYoung):
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
         left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
@@ -120,6 +135,7 @@ def _check_examples(
             findings.say(f"  {model}: left out of a sample of {sampled:,}, {reason}: {rows:,}")
         for line in lineage.lines(lineage.lineage(warehouse, table, found.names)):
             findings.say(f"  {model}: features are {line}")
+        show_active(found, warehouse.config.windows.days_of_the_active, findings)
     rarer = min(labels.positives, labels.examples - labels.positives)
     if model == "nbo" and labels.positives == labels.examples:
         rarer = labels.examples  # those taken may be all that is known: then it is learnt which one was
@@ -173,11 +189,22 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
         )
 
 
-def _judge_offers(name: str, found: Sequence[Exposures], findings: Findings) -> None:
-    rare = [each for each in found if each.converted < FEW_CONVERSIONS]
-    if rare:
+def _judge_offers(name: str, found: Sequence[Exposures], minimum: Nbo, findings: Findings) -> None:
+    few = [each for each in found if not each.is_learnt(minimum)]
+    asked = f"at least {minimum.minimum_conversions} conversions and {minimum.minimum_refusals} refusals"
+    if found and not any(each.refused for each in found):
         findings.warn(
-            f"Offers taken fewer than {FEW_CONVERSIONS} times, too little to learn whom they suit: "
-            f"{listed(f'{each.offer} ({each.name}) {each.converted:,}' for each in rare)}. Show them "
-            f"more often, or remove them from [[offers]] and from {name}."
+            f"{name} has only exposures that converted, so it says which offer was taken and not whether one is: bring "
+            "those that did not convert too."
+        )
+    elif few and len(few) == len(found):
+        findings.wrong(
+            f"nbo: no offer of {name} has {asked}, so none would be recommended: show the offers more often, or lower "
+            "[nbo] minimum_conversions or minimum_refusals."
+        )
+    elif few:
+        findings.warn(
+            f"Offers that would not be recommended, as they do not have {asked}: "
+            f"{listed(f'{each.offer} ({each.name}) {each.converted:,} and {each.refused:,}' for each in few)}. Show "
+            f"them more often, or remove them from [[offers]] and from {name}."
         )

@@ -7,8 +7,8 @@ from ibis.expr import types as ir
 
 from training.config import Attribute, FeatureSource, column_of
 from training.errors import Problem, did_you_mean
-from training.warehouse import features
-from training.warehouse.connection import Warehouse, id_of
+from training.warehouse.chosen_features import computable
+from training.warehouse.connection import Warehouse, has_features, id_of
 from training.warehouse.source import listed
 
 Read = Callable[[ir.Table, str, str], ir.Value]
@@ -78,9 +78,9 @@ def _keys(warehouse: Warehouse, table: str, columns: ir.Table) -> Iterator[Key]:
         yield from _of_features(warehouse, config.customer_features)
         return
     # As Warehouse reads it: with transactions, the labelled tables have all of the features or none.
-    optional = table != "features" and config.tables.transactions is not None
-    if not optional or any(column_of(each) in columns.columns for each in config.table_features.values()):
-        yield from _of_features(warehouse, config.table_features)
+    optional, features = table != "features" and config.tables.transactions is not None, warehouse.own_features(columns)
+    if not optional or has_features(columns, features):
+        yield from _of_features(warehouse, features)
 
 
 def _of_features(warehouse: Warehouse, sources: Mapping[str, FeatureSource]) -> Iterator[Key]:
@@ -110,7 +110,7 @@ def feature_problems(warehouse: Warehouse) -> list[str]:
     sentences = []
     for feature in config.table_features:
         try:
-            config.check_computable([feature], features.available(transactions))
+            config.check_computable([feature], computable(warehouse, transactions))
         except ValueError as error:
             sentences.append(f"{error}.")
     return sentences

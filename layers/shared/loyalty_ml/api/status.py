@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import get_args
 
 from loyalty_ml.api.contracts import FeaturesStatus, ModelStatus, StatusAnswer
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotUnavailable
-from loyalty_ml.models.card import model_key
+from loyalty_ml.models.card import Card, Evidence, model_key
 from loyalty_ml.models.interpreter import RUNTIME_PACKAGE
 from loyalty_ml.models.store import MODEL_OUTPUTS, ModelSet
 from loyalty_ml.vocabulary import MockMode, rfc3339
@@ -35,16 +36,45 @@ def _model_status(name: str, models: ModelSet, mock_mode: MockMode) -> ModelStat
         "placeholder": loaded.card.placeholder if loaded else None,
         "metrics": loaded.card.metrics if loaded else {},
     }
+    advice = models.manifest.advice.get(name) if models.manifest else None
+    if advice:
+        answer["advice"] = advice
+    if loaded:
+        _add_knowledge(answer, loaded.card)
     problem = models.problems.get(name) or models.trouble
     if problem:
         answer["message"] = f"{problem} Meanwhile the version named here answers." if loaded else str(problem)
     elif not published:
-        answer["message"] = (
-            f"No {name} model is published, so requests for it fail: publish one."
-            if mock_mode == "false"
-            else f"No {name} model is published, so answers are mock data: publish one."
-        )
+        what = "requests for it fail" if mock_mode == "false" else "answers are mock data"
+        remedy = f": publish one. Training says meanwhile: {advice}" if advice else ": publish one."
+        answer["message"] = f"No {name} model is published, so {what}{remedy}"
+    elif loaded and (unknown := _unknown(loaded.card)):
+        answer["message"] = f"The {name} model {unknown}: train it again with 'loyalty train', and publish it."
     return answer
+
+
+def _add_knowledge(answer: ModelStatus, card: Card) -> None:
+    """What the model knows of itself."""
+    if card.output == MODEL_OUTPUTS["churn"]:
+        rule = card.active
+        answer["active"] = {"feature": rule.feature, "days": rule.days} if rule else "unknown"
+        answer["quality"] = [each.sentence for each in card.churn_quality.lists] if card.churn_quality else []
+        return
+    learnt, too_few = (
+        [offer.offer_code for offer in card.offers if offer.evidence == evidence] for evidence in get_args(Evidence)
+    )
+    answer["evidence"] = {"learnt": learnt, "too_few": too_few} if learnt or too_few else "unknown"
+    answer["quality"] = [card.offer_quality.sentence] if card.offer_quality else []
+
+
+def _unknown(card: Card) -> str | None:
+    """What a trained model does not know of itself, as it was made before models did; None if it knows all."""
+    if card.placeholder:
+        return None
+    if card.output == MODEL_OUTPUTS["churn"]:
+        return None if card.active else "does not say which customers have lapsed, so nobody has"
+    known = all(offer.evidence for offer in card.offers)
+    return None if known else "does not say of which offers too little is known, so that any may be recommended"
 
 
 def _features_status(read_snapshot_card: Callable[[], SnapshotCard | None]) -> FeaturesStatus:

@@ -78,6 +78,8 @@ class Writer:
         for column in found:
             if column.values.dtype.kind == "f":
                 written.append(columns.of_numbers(column.values))
+            elif column.values.dtype == np.bool_:
+                written.append(columns.of_choices(column.values.astype(np.int8), ["false", "true"]))
             else:
                 choices = [_csv_text(text) for text in column.texts or _INTEGERS]
                 written.append(columns.of_choices(column.values, choices))
@@ -87,11 +89,12 @@ class Writer:
 
     def _copied(self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[Column]) -> tuple[bytes, int]:
         names = [f"c{place}" for place in range(len(found))]
-        values = [column.values for column in found]
+        values = [
+            column.values.astype(np.int8) if column.values.dtype == np.bool_ else column.values for column in found
+        ]
         answers = arrow.table([CUSTOMER_ID, *names], [ids, *values])  # noqa: F841  DuckDB reads it
         selected = [
-            f'{_chosen(name, column.texts) if column.texts else name} AS "{column.name}"'
-            for name, column in zip(names, found, strict=True)
+            f'{_expression(name, column)} AS "{column.name}"' for name, column in zip(names, found, strict=True)
         ]
         if self._asked.is_mock:
             selected.append("true AS mock")
@@ -141,6 +144,12 @@ def _has_any(data: NDArray[np.uint8], wanted: bytes) -> bool:
 def _csv_text(text: str) -> str:
     safe = safe_text(text)
     return '"' + safe.replace('"', '""') + '"' if _TO_QUOTE.search(safe) else safe
+
+
+def _expression(name: str, column: Column) -> str:
+    if column.values.dtype == np.bool_:
+        return f"{name} = 1"
+    return _chosen(name, column.texts) if column.texts else name
 
 
 def _chosen(name: str, texts: Sequence[str]) -> str:

@@ -48,6 +48,8 @@ class ActiveRule(Document):
 
 Evidence = Literal["learnt", "too_few"]
 MAX_OFFERS = 200
+EXPLORE_TOLERANCE = 1e-9
+"""Ten shares of 0.1 are 1, however floats round."""
 MAX_CODE_CHARACTERS = 200
 
 
@@ -130,8 +132,8 @@ class Distribution(Document):
 
     rows:      how many rows the shares are of.
     features:  by name, of the raw values.
-    score:     of a churn model its probability's histogram; of an offer model, by offer id, the shares of rows for
-               which each offer is the likeliest.
+    score:     of a churn model its probability's histogram; of an offer model, by offer id, the shares of rows to which
+               each offer is recommended.
     weights:   by feature, 0..1, what it does to the score beside the feature that does most; 0 for what time alone
                moves. None in cards of before there were any.
     """
@@ -309,6 +311,13 @@ class Card(Document):
     op_versions: dict[str, int]
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """What is read of a customer: the features, and behind them that of the active rule if it is none of them."""
+        if self.active is None or self.active.feature in self.features:
+            return self.features
+        return (*self.features, self.active.feature)
+
+    @property
     def width(self) -> int:
         """How many numbers the model gives for a customer."""
         return sum(output.width for output in self.outputs)
@@ -342,6 +351,8 @@ class Card(Document):
             self._check_offers()
         if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
             raise ValueError("a churn model gives one probability and nothing else")
+        if self.active and self.output != "churn_probability":
+            raise ValueError("only a churn model has an active rule")
         if len(self.golden.inputs) != len(self.golden.outputs):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):
@@ -360,6 +371,10 @@ class Card(Document):
             raise ValueError("the offers' ids are not 0, 1, 2, ... in order")
         if len({offer.offer_code for offer in self.offers}) != len(self.offers):
             raise ValueError("two offers have the same code")
+        if self.offers and all(offer.evidence == "too_few" for offer in self.offers):
+            raise ValueError("too little is known of every offer, so that none could be recommended")
+        if math.fsum(offer.explore or 0 for offer in self.offers) > 1 + EXPLORE_TOLERANCE:
+            raise ValueError("the explore shares of its offers add up to more than 1")
         if len(self.offers) > MAX_OFFERS:
             raise ValueError(f"there are more than {MAX_OFFERS} offers")
 

@@ -5,9 +5,10 @@
 The manifest holds the hash of each card and a card the hash of its model, so one manifest fixes every byte of a set.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from loyalty_ml.models.document import Document, Name, Sha256, Version, parse
 
@@ -66,12 +67,21 @@ class PublishedSet(Document):
     """What is active together; `created` is when it was put together.
 
     forced: why it was made active although the current snapshot did not fit it; None if it fitted.
+    advice: by model, what training says to do in place of a model that was not good enough to be in the set.
     """
 
     created: AwareDatetime
     models: dict[Name, ActiveModel] = Field({})
     rfm: RfmCutPoints | None = None
     forced: str | None = None
+    advice: dict[Name, Annotated[str, Field(min_length=1)]] = Field({})
+
+    @model_serializer(mode="wrap")
+    def _without_empty_advice(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialized(self)
+        if not fields.get("advice"):
+            fields.pop("advice", None)
+        return fields
 
 
 class Manifest(PublishedSet):
@@ -79,6 +89,15 @@ class Manifest(PublishedSet):
 
     api_version: Literal[1] = 1
     previous: tuple[PublishedSet, ...] = ()
+
+
+def advice_after(before: PublishedSet | None, models: Collection[str], advice: Mapping[str, str]) -> dict[str, str]:
+    """The advice of a set once these models and this advice are put into the one before.
+
+    A model that is put in was good enough, so what was said in its place no longer holds.
+    """
+    kept = before.advice if before else {}
+    return {name: text for name, text in kept.items() if name not in models} | dict(advice)
 
 
 def parse_manifest(text: bytes) -> Manifest:

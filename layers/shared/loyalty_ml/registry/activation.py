@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from loyalty_ml.models.card import card_key
 from loyalty_ml.models.document import Refused
-from loyalty_ml.models.manifest import ActiveModel, Manifest, PublishedSet
+from loyalty_ml.models.manifest import ActiveModel, Manifest, PublishedSet, advice_after
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, load_model
 from loyalty_ml.registry.bucket import ModelBucket, RegistryProblem, StoredManifest
 from loyalty_ml.registry.inputs import ModelInputs, inputs_of
@@ -100,7 +100,14 @@ def rollback(
         load(name, model, place.read)
     rfm = last.rfm if last.rfm != before.rfm else None
     forced = check(inputs_of(models, rfm, place.read)) or last.forced
-    after = Manifest(created=last.created, models=last.models, rfm=last.rfm, forced=forced, previous=tuple(further))
+    after = Manifest(
+        created=last.created,
+        models=last.models,
+        rfm=last.rfm,
+        forced=forced,
+        advice=last.advice,
+        previous=tuple(further),
+    )
     place.replace_manifest(stored, after)
     return Change(before, after)
 
@@ -119,10 +126,10 @@ def activate(
     What the new set does not name stays as it was. Raises what replace_manifest raises.
     """
     previous: tuple[PublishedSet, ...] = ()
-    models, rfm = new.models, new.rfm
+    models, rfm, advice = new.models, new.rfm, advice_after(before, new.models, new.advice)
     if before:
         models, rfm = {**before.models, **models}, rfm or before.rfm
-        if (models, rfm) == (before.models, before.rfm):
+        if (models, rfm, advice) == (before.models, before.rfm, before.advice):
             place.check_manifest_is_still(stored)
             return Change(before, before)
         was_active = PublishedSet.model_validate(before.model_dump(include=set(PublishedSet.model_fields)))
@@ -132,6 +139,7 @@ def activate(
         models=dict(models),
         rfm=rfm,
         forced=forced,
+        advice=advice,
         previous=previous,
     )
     place.replace_manifest(stored, after)

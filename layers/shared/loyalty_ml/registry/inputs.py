@@ -28,7 +28,7 @@ class Fit(NamedTuple):
 
 
 def inputs_of_card(card: Card) -> ModelInputs:
-    return ModelInputs(f"{card.name} {card.version}", card.features, card.feature_definitions)
+    return ModelInputs(f"{card.name} {card.version}", card.reads, card.feature_definitions)
 
 
 def inputs_of_cut_points(cut_points: RfmCutPoints) -> ModelInputs:

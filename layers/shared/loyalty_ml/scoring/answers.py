@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.contracts import ChurnResult, NboResult, OfferProbability, Result, RfmResult
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES, RfmScores, segment_codes, segment_name
-from loyalty_ml.scoring.scores import RISKS, ChurnScores, OfferScores, places_type
+from loyalty_ml.scoring.scores import LAPSED, RISKS, ChurnScores, OfferScores, explores, places_type
 
 ScoresT = TypeVar("ScoresT")
 
@@ -20,7 +20,7 @@ ScoresT = TypeVar("ScoresT")
 class Column(NamedTuple):
     """A column of a results file.
 
-    values:  n numbers, float64; or int8 or int16 (n,), places in `texts` if there are any.
+    values:  n numbers, float64; or int8 or int16 (n,), places in `texts` if there are any; or bool (n,).
     """
 
     name: str
@@ -37,6 +37,7 @@ class Answers(Protocol[ScoresT]):
     summary:     the names of a summary's two parts: the largest groups and all of them; None if each group is a part.
     choices:     how many classes a ranking chooses from; 0 if it is by `value`.
     is_ranked:   whether some customers come before others.
+    inactive:    the place of the group of customers who have left already; None if there is no such group.
     """
 
     @property
@@ -51,6 +52,8 @@ class Answers(Protocol[ScoresT]):
     def choices(self) -> int: ...
     @property
     def is_ranked(self) -> bool: ...
+    @property
+    def inactive(self) -> int | None: ...
 
     def nobody(self) -> ScoresT:
         """The columns of no customers."""
@@ -78,12 +81,13 @@ class Answers(Protocol[ScoresT]):
 
 
 class ChurnAnswers:
-    groups = RISKS[::-1]
+    groups = RISKS
     codes = None
     value_name = "probability"
     summary = None
     choices = 0
     is_ranked = True
+    inactive = int(LAPSED)
 
     def nobody(self) -> ChurnScores:
         return ChurnScores(np.empty(0, np.float32), np.empty(0, np.int8))
@@ -104,8 +108,7 @@ class ChurnAnswers:
         ]
 
     def group_of(self, scores: ChurnScores) -> NDArray[np.int8]:
-        places: NDArray[np.int8] = np.int8(len(RISKS) - 1) - scores.risk
-        return places
+        return scores.risk
 
     def value(self, scores: ChurnScores) -> NDArray[np.float32]:
         return scores.probability
@@ -118,9 +121,11 @@ class OfferAnswers:
     value_name = None
     summary = ("top_offers", "distribution")
     is_ranked = True
+    inactive = None
 
     def __init__(self, offers: Sequence[Offer]) -> None:
         self._offers = offers
+        self._too_few = np.array([offer.evidence == "too_few" for offer in offers], np.bool_)
         self.choices = len(offers)
 
     @property
@@ -136,17 +141,34 @@ class OfferAnswers:
         return OfferScores(np.empty((0, len(self._offers)), np.float32), places)
 
     def results(self, customer_ids: Sequence[str], scores: OfferScores) -> list[NboResult]:
-        catalogue: list[Any] = [offer.model_dump() for offer in self._offers]
-        best_first = np.argsort(-scores.probabilities, axis=1, kind="stable")  # of equal offers the lower id first
+        catalogue: list[Any] = [
+            {
+                "offer_id": offer.offer_id,
+                "offer_code": offer.offer_code,
+                "offer_name": offer.offer_name,
+                "category": offer.category,
+                "probability": None,
+                "evidence": offer.evidence or "unknown",
+            }
+            for offer in self._offers
+        ]
+        explored = self._too_few[scores.best].tolist()
         results: list[NboResult] = []
-        for customer_id, probabilities, best, order in zip(
-            customer_ids, scores.probabilities.tolist(), scores.best.tolist(), best_first.tolist(), strict=True
+        for customer_id, probabilities, best, order, is_explored in zip(
+            customer_ids,
+            scores.probabilities.tolist(),
+            scores.best.tolist(),
+            self._order(scores).tolist(),
+            explored,
+            strict=True,
         ):
             offers: list[OfferProbability] = []
             for offer_id in order:
                 offer = catalogue[offer_id].copy()  # half the time of a new dictionary, eight times a customer
                 offer["probability"] = probabilities[offer_id]
                 offers.append(offer)
+            if is_explored:
+                offers[0]["explored"] = True
             results.append(
                 {
                     "customer_id": customer_id,
@@ -159,14 +181,27 @@ class OfferAnswers:
             )
         return results
 
+    def _order(self, scores: OfferScores) -> NDArray[np.intp]:
+        """The ids as they are shown, (n, k): what is recommended, then the best first, of equal ones the lower id;
+        those of which too little is known are behind all others."""
+        if not self._too_few.any():
+            return np.argsort(-scores.probabilities, axis=1, kind="stable")
+        behind = np.tile(self._too_few.astype(np.int8), (len(scores.best), 1))
+        np.put_along_axis(behind, scores.best[:, np.newaxis].astype(np.intp), -1, axis=1)
+        return np.lexsort((-scores.probabilities, behind), axis=1)
+
     def columns(self, scores: OfferScores) -> list[Column]:
         by_offer = scores.probabilities.T.astype(np.float64)
+        confidence = np.take_along_axis(by_offer, scores.best[np.newaxis].astype(np.intp), axis=0)[0]
+        evidence = [offer.evidence or "unknown" for offer in self._offers]
         return [
             Column("recommended_offer", scores.best),
             Column("offer_code", scores.best, self.codes),
             Column("offer_name", scores.best, self.groups),
             Column("category", scores.best, [offer.category for offer in self._offers]),
-            Column("confidence", by_offer.max(axis=0, initial=0.0)),
+            Column("confidence", confidence),
+            Column("evidence", scores.best, evidence),
+            *([Column("explored", self._too_few[scores.best])] if explores(self._offers) else []),
             *(Column(f"offer_{offer}", column) for offer, column in enumerate(by_offer)),
         ]
 
@@ -191,6 +226,7 @@ class RfmAnswers:
     summary = ("distribution", "top_segments")
     choices = 0
     is_ranked = False
+    inactive = None
 
     def nobody(self) -> RfmScores:
         value, score = np.empty(0), np.empty(0, np.int8)

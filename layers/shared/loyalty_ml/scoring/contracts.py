@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
+from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
 
 MAX_BATCH = 100
@@ -55,7 +56,10 @@ class PredictOrBatchRequest(Request):
 class ChurnResult(TypedDict):
     customer_id: str
     churn_probability: float
-    churn_risk: Literal["high", "medium", "low"]
+    churn_risk: Annotated[
+        ChurnRisk,
+        Field(description="`lapsed`: the customer has left already by the model's own rule, whatever the probability"),
+    ]
     mock: NotRequired[Literal[True]]
 
 
@@ -69,15 +73,34 @@ class OfferProbability(TypedDict):
     offer_name: str
     category: str
     probability: float
+    evidence: Annotated[
+        Literal["learnt", "too_few", "unknown"],
+        Field(
+            description="`too_few`: the model has seen too few customers take or refuse the offer, so it is not "
+            "recommended; `unknown`: the model was made before this was looked at"
+        ),
+    ]
+    explored: NotRequired[
+        Annotated[
+            Literal[True],
+            Field(
+                description="The offer is recommended although too little is known of it: the customer is of the share "
+                "that is given it, so that more becomes known"
+            ),
+        ]
+    ]
 
 
 class NboResult(TypedDict):
     customer_id: str
     recommended_offer: Annotated[int, Field(description="The `offer_id` of `top_offer`")]
-    confidence: float
+    confidence: Annotated[float, Field(description="The probability of `top_offer`")]
     offer_scores: Annotated[list[float], Field(description="The probability of each offer, in order of offer id")]
-    offers: Annotated[list[OfferProbability], Field(description="The most probable first")]
-    top_offer: OfferProbability
+    offers: Annotated[
+        list[OfferProbability],
+        Field(description="The recommended one first, then the most probable; those with too few data are last"),
+    ]
+    top_offer: Annotated[OfferProbability, Field(description="The recommended offer, the first of `offers`")]
     mock: NotRequired[Literal[True]]
 
 

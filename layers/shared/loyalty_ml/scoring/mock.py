@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loyalty_ml.models.card import DEFAULT_OFFERS, Thresholds
 from loyalty_ml.scoring.scores import ChurnScores, OfferScores, risk_band
 
-OFFERS = DEFAULT_OFFERS
+OFFERS = tuple(offer.model_copy(update={"evidence": "learnt"}) for offer in DEFAULT_OFFERS)
 
 
 def mock_churn(customer_ids: Sequence[str]) -> ChurnScores:

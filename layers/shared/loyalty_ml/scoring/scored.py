@@ -45,7 +45,7 @@ def scoring(
     The function that is given back asks for ids of rows only if a scorer needs them.
     """
     columns = [taking(scorer.features, names) for scorer in scorers]
-    needs_ids = [scorer for scorer in scorers if scorer.is_mock]
+    needs_ids = any(scorer.needs_ids for scorer in scorers)
     matrices_of = _new_matrices(scorers, columns) if most_rows is None else _kept_matrices(scorers, columns, most_rows)
 
     def score(table: FeatureTable, ids_of: IdsOf) -> Scored:

@@ -13,7 +13,7 @@ from loyalty_ml.models.card import Card, ModelInfo, Offer
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
 from loyalty_ml.scoring import mock, rfm
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
-from loyalty_ml.scoring.scores import Network, score_churn, score_offers
+from loyalty_ml.scoring.scores import ActiveColumn, Network, explores, score_churn, score_offers
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
 Scores = tuple[NDArray[Any], ...]
@@ -28,6 +28,7 @@ class Scorer:
     matrix:    the table's float64 (n, features) as the scorer takes it; in a matrix of its own or in the one given.
     score:     ids and such a matrix, all finite, to columns of n.
     answers:   how these are shown.
+    needs_ids: whether `score` reads the ids; it may be given none otherwise.
     """
 
     features: Sequence[str]
@@ -36,6 +37,7 @@ class Scorer:
     answers: Answers[Any]
     info: ModelInfo
     is_mock: bool = False
+    needs_ids: bool = False
     offers: Sequence[Offer] = ()
 
 
@@ -44,12 +46,13 @@ class _ModelKind:
     """What is known of the models whose cards name this output.
 
     answers:  of a catalogue, which only offers have.
-    score:    float32 (n, features), all finite, to columns of n.
+    score:    float32 (n, columns), all finite, to columns of n: those that the card reads, in order; then the network,
+              the card, and the ids if a card explores.
     mock:     ids to plausible columns of n.
     """
 
     answers: Callable[[Sequence[Offer]], Answers[Any]]
-    score: Callable[[NDArray[np.float32], Network, Card], Scores]
+    score: Callable[[NDArray[np.float32], Network, Card, Sequence[str]], Scores]
     mock: Callable[[Sequence[str]], Scores]
     mock_offers: Sequence[Offer] = ()
 
@@ -57,12 +60,12 @@ class _ModelKind:
 _KINDS: Mapping[str, _ModelKind] = {
     "churn_probability": _ModelKind(
         answers=lambda _: ChurnAnswers(),
-        score=lambda matrix, network, card: score_churn(matrix, network, card.thresholds),
+        score=lambda matrix, network, card, _: score_churn(matrix, network, card.thresholds, _active_column(card)),
         mock=mock.mock_churn,
     ),
     "offer_probabilities": _ModelKind(
         answers=OfferAnswers,
-        score=lambda matrix, network, _: score_offers(matrix, network),
+        score=lambda matrix, network, card, customer_ids: score_offers(matrix, network, card.offers, customer_ids),
         mock=mock.mock_offers,
         mock_offers=mock.OFFERS,
     ),
@@ -91,13 +94,19 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
 def _model_scorer(model: LoadedModel) -> Scorer:
     card, kind = model.card, _KINDS[model.card.output]
     return Scorer(
-        features=card.features,
+        features=card.reads,
         matrix=model_matrix,
-        score=lambda customer_ids, matrix: kind.score(matrix, model.network, card),
+        score=lambda customer_ids, matrix: kind.score(matrix, model.network, card, customer_ids),
         answers=kind.answers(card.offers),
         info={"name": card.name, "version": card.version, "placeholder": card.placeholder},
+        needs_ids=explores(card.offers),
         offers=card.offers,
     )
+
+
+def _active_column(card: Card) -> ActiveColumn | None:
+    rule = card.active
+    return ActiveColumn(card.reads.index(rule.feature), rule.days, len(card.features)) if rule else None
 
 
 def _rfm_scorer(models: ModelSet) -> Scorer:
@@ -123,6 +132,7 @@ def _mock_scorer(name: PredictionType) -> Scorer:
         answers=kind.answers(kind.mock_offers),
         info={"name": name, "version": "mock", "placeholder": True},
         is_mock=True,
+        needs_ids=True,
         offers=kind.mock_offers,
     )
 

@@ -12,17 +12,37 @@ from typing_extensions import TypedDict
 from loyalty_ml.scoring.answers import Answers
 from loyalty_ml.scoring.scorers import Scores
 
+AvgProbability = Annotated[
+    float | None, Field(description="The mean over the members with an answer; null if no member has one")
+]
+
 
 class ChurnAggregate(TypedDict):
     high: int
     medium: int
     low: int
-    avg_probability: Annotated[
-        float | None, Field(description="The mean over the members with an answer; null if no member has one")
+    lapsed: Annotated[int, Field(description="The members who have left already by the model's own rule")]
+    avg_probability: AvgProbability
+    avg_probability_active: Annotated[
+        float | None, Field(description="The mean over those who have not lapsed; null if there is nobody")
     ]
 
 
-class ChurnStatistics(ChurnAggregate):
+class ChurnStatistics(TypedDict):
+    high: int
+    medium: int
+    low: int
+    lapsed: Annotated[
+        int | None,
+        Field(
+            description="The members who have left already by the model's own rule; this and its two companions are "
+            "null in statistics that were stored before there was such a rule"
+        ),
+    ]
+    avg_probability: AvgProbability
+    avg_probability_active: Annotated[
+        float | None, Field(description="The mean over those who have not lapsed; null if there is nobody")
+    ]
     count: Annotated[
         int,
         Field(description="The number of members with an answer; the percentages are of these, and null if it is 0"),
@@ -31,15 +51,19 @@ class ChurnStatistics(ChurnAggregate):
     high_percentage: float | None
     medium_percentage: float | None
     low_percentage: float | None
+    lapsed_percentage: float | None
 
 
 class NboStatistics(TypedDict):
     count: int
     failed: int
     top_offers: Annotated[
-        list[tuple[str, int]], Field(description="The three offers that are best for the most members, most first")
+        list[tuple[str, int]],
+        Field(description="The three offers that are recommended to the most members, most first"),
     ]
-    distribution: Annotated[dict[str, int], Field(description="The number of members by name of their best offer")]
+    distribution: Annotated[
+        dict[str, int], Field(description="The number of members by name of the offer that is recommended")
+    ]
     by_code: NotRequired[
         Annotated[
             dict[str, int],
@@ -75,28 +99,35 @@ class Tally:
     counts:     int64, by place in the groups of the type's answers.
     failed:     those without an answer; they are in no other figure.
     value_sum:  of the type's value, in float64; 0 if it has none.
+    active_sum: the same of those who are not in the inactive group.
     """
 
     counts: NDArray[np.int64]
     failed: int
     value_sum: float
+    active_sum: float
 
     @property
     def answered(self) -> int:
         return int(self.counts.sum())
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.counts + other.counts, self.failed + other.failed, self.value_sum + other.value_sum)
+        return Tally(
+            self.counts + other.counts,
+            self.failed + other.failed,
+            self.value_sum + other.value_sum,
+            self.active_sum + other.active_sum,
+        )
 
 
 def tally(answers: Answers[Any], scores: Scores, failed: int) -> Tally:
     """Counts columns of n answers; `failed` customers had none."""
-    value = answers.value(scores)
-    return Tally(
-        _counts(answers.group_of(scores), len(answers.groups)),
-        failed,
-        0.0 if value is None else float(value.sum(dtype=np.float64)),
-    )
+    value, group = answers.value(scores), answers.group_of(scores)
+    counts = _counts(group, len(answers.groups))
+    value_sum = active_sum = 0.0 if value is None else float(value.sum(dtype=np.float64))
+    if value is not None and answers.inactive is not None and counts[answers.inactive]:
+        active_sum = float(value[group != answers.inactive].sum(dtype=np.float64))
+    return Tally(counts, failed, value_sum, active_sum)
 
 
 def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
@@ -108,11 +139,14 @@ def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
 
 
 def aggregate(answers: Answers[Any], tally: Tally) -> Any:
-    """Customers by group, and the mean of the value if there is one: None for no customer."""
+    """Customers by group, and the mean of the value if there is one, of all and of the active: None for no customer."""
     if answers.value_name is None:
         return by_group(answers, tally)
-    mean = tally.value_sum / tally.answered if tally.answered else None
-    return {**by_group(answers, tally), f"avg_{answers.value_name}": mean}
+    means = {f"avg_{answers.value_name}": tally.value_sum / tally.answered if tally.answered else None}
+    if answers.inactive is not None:
+        active = tally.answered - int(tally.counts[answers.inactive])
+        means[f"avg_{answers.value_name}_active"] = tally.active_sum / active if active else None
+    return {**by_group(answers, tally), **means}
 
 
 def statistics(answers: Answers[Any], tally: Tally) -> Any:

@@ -18,6 +18,8 @@ DefinitionVersion = Annotated[
     int,
     Field(ge=1, description="Each change adds one; a version is never used again, even after the segment is deleted"),
 ]
+Include = Literal["lapsed"]
+"""Who is ranked beside the active."""
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
@@ -71,7 +73,10 @@ class SegmentAnswer(TypedDict):
     ]
     results: Annotated[
         list[CustomerResult],
-        Field(description="The first 100 in order of customer_id, or the `top` members, highest probability first"),
+        Field(
+            description="The first 100 in order of customer_id, or the `top` members, highest probability first; of "
+            "churn without those who have lapsed, unless `include=lapsed`"
+        ),
     ]
     errors: Annotated[list[CustomerError], Field(description="The first 10 in order of customer_id")]
     has_more_results: bool

@@ -108,8 +108,9 @@ class SegmentDefinition(BaseModel):
         ]
         | None,
         Field(
-            description="The members are the customers whose best offer has this code; the most probable are shown "
-            "first. A number that is no code is taken as an `offer_id` of the active model, and stored as its code",
+            description="The members are the customers to whom the offer of this code is recommended; the most "
+            "probable are shown first. A number that is no code is taken as an `offer_id` of the active model, and "
+            "stored as its code",
             examples=["FREE_SHIP"],
         ),
     ] = None

@@ -22,13 +22,16 @@ from loyalty_ml.vocabulary import rfc3339
 
 
 class StatisticsChange(TypedDict):
-    """Differences: percentages in percentage points. Null if one of the two is null, as no member had an answer."""
+    """Differences: percentages in percentage points. Null if one of the two is null: no member had an answer, or the
+    statistics were stored before there was such a figure."""
 
     member_count: int
     avg_probability: float | None
     high_percentage: float | None
     medium_percentage: float | None
     low_percentage: float | None
+    lapsed_percentage: float | None
+    avg_probability_active: float | None
 
 
 class HistoryChange(TypedDict):
@@ -106,6 +109,23 @@ class Point(BaseModel):
     mock: bool
     bridge: bool = False
 
+    @field_validator("stats", mode="before")
+    @classmethod
+    def _without_the_lapsed(cls, stats: Any) -> Any:
+        """Points that were stored before there was a band of the lapsed do not know who had lapsed."""
+        if not isinstance(stats, dict) or not isinstance(stats.get("churn"), dict):
+            return stats
+        unknown = dict.fromkeys(("lapsed", "avg_probability_active", "lapsed_percentage"))
+        return {**stats, "churn": {**unknown, **stats["churn"]}}
+
+    @field_validator("drift", mode="before")
+    @classmethod
+    def _without_alarms(cls, drift: Any) -> Any:
+        """Points that were stored before there were alarms do not say whether one was on."""
+        if not isinstance(drift, dict):
+            return drift
+        return {model: _with_unknown_alarms(found) for model, found in drift.items()}
+
     @field_validator("stats")
     @classmethod
     def _without_averages_of_nobody(cls, stats: Statistics) -> Statistics:
@@ -118,6 +138,15 @@ class Point(BaseModel):
     @property
     def key(self) -> Coordinates:
         return coordinates(self.snapshot, self.models, self.definition)
+
+
+def _with_unknown_alarms(found: Any) -> Any:
+    unknown: dict[str, Any] = dict.fromkeys(("p_value", "weight", "alarm"))
+    try:
+        features = {name: {**unknown, **each} for name, each in found["features"].items()}
+        return {"features": features, "score": {**unknown, **found["score"]}}
+    except (TypeError, KeyError, AttributeError):
+        return found  # which is no drift: the point is refused for it
 
 
 def history(points: Iterable[Point], current: Point, max_entries: int = MAX_ENTRIES) -> list[HistoryEntry]:
@@ -235,6 +264,8 @@ def _measures(point: Point) -> StatisticsChange:
         "high_percentage": churn["high_percentage"],
         "medium_percentage": churn["medium_percentage"],
         "low_percentage": churn["low_percentage"],
+        "lapsed_percentage": churn["lapsed_percentage"],
+        "avg_probability_active": churn["avg_probability_active"],
     }
 
 
@@ -253,4 +284,6 @@ def _each(operation: Callable[[Any, Any], Any], left: StatisticsChange, right: S
         "high_percentage": operation(left["high_percentage"], right["high_percentage"]),
         "medium_percentage": operation(left["medium_percentage"], right["medium_percentage"]),
         "low_percentage": operation(left["low_percentage"], right["low_percentage"]),
+        "lapsed_percentage": operation(left["lapsed_percentage"], right["lapsed_percentage"]),
+        "avg_probability_active": operation(left["avg_probability_active"], right["avg_probability_active"]),
     }

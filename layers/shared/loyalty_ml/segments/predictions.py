@@ -20,7 +20,7 @@ from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments.aggregates import Tally, aggregate, tally
-from loyalty_ml.segments.contracts import SegmentAnswer
+from loyalty_ml.segments.contracts import Include, SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.membership import Answered, answering, select, stored_offer
 from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
@@ -29,6 +29,35 @@ SHOWN_RESULTS = 100
 SHOWN_ERRORS = 10
 MAX_TOP = 1000
 """Results of nbo, the longest, are then 1.2 MB of JSON; Lambda sends 6 at most."""
+
+
+class Ranking(NamedTuple):
+    """Who is to be shown, as a request says it.
+
+    top:      show the `top` members with the highest probability, the best first; None for the first by their ids.
+    offer:    of nbo, the code of the offer that they may take; a number that is no code is the offer's place.
+    include:  `lapsed` ranks those too who have lapsed; without it `top` leaves them out, and all are counted anyway.
+    """
+
+    top: int | None = None
+    offer: str | None = None
+    include: Include | None = None
+
+
+BY_ID = Ranking()
+
+
+class Order(NamedTuple):
+    """Who is shown.
+
+    top:            how many of the best; None for the first by their numbers.
+    choice:         the place of the offer that they are the best for; None if there is no choice.
+    with_inactive:  whether those in the inactive group are ranked too.
+    """
+
+    top: int | None
+    choice: int | None = None
+    with_inactive: bool = True
 
 
 class _Shown(NamedTuple):
@@ -48,26 +77,23 @@ def predict_segment(
     models: ModelSet,
     mock_mode: MockMode,
     *,
-    top: int | None = None,
-    offer: str | None = None,
+    ranking: Ranking = BY_ID,
     progress: Progress = no_progress,
 ) -> SegmentAnswer:
     """The answer for all members; exact, whatever their number.
 
-    top:    show the `top` members with the highest probability: of churn, or to take the offer of this code; the best
-            first.
     Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
-    top, place = shown_order(segment.definition, prediction_type, scorer, top, offer)
+    order = shown_order(segment.definition, prediction_type, scorer, ranking)
     members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
     answer = answering(scorer, population)
-    limit = top or SHOWN_RESULTS
+    limit = order.top or SHOWN_RESULTS
 
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
         answered = answer(keep(block))
         counted = tally(scorer.answers, answered.scores, len(answered.failed))
-        shown = _first(scorer, answered, limit, ordered=top is not None, place=place)
+        shown = _first(scorer, answered, limit, order)
         return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
     total = tally(scorer.answers, scorer.answers.nobody(), 0)
@@ -75,7 +101,7 @@ def predict_segment(
     failed = np.empty(0, np.int64)
     for counted, candidates, failures in members.measure(measure, progress):
         total += counted
-        if top is not None or len(shown.numbers) < limit:
+        if order.top is not None or len(shown.numbers) < limit:
             shown = _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
         failed = np.concatenate([failed, failures])[:SHOWN_ERRORS]
     numbers = [*shown.numbers.tolist(), *failed.tolist()]
@@ -100,13 +126,16 @@ def predict_segment(
     }
 
 
-def _first(scorer: Scorer, answered: Answered, limit: int, *, ordered: bool, place: int | None) -> _Shown:
+def _first(scorer: Scorer, answered: Answered, limit: int, order: Order) -> _Shown:
     """The first `limit` of a block's customers: by what they are answered, or by their numbers."""
     numbers = answered.customers.numbers
-    if not ordered:
+    if order.top is None:
         numbers = numbers[:limit].copy()  # as of the failed: or all of the block's would stay in memory with these
         return _Shown(numbers, np.zeros(len(numbers), np.float32))
-    key = scorer.answers.rank(answered.scores, place)
+    key = scorer.answers.rank(answered.scores, order.choice)
+    if not order.with_inactive:
+        active = scorer.answers.group_of(answered.scores) != scorer.answers.inactive
+        numbers, key = numbers[active], key[active]
     if len(key) > limit:
         # With the last of them all who equal it: their numbers say which are shown.
         enough = key <= np.partition(key, limit - 1)[limit - 1]
@@ -120,34 +149,34 @@ def _sorted(shown: _Shown, limit: int) -> _Shown:
 
 
 def shown_order(
-    definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, top: int | None, offer: str | None
-) -> tuple[int | None, int | None]:
-    """How many of the best are shown, None for the first, and the place of the offer that they are the best for.
-
-    offer: its code; a number that is no code is the place.
-
-    Raises InvalidRequest where `top` or `offer` are not what this type is ordered by.
-    """
+    definition: SegmentDefinition, prediction_type: PredictionType, scorer: Scorer, ranking: Ranking
+) -> Order:
+    """Who is shown of a segment. Raises InvalidRequest where the ranking is not one of this type."""
+    top, offer, include = ranking
     if not scorer.answers.is_ranked and top is not None:
         name = prediction_type.upper()
         raise InvalidRequest.of("top", f"{name} has no probability to order by: ask for churn or nbo")
     if not scorer.answers.choices and offer is not None:
         raise InvalidRequest.of("offer", f"{prediction_type} has no offers: ask for nbo")
+    if include is not None and scorer.answers.inactive is None:
+        raise InvalidRequest.of("include", f"{prediction_type} says of nobody that they have lapsed: ask for churn")
+    if include is not None and top is None:
+        raise InvalidRequest.of("include", "this works only with top: add top, the number of members to show")
     # A segment that is a prediction shows its best first in that prediction.
     if prediction_type == "nbo" and definition.recommended_offer is not None and offer is None:
-        return top or SHOWN_RESULTS, stored_offer(definition.recommended_offer, scorer)
+        return Order(top or SHOWN_RESULTS, stored_offer(definition.recommended_offer, scorer))
     if prediction_type == "churn" and definition.churn_risk is not None:
-        return top or SHOWN_RESULTS, None
+        return Order(top or SHOWN_RESULTS)
     if offer is not None and top is None:
         raise InvalidRequest.of("offer", "this works only with top: add top, the number of members to show")
     if scorer.answers.choices and top is not None and offer is None:
         raise InvalidRequest.of("top", "this needs offer for nbo: add offer, the code of the offer to order by")
     if offer is None:
-        return top, None
+        return Order(top, with_inactive=scorer.answers.inactive is None or include is not None)
     place = catalogue.place_of(scorer.offers, offer)
     if place is None:
         raise InvalidRequest.of("offer", f"there is no offer {offer}: choose one of {catalogue.listed(scorer.offers)}")
-    return top, place
+    return Order(top, place)
 
 
 def _predict_again(

@@ -19,7 +19,7 @@ from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
 from loyalty_ml.segments.membership import Selection, select
-from loyalty_ml.segments.predictions import predict_segment, shown_order
+from loyalty_ml.segments.predictions import BY_ID, Ranking, predict_segment, shown_order
 from loyalty_ml.segments.preview import SegmentPreviewAnswer, preview
 from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.segments.statistics import Measured, measure_segment, scorers_of
@@ -66,13 +66,12 @@ class SegmentService:
         self,
         segment_id: str,
         prediction_type: PredictionType,
-        top: int | None = None,
-        offer: str | None = None,
+        ranking: Ranking = BY_ID,
         steps: Steps = no_steps,
     ) -> SegmentAnswer:
-        """Every member of the segment predicted; the first are shown, or the `top` best (for `offer`)."""
+        """Every member of the segment predicted; some of them are shown."""
         segment, models = self._segments.get(segment_id), self._models.current()
-        self._check(segment, prediction_type, models, top, offer)  # before the customers are fetched for nothing
+        self._check(segment, prediction_type, models, ranking)  # before the customers are fetched for nothing
         population, trouble = self._customers(steps)
         answer = predict_segment(
             segment,
@@ -80,19 +79,16 @@ class SegmentService:
             population,
             models,
             self._mock_mode,
-            top=top,
-            offer=offer,
+            ranking=ranking,
             progress=steps("score"),
         )
         if trouble:
             answer["message"] = trouble
         return answer
 
-    def check(
-        self, segment_id: str, prediction_type: PredictionType, top: int | None = None, offer: str | None = None
-    ) -> None:
+    def check(self, segment_id: str, prediction_type: PredictionType, ranking: Ranking) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
-        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), top, offer)
+        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), ranking)
 
     def check_definition(self, definition: SegmentDefinition) -> SegmentDefinition:
         """The definition as it is to be stored: an offer that is given by its place gets its code.
@@ -136,7 +132,9 @@ class SegmentService:
         offer = request["offer"]
         if isinstance(offer, int):  # a job that was started before offers had codes
             offer = str(offer)
-        return self.predict(request["segment_id"], request["type"], request["top"], offer, steps)
+        # A job that was started before there was `include` has none.
+        ranking = Ranking(request["top"], offer, request.get("include"))
+        return self.predict(request["segment_id"], request["type"], ranking, steps)
 
     def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored.
@@ -181,11 +179,9 @@ class SegmentService:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
 
-    def _check(
-        self, segment: Segment, prediction_type: PredictionType, models: ModelSet, top: int | None, offer: str | None
-    ) -> None:
+    def _check(self, segment: Segment, prediction_type: PredictionType, models: ModelSet, ranking: Ranking) -> None:
         scorer = scorer_for(prediction_type, models, self._mock_mode)
-        shown_order(segment.definition, prediction_type, scorer, top, offer)
+        shown_order(segment.definition, prediction_type, scorer, ranking)
 
     def _point(self, segment: Segment | None, models: ModelSet, steps: Steps) -> tuple[Point, str | None]:
         """The segment at the snapshot that is served now, and why that is not the newest, where it is not."""

@@ -125,15 +125,19 @@ def _drift(
 ) -> ModelDrift:
     nothing = _Reach(np.zeros(0, np.int64), 0)
 
-    def of(place: str, histogram: Histogram) -> Drift:
+    def of(place: str, histogram: Histogram, weight: float | None) -> Drift:
         at_least, values = reaches.get((name, place), nothing)
-        return drift.drift(at_least if values else np.zeros(len(histogram.edges), np.int64), values, histogram)
+        reached = at_least if values else np.zeros(len(histogram.edges), np.int64)
+        return drift.drift(reached, values, histogram, learnt.rows, weight)
 
+    weights = learnt.weights or {}
     return {
-        "features": {feature: of(feature, histogram) for feature, histogram in learnt.features.items()},
+        "features": {
+            feature: of(feature, histogram, weights.get(feature)) for feature, histogram in learnt.features.items()
+        },
         "score": (
-            of(_SCORE, learnt.score)
+            of(_SCORE, learnt.score, 1.0)
             if isinstance(learnt.score, Histogram)
-            else drift.drift_of_counts(counted.counts, learnt.score)
+            else drift.drift_of_counts(counted.counts, learnt.score, learnt.rows, 1.0)
         ),
     }

@@ -81,8 +81,88 @@ def test_a_shop_that_is_fit_for_training_is_counted_and_has_no_problem(fill: Fil
     assert "nbo: features are computed from receipts: revenue, transaction_count" in text
     taken = [sum(1 for i in range(6_000) if i % 3 == offer and i % 7 == 0) for offer in range(3)]
     for offer, name in enumerate(("Free Shipping", "Ten Off", "Gift")):
-        assert row(text, str(offer))[:4] == [str(offer), name, "2,000", str(taken[offer])]
+        counts = ["2,000", str(taken[offer]), f"{2_000 - taken[offer]:,}"]
+        assert row(text, str(offer))[:5] == [str(offer), name, *counts]
+        assert row(text, str(offer))[-1] == "yes"
+    assert "are left out, shown less than" not in text
     assert "train takes about" in text
+
+
+def test_exposures_that_are_too_young_are_counted_and_not_learnt_from(fill: Fill, connect: Open) -> None:
+    # The data ends at the midnight before 2026-02-05; the offers were shown from December 1 on, some seconds later.
+    findings, text = found(connect(fill(*SHOP), settings(windows={"offer_days": 60})))
+    old = [i for i in range(6_000) if i % 20 <= 5]
+    assert f"  mailings: {6_000 - len(old):,} exposures are left out, shown less than 60 days before the data" in text
+    for offer in range(3):
+        shown = [i for i in old if i % 3 == offer]
+        taken = sum(i % 7 == 0 for i in shown)
+        assert row(text, str(offer))[2:5] == [str(len(shown)), str(taken), str(len(shown) - taken)]
+    (problem,) = findings.problems
+    assert problem.startswith("nbo: about 450 customers of mailings can be learnt from")
+
+
+def test_an_offers_table_that_is_wrong_makes_no_feature_wrong(fill: Fill, connect: Open) -> None:
+    names = {name: name for name in ("revenue", "offers_seen", "offer_take_rate")}
+    wrong = settings(tables={"transactions": "receipts", "offers": "mailing"}, features=names)
+    findings, text = found(connect(fill(*SHOP), wrong))
+    (problem,) = findings.problems
+    assert problem.startswith("[tables] offers: The warehouse has no table mailing; it has mailings, receipts")
+    assert row(text, "revenue")[1] == "computed from receipts"
+    assert "Counting who churned" in text
+
+
+def test_the_history_of_offers_is_shown_with_where_it_comes_from(fill: Fill, connect: Open) -> None:
+    names = {name: name for name in ("revenue", "offers_seen", "offer_take_rate")}
+    findings, text = found(connect(fill(*SHOP), settings(features=names)))
+    assert findings.problems == []
+    assert row(text, "offers_seen")[1] == "computed from mailings"
+    assert "churn: features are computed from mailings: offers_seen, offer_take_rate" in text
+
+
+def test_offers_of_which_too_little_is_known_are_named(fill: Fill, connect: Open) -> None:
+    rarely = "UPDATE mailings SET taken = FALSE WHERE offer = 1 AND shown_at > '2025-12-02'"
+    url = fill(*SHOP, rarely)
+    findings, text = found(connect(url, settings()))
+    assert [row(text, str(offer))[-1] for offer in range(3)] == ["yes", "no", "yes"]
+    taken = sum(i % 3 == 1 and i % 20 == 0 and i % 7 == 0 for i in range(6_000))
+    assert taken < 50
+    assert any(
+        warning.startswith(
+            "Offers that would not be recommended, as they do not have at least 50 conversions and 50 refusals: "
+            f"1 (Ten Off) {taken} and "
+        )
+        for warning in findings.warnings
+    ), findings.warnings
+    findings, _ = found(connect(url, settings(nbo={"minimum_refusals": 2_000})))
+    assert (
+        "nbo: no offer of mailings has at least 50 conversions and 2000 refusals, so none would be recommended: show "
+        "the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
+    ) in findings.problems
+
+
+def test_offers_that_were_all_taken_say_which_and_not_whether(fill: Fill, connect: Open) -> None:
+    findings, text = found(connect(fill(*SHOP, "DELETE FROM mailings WHERE NOT taken"), settings()))
+    assert [row(text, str(offer))[-1] for offer in range(3)] == ["no"] * 3
+    assert any(warning.startswith("mailings has only exposures that converted") for warning in findings.warnings)
+
+
+def test_it_is_told_how_many_are_active_at_each_moment(fill: Fill, connect: Open) -> None:
+    windows = {"churn_days": 90, "churn_snapshots": 2, "active_days": 60}
+    findings, text = found(connect(fill(*SHOP), settings(windows=windows)))
+    assert row(text, "moment")[:3] == ["moment", "sampled", "active, 60 days"]
+    for moment in ("2025-11-07", "2025-08-09"):
+        sampled, active, left = row(text, moment)[1:]
+        counts = [int(re.sub(r" .*|,", "", count)) for count in (sampled, active, left)]
+        assert counts == sorted(counts, reverse=True)
+        assert 0 < counts[1] < counts[0]
+    assert findings.problems == []
+
+
+def test_a_shop_without_an_active_customer_is_told_so(fill: Fill, connect: Open) -> None:
+    windows = {"churn_days": 90, "churn_snapshots": 1, "active_days": 30}
+    old = "UPDATE receipts SET bought_at = TIMESTAMP '2025-01-01' WHERE bought_at < '2025-11-07'"
+    findings, _ = found(connect(fill(*SHOP, old), settings(windows=windows)))
+    assert any("is no customer to lose: raise [windows] active_days" in problem for problem in findings.problems)
 
 
 def test_who_has_not_bought_lacks_no_feature(fill: Fill, connect: Open) -> None:
@@ -254,7 +334,7 @@ def test_a_features_view_is_compared_with_what_the_transactions_give(fill: Fill,
     )
     findings, text = found(warehouse := connect(fill(*SHOP, view), both))
     assert "revenue differs" not in text
-    shown = re.search(r"product_count differs for [\d,]+, such as customer (\d+): (\d+) in the view, (\d+) comp", text)
+    shown = re.search(r"product_count differs for [\d,]+, such as customer (\d+): (\d+) in the table, (\d+) comp", text)
     assert shown
     lines, today = (warehouse.backend.table(name) for name in ("receipts", "today"))
     ever = warehouse.rows(lines.filter(lines.customer_no == int(shown[1])).aggregate(kinds=lines.sku.nunique()))
