@@ -104,6 +104,15 @@ export const text = {
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
     } as Record<string, string>,
+    advice: "Training says meanwhile",
+    lapsedAfter: (feature: string, days: number) =>
+      feature === "days_since_last"
+        ? `no purchase for over ${plural(days, "day", "days")}`
+        : `${feature} over ${plural(days, "day", "days")}`,
+    offersLearnt: "Offers",
+    offersOf: (learnt: number, tooFew: string[]) =>
+      `${plural(learnt, "offer is", "offers are")} learnt` +
+      (tooFew.length ? `; too little is known of ${tooFew.join(", ")}, so they are not recommended` : ""),
     report: "Open the report",
     cutPoints: "Cut points",
     score: "Score",
@@ -291,6 +300,7 @@ export const text = {
     } as Record<string, string>,
     members: "Members",
     average: "Average risk",
+    averageActive: "Average risk of the active",
     trend: "Trend of the average risk",
     since: "Since last time",
     overview: "Now, and since last time",

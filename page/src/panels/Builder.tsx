@@ -4,10 +4,11 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, getCard, getSegment, getStatus, previewSegment, putSegment, type Schemas } from "../api";
 import * as format from "../format";
 import { useResource } from "../parts/resource";
-import { BandBar, Risk, isBand } from "../parts/risk";
+import { BANDS, BandBar, Risk } from "../parts/risk";
 import { Failed, Loading, Note } from "../parts/states";
 import { Table } from "../parts/table";
 import type { Churn } from "../predictions";
+import { knowsLapsed } from "../quality";
 import { address, go, route } from "../route";
 import {
   KINDS,
@@ -200,21 +201,7 @@ function Who({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>
       </label>
     );
   }
-  if (draft.kind === "churn_risk") {
-    const bands = ["high", "medium", "low", ...(draft.band === "lapsed" ? ["lapsed"] : [])];
-    return (
-      <label>
-        {text.builder.band}
-        <select value={draft.band} onChange={(event) => change({ band: event.currentTarget.value })}>
-          {bands.map((band) => (
-            <option key={band} value={band}>
-              {isBand(band) ? text.risk[band] : band}
-            </option>
-          ))}
-        </select>
-      </label>
-    );
-  }
+  if (draft.kind === "churn_risk") return <RiskBand draft={draft} change={change} />;
   if (draft.kind === "rfm_segment") {
     return (
       <label>
@@ -228,6 +215,23 @@ function Who({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>
     );
   }
   return <Offer draft={draft} change={change} />;
+}
+
+function RiskBand({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>) => void }) {
+  const status = useResource(getStatus, []);
+  const hasLapsed = draft.band === "lapsed" || knowsLapsed(status.value?.models["churn"]);
+  return (
+    <label>
+      {text.builder.band}
+      <select value={draft.band} onChange={(event) => change({ band: event.currentTarget.value })}>
+        {BANDS.filter((band) => band !== "lapsed" || hasLapsed).map((band) => (
+          <option key={band} value={band}>
+            {text.risk[band]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
 }
 
 function Offer({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>) => void }) {

@@ -218,6 +218,12 @@ function Bands({ stats }: { stats: Stats }) {
           <dt>{text.segments.average}</dt>
           <dd>{churn.avg_probability === null ? "–" : format.share(churn.avg_probability)}</dd>
         </div>
+        {typeof of["avg_probability_active"] === "number" && (
+          <div>
+            <dt>{text.segments.averageActive}</dt>
+            <dd>{format.share(of["avg_probability_active"])}</dd>
+          </div>
+        )}
       </dl>
     </section>
   );
