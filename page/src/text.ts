@@ -233,6 +233,7 @@ export const text = {
     running: "Predicting …",
     empty: "Nothing was asked yet.",
     emptyWhat: "Type a customer's id, choose a prediction type, and run it. In the demo, ids 1 to 2,500 exist.",
+    noAnswer: "There is no answer",
     needed: "Type an id first.",
     neededBatch: "Type at least one id first.",
     asOf: (day: string) => `Made from features as of ${day}.`,
