@@ -28,20 +28,20 @@ OTHER_THAN_x86_64 = arm64
 OTHER_THAN_arm64 = x86_64
 PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
-run: $(WAREHOUSE) $(PAGE) ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
+run: $(WAREHOUSE) page ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
 	@exec .venv/bin/python -m local --port $(PORT)
 
 install: .venv/test.stamp ## only install what training, the tests and the checks need
 
 test: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
-test: .venv/test.stamp $(WAREHOUSE) $(PAGE) tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
+test: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_13),.venv-runtime/stamp) ## the tests
 	@exec .venv/bin/pytest
 
 test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route
 	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
 
 test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test-long: .venv/test.stamp $(WAREHOUSE) $(PAGE) tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
+test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
 	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
 check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
@@ -70,7 +70,7 @@ study: .venv/test.stamp $(STUDY_$(NAME)) ## measure for the documents: NAME=cost
 train: .venv/test.stamp $(WAREHOUSE) ## train on the demo warehouse, measure and gate, into models/, which `make run` then serves
 	@exec .venv/bin/loyalty train --warehouse duckdb://$(WAREHOUSE)
 
-build: python-3.13 .venv-sam/stamp $(PAGE) ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
+build: python-3.13 .venv-sam/stamp page ## the functions and their layers, as they are deployed, in .aws-sam/build (ARCHITECTURE=arm64)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(MAKE) --no-print-directory $(BUILD)
 
@@ -87,7 +87,8 @@ openapi: .venv/run.stamp ## write openapi.json again from the code
 docs: .venv/test.stamp ## write the reference pages and openapi.json again from the code
 	@exec .venv/bin/python -m docs.generate
 
-page: $(PAGE) ## only build the page
+page: .venv-node/stamp ## only build the page
+	@flock .venv-node/lock $(MAKE) --no-print-directory $(PAGE)
 
 page-dev: page/node_modules/.stamp ## the page from its sources over `make run` on port 8000, each change shown at once
 	@$(NPM) run --silent dev
@@ -106,7 +107,7 @@ python-3.13:
 PAGE_SOURCES := $(shell find page -name node_modules -prune -o -name api.gen.ts -prune -o -type f -print | LC_ALL=C sort)
 $(PAGE): page/node_modules/.stamp openapi.json $(PAGE_SOURCES)
 	@echo "Building the page ..."
-	@$(NPM) run --silent types
+	@$(NPM) run --silent types >/dev/null
 	@$(NPM) run --silent check
 	@$(NPM) run --silent build
 	@cp openapi.json functions/admin/page/
@@ -114,13 +115,13 @@ $(PAGE): page/node_modules/.stamp openapi.json $(PAGE_SOURCES)
 
 page/node_modules/.stamp: .venv-node/stamp page/package.json page/package-lock.json page/.npmrc
 	@echo "Installing what builds the page ..."
-	@$(NPM) ci --loglevel=error
+	@$(NPM) ci --loglevel=error >/dev/null
 	@touch $@
 
 # A browser that needs nothing of the machine, for the tests of the page.
 tests/page/node_modules/.stamp: .venv-node/stamp tests/page/package.json tests/page/package-lock.json tests/page/.npmrc tests/page/unpack.mjs
 	@echo "Installing a browser for the page's tests ..."
-	@cd tests && $(NPM) ci --loglevel=error
+	@cd tests && $(NPM) ci --loglevel=error >/dev/null
 	@cd tests && $(NPM) run --silent unpack
 	@touch $@
 

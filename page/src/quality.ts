@@ -59,3 +59,15 @@ export function usualList(quality: ChurnQuality): ListQuality | null {
 export function groupOf(quality: ChurnQuality | null, band: string): Group | null {
   return quality?.bands.find((group) => group.name === band && group.customers > 0) ?? null;
 }
+
+/** What a status says of a model that knows itself; services of before that say nothing. */
+export interface Knowledge {
+  advice?: string;
+  active?: { feature: string; days: number } | "unknown";
+  evidence?: { learnt: string[]; too_few: string[] } | "unknown";
+}
+export const knowledgeOf = (model: Schemas["ModelStatus"]): Knowledge => model as Knowledge;
+
+/** Whether the service has a band of customers who have lapsed. */
+export const knowsLapsed = (model: Schemas["ModelStatus"] | undefined): boolean =>
+  typeof (model && knowledgeOf(model).active) === "object";

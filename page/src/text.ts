@@ -104,6 +104,15 @@ export const text = {
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
     } as Record<string, string>,
+    advice: "Training says meanwhile",
+    lapsedAfter: (feature: string, days: number) =>
+      feature === "days_since_last"
+        ? `no purchase for over ${plural(days, "day", "days")}`
+        : `${feature} over ${plural(days, "day", "days")}`,
+    offersLearnt: "Offers",
+    offersOf: (learnt: number, tooFew: string[]) =>
+      `${plural(learnt, "offer is", "offers are")} learnt` +
+      (tooFew.length ? `; too little is known of ${tooFew.join(", ")}, so they are not recommended` : ""),
     report: "Open the report",
     cutPoints: "Cut points",
     score: "Score",
@@ -224,6 +233,7 @@ export const text = {
     running: "Predicting …",
     empty: "Nothing was asked yet.",
     emptyWhat: "Type a customer's id, choose a prediction type, and run it. In the demo, ids 1 to 2,500 exist.",
+    noAnswer: "There is no answer",
     needed: "Type an id first.",
     neededBatch: "Type at least one id first.",
     asOf: (day: string) => `Made from features as of ${day}.`,
@@ -291,6 +301,7 @@ export const text = {
     } as Record<string, string>,
     members: "Members",
     average: "Average risk",
+    averageActive: "Average risk of the active",
     trend: "Trend of the average risk",
     since: "Since last time",
     overview: "Now, and since last time",
@@ -313,6 +324,10 @@ export const text = {
     bandsLead: (answered: number) => `${plural(answered, "member", "members")} with an answer.`,
     offers: "Best offers",
     offersLead: "The offer that is best for each member.",
+    best: "Hand on the likeliest to take an offer",
+    bestHowMany: "How many",
+    bestWrong: "Give a whole number from 1 to 1,000. For more, score all members as a file.",
+    bestDownload: "Download as CSV",
     rfm: "RFM segments",
     rfmLead: "How recent and how frequent, in names. Choose one to see it as a segment.",
     moved: "How it moved",

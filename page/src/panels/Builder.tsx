@@ -4,10 +4,11 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, getCard, getSegment, getStatus, previewSegment, putSegment, type Schemas } from "../api";
 import * as format from "../format";
 import { useResource } from "../parts/resource";
-import { BandBar, Risk, isBand } from "../parts/risk";
-import { Failed, Loading, Note } from "../parts/states";
+import { BANDS, BandBar, Risk } from "../parts/risk";
+import { Empty, Failed, Loading, Note } from "../parts/states";
 import { Table } from "../parts/table";
 import type { Churn } from "../predictions";
+import { knowsLapsed } from "../quality";
 import { address, go, route } from "../route";
 import {
   KINDS,
@@ -179,7 +180,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
             {busy ? text.builder.saving : text.builder.save}
           </button>
         </form>
-        <Preview definition={"definition" in made ? made.definition : null} />
+        <Preview draft={draft} />
       </div>
     </>
   );
@@ -200,21 +201,7 @@ function Who({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>
       </label>
     );
   }
-  if (draft.kind === "churn_risk") {
-    const bands = ["high", "medium", "low", ...(draft.band === "lapsed" ? ["lapsed"] : [])];
-    return (
-      <label>
-        {text.builder.band}
-        <select value={draft.band} onChange={(event) => change({ band: event.currentTarget.value })}>
-          {bands.map((band) => (
-            <option key={band} value={band}>
-              {isBand(band) ? text.risk[band] : band}
-            </option>
-          ))}
-        </select>
-      </label>
-    );
-  }
+  if (draft.kind === "churn_risk") return <RiskBand draft={draft} change={change} />;
   if (draft.kind === "rfm_segment") {
     return (
       <label>
@@ -228,6 +215,23 @@ function Who({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>
     );
   }
   return <Offer draft={draft} change={change} />;
+}
+
+function RiskBand({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>) => void }) {
+  const status = useResource(getStatus, []);
+  const hasLapsed = draft.band === "lapsed" || knowsLapsed(status.value?.models["churn"]);
+  return (
+    <label>
+      {text.builder.band}
+      <select value={draft.band} onChange={(event) => change({ band: event.currentTarget.value })}>
+        {BANDS.filter((band) => band !== "lapsed" || hasLapsed).map((band) => (
+          <option key={band} value={band}>
+            {text.risk[band]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
 }
 
 function Offer({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>) => void }) {
@@ -327,8 +331,9 @@ function Rule({ draft, change }: { draft: Draft; change: (changed: Partial<Draft
 }
 
 /** What is in the segment as it stands, a moment after the last key. */
-function Preview({ definition }: { definition: Definition | null }) {
-  const asked = JSON.stringify(definition ? { ...definition, segment_name: "preview" } : null);
+function Preview({ draft }: { draft: Draft }) {
+  const made = definitionOf({ ...draft, name: "preview" }); // whose name says nothing of who is in it
+  const asked = JSON.stringify("definition" in made ? made.definition : null);
   const [settled, settle] = useState(asked);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => {
@@ -349,9 +354,10 @@ function Preview({ definition }: { definition: Definition | null }) {
     <section class="card" aria-live="polite">
       <h2>{text.builder.preview}</h2>
       <p class="small">{text.builder.previewLead}</p>
+      {"problem" in made && <Empty title={made.problem} />}
       {preview.state === "failed" && <Failed error={preview.error} onReload={preview.reload} />}
       {preview.state === "loading" && <Loading what={text.builder.previewing} />}
-      {preview.state === "ready" && answer && (
+      {preview.state === "ready" && answer && "definition" in made && (
         <>
           <p class="sentence">{text.builder.previewed(answer.total_customers, answer.failed)}</p>
           <BandBar counts={(["high", "medium", "low", "lapsed"] as const).map((band) => ({ band, count: stats[band] ?? 0 }))} />

@@ -124,7 +124,7 @@ export function Predict() {
         </section>
         <div class="answer" aria-live="polite">
           {running.value && <Loading what={text.predict.running} onCancel={() => running.value?.abort()} />}
-          {problem.value !== null && <Failed error={problem.value} />}
+          {problem.value !== null && <Failed error={problem.value} title={text.predict.noAnswer} />}
           {there?.mode === "single" && <SingleResult answers={there.answers} />}
           {there?.mode === "batch" && <BatchResult answers={there.answers} asked={there.asked} />}
           {!running.value && problem.value === null && !there && (

@@ -12,6 +12,7 @@ import { Table } from "../parts/table";
 import { churnQuality } from "../quality";
 import { address, go } from "../route";
 import { text } from "../text";
+import { BestFor } from "./BestFor";
 import { RfmMap } from "./RfmMap";
 import { Spread } from "./Spread";
 
@@ -63,6 +64,17 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
     async (signal) => (churn && churn.version !== "mock" ? await getCard("churn", churn.version, signal) : null),
     [churn?.version],
   );
+  const nbo = stats.models["nbo"];
+  const offers = useResource(
+    async (signal) =>
+      nbo && nbo.version !== "mock"
+        ? (await getCard("nbo", nbo.version, signal)).offers.map((offer) => ({
+            code: String(offer["offer_code"]),
+            name: String(offer["offer_name"]),
+          }))
+        : [],
+    [nbo?.version],
+  );
   return (
     <>
       {stats.mock && (
@@ -107,6 +119,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <h2>{text.segments.offers}</h2>
           <p class="small">{text.segments.offersLead}</p>
           <Distribution counts={stats.stats.nbo.distribution} />
+          <BestFor key={nbo?.version ?? ""} id={id} offers={offers.value ?? []} />
         </section>
       </div>
       <Moved stats={stats} />
@@ -218,6 +231,12 @@ function Bands({ stats }: { stats: Stats }) {
           <dt>{text.segments.average}</dt>
           <dd>{churn.avg_probability === null ? "–" : format.share(churn.avg_probability)}</dd>
         </div>
+        {typeof of["avg_probability_active"] === "number" && (
+          <div>
+            <dt>{text.segments.averageActive}</dt>
+            <dd>{format.share(of["avg_probability_active"])}</dd>
+          </div>
+        )}
       </dl>
     </section>
   );

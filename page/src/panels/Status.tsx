@@ -2,8 +2,8 @@ import { getCard, getStatus, listModels, type Schemas } from "../api";
 import * as format from "../format";
 import { Banners } from "../parts/banner";
 import { useResource } from "../parts/resource";
-import { Failed, Loading } from "../parts/states";
-import { churnQuality, offerQuality, usualList } from "../quality";
+import { Failed, Loading, Note } from "../parts/states";
+import { churnQuality, knowledgeOf, offerQuality, usualList } from "../quality";
 import { address, route } from "../route";
 import { text } from "../text";
 import { Report } from "./Report";
@@ -57,6 +57,7 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
     [name, model.version],
   );
   const mocked = mockMode === "true" || (mockMode === "auto" && !model.exists);
+  const { advice, active, evidence } = knowledgeOf(model);
   const kind = mocked ? text.status.mock : model.placeholder ? text.status.placeholder : text.status.real;
   return (
     <section class="card model">
@@ -90,8 +91,25 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
             </dd>
           </>
         )}
+        {typeof active === "object" && (
+          <>
+            <dt>{text.risk.lapsed}</dt>
+            <dd>{text.status.lapsedAfter(active.feature, active.days)}</dd>
+          </>
+        )}
+        {typeof evidence === "object" && (
+          <>
+            <dt>{text.status.offersLearnt}</dt>
+            <dd>{text.status.offersOf(evidence.learnt.length, evidence.too_few)}</dd>
+          </>
+        )}
       </dl>
       {model.message && <p class="small">{model.message}</p>}
+      {advice && (
+        <Note tone="info" title={text.status.advice}>
+          <p>{advice}</p>
+        </Note>
+      )}
       {card.state === "failed" && <Failed error={card.error} onReload={card.reload} />}
       {card.value && <Quality card={card.value} />}
       <NotTold name={name} />
