@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { usable } from "./format";
 import { churnSentence, matches, merge, rowsAsCsv } from "./predictions";
-import { usualList, type ChurnQuality } from "./quality";
+import { offerName, signOf, usualList, type ChurnQuality } from "./quality";
+import { text } from "./text";
 
 const batch = (type: "churn" | "rfm", results: object[], errors: object[] = []) =>
   ({ type, mode: "batch", results, errors, mock: false }) as never;
@@ -50,4 +51,24 @@ test("the list that is shown first is the one nearest to a tenth", () => {
 test("a language that Intl does not know is passed over", () => {
   expect(usable(["en-US@posix", "de-CH"])).toBe("de-CH");
   expect(usable([])).toBe("en");
+});
+
+test("what a recommendation is worth is said by its whole intervals", () => {
+  const word = (shown: [number, number], best: [number, number]) => {
+    const ranged = ([low, high]: [number, number]) => ({ value: 0, low, high });
+    return text.status.offerWord(signOf(ranged(shown)), signOf(ranged(best)), "X");
+  };
+  expect(word([0.01, 0.02], [-0.01, 0.01])).toMatch(/cannot be told/);
+  expect(word([0.01, 0.02], [0.01, 0.02])).toMatch(/and than X/);
+  expect(word([0.01, 0.02], [-0.02, -0.01])).toMatch(/but not than X/);
+  expect(word([-0.01, 0.02], [0.01, 0.02])).toMatch(/Cannot tell/);
+  expect(word([-0.02, -0.01], [0.01, 0.02])).toMatch(/Worse/);
+});
+
+test("metrics and offers have names for people", () => {
+  expect(["auc", "pr_auc", "log_loss", "ece_out_of_time"].map(text.report.nameOf)).toEqual([
+    "AUC", "PR AUC", "Log loss", "ECE out of time",
+  ]);
+  const card = { offers: [{ offer_code: "7", offer_name: "Free" }] } as never;
+  expect([offerName(card, "7"), offerName(card, "8"), offerName(null, "7")]).toEqual(["Free", "8", "7"]);
 });

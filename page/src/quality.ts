@@ -71,3 +71,12 @@ export const knowledgeOf = (model: Schemas["ModelStatus"]): Knowledge => model a
 /** Whether the service has a band of customers who have lapsed. */
 export const knowsLapsed = (model: Schemas["ModelStatus"] | undefined): boolean =>
   typeof (model && knowledgeOf(model).active) === "object";
+
+/** 1 if the whole interval is above 0, -1 if it is below, 0 if that cannot be told. */
+export const signOf = ({ low, high }: Ranged): number => (low > 0 ? 1 : high < 0 ? -1 : 0);
+
+/** What people call an offer of the card's catalogue; its code where it has none. */
+export function offerName(card: Card | null, code: string): string {
+  const offer = card?.offers.find((each) => each["offer_code"] === code);
+  return offer ? String(offer["offer_name"]) : code;
+}

@@ -95,9 +95,17 @@ export const text = {
     } as Record<string, string>,
     wordRule:
       "The word compares the customers found with those that the rule “no purchase for N days” finds on the same held-out customers, with its best N.",
-    offerWord: (better: boolean, worse: boolean) =>
-      better ? "Better than what was shown" : worse ? "Worse than what was shown" : "Cannot tell at this size",
-    offerRule: "The word compares conversions with those of what was shown, on held-out exposures, by the whole 95 % interval.",
+    offerWord: (overShown: number, overBest: number, best: string) =>
+      overShown < 0
+        ? "Worse than what was shown"
+        : overShown === 0
+          ? "Cannot tell at this size"
+          : overBest > 0
+            ? `Better than what was shown, and than ${best} for everyone`
+            : overBest < 0
+              ? `Better than what was shown, but not than ${best} for everyone`
+              : `Better than what was shown; whether also than ${best} for everyone cannot be told`,
+    offerRule: "The words compare conversions on held-out exposures, each by its whole 95 % interval.",
     notTold: "What this does not tell you",
     notToldOf: {
       churn: "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
@@ -199,8 +207,13 @@ export const text = {
     metrics: "Metrics",
     metric: "Metric",
     nameOf: (metric: string) =>
-      ({ auc: "AUC", log_loss: "Log loss", churned_share: "Share who left" })[metric] ??
-      metric.charAt(0).toUpperCase() + metric.slice(1).replaceAll("_", " "),
+      ({ churned_share: "Share who left" })[metric] ??
+      metric
+        .split("_")
+        .map((word, place) =>
+          ["auc", "ece", "pr"].includes(word) ? word.toUpperCase() : place ? word : word.charAt(0).toUpperCase() + word.slice(1),
+        )
+        .join(" "),
     value: "Value",
     evaluation: "All that was measured",
     thresholds: "Thresholds",

@@ -6,7 +6,7 @@ import { useResource } from "../parts/resource";
 import { Risk, isBand } from "../parts/risk";
 import { Empty, Failed, Loading } from "../parts/states";
 import { Table, type Column } from "../parts/table";
-import { churnQuality, offerQuality, type Group, type ListQuality, type Ranged } from "../quality";
+import { churnQuality, offerName, offerQuality, type Group, type ListQuality, type Ranged } from "../quality";
 import { address } from "../route";
 import { text } from "../text";
 
@@ -137,7 +137,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
             rows={[
               { what: text.report.recommended, ranged: offers.recommended },
               { what: text.report.shown, ranged: offers.shown },
-              { what: text.report.best(offers.best_offer), ranged: offers.best_single },
+              { what: text.report.best(offerName(shown, offers.best_offer)), ranged: offers.best_single },
             ]}
             rowKey={(row) => row.what}
           />

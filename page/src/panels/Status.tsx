@@ -3,7 +3,7 @@ import * as format from "../format";
 import { Banners } from "../parts/banner";
 import { useResource } from "../parts/resource";
 import { Failed, Loading, Note } from "../parts/states";
-import { churnQuality, knowledgeOf, offerQuality, usualList } from "../quality";
+import { churnQuality, knowledgeOf, offerName, offerQuality, signOf, usualList } from "../quality";
 import { address, route } from "../route";
 import { text } from "../text";
 import { Report } from "./Report";
@@ -100,7 +100,10 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
         {typeof evidence === "object" && (
           <>
             <dt>{text.status.offersLearnt}</dt>
-            <dd>{text.status.offersOf(evidence.learnt.length, evidence.too_few)}</dd>
+            <dd>{text.status.offersOf(
+                evidence.learnt.length,
+                evidence.too_few.map((code) => offerName(card.value, code)),
+              )}</dd>
           </>
         )}
       </dl>
@@ -134,7 +137,11 @@ function Quality({ card }: { card: Card }) {
     why = list.sentence;
     rule = text.status.wordRule;
   } else if (offers) {
-    word = text.status.offerWord(offers.over_shown.low > 0, offers.over_shown.high < 0);
+    word = text.status.offerWord(
+      signOf(offers.over_shown),
+      signOf(offers.over_best_single),
+      offerName(card, offers.best_offer),
+    );
     why = offers.sentence;
     rule = text.status.offerRule;
   }
