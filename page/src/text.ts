@@ -400,6 +400,9 @@ export const text = {
     tooManyToMake: "A list made here has at most 1,000 members: move the slider up.",
     made: "The likeliest of",
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
+    nobodyToLose: "There is nobody here to lose",
+    allLapsed: (lapsed: number) =>
+      `${plural(lapsed, "member has", "members have")} lapsed already: they are to win back, and no probability of leaving says how.`,
     map: "RFM map",
     mapLead: "Members by recency (up: more recent) and frequency (right: more often). Choose a cell to define its segment.",
     mapCell: (name: string, r: number, f: number, members: number) =>

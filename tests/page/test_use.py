@@ -37,7 +37,7 @@ def test_the_first_view_is_small_over_the_wire(running: Running) -> None:
     html = gzip.decompress(index).decode()
     assets = re.findall(r'(?:src|href)="(/[^"]+)"', html)
     assert len(assets) >= 3
-    assert all("/assets/" in asset and re.search(r"-\w{8}\.\w+$", asset) for asset in assets)
+    assert all("/assets/" in asset and re.search(r"-[\w-]{8}\.\w+$", asset) for asset in assets)
     assert not re.search(r"<script>|<style|style=|onload", html)
     assert sum(map(len, [index, *map(fetch, assets)])) <= FIRST_VIEW_BYTES
 
@@ -455,3 +455,16 @@ def test_a_measured_model_says_what_it_is_worth_in_customers(view: Callable[...,
     opened.go("predict?mode=single&type=churn&id=1")
     expect(page.get_by_text("Of 1,400 held-out customers with low risk, 169 left (12.1%")).to_be_visible()
     opened.keep("predict-real")
+
+
+def test_a_segment_whose_members_have_all_lapsed_says_so(view: Callable[..., View]) -> None:
+    opened = view()
+    answer = requests.post(
+        f"{opened.running.base}/segments/preview", json={"segment_name": "X", "rule": {}}, timeout=60
+    ).json()
+    for each in answer["bins"]:
+        each |= {"by_risk": {"high": 0, "medium": 0, "low": 0, "lapsed": 3}, "expected": 0}
+    opened.page.route("**/segments/preview", lambda route: route.fulfill(json=answer))
+    page = opened.go("segments/champions")
+    expect(page.get_by_text("There is nobody here to lose")).to_be_visible()
+    expect(page.get_by_text("60 members have lapsed already")).to_be_visible()

@@ -4,7 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { may, predictSegment, putSegment } from "../api";
 import * as format from "../format";
 import { BANDS } from "../parts/risk";
-import { Failed } from "../parts/states";
+import { Empty, Failed } from "../parts/states";
 import type { ChurnQuality } from "../quality";
 import { address, go } from "../route";
 import { activeIn, choose, idOf, type Bin } from "../segments";
@@ -28,6 +28,13 @@ export function Spread({ id, name, bins, quality }: { id: string; name: string; 
   const lapsed = bins.reduce((sum, bin) => sum + (bin.by_risk["lapsed"] ?? 0), 0);
   const most = Math.max(1, ...bins.map(activeIn));
   const chosen = choose(bins, from, quality);
+  if (members === 0) {
+    return (
+      <Empty title={text.segments.nobodyToLose}>
+        <p>{lapsed > 0 ? text.segments.allLapsed(lapsed) : text.segments.noAverage}</p>
+      </Empty>
+    );
+  }
   const make = async () => {
     setBusy(true);
     setError(null);
