@@ -304,7 +304,7 @@ class Card(Document):
     outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
     evaluation:    all that was measured, for whoever asks how good the model is.
-    feature_definitions: what makes each feature, as in training; None in cards of before there were any.
+    feature_definitions: what makes each feature that is read, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
     active:        of a churn model, who counts as a customer to lose; None in cards of before there was such a rule.
