@@ -20,7 +20,7 @@ from training.learning.measured import Measured
 from training.warehouse.examples import Examples
 
 BESIDE_ACTIVE = "not worse than the active version"
-CANNOT_TELL = "Cannot tell at this size whether it is worse."
+CANNOT_TELL = "Cannot tell at this size whether it is worse than allowed."
 
 _LEARN_MORE = "Give it features that say more under [features], or more customers,"
 _WHO_TAKES = (

@@ -133,7 +133,7 @@ def train(
         created=created,
         placeholder=False,
         features=examples.names,
-        feature_definitions=definitions_of(settings, examples.names),
+        feature_definitions=definitions_of(settings, [*examples.names, *([rule.feature] if rule else [])]),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
         offers=offers,

@@ -252,6 +252,8 @@ def test_each_model_stands_alone(
     but = "nbo and the RFM cut points were written, but not churn, which stays as it was: churn cannot be trained: All "
     assert but in told
     assert set(manifest_in(tmp_path).models) == {"churn", "nbo"}
+    assert train(change="DELETE FROM customer_offer_history") == 1
+    assert "nbo cannot be trained: customer_offer_history has no rows at all" in capsys.readouterr().err
 
 
 def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
@@ -277,7 +279,10 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
     [
         ("DROP TABLE customer_churn_history", "has no table customer_churn_history; it has customer_features_view"),
         ("ALTER TABLE customer_churn_history DROP revenue", "customer_churn_history has no column revenue"),
-        ("DELETE FROM customer_churn_history", "customer_churn_history has no rows"),
+        (
+            "DELETE FROM customer_churn_history; DELETE FROM customer_offer_history",
+            "nothing was written: churn cannot be trained: customer_churn_history has no rows",
+        ),
         (
             "DELETE FROM customer_churn_history WHERE churned; UPDATE customer_offer_history SET converted = FALSE",
             "nothing was written: churn cannot be trained: All ",

@@ -192,7 +192,7 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
 def _judge_offers(name: str, found: Sequence[Exposures], minimum: Nbo, findings: Findings) -> None:
     few = [each for each in found if not each.is_learnt(minimum)]
     asked = f"at least {minimum.minimum_conversions} conversions and {minimum.minimum_refusals} refusals"
-    if found and not any(each.refused for each in found):
+    if any(each.shown for each in found) and not any(each.refused for each in found):
         findings.warn(
             f"{name} has only exposures that converted, so it says which offer was taken and not whether one is: bring "
             "those that did not convert too."

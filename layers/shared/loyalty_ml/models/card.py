@@ -162,6 +162,12 @@ class Ranged(Document):
     low: float
     high: float
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("the range ends below where it begins")
+        return self
+
 
 class GroupQuality(Document):
     """Held-out customers of one band or one tenth of the score: what was predicted, and what happened.
@@ -175,8 +181,14 @@ class GroupQuality(Document):
     name: str
     customers: int = Field(ge=0)
     happened: int = Field(ge=0)
-    predicted: float | None
+    predicted: Share | None
     share: Ranged | None
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Self:
+        if self.happened > self.customers:
+            raise ValueError("it happened to more customers than there are")
+        return self
 
 
 class ListQuality(Document):
@@ -197,7 +209,7 @@ class ListQuality(Document):
     rule_days: float
     chance: Ranged
     word: Literal["no better than the rule", "useful", "strong"]
-    sentence: str
+    sentence: str = Field(min_length=1)
 
 
 class ChurnQuality(Document):
@@ -212,6 +224,12 @@ class ChurnQuality(Document):
     lists: tuple[ListQuality, ...]
     bands: tuple[GroupQuality, ...]
     tenths: tuple[GroupQuality, ...]
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Self:
+        if self.left > self.customers:
+            raise ValueError("more customers left than there are")
+        return self
 
 
 class OfferQuality(Document):
@@ -235,7 +253,13 @@ class OfferQuality(Document):
     over_shown: Ranged
     over_best_single: Ranged
     confidence: tuple[GroupQuality, ...] = ()
-    sentence: str
+    sentence: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Self:
+        if self.clipped > self.exposures:
+            raise ValueError("more exposures are clipped than there are")
+        return self
 
 
 class Golden(Document):
@@ -280,7 +304,7 @@ class Card(Document):
     outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
     evaluation:    all that was measured, for whoever asks how good the model is.
-    feature_definitions: what makes each feature, as in training; None in cards of before there were any.
+    feature_definitions: what makes each feature that is read, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
     active:        of a churn model, who counts as a customer to lose; None in cards of before there was such a rule.
@@ -351,8 +375,7 @@ class Card(Document):
             self._check_offers()
         if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
             raise ValueError("a churn model gives one probability and nothing else")
-        if self.active and self.output != "churn_probability":
-            raise ValueError("only a churn model has an active rule")
+        self._check_kind()
         if len(self.golden.inputs) != len(self.golden.outputs):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):
@@ -362,6 +385,17 @@ class Card(Document):
         if self.distribution:
             self._check_distribution(self.distribution)
         return self
+
+    def _check_kind(self) -> None:
+        """What only a model of one kind has."""
+        if self.active and self.output != "churn_probability":
+            raise ValueError("only a churn model has an active rule")
+        if self.churn_quality and self.output != "churn_probability":
+            raise ValueError("only a churn model has a churn_quality")
+        if self.offer_quality and self.output != "offer_probabilities":
+            raise ValueError("only an offer model has an offer_quality")
+        if self.offer_quality and self.offer_quality.best_offer not in {offer.offer_code for offer in self.offers}:
+            raise ValueError("the best_offer of its offer_quality is none of its offers")
 
     def _check_offers(self) -> None:
         names = tuple(offer.offer_name for offer in self.offers)
@@ -381,6 +415,8 @@ class Card(Document):
     def _check_distribution(self, distribution: Distribution) -> None:
         if distribution.features.keys() != set(self.features):
             raise ValueError("the distribution is not of the card's features")
+        if distribution.weights is not None and distribution.weights.keys() != set(self.features):
+            raise ValueError("the weights of the distribution are not of the card's features")
         score, output = distribution.score, self.outputs[0]
         if output.kind != "probabilities" and not isinstance(score, Histogram):
             raise ValueError(f"the distribution of a {self.name} model's score is not a histogram")
