@@ -1,5 +1,6 @@
 """What there is to learn from: labels, positives and exposures counted over all, and what a sample leaves out."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
@@ -34,11 +35,11 @@ class Labels(NamedTuple):
 
 
 class Learnable(NamedTuple):
-    """About how many examples a model would have, how many seconds reading them would take, and which share is left."""
+    """About how many examples a model would have, how many seconds reading them would take, and those of a sample."""
 
     examples: int
     seconds: float
-    kept: float
+    sampled: Examples | None
 
 
 def check_churn(warehouse: Warehouse, findings: Findings) -> Learnable:
@@ -89,8 +90,7 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
     )
     remedy = "map another column as converted under [columns.offers], or correct its data"
     learnable = _check_examples(warehouse, "nbo", labels, remedy, findings)
-    # Training counts evidence in its examples, not in all that was shown.
-    left = [each.reduced(learnable.kept) for each in found]
+    left = found if learnable.sampled is None else _learnable(warehouse, found, learnable.sampled, customers)
     rows: list[tuple[str, ...]] = [("offer", "name", "shown", "converted", "refused", "rate", "learnt")]
     rows += [
         (
@@ -105,6 +105,23 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
     findings.show(rows)
     _judge_offers(name, left, minimum, findings)
     return learnable
+
+
+def _learnable(warehouse: Warehouse, shown: Sequence[Exposures], examples: Examples, customers: int) -> list[Exposures]:
+    """About how many exposures of each offer training would count as evidence: its examples, not all that was shown.
+
+    examples: of a sample. Which share of an offer's exposures they are is the offer's own: what lacks a feature may be
+    one early campaign.
+    """
+    part = sample(warehouse, customers)
+    table = part.offers()
+    if table is None or examples.offers is None:
+        return list(shown)
+    in_sample = {each.offer: each.shown for each in exposures(part, young.old_enough(part, table)[0])}
+    kept = Counter(examples.catalogue[place].offer_code for place in examples.offers)
+    return [
+        each.reduced(kept[each.offer] / in_sample[each.offer]) if in_sample.get(each.offer) else each for each in shown
+    ]
 
 
 def _labelled(warehouse: Warehouse) -> Labels:
@@ -160,7 +177,7 @@ def _check_examples(
                     f"{model}: about {count:,.0f} {unit} of {labels.source} can be learnt from, and [gates] "
                     f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it."
                 )
-    return Learnable(round(labels.examples * kept), seconds, kept)
+    return Learnable(round(labels.examples * kept), seconds, found)
 
 
 def _show_windows(found: Sequence[ChurnWindow], configured: int, findings: Findings) -> None:
