@@ -144,7 +144,10 @@ def ranged(one: Sampled, form: str = "z.3f") -> str:
 
 def _compared(difference: Sampled) -> str:
     """Says worse where it is, so that only a range on both sides has a sign."""
-    worse = difference.value < 0
+    rounded = round(difference.value, 3)
+    if not rounded:
+        return f"a difference of {ranged(difference)}"
+    worse = rounded < 0
     turned = Sampled(-difference.value, -difference.draws) if worse else difference
     return f"{'worse' if worse else 'better'} by {ranged(turned)}"
 
