@@ -270,6 +270,8 @@ def _say_gates(outcome: Outcome) -> None:
         print(f"  {'passed' if gate.passed else 'FAILED'}  {gate.name}: {gate.sentence}")
     if outcome.model.card.forced:
         print(f"  Forced all the same: {outcome.model.card.forced}")
+    for sentence in outcome.worth:
+        print(f"  {sentence}")
 
 
 def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:

@@ -73,6 +73,12 @@ class Outcome:
         return None if self.may_be_written or self.recommendation is None else self.recommendation.advice
 
     @property
+    def worth(self) -> list[str]:
+        """What a marketer reads first, in sentences; nothing where that was not measured."""
+        churn, offers = self.model.card.churn_quality, self.model.card.offer_quality
+        return [*(one.sentence for one in churn.lists)] if churn else [offers.sentence] if offers else []
+
+    @property
     def failed(self) -> list[Gate]:
         return [gate for gate in self.gates if not gate.passed]
 

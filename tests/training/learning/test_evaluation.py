@@ -352,6 +352,11 @@ def test_a_churn_report_begins_with_what_a_marketer_reads(of_active: Evaluation,
     assert page.count("<svg") == page.count("</svg>") == 5
     places = [page.index(text) for text in (worth.lists[0].sentence[:-1], "What the risk bands mean", "<h2>Gates</h2>")]
     assert places == sorted(places)
+    people = len(set(examples.customer_ids[measured.outcomes.rows][measured.outcomes.active]))
+    told = f"They are {people:,} people: who was active at several moments counts once for each."
+    assert (told in page) == (people < worth.customers)
+    within = "" if examples.horizon_days is None else f" within {examples.horizon_days:g} days"
+    assert f"active customers that were held out left{within}." in page
     for one in worth.lists:
         assert f"<td>{one.word}</td>" in page
     for band in worth.bands:

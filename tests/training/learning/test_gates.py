@@ -97,7 +97,7 @@ def test_a_comparison_fails_only_if_the_whole_interval_is_beyond_what_is_allowed
     unsure = churn(spread=0.02, others=better)
     assert failed(unsure) == []
     told = {gate.name: gate.sentence for gate in unsure}
-    assert told[f"AUC beside {label}"].startswith(f"AUC 0.776, where {label} has 0.790: better by -0.014 (-0.034 to")
+    assert told[f"AUC beside {label}"].startswith(f"AUC 0.776, where {label} has 0.790: worse by 0.014 (-0.0")
     assert told[f"AUC beside {label}"].endswith(gates.CANNOT_TELL)
     worse: dict[str, Pair] = {baseline: (0.72, 0.53)}
     sure = [gate.sentence for gate in churn(spread=0.02, others=worse) if label in gate.name]

@@ -129,7 +129,7 @@ def test_offers_of_which_too_little_is_known_are_named(fill: Fill, connect: Open
     assert any(
         warning.startswith(
             "Offers that would not be recommended, as they do not have at least 50 conversions and 50 refusals: "
-            f"1 (Ten Off) {taken} and "
+            f"1 (Ten Off) about {taken} and "
         )
         for warning in findings.warnings
     ), findings.warnings
@@ -138,6 +138,22 @@ def test_offers_of_which_too_little_is_known_are_named(fill: Fill, connect: Open
         "nbo: no offer of mailings has at least 50 conversions and 2000 refusals, so none would be recommended: show "
         "the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
     ) in findings.problems
+
+
+def test_customers_and_evidence_are_those_that_training_would_count(fill: Fill, connect: Open) -> None:
+    """Half of the exposures are older than the first purchase: all customers are left, and half the evidence."""
+    before = (
+        "UPDATE mailings SET shown_at = shown_at - INTERVAL '2 years' "
+        "WHERE shown_at - date_trunc('day', shown_at) >= INTERVAL '3000 seconds'"
+    )
+    findings, text = found(connect(fill(*SHOP, before), settings(nbo={"minimum_conversions": 200})))
+    sampled, lost = re.findall(r"nbo: left out of a sample of ([\d,]+), no purchase before it: ([\d,]+)", text)[0]
+    assert 2 * int(lost.replace(",", "")) == int(sampled.replace(",", ""))
+    assert findings.problems == [
+        "nbo: no offer of mailings has at least 200 conversions and 50 refusals, so none would be recommended: show "
+        "the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
+    ]
+    assert [row(text, str(offer))[3] for offer in range(3)] == ["286", "286", "286"]
 
 
 def test_offers_that_were_all_taken_say_which_and_not_whether(fill: Fill, connect: Open) -> None:
