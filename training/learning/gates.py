@@ -23,6 +23,10 @@ BESIDE_ACTIVE = "not worse than the active version"
 CANNOT_TELL = "Cannot tell at this size whether it is worse than allowed."
 
 _LEARN_MORE = "Give it features that say more under [features], or more customers,"
+_MORE = {
+    "bg_nbd": "BG/NBD knows how often, how lately and since when a customer buys: put lifetime_transaction_count, "
+    "days_since_last and customer_age_days under [features] if they are not, bring more customers,",
+}
 _WHO_TAKES = (
     "Give it features that say who takes an offer under [features], or bring more exposures in the table of [tables] "
     "offers."
@@ -43,11 +47,11 @@ REMEDIES = {
     "knows more than the offers' popularity": "Give it features that say who takes which offer under [features], or "
     "bring exposures that did not convert too in the table of [tables] offers.",
     **{
-        f"AUC beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines."
+        f"AUC beside {LABELS[name]}": f"{_MORE.get(name, _LEARN_MORE)} or raise [gates] auc_below_baselines."
         for name in _BASELINES["churn"]
     },
     **{
-        f"log-loss beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] log_loss_over_baselines."
+        f"log-loss beside {LABELS[name]}": f"{_MORE.get(name, _LEARN_MORE)} or raise [gates] log_loss_over_baselines."
         for name in _BASELINES["churn"]
     },
     "calibrated": "Bring data of more customers, or raise [gates] calibration_over_floor.",

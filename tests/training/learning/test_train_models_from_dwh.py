@@ -132,6 +132,10 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert "RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value" in printed
 
     churn, nbo = card_in(tmp_path, "churn"), card_in(tmp_path, "nbo")
+    assert churn.churn_quality is not None
+    assert nbo.offer_quality is not None
+    for sentence in (*(one.sentence for one in churn.churn_quality.lists), nbo.offer_quality.sentence):
+        assert sentence in printed
     assert not churn.placeholder
     assert churn.features == DEFAULT_FEATURES
     assert churn.metrics["auc"] > 0.75
