@@ -126,12 +126,8 @@ def test_same_data_and_seed_give_the_same_file(churn: Evaluation) -> None:
 
 
 @pytest.mark.long
-def test_another_seed_gives_another_network(churn: Evaluation) -> None:
-    examples = churn_examples()
-    other = evaluate(examples, ONE_SPLIT, SEED + 1)
-    assert np.array_equal(other.held_out, churn.held_out)  # the split is no matter of luck
-    theirs = churn.outcomes.where(churn.outcomes.folds == 0).answers[NETWORK]
-    assert not np.array_equal(other.ours.probability, theirs.probability)
+def test_another_seed_holds_out_the_same_customers(churn: Evaluation) -> None:
+    assert np.array_equal(evaluate(churn_examples(), ONE_SPLIT, SEED + 1).held_out, churn.held_out)
 
 
 def test_published_network_is_the_one_that_was_measured(churn: Evaluation) -> None:

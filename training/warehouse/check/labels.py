@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from training.config import Nbo
+from training.config import MIN_OFFERS, Nbo
 from training.errors import Problem
 from training.warehouse import lineage, queries, young
 from training.warehouse.check.active import show_active
@@ -164,9 +164,13 @@ def _check_examples(
     if model == "nbo" and labels.positives == labels.examples:
         rarer = labels.examples  # those taken may be all that is known: then it is learnt which one was
     if not labels.examples:
-        findings.wrong(f"{model}: {labels.source} gives no example: bring data, or name another table under [tables].")
+        findings.wrong(
+            f"{model}: {labels.source} gives no example: bring data, or name another table under [tables].", model
+        )
     elif not rarer:
-        findings.wrong(f"{model}: all {labels.examples:,} examples of {labels.source} have the same label: {remedy}.")
+        findings.wrong(
+            f"{model}: all {labels.examples:,} examples of {labels.source} have the same label: {remedy}.", model
+        )
     else:
         for unit, count, key in (
             ("examples of the rarer outcome", rarer * kept, "minimum_positives"),
@@ -175,7 +179,8 @@ def _check_examples(
             if count < getattr(gates, key):
                 findings.wrong(
                     f"{model}: about {count:,.0f} {unit} of {labels.source} can be learnt from, and [gates] "
-                    f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it."
+                    f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it.",
+                    model,
                 )
     return Learnable(round(labels.examples * kept), seconds, found)
 
@@ -204,7 +209,8 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
     if not ours.moments:
         findings.wrong(
             f"The transactions are too short to look {ours.days} days ahead: lower [windows] churn_days, or bring an "
-            "older history."
+            "older history.",
+            "churn",
         )
     elif ours.returned is not None and ours.returned > MANY_RETURNED:
         findings.warn(
@@ -221,10 +227,12 @@ def _judge_offers(name: str, found: Sequence[Exposures], minimum: Nbo, findings:
             f"{name} has only exposures that converted, so it says which offer was taken and not whether one is: bring "
             "those that did not convert too."
         )
-    elif few and len(few) == len(found):
+    elif few and len(found) - len(few) < MIN_OFFERS:
+        which = "no offer" if len(few) == len(found) else "only one offer"
         findings.wrong(
-            f"nbo: no offer of {name} has {asked}, so none would be recommended: show the offers more often, or lower "
-            "[nbo] minimum_conversions or minimum_refusals."
+            f"nbo: {which} of {name} has {asked}, so there would be nothing to choose from: show the offers more "
+            "often, or lower [nbo] minimum_conversions or minimum_refusals.",
+            "nbo",
         )
     elif few:
         findings.warn(
