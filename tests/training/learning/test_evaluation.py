@@ -26,7 +26,7 @@ from training.learning.quality import churn_quality
 from training.learning.report import write_report
 from training.warehouse.examples import Examples
 
-pytestmark = pytest.mark.moto
+pytestmark = [pytest.mark.moto, pytest.mark.long]
 
 REPOSITORY = Path(__file__).parents[3]
 ONE_SPLIT = EvaluationOptions(splits=1)
@@ -113,7 +113,6 @@ def offers() -> Evaluation:
     return evaluate(offer_examples(), ONE_SPLIT, SEED)
 
 
-@pytest.mark.long
 def test_same_data_and_seed_give_the_same_file(churn: Evaluation) -> None:
     # In another process, and after other splits' networks.
     code = "from tests.training.learning.test_evaluation import churn_model; print(churn_model())"
@@ -125,7 +124,6 @@ def test_same_data_and_seed_give_the_same_file(churn: Evaluation) -> None:
     assert networks.op_versions(model)["FULLY_CONNECTED"] == 1
 
 
-@pytest.mark.long
 def test_another_seed_holds_out_the_same_customers(churn: Evaluation) -> None:
     assert np.array_equal(evaluate(churn_examples(), ONE_SPLIT, SEED + 1).held_out, churn.held_out)
 
@@ -222,7 +220,6 @@ def test_one_moment_is_not_measured_out_of_time() -> None:
     assert "auc_out_of_time" not in alone.summary()
 
 
-@pytest.mark.long
 def test_unconverted_exposures_teach_what_works(offers: Evaluation) -> None:
     assert offers.kind == "conversion"
     assert offers.measured.mean[NETWORK]["log_loss"] < offers.measured.mean["offer_base_rate"]["log_loss"] - 0.01
@@ -263,7 +260,6 @@ def test_only_the_offer_shown_teaches() -> None:
     np.testing.assert_allclose(loss, [-np.log(0.8), -np.log(0.75)], rtol=1e-5)
 
 
-@pytest.mark.long
 def test_offers_taken_alone_are_a_choice() -> None:
     examples = offer_examples()
     measured = evaluate(examples.where(examples.happened), ONE_SPLIT, SEED)

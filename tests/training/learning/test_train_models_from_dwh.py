@@ -265,6 +265,7 @@ def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
     assert list(histogram.shares) == (counts / len(values)).tolist()
 
 
+@pytest.mark.long
 def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
