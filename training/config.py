@@ -412,6 +412,7 @@ docs/features.md defines them.
 
 NEEDS_OFFERS = "exposures of offers give this feature: name their table as [tables] offers"
 MIN_OFFERS = 2
+"""Of one offer there is no choice."""
 
 
 def _code(given: Any) -> Any:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.models.card import GroupQuality, Offer, OfferQuality, Ranged
-from training.config import Gates
+from training.config import MIN_OFFERS, Gates
 from training.learning import policy_value
 from training.learning.contenders import NETWORK
-from training.learning.evidence import FEWEST_OFFERS, OfferEvidence
+from training.learning.evidence import OfferEvidence
 from training.learning.gates import Gate
 from training.learning.policy_value import LEAST_PROPENSITY, Exposures, Values
 
@@ -108,7 +108,7 @@ def advice(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
 def to_choose_from(evidence: OfferEvidence) -> Gate:
     """Whether enough is known of at least two offers; of one there is no choice."""
     enough = len(evidence.enough)
-    if enough >= FEWEST_OFFERS:
+    if enough >= MIN_OFFERS:
         few = evidence.too_few
         rest = f" Too little is known of {evidence.listed(few)}: these are not recommended." if few else ""
         sentence = f"{enough:,} of {len(evidence.counts):,} offers have {evidence.rule()}.{rest}"
