@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from training.errors import Problem
 from training.table import table
+from training.warehouse.examples import NothingToLearn
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,12 @@ class Findings:
             self.say(f"  {line}")
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Keeps the Problem that ends a step, so that the next one can be taken."""
+    def keeping(self, model: str | None = None) -> Iterator[None]:
+        """Keeps the Problem that ends a step, so that the next one can be taken; model: whose step it is."""
         try:
             yield
+        except NothingToLearn as problem:
+            self.wrong(str(problem), model)
         except Problem as problem:
             self.wrong(str(problem))
 

@@ -147,7 +147,7 @@ def _check_examples(
     gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
     customers = labels.customers
     # Of a rare outcome a sample may have none: the counts of all decide that below.
-    with findings.keeping(), suppress(queries.SameLabel, young.AllYoung):
+    with findings.keeping(model), suppress(queries.SameLabel, young.AllYoung):
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
         left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}

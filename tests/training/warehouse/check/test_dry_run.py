@@ -157,6 +157,15 @@ def test_customers_and_evidence_are_those_that_training_would_count(fill: Fill, 
     assert [row(text, str(offer))[3] for offer in range(3)] == ["286", "286", "286"]
 
 
+def test_one_offer_is_no_choice_and_does_not_withhold_churn(fill: Fill, connect: Open) -> None:
+    findings, _ = found(connect(fill(*SHOP, "DELETE FROM mailings WHERE offer <> 1"), settings(offers=[])))
+    assert findings.problems[0] == (
+        "mailings has 1 different offer, but a model has 2 to 200: put the offers that count under [[offers]], or map "
+        "another column as [columns.offers] offer_id."
+    )
+    assert findings.trainable == ["churn"]
+
+
 def test_offers_that_were_all_taken_say_which_and_not_whether(fill: Fill, connect: Open) -> None:
     findings, text = found(connect(fill(*SHOP, "DELETE FROM mailings WHERE NOT taken"), settings()))
     assert [row(text, str(offer))[-1] for offer in range(3)] == ["no"] * 3
