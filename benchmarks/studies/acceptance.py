@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.studies import data_sets, options
-from loyalty_ml.models.card import ChurnQuality
+from loyalty_ml.models.quality import ChurnQuality
 from training import config
 from training.config import EvaluationOptions, Gates
 from training.defaults import DEMO_URL

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loyalty_ml.customers.table import FeatureTable
-from loyalty_ml.models.card import ChurnQuality, OfferQuality
+from loyalty_ml.models.quality import ChurnQuality, OfferQuality
 from loyalty_ml.models.store import LoadedModel, ModelSet
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.vocabulary import PredictionType

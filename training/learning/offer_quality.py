@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import GroupQuality, Offer, OfferQuality, Ranged
+from loyalty_ml.models.card import Offer
+from loyalty_ml.models.quality import GroupQuality, OfferQuality, Ranged
 from training.config import MIN_OFFERS, Gates
 from training.learning import policy_value
 from training.learning.contenders import NETWORK

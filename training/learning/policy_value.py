@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from loyalty_ml.models.card import GroupQuality, Ranged
+from loyalty_ml.models.quality import GroupQuality, Ranged
 from training.learning import metrics
 from training.learning.baselines import signed_log
 

@@ -26,7 +26,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import ChurnQuality, GroupQuality, ListQuality, Ranged, Thresholds
+from loyalty_ml.models.card import Thresholds
+from loyalty_ml.models.quality import ChurnQuality, GroupQuality, ListQuality, Ranged
 from loyalty_ml.scoring.scores import RISKS, risk_band
 from training.learning import bootstrap, metrics
 from training.learning.bootstrap import Fold, Numbers, Sampled, Weights

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from loyalty_ml.models.card import ChurnQuality
+from loyalty_ml.models.quality import ChurnQuality
 from training.learning import report_churn, report_offers
 from training.learning.contenders import LABELS, NETWORK, Kind
 from training.learning.figures import Evaluation

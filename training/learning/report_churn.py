@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loyalty_ml.models.card import ChurnQuality, GroupQuality
+from loyalty_ml.models.quality import ChurnQuality, GroupQuality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
-from loyalty_ml.models.card import ActiveRule, Card, ChurnQuality, Thresholds, Training, new_version
+from loyalty_ml.models.card import ActiveRule, Card, Thresholds, Training, new_version
 from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.quality import ChurnQuality
 from loyalty_ml.models.store import LoadedModel
 from training.config import Config
 from training.learning import bands, beside_active, gates, recommendation
