@@ -192,7 +192,7 @@ def test_both_commands_refuse_a_leak(
     out = ["--out", str(tmp_path / "models")] if command == "train" else []
     assert main([command, "--warehouse", fill(*SALES, *LABELS), "--config", str(toml), *out]) == 1
     printed = capsys.readouterr()
-    assert "4 of 5 sampled rows of labels have other features" in (printed.err if out else printed.out)
+    assert "3 of 4 sampled rows of labels have other features" in (printed.err if out else printed.out)
     assert printed.err.count("\n") == 1
     assert not list((tmp_path / "models").glob("**/*.tflite"))
 
