@@ -412,6 +412,7 @@ docs/features.md defines them.
 
 NEEDS_OFFERS = "exposures of offers give this feature: name their table as [tables] offers"
 MIN_OFFERS = 2
+"""Of one offer there is no choice."""
 
 
 def _code(given: Any) -> Any:
@@ -629,6 +630,15 @@ def _sentence(error: "ErrorDetails") -> str:
     return ": ".join(filter(None, [".".join(place), f"{problem_in(error)}."]))
 
 
+_NOT_WORSE = "not to be worse than BG/NBD is enough, by auc_below_baselines and log_loss_over_baselines"
+REMOVED = {
+    "gates.auc_over_bg_nbd": _NOT_WORSE,
+    "gates.log_loss_under_bg_nbd": _NOT_WORSE,
+    "gates.offer_auc": "the lower bound of every model's AUC must be over auc_floor",
+}
+"""Keys that older configurations have, and why they are gone."""
+
+
 def _unknown(value: Any, kind: Any, place: str) -> Iterator[str]:
     """A sentence for each key that is not known, such as "windows.churn_day: is not known: did you mean churn_days?".
 
@@ -651,6 +661,8 @@ def _unknown(value: Any, kind: Any, place: str) -> Iterator[str]:
         where = f"{place}.{key}" if place else key
         if key in section.model_fields:
             yield from _unknown(inner, section.model_fields[key].annotation, where)
+        elif where in REMOVED:
+            yield f"{where}: is no longer a key, because {REMOVED[where]}: remove it."
         else:
             meant = nearest(key, section.model_fields)
             known = f"did you mean {meant}?" if meant else f"known here: {', '.join(section.model_fields)}."

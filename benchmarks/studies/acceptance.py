@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.studies import data_sets, options
-from loyalty_ml.models.card import ChurnQuality
+from loyalty_ml.models.quality import ChurnQuality
 from training import config
 from training.config import EvaluationOptions, Gates
 from training.defaults import DEMO_URL
@@ -162,14 +162,7 @@ def caught(quality: ChurnQuality) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        default=PARTS,
-        metavar="PART",
-        help=f"some of {', '.join(PARTS)}; default: all",
-    )
+    options.add_only(parser, PARTS)
     parser.add_argument(
         "--draws", type=options.positive, default=100, help="of shuffled, honest and degraded (default: %(default)s)"
     )

@@ -146,14 +146,7 @@ NAMES = tuple(work.name for work in works())
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of every study that measures instances."""
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=NAMES,
-        default=NAMES,
-        metavar="WORK",
-        help=f"some of {', '.join(NAMES)}; default: all",
-    )
+    options.add_only(parser, NAMES, "WORK")
     parser.add_argument(
         "--customers",
         type=options.positive,

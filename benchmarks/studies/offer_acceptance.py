@@ -22,7 +22,7 @@ from tests.training.learning.exposure_simulator import OFFERS, Policy, world
 from training import config
 from training.config import CatalogueOffer, Config, EvaluationOptions, Nbo
 from training.defaults import DEMO_URL
-from training.learning import contenders, gates, networks, offer_quality, policy_value, recommendation, splits
+from training.learning import contenders, gates, metrics, networks, offer_quality, policy_value, recommendation, splits
 from training.learning.contenders import NETWORK, Learning
 from training.learning.evaluation import evaluate
 from training.learning.evidence import OfferEvidence
@@ -107,7 +107,7 @@ def coverage(policy: Policy, worlds: int) -> Iterator[Covered]:
         estimate = policy_value.values(networks.answers(network, unseen.features), exposures, may_be).recommended
         customers = company.customers(10 * CUSTOMERS, 9)
         truth = company.value(customers, policy_value.recommended(networks.answers(network, customers), may_be))
-        yield Covered(estimate.value, (estimate.high - estimate.value) / policy_value.NORMAL_95, truth)
+        yield Covered(estimate.value, (estimate.high - estimate.value) / metrics.NORMAL_95, truth)
 
 
 def shuffled(draws: int, exposures: int = 3000) -> Iterator[list[str]]:
@@ -152,14 +152,7 @@ def demo(number_of_splits: int = DEMO_SPLITS) -> Demo:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        default=PARTS,
-        metavar="PART",
-        help=f"some of {', '.join(PARTS)}; default: all",
-    )
+    options.add_only(parser, PARTS)
     parser.add_argument("--worlds", type=options.positive, default=20, help="simulated (default: %(default)s)")
     parser.add_argument("--draws", type=options.positive, default=100, help="of labels (default: %(default)s)")
 

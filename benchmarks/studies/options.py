@@ -2,7 +2,19 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+
+def add_only(parser: argparse.ArgumentParser, names: Sequence[str], metavar: str = "PART") -> None:
+    """`--only`: some of the names; all of them without it."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar=metavar,
+        help=f"some of {', '.join(names)}; default: all",
+    )
 
 
 def positive(text: str) -> int:

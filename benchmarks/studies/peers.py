@@ -73,14 +73,7 @@ Figures = dict[str, float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=NAMES,
-        default=NAMES,
-        metavar="SERVER",
-        help=f"some of {', '.join(NAMES)}; default: all",
-    )
+    options.add_only(parser, NAMES, "SERVER")
     parser.add_argument("--rounds", type=options.positive, default=ROUNDS, help="default: %(default)s")
     parser.add_argument(
         "--seconds", type=options.seconds, default=SECONDS, help="on one connection, a round (default: %(default)g)"

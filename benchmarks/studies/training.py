@@ -31,14 +31,7 @@ COLUMNS = ("auc", "pr_auc", "log_loss", "brier", "ece", "ece_floor")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        default=PARTS,
-        metavar="PART",
-        help=f"some of {', '.join(PARTS)}; default: all",
-    )
+    options.add_only(parser, PARTS)
     parser.add_argument("--splits", type=options.positive, default=SPLITS, help="by customer (default: %(default)s)")
 
 

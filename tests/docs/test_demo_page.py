@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from loyalty_ml.customers.table import FeatureTable
-from loyalty_ml.models.card import ChurnQuality, OfferQuality
+from loyalty_ml.models.quality import ChurnQuality, OfferQuality
 from loyalty_ml.models.store import LoadedModel, ModelSet
 from loyalty_ml.scoring.predictions import predict
+from loyalty_ml.vocabulary import PredictionType
 from tests.docs.pages import DOCS
 from training import config
 from training.defaults import DEMO_URL
@@ -94,8 +95,9 @@ def test_households_are_answered_as_the_page_says(trained: Mapping[str, LoadedMo
 
     table = {row[0]: row[1:] for row in rows("Three households")}
     models = ModelSet(loaded=trained)
-    for kind, line in (("churn", table["churn"]), ("nbo", table["offer"])):
-        outcomes: Any = predict(kind, ids, models, read, "false").outcomes  # type: ignore[arg-type]
+    shown_of: dict[PredictionType, list[str]] = {"churn": table["churn"], "nbo": table["offer"]}
+    for kind, line in shown_of.items():
+        outcomes: Any = predict(kind, ids, models, read, "false").outcomes
         for customer_id, cell in zip(ids, line, strict=True):
             name, shown = cell.rsplit(", ", 1)
             found = outcomes[customer_id]

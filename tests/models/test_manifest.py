@@ -81,6 +81,55 @@ def test_a_distribution_that_is_not_the_models_is_refused(name: str, changes: di
         parse_card(text, name, str(card["version"]), sha256(text).hexdigest())
 
 
+@pytest.mark.parametrize("weights", [{}, {"revenue": 0.5}, {"colour": 1.0}])
+def test_weights_that_are_not_of_the_models_features_are_refused(weights: dict[str, float]) -> None:
+    card = sample_card()
+    card["distribution"] |= {"weights": weights}
+    with pytest.raises(ValidationError, match="the weights of the distribution are not of the card's features"):
+        Card.model_validate(card)
+
+
+A_RANGE = {"value": 0.2, "low": 0.1, "high": 0.3}
+A_GROUP = {"name": "high", "customers": 10, "happened": 2, "predicted": 0.2, "share": A_RANGE}
+A_LIST = {
+    "share": 0.1, "customers": 10, "found": A_RANGE, "rule": A_RANGE, "rule_days": 30, "chance": A_RANGE,
+    "word": "useful", "sentence": "Of 10, 2 left.",
+}  # fmt: skip
+OF_CHURN = {"customers": 100, "left": 20, "lists": [A_LIST], "bands": [A_GROUP], "tenths": []}
+OF_OFFERS = {
+    "exposures": 10, "clipped": 1, "recommended": A_RANGE, "shown": A_RANGE, "best_single": A_RANGE, "best_offer": "0",
+    "over_shown": A_RANGE, "over_best_single": A_RANGE, "sentence": "It is better.",
+}  # fmt: skip
+
+
+def test_what_a_model_is_worth_survives_the_card() -> None:
+    for name, quality in (("churn", {"churn_quality": OF_CHURN}), ("nbo", {"offer_quality": OF_OFFERS})):
+        card = Card.model_validate(sample_card(name) | quality)
+        assert Card.model_validate_json(to_json(card)) == card
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "part"),
+    [
+        ("churn", {"churn_quality": OF_CHURN | {"left": 101}}, "more customers left than there are"),
+        ("churn", {"churn_quality": OF_CHURN | {"lists": [A_LIST | {"word": "great"}]}}, "'useful'"),
+        ("churn", {"churn_quality": OF_CHURN | {"lists": [A_LIST | {"sentence": ""}]}}, "sentence"),
+        ("churn", {"churn_quality": OF_CHURN | {"bands": [A_GROUP | {"happened": 11}]}}, "more customers than there"),
+        ("churn", {"churn_quality": OF_CHURN | {"bands": [A_GROUP | {"predicted": 1.5}]}}, "predicted"),
+        ("churn", {"churn_quality": OF_CHURN | {"lists": [A_LIST | {"found": A_RANGE | {"low": 0.4}}]}}, "ends below"),
+        ("nbo", {"churn_quality": OF_CHURN}, "only a churn model has a churn_quality"),
+        ("churn", {"offer_quality": OF_OFFERS}, "only an offer model has an offer_quality"),
+        ("nbo", {"offer_quality": OF_OFFERS | {"clipped": 11}}, "more exposures are clipped than there are"),
+        ("nbo", {"offer_quality": OF_OFFERS | {"best_offer": "GIFT"}}, "is none of its offers"),
+    ],
+)
+def test_what_a_model_cannot_be_worth_is_refused(name: str, changes: dict[str, object], part: str) -> None:
+    card = {**sample_card(name), **changes}
+    text = json.dumps(card).encode()
+    with pytest.raises(Refused, match=part):
+        parse_card(text, name, str(card["version"]), sha256(text).hexdigest())
+
+
 def test_a_card_of_before_there_were_distributions_is_read_and_written_as_it_was() -> None:
     before = sample_card()
     del before["distribution"]

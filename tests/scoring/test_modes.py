@@ -296,6 +296,14 @@ def test_an_offer_that_is_learnt_or_that_nobody_looked_at_is_explored_no_longer(
     assert set(best.tolist()) == {3}
 
 
+def test_if_one_offer_is_learnt_by_now_the_customers_of_another_stay_the_same() -> None:
+    before, after = (
+        recommended([*map(offer, range(3)), offer(3, evidence, 0.05), offer(4, "too_few", 0.05)], IDS)
+        for evidence in ("too_few", "learnt")
+    )
+    assert ((before == 4) == (after == 4)).all()
+
+
 def test_who_is_explored_on_is_not_who_training_holds_out() -> None:
     explored = recommended([*map(offer, range(4)), offer(4, "too_few", 0.25)], IDS) == 4
     for chosen in (*(held_out(IDS, split, 0.25) for split in range(3)), for_stopping(IDS)):

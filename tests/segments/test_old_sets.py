@@ -97,7 +97,7 @@ def test_the_status_says_what_an_old_set_does_not_know_and_to_train_again(deploy
     )
     assert nbo["message"] == (
         "The nbo model does not say of which offers too little is known, so that any may be recommended: train it "
-        "again with 'loyalty train', and publish it."
+        "again with 'loyalty train', on exposures that did not convert too, and publish it."
     )
 
 

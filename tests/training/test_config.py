@@ -22,6 +22,11 @@ def load(tmp_path: Path, text: str) -> config.Config:
     ("text", "sentence"),
     [
         (SOME + "[windows]\nchurn_day = 3", "windows.churn_day: is not known: did you mean churn_days?"),
+        (
+            SOME + "[gates]\noffer_auc = 0.6",
+            "gates.offer_auc: is no longer a key, because the lower bound of every model's AUC must be over auc_floor: "
+            "remove it.",
+        ),
         ("window = 3\n" + SOME, "window: is not known: did you mean windows?"),
         ('[tables]\ntransaction = "t"', "tables.transaction: is not known: did you mean transactions?"),
         (SOME + "[columns.Transactions]", "columns.Transactions: is not known: did you mean transactions?"),

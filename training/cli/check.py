@@ -29,13 +29,15 @@ def _check(chosen: Namespace) -> None:
             print(f"{title}:")
             for number, sentence in enumerate(sentences, 1):
                 print(f"  {number}. {sentence}")
-    if findings.problems:
+    if not findings.trainable:
         raise Problem(
             f"training cannot start; change what is listed above in {chosen.config} or in the data, then "
             "run this again."
         )
-    print("Training can start. Next:")
-    print(f"  loyalty train {_arguments(chosen, redacted(chosen.warehouse))}")
+    withheld = sorted(set(findings.withheld.values()))
+    only = ["--only", *findings.trainable] if withheld else []
+    print(f"Training can start{', without ' + ' and '.join(withheld) if withheld else ''}. Next:")
+    print(f"  loyalty train {' '.join([_arguments(chosen, redacted(chosen.warehouse)), *only])}")
 
 
 def _arguments(chosen: Namespace, url: str) -> str:

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from loyalty_ml.models.card import Offer
 from loyalty_ml.models.catalogue import listed
-from training.config import Gates
+from training.config import MIN_OFFERS, Gates
 from training.learning.bootstrap import Figure, Fold, auc, bootstrap, mean
 from training.learning.contenders import Kind, shown
 from training.learning.gates import BESIDE_ACTIVE, Gate, not_worse, with_remedies
 from training.warehouse.examples import Examples
 
-FEWEST_COMMON_OFFERS = 2
-"""Of one offer there is no choice."""
 SEED = 0
 
 
@@ -65,7 +63,7 @@ def against_active_on_common_offers(
     places = {offer.offer_code: offer.offer_id for offer in active_offers}
     common = [offer for offer in unseen.catalogue if offer.offer_code in places]
     which = _which_offers(unseen.catalogue, active_offers, version)
-    if len(common) < FEWEST_COMMON_OFFERS:
+    if len(common) < MIN_OFFERS:
         return Gate(BESIDE_ACTIVE, passed=True, sentence=f"Not compared with the active {version}. {which}")
     mine = [offer.offer_id for offer in common]
     rows = np.isin(shown(unseen), mine)

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import Ranged
+from loyalty_ml.models.quality import Ranged
 
 DRAWS, FEWEST_DRAWS = 1000, 200
 MOST_CELLS = 50_000_000

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.learning import held_out, offer_effects, splits
-from training.learning.policy_value import NORMAL_95, mean_with_interval
+from training.learning.metrics import NORMAL_95
+from training.learning.policy_value import mean_with_interval
 from training.warehouse.examples import Examples
 
 FOLDS = 5

@@ -54,9 +54,10 @@ def evaluate(
         if too_few:
             among = "" if active.all() else f" among active customers, who bought within {active_days:g} days"
             lower = "" if active.all() else ", or raise [windows] active_days"
+            moments = ", or of more moments with [windows] churn_snapshots" if kind == "churn" else ""
             raise Problem(
-                f"{too_few}{among} (split {split + 1}): bring data of more customers, or of more moments with "
-                f"[windows] churn_snapshots, or change the share of [evaluation] held_out{lower}."
+                f"{too_few}{among} (split {split + 1}): bring data of more customers{moments}, or change the share of "
+                f"[evaluation] held_out{lower}."
             )
         label = f"{kind}, split {split + 1} of {options.splits}"
         learning = _learning(kind, examples, learnt, ~active & ~rows, stopping, seed=seed)

@@ -18,8 +18,6 @@ from training.warehouse.examples import Examples
 
 NAMED = 5
 """So many offers are named in a sentence."""
-FEWEST_OFFERS = 2
-"""Of one offer there is no choice."""
 
 
 class Count(NamedTuple):

@@ -34,8 +34,7 @@ from training.warehouse.catalogue import never_shown
 from training.warehouse.comparison import check_recomputed, compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
-from training.warehouse.examples import Examples
-from training.warehouse.young import AllYoung
+from training.warehouse.examples import Examples, NothingToLearn
 
 
 def train_from_warehouse(
@@ -178,7 +177,7 @@ def _read(warehouse: Warehouse, only: Sequence[str]) -> tuple[list[Job], dict[st
             continue
         try:
             job = read(warehouse)
-        except (queries.SameLabel, AllYoung) as problem:
+        except NothingToLearn as problem:
             refused[name] = f"cannot be trained: {str(problem).removesuffix('.')}"
             print(f"  {name} {refused[name]}.")
             continue
@@ -271,6 +270,8 @@ def _say_gates(outcome: Outcome) -> None:
         print(f"  {'passed' if gate.passed else 'FAILED'}  {gate.name}: {gate.sentence}")
     if outcome.model.card.forced:
         print(f"  Forced all the same: {outcome.model.card.forced}")
+    for sentence in outcome.worth:
+        print(f"  {sentence}")
 
 
 def _write_report(path: Path, outcome: Outcome, settings: Config) -> None:

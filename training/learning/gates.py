@@ -20,9 +20,13 @@ from training.learning.measured import Measured
 from training.warehouse.examples import Examples
 
 BESIDE_ACTIVE = "not worse than the active version"
-CANNOT_TELL = "Cannot tell at this size whether it is worse."
+CANNOT_TELL = "Cannot tell at this size whether it is worse than allowed."
 
 _LEARN_MORE = "Give it features that say more under [features], or more customers,"
+_MORE = {
+    "bg_nbd": "BG/NBD knows how often, how lately and since when a customer buys: put lifetime_transaction_count, "
+    "days_since_last and customer_age_days under [features] if they are not, bring more customers,",
+}
 _WHO_TAKES = (
     "Give it features that say who takes an offer under [features], or bring more exposures in the table of [tables] "
     "offers."
@@ -43,11 +47,11 @@ REMEDIES = {
     "knows more than the offers' popularity": "Give it features that say who takes which offer under [features], or "
     "bring exposures that did not convert too in the table of [tables] offers.",
     **{
-        f"AUC beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] auc_below_baselines."
+        f"AUC beside {LABELS[name]}": f"{_MORE.get(name, _LEARN_MORE)} or raise [gates] auc_below_baselines."
         for name in _BASELINES["churn"]
     },
     **{
-        f"log-loss beside {LABELS[name]}": f"{_LEARN_MORE} or raise [gates] log_loss_over_baselines."
+        f"log-loss beside {LABELS[name]}": f"{_MORE.get(name, _LEARN_MORE)} or raise [gates] log_loss_over_baselines."
         for name in _BASELINES["churn"]
     },
     "calibrated": "Bring data of more customers, or raise [gates] calibration_over_floor.",
@@ -132,14 +136,24 @@ def with_remedies(checks: Iterable[Gate]) -> list[Gate]:
 def not_worse(difference: Sampled, allowed: float) -> tuple[bool, str]:
     """Whether a difference, which is better the higher, may be at least -allowed; and a clause for people."""
     passed = not difference.high < -allowed
-    told = f"better by {ranged(difference, '+.3f')}, where {-allowed:g} is allowed"
+    told = f"{_compared(difference)}, where up to {allowed:g} worse is allowed"
     unsure = passed and not difference.low >= -allowed
     return passed, f"{told}. {CANNOT_TELL}" if unsure else f"{told}."
 
 
-def ranged(one: Sampled, form: str = ".3f") -> str:
-    """The figure and its interval, for people."""
+def ranged(one: Sampled, form: str = "z.3f") -> str:
+    """The figure and its interval, for people; z, so that what rounds to 0 has no minus sign."""
     return f"{one.value:{form}} ({one.low:{form}} to {one.high:{form}})"
+
+
+def _compared(difference: Sampled) -> str:
+    """Says worse where it is, so that only a range on both sides has a sign."""
+    rounded = round(difference.value, 3)
+    if not rounded:
+        return f"a difference of {ranged(difference)}"
+    worse = rounded < 0
+    turned = Sampled(-difference.value, -difference.draws) if worse else difference
+    return f"{'worse' if worse else 'better'} by {ranged(turned)}"
 
 
 def of_refusal(name: str, holds: str, check: Callable[[], None]) -> Gate:
@@ -178,7 +192,7 @@ def _below(name: str, measured: Measured, baseline: str) -> Gate:
         name,
         passed=difference.high < 0,
         sentence=f"Log-loss {ours.value:.4f}, where {LABELS[baseline][0].lower()}{LABELS[baseline][1:]} has "
-        f"{theirs.value:.4f}: a difference of {ranged(difference, '+.4f')}, whose upper bound must be below 0.",
+        f"{theirs.value:.4f}: a difference of {ranged(difference, '+z.4f')}, whose upper bound must be below 0.",
     )
 
 

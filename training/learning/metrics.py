@@ -20,6 +20,9 @@ FLOOR_DRAWS = 200
 SMALLEST = 1e-7
 """A probability counts as at least this: of what was called impossible and happened, the logarithm is infinite."""
 
+NORMAL_95 = 1.959964
+"""Of a normal distribution, 95 % lies within so many standard deviations of the mean."""
+
 Happened = NDArray[np.bool_]
 Probability = NDArray[np.floating]
 
@@ -220,3 +223,12 @@ def _bin_of(probability: Probability) -> NDArray[np.int64]:
 def _calibration_error(bins: NDArray[np.int64], probability: Probability, happened: Happened) -> float:
     # In each bin: rows * |mean probability - observed share| = |sum of probability - outcome|.
     return float(np.abs(np.bincount(bins, probability.astype(np.float64) - happened)).sum() / len(bins))
+
+
+def wilson(share: float, rows: float) -> tuple[float, float]:
+    """The ends of the 95 % score interval of a share of so many rows, more than 0 (Wilson 1927)."""
+    squared = NORMAL_95**2 / rows
+    centre = (share + squared / 2) / (1 + squared)
+    half = float(np.sqrt(squared * (share * (1 - share) + squared / 4))) / (1 + squared)
+    # Of 0 and 1 a bound is the share itself, which rounding would put beside it.
+    return (0.0 if share == 0 else centre - half), (1.0 if share == 1 else centre + half)

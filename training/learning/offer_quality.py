@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import GroupQuality, Offer, OfferQuality, Ranged
-from training.config import Gates
+from loyalty_ml.models.card import Offer
+from loyalty_ml.models.quality import GroupQuality, OfferQuality, Ranged
+from training.config import MIN_OFFERS, Gates
 from training.learning import policy_value
 from training.learning.contenders import NETWORK
-from training.learning.evidence import FEWEST_OFFERS, OfferEvidence
+from training.learning.evidence import OfferEvidence
 from training.learning.gates import Gate
 from training.learning.policy_value import LEAST_PROPENSITY, Exposures, Values
 
@@ -108,7 +109,7 @@ def advice(measured: RecommendationValue, catalogue: Sequence[Offer]) -> str:
 def to_choose_from(evidence: OfferEvidence) -> Gate:
     """Whether enough is known of at least two offers; of one there is no choice."""
     enough = len(evidence.enough)
-    if enough >= FEWEST_OFFERS:
+    if enough >= MIN_OFFERS:
         few = evidence.too_few
         rest = f" Too little is known of {evidence.listed(few)}: these are not recommended." if few else ""
         sentence = f"{enough:,} of {len(evidence.counts):,} offers have {evidence.rule()}.{rest}"
@@ -155,7 +156,7 @@ def of_value(measured: RecommendationValue, catalogue: Sequence[Offer], gates: G
         Gate(
             BETTER_THAN_SHOWN,
             passed=above,
-            sentence=f"What it recommends converts {difference(ours.over_shown)} an exposure over what was shown"
+            sentence=f"Of 1,000 exposures, what it recommends converts {_more(ours.over_shown)} over what was shown"
             + (
                 ", and all of that range is above 0."
                 if above
@@ -165,8 +166,8 @@ def of_value(measured: RecommendationValue, catalogue: Sequence[Offer], gates: G
         Gate(
             NOT_BELOW_BEST_SINGLE,
             passed=not below,
-            sentence=f"What it recommends converts {difference(ours.over_best_single)} an exposure over {best} for "
-            f"everyone. {instead if below else _beside_best(ours)}",
+            sentence=f"Of 1,000 exposures, what it recommends converts {_more(ours.over_best_single)} over {best} "
+            f"for everyone. {instead if below else _beside_best(ours)}",
         ),
         _calibrated(measured, gates),
     ]
@@ -182,7 +183,11 @@ def _calibrated(measured: RecommendationValue, gates: Gates) -> Gate:
             f"{MORE_EXPOSURES}, of these offers to customers like these.",
         )
     passed = over.low <= most and over.high >= -most
-    unsure = " At this size nobody can tell." if passed and (over.high > most or over.low < -most) else ""
+    unsure = (
+        " At this size it cannot be told whether it is within that."
+        if passed and (over.high > most or over.low < -most)
+        else ""
+    )
     remedy = "" if passed else f" {MORE_EXPOSURES}, or raise [gates] calibration_over_floor."
     return Gate(
         CONFIDENT_OF_WHAT_WORKS,
@@ -225,8 +230,13 @@ def of_1000(rate: Ranged) -> str:
 
 
 def difference(figure: Ranged) -> str:
-    """A difference of rates and its range, for people."""
-    return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
+    """A difference of rates and its range, for people; what rounds to 0 has no minus sign."""
+    return f"{figure.value:+z.3f} ({figure.low:+z.3f} to {figure.high:+z.3f})"
+
+
+def _more(figure: Ranged) -> str:
+    """A difference of rates as so many of 1,000, and its range, for people."""
+    return f"{1000 * figure.value:+z.1f} ({1000 * figure.low:+z.1f} to {1000 * figure.high:+z.1f})"
 
 
 def _json(value: Any) -> Any:

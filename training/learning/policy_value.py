@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from loyalty_ml.models.card import GroupQuality, Ranged
+from loyalty_ml.models.quality import GroupQuality, Ranged
+from training.learning import metrics
 from training.learning.baselines import signed_log
 
 Matrix = NDArray[np.float64]
@@ -29,7 +30,6 @@ Flags = NDArray[np.bool_]
 
 LEAST_PROPENSITY = 0.01
 """A propensity counts as at least this: else one exposure that nobody expected would decide the value of thousands."""
-NORMAL_95 = 1.959964
 TENTHS = 10
 
 
@@ -130,7 +130,7 @@ def mean_with_interval(
     if len(sums) == 1:
         return Ranged(value=mean, low=-1, high=1)
     error = float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / total)
-    return Ranged(value=mean, low=mean - NORMAL_95 * error, high=mean + NORMAL_95 * error)
+    return Ranged(value=mean, low=mean - metrics.NORMAL_95 * error, high=mean + metrics.NORMAL_95 * error)
 
 
 def values(probabilities: NDArray[np.floating], exposures: Exposures, learnt: Flags) -> Values:
@@ -214,7 +214,5 @@ def _share_with_interval(converted: Flags, weights: Matrix) -> Ranged:
     """Wilson's score interval (1927) of as many equal rows as the weighted ones are worth (Kish 1965, section 11.7)."""
     share = float(np.average(converted, weights=weights))
     rows = float(weights.sum() ** 2 / (weights**2).sum())
-    squared = NORMAL_95**2 / rows
-    centre = (share + squared / 2) / (1 + squared)
-    half = np.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)
-    return Ranged(value=share, low=max(float(centre - half), 0), high=min(float(centre + half), 1))
+    low, high = metrics.wilson(share, rows)
+    return Ranged(value=share, low=low, high=high)

@@ -26,9 +26,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import ChurnQuality, GroupQuality, ListQuality, Ranged, Thresholds
+from loyalty_ml.models.card import Thresholds
+from loyalty_ml.models.quality import ChurnQuality, GroupQuality, ListQuality, Ranged
 from loyalty_ml.scoring.scores import RISKS, risk_band
-from training.learning import bootstrap
+from training.learning import bootstrap, metrics
 from training.learning.bootstrap import Fold, Numbers, Sampled, Weights
 from training.learning.contenders import NETWORK
 from training.learning.held_out import HeldOut
@@ -38,7 +39,6 @@ BANDS: tuple[Literal["high"], Literal["medium"], Literal["low"]] = ("high", "med
 TENTHS = 10
 STRONG = 0.25
 """Of what the rule finds over chance: how much more, at least, a strong list finds."""
-WILSON_Z = 1.959964
 
 Word = Literal["no better than the rule", "useful", "strong"]
 
@@ -113,15 +113,11 @@ def word(model: Sampled, rule: Sampled, chance: Sampled) -> Word:
 
 
 def wilson(happened: int, customers: int) -> Ranged | None:
-    """A share and its 95 % interval (Wilson 1927); None of nobody."""
+    """A share and its 95 % interval; None of nobody."""
     if not customers:
         return None
-    share, z2 = happened / customers, WILSON_Z**2
-    middle = (share + z2 / (2 * customers)) / (1 + z2 / customers)
-    half = WILSON_Z * np.sqrt(share * (1 - share) / customers + z2 / (4 * customers**2)) / (1 + z2 / customers)
-    # Of 0 and 1 a bound is the share itself, which rounding would put beside it.
-    low = 0.0 if not happened else float(middle - half)
-    return Ranged(value=share, low=low, high=1.0 if happened == customers else float(middle + half))
+    low, high = metrics.wilson(happened / customers, customers)
+    return Ranged(value=happened / customers, low=low, high=high)
 
 
 def _list(

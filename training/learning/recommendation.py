@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import Offer, OfferQuality
+from loyalty_ml.models.card import Offer
+from loyalty_ml.models.quality import OfferQuality
 from training.config import CatalogueOffer, Config
 from training.learning import offer_quality, policy_value
 from training.learning.contenders import kind_of, shown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from loyalty_ml.models.card import ChurnQuality
+from loyalty_ml.models.quality import ChurnQuality
 from training.learning import report_churn, report_offers
 from training.learning.contenders import LABELS, NETWORK, Kind
 from training.learning.figures import Evaluation
@@ -143,7 +143,9 @@ def write_report(
         ranges=_ranges(evaluation.measured),
         ranges_of_all=_ranges(evaluation.everyone),
         ranges_later=_ranges(evaluation.out_of_time.measured) if evaluation.out_of_time else {},
-        finds=_finds(churn_quality, worth),
+        finds=report_churn.sentences(churn_quality, evaluation.measured.customers, examples.horizon_days)
+        if churn_quality
+        else ([worth.sentence] if worth else []),
         churn=churn_quality,
         bands=report_churn.bands(churn_quality) if churn_quality else [],
         gates=gates,
@@ -159,13 +161,6 @@ def write_report(
         },
     )
     path.write_text(page, encoding="utf-8")
-
-
-def _finds(churn_quality: ChurnQuality | None, worth: Worth | None) -> list[str]:
-    """What a marketer reads first; nothing where that was not measured."""
-    if churn_quality:
-        return report_churn.sentences(churn_quality)
-    return [worth.sentence] if worth else []
 
 
 def _summary(evaluation: Evaluation) -> list[str]:

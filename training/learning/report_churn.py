@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loyalty_ml.models.card import ChurnQuality, GroupQuality
+from loyalty_ml.models.quality import ChurnQuality, GroupQuality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +17,12 @@ BANDS = {
 }
 
 
-def sentences(worth: ChurnQuality) -> list[str]:
-    """What a marketer reads first."""
-    left = f"{worth.left:,} of the {worth.customers:,} active customers that were held out left."
+def sentences(worth: ChurnQuality, people: int, days: float | None) -> list[str]:
+    """What a marketer reads first; people: how many customers the rows are of; days: how far ahead it was looked."""
+    within = "" if days is None else f" within {days:g} days"
+    left = f"{worth.left:,} of the {worth.customers:,} active customers that were held out left{within}."
+    if people < worth.customers:
+        left += f" They are {people:,} people: who was active at several moments counts once for each."
     return [left, *(one.sentence for one in worth.lists)]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from loyalty_ml.models.card import GroupQuality, Offer, Ranged
+from loyalty_ml.models.card import Offer
+from loyalty_ml.models.quality import GroupQuality, Ranged
 from training.learning.contenders import LABELS, NETWORK
 from training.learning.recommendation import Recommendation
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
-from loyalty_ml.models.card import ActiveRule, Card, ChurnQuality, Thresholds, Training, new_version
+from loyalty_ml.models.card import ActiveRule, Card, Thresholds, Training, new_version
 from loyalty_ml.models.interpreter import Network
+from loyalty_ml.models.quality import ChurnQuality
 from loyalty_ml.models.store import LoadedModel
 from training.config import Config
 from training.learning import bands, beside_active, gates, recommendation
@@ -73,6 +74,12 @@ class Outcome:
         return None if self.may_be_written or self.recommendation is None else self.recommendation.advice
 
     @property
+    def worth(self) -> list[str]:
+        """What a marketer reads first, in sentences; nothing where that was not measured."""
+        churn, offers = self.model.card.churn_quality, self.model.card.offer_quality
+        return [*(one.sentence for one in churn.lists)] if churn else [offers.sentence] if offers else []
+
+    @property
     def failed(self) -> list[Gate]:
         return [gate for gate in self.gates if not gate.passed]
 
@@ -133,7 +140,7 @@ def train(
         created=created,
         placeholder=False,
         features=examples.names,
-        feature_definitions=definitions_of(settings, examples.names),
+        feature_definitions=definitions_of(settings, [*examples.names, *([rule.feature] if rule else [])]),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
         offers=offers,

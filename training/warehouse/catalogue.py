@@ -9,18 +9,21 @@ from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer
 from loyalty_ml.models.catalogue import listed
 from training.config import MIN_OFFERS
 from training.errors import Problem
+from training.warehouse.examples import NothingToLearn
 
 
 def from_codes(codes: NDArray[np.object_], name: str) -> tuple[Offer, ...]:
     """The catalogue of a warehouse that is configured without one: each code is a name too. name: the table's.
 
-    Sorted: numbers by their size, other codes as text after them. Raises Problem if there are too few or too many.
+    Sorted: numbers by their size, other codes as text after them. Raises Problem if there are too many, NothingToLearn
+    if there are too few to choose from.
     """
     found = sorted(
         set(codes.tolist()), key=lambda code: (not code.isdecimal(), len(code) if code.isdecimal() else 0, code)
     )
     if not MIN_OFFERS <= len(found) <= MAX_OFFERS:
-        raise Problem(
+        kind = NothingToLearn if len(found) < MIN_OFFERS else Problem
+        raise kind(
             f"{name} has {len(found):,} different offer{'s' * (len(found) != 1)}, but a model has {MIN_OFFERS} to "
             f"{MAX_OFFERS}: put the offers that count under [[offers]], or map another column as [columns.offers] "
             "offer_id."

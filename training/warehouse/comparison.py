@@ -90,19 +90,24 @@ class Comparison:
         return [f"{head}{len(lines)} of {len(self.features)} features differ.", *lines]
 
     def refusal(self) -> str | None:
-        """Why nothing is learnt from the table; None if no more than MAX_DIFFERENT_SHARE of the rows differ."""
-        rows = np.flatnonzero(self.different.any(axis=1))
-        if len(rows) <= MAX_DIFFERENT_SHARE * len(self.customer_ids):
+        """Why nothing is learnt from the table; None if no more than MAX_DIFFERENT_SHARE of the rows differ.
+
+        A row in which the table lacks a value does not count: nothing is learnt from it.
+        """
+        complete = ~np.isnan(self.in_table).any(axis=1)
+        rows = np.flatnonzero(self.different.any(axis=1) & complete)
+        if len(rows) <= MAX_DIFFERENT_SHARE * complete.sum():
             return None
         first_of_each = {self.customer_ids[row]: row for row in rows[::-1].tolist()}
         chosen = sorted(first_of_each.values())[:SHOWN_ROWS]
         shown = "; ".join(map(self._side_by_side, chosen))
-        wrong = ", ".join(one.feature for one in self.differences)
+        wrong = ", ".join(np.array(self.features)[self.different[rows].any(axis=0)])
         return (
-            f"{len(rows):,} of {len(self.customer_ids):,} sampled rows of {self.table} have other features than are "
+            f"{len(rows):,} of {complete.sum():,} sampled rows of {self.table} have other features than are "
             f"computed from {self.sources} as of their {self.moment} ({wrong}), so they may know what came later: "
-            f"compute them from what was before {self.moment}, map another column under [features], or leave these "
-            f"columns out of the table, so that they are computed. Such as {shown}."
+            f"compute them from what was before {self.moment}, map other columns under [features], give those that "
+            "mean something else names of their own there, or leave these columns out of the table, so that they are "
+            f"computed. Such as {shown}."
         )
 
     def _side_by_side(self, row: int) -> str:

@@ -7,6 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.models.card import Offer
+from training.errors import Problem
+
+
+class NothingToLearn(Problem):
+    """A table has no example of one model, which says nothing of the other."""
 
 
 @dataclass(frozen=True, slots=True)

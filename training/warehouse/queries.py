@@ -22,7 +22,7 @@ from training.warehouse.chosen_features import (
 )
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.current import YEAR_RFM_FEATURES, CurrentFeatures, base, current_features, rfm_features
-from training.warehouse.examples import Examples
+from training.warehouse.examples import Examples, NothingToLearn
 from training.warehouse.identity import strangers
 from training.warehouse.moments import instants, label_moments, transaction_span
 from training.warehouse.offer_history import with_history, with_history_each
@@ -51,7 +51,7 @@ NOT_FINITE = "a feature is infinite or not a number"
 """Why a row of use is no example."""
 
 
-class SameLabel(Problem):
+class SameLabel(NothingToLearn):
     """All examples have the same label, so there is nothing to tell apart."""
 
 
@@ -169,11 +169,14 @@ def _checked(
     horizon: timedelta,
     left_out: Mapping[str, int],
 ) -> Examples:
-    """The rows that are examples, in an order of their own: a warehouse gives them in any. Raises Problem."""
+    """The rows that are examples, in an order of their own: a warehouse gives them in any.
+
+    Raises Problem, NothingToLearn if there are none.
+    """
     name = getattr(warehouse.config.tables, source)
     left_out = {**_left_out(warehouse, source), **left_out}
     if not rows.num_rows:
-        raise Problem(
+        raise NothingToLearn(
             f"{name} has no rows {of_use(warehouse.left_out(source))}, so there is nothing to learn from: fill it, or "
             f"name another table as [tables] {source}."
         )
@@ -193,7 +196,7 @@ def _checked(
     if finite.num_rows < known.num_rows:
         left_out[NOT_FINITE] = known.num_rows - finite.num_rows
     if not finite.num_rows:
-        raise Problem(
+        raise NothingToLearn(
             f"No row of {name} is complete ({reasons(left_out)}), so there is nothing to learn from: "
             f"{_what_completes(warehouse, source, rows, names)}."
         )
@@ -201,10 +204,14 @@ def _checked(
     happened = numpy_of(rows["happened"]).astype(np.bool_)
     # Of offers, those taken may be all that is known: then it is learnt which one was.
     if not happened.any() or (happened.all() and "offer" not in key):
+        remedy = (
+            "change [windows] churn_days, which makes them"
+            if source == "transactions"
+            else f"correct its labels, or map another column under [columns.{source}]"
+        )
         raise SameLabel(
             f"All {len(happened):,} examples of {name} have the same label, {bool(happened[0])}, so "
-            "there is nothing to tell apart: correct its labels, map another column under [columns], or change "
-            "[windows] churn_days if transactions make them."
+            f"there is nothing to tell apart: {remedy}."
         )
     days_since_last = None if "offer" in key else _days_since_last(warehouse, rows, source)
     offers, known_offers = _offers(warehouse, rows, str(name)) if "offer" in key else (None, ())

@@ -5,11 +5,11 @@ from datetime import datetime, time, timedelta
 import ibis
 from ibis.expr import types as ir
 
-from training.errors import Problem
 from training.warehouse.connection import Warehouse
+from training.warehouse.examples import NothingToLearn
 
 
-class AllYoung(Problem):
+class AllYoung(NothingToLearn):
     """No exposure is old enough to say whether it is taken."""
 
 

@@ -236,16 +236,12 @@ def test_ctrl_c_ends_it_clean(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     os.mkfifo(config)
     where = ["--table", "t", "--bucket", "b", "--warehouse", "duckdb://x", "--config", str(config)]
-    with (
-        subprocess.Popen(
-            [sys.executable, "-m", "training.cli", "materialize", *where],
-            cwd=REPOSITORY,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-        config.open("w"),
-    ):  # it is there when the command has come to read it
-        process.send_signal(signal.SIGINT)
+    with subprocess.Popen(
+        [sys.executable, "-m", "training.cli", "materialize", *where], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    ) as process:
+        with config.open("w"):  # it is there when the command has come to read it
+            process.send_signal(signal.SIGINT)
+        # Closed by now: a signal between its opening and its reading would be seen only once that reading ends.
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.startswith("loyalty materialize: stopped; the published snapshot is as it was")

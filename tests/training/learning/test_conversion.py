@@ -32,6 +32,7 @@ def test_the_simplest_form_that_is_as_good_is_taken() -> None:
     assert conversion.simplest([best, best], customers) == 0
 
 
+@pytest.mark.long
 def test_what_suits_each_customer_is_found_and_served_by_operations_that_all_runtimes_know() -> None:
     company = world(1, "biased")
     found = fitted(company.exposures(4000))
@@ -55,6 +56,7 @@ def test_where_offers_do_not_differ_in_whom_they_suit_the_best_one_is_for_everyo
     assert conversion.choose_spread(alike, OFFERS) <= 0.05
 
 
+@pytest.mark.long
 def test_what_no_line_can_say_is_left_to_the_network() -> None:
     """An offer that suits those in the middle, and another that suits those at either end."""
     draw = np.random.default_rng(7)

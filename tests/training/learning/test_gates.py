@@ -94,14 +94,30 @@ def test_a_comparison_fails_only_if_the_whole_interval_is_beyond_what_is_allowed
     label = LABELS[baseline]
     better: dict[str, Pair] = {baseline: (0.79, 0.47)}
     assert failed(churn(spread=0.008, others=better)) == [f"AUC beside {label}", f"log-loss beside {label}"]
+    remedies = [gate.sentence for gate in churn(spread=0.008, others=better) if not gate.passed]
+    assert all(("customer_age_days" in remedy) == (baseline == "bg_nbd") for remedy in remedies)
     unsure = churn(spread=0.02, others=better)
     assert failed(unsure) == []
     told = {gate.name: gate.sentence for gate in unsure}
-    assert told[f"AUC beside {label}"].startswith(f"AUC 0.776, where {label} has 0.790: better by -0.014 (-0.034 to")
+    assert told[f"AUC beside {label}"].startswith(f"AUC 0.776, where {label} has 0.790: worse by 0.014 (-0.0")
     assert told[f"AUC beside {label}"].endswith(gates.CANNOT_TELL)
     worse: dict[str, Pair] = {baseline: (0.72, 0.53)}
     sure = [gate.sentence for gate in churn(spread=0.02, others=worse) if label in gate.name]
     assert not any(gates.CANNOT_TELL in sentence for sentence in sure)
+
+
+@pytest.mark.parametrize(
+    ("value", "draws", "told"),
+    [
+        (-0.017, (-0.031, -0.003), "worse by 0.017 (0.003 to 0.031), where up to 0.005 worse is allowed. "),
+        (0.004, (-0.002, 0.01), "better by 0.004 (-0.002 to 0.010), where up to 0.005 worse is allowed."),
+        (-0.0001, (-0.0002, 0.0001), "a difference of 0.000 (0.000 to 0.000), where up to 0.005 worse is allowed."),
+    ],
+)
+def test_a_comparison_says_worse_where_it_is_worse(value: float, draws: tuple[float, float], told: str) -> None:
+    passed, sentence = gates.not_worse(Sampled(value, np.repeat(draws, 500)), 0.005)
+    assert passed
+    assert sentence == told + (gates.CANNOT_TELL if value == -0.017 else "")
 
 
 def test_nothing_must_beat_bg_nbd() -> None:

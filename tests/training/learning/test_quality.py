@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loyalty_ml.models.card import ChurnQuality, Thresholds
+from loyalty_ml.models.card import Thresholds
+from loyalty_ml.models.quality import ChurnQuality
 from training.learning import quality
 from training.learning.bootstrap import Sampled
 from training.learning.contenders import NETWORK

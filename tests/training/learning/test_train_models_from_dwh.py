@@ -132,6 +132,10 @@ def test_a_warehouse_becomes_a_published_set_and_a_worse_one_is_refused_or_force
     assert "RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value" in printed
 
     churn, nbo = card_in(tmp_path, "churn"), card_in(tmp_path, "nbo")
+    assert churn.churn_quality is not None
+    assert nbo.offer_quality is not None
+    for sentence in (*(one.sentence for one in churn.churn_quality.lists), nbo.offer_quality.sentence):
+        assert sentence in printed
     assert not churn.placeholder
     assert churn.features == DEFAULT_FEATURES
     assert churn.metrics["auc"] > 0.75
@@ -252,6 +256,8 @@ def test_each_model_stands_alone(
     but = "nbo and the RFM cut points were written, but not churn, which stays as it was: churn cannot be trained: All "
     assert but in told
     assert set(manifest_in(tmp_path).models) == {"churn", "nbo"}
+    assert train(change="DELETE FROM customer_offer_history") == 1
+    assert "nbo cannot be trained: customer_offer_history has no rows at all" in capsys.readouterr().err
 
 
 def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
@@ -259,6 +265,7 @@ def assert_shares(histogram: Histogram, values: np.ndarray) -> None:
     assert list(histogram.shares) == (counts / len(values)).tolist()
 
 
+@pytest.mark.long
 def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,7 +284,10 @@ def test_a_feature_that_knows_the_answer_is_refused_and_nothing_written(
     [
         ("DROP TABLE customer_churn_history", "has no table customer_churn_history; it has customer_features_view"),
         ("ALTER TABLE customer_churn_history DROP revenue", "customer_churn_history has no column revenue"),
-        ("DELETE FROM customer_churn_history", "customer_churn_history has no rows"),
+        (
+            "DELETE FROM customer_churn_history; DELETE FROM customer_offer_history",
+            "nothing was written: churn cannot be trained: customer_churn_history has no rows",
+        ),
         (
             "DELETE FROM customer_churn_history WHERE churned; UPDATE customer_offer_history SET converted = FALSE",
             "nothing was written: churn cannot be trained: All ",

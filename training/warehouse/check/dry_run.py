@@ -49,12 +49,14 @@ def dry_run(warehouse: Warehouse, say: Callable[[str], None]) -> Findings:
         check_view(usable, findings)
     learnable = dict[str, Learnable]()
     if (tables.churn or tables.transactions) and not unusable & {"churn", "transactions"}:
+        findings.models.append("churn")
         with findings.keeping():
             learnable["churn"] = check_churn(usable, findings)
     if customers and not unusable & {"offers", "transactions"}:
         with findings.keeping():
             nbo = check_offers(usable, findings)
             if nbo is not None:
+                findings.models.append("nbo")
                 learnable["nbo"] = nbo
     if learnable:
         reading = sum(each.seconds for each in learnable.values())

@@ -22,6 +22,16 @@ class Exposures(NamedTuple):
     def refused(self) -> int:
         return self.shown - self.converted
 
+    @property
+    def title(self) -> str:
+        """The code, and the name if it says more."""
+        return self.offer if self.name == self.offer else f"{self.offer} ({self.name})"
+
+    def reduced(self, share: float) -> "Exposures":
+        """About what is left of it if so many of the exposures can be learnt from."""
+        converted = round(self.converted * share)
+        return self._replace(shown=converted + round(self.refused * share), converted=converted)
+
     def is_learnt(self, minimum: Nbo) -> bool:
         """Whether it would be recommended."""
         return self.converted >= minimum.minimum_conversions and self.refused >= minimum.minimum_refusals

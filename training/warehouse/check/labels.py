@@ -1,10 +1,11 @@
 """What there is to learn from: labels, positives and exposures counted over all, and what a sample leaves out."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from training.config import Nbo
+from training.config import MIN_OFFERS, Nbo
 from training.errors import Problem
 from training.warehouse import lineage, queries, young
 from training.warehouse.check.active import show_active
@@ -15,7 +16,7 @@ from training.warehouse.comparison import check_recomputed
 from training.warehouse.connection import Warehouse
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
-from training.warehouse.sample import read_sample
+from training.warehouse.sample import read_sample, sample
 from training.warehouse.source import listed
 
 MANY_RETURNED = 0.3
@@ -34,10 +35,11 @@ class Labels(NamedTuple):
 
 
 class Learnable(NamedTuple):
-    """About how many examples a model would have, and how many seconds reading them would take."""
+    """About how many examples a model would have, how many seconds reading them would take, and those of a sample."""
 
     examples: int
     seconds: float
+    sampled: Examples | None
 
 
 def check_churn(warehouse: Warehouse, findings: Findings) -> Learnable:
@@ -79,19 +81,6 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
     if young_ones:
         findings.say(f"  {name}: {young_ones:,} exposures are left out, {young.reason(warehouse)}.")
     found = exposures(warehouse, table)
-    rows: list[tuple[str, ...]] = [("offer", "name", "shown", "converted", "refused", "rate", "learnt")]
-    rows += [
-        (
-            each.offer,
-            each.name,
-            *(f"{count:,}" for count in (each.shown, each.converted, each.refused)),
-            share(each.converted, each.shown),
-            "yes" if each.is_learnt(minimum) else "no",
-        )
-        for each in found
-    ]
-    findings.show(rows)
-    _judge_offers(name, found, minimum, findings)
     customers = warehouse.rows(table.aggregate(customers=table.customer_id.nunique()))["customers"][0].as_py()
     labels = Labels(
         name,
@@ -100,7 +89,39 @@ def check_offers(warehouse: Warehouse, findings: Findings) -> Learnable | None:
         customers,
     )
     remedy = "map another column as converted under [columns.offers], or correct its data"
-    return _check_examples(warehouse, "nbo", labels, remedy, findings)
+    learnable = _check_examples(warehouse, "nbo", labels, remedy, findings)
+    left = found if learnable.sampled is None else _learnable(warehouse, found, learnable.sampled, customers)
+    rows: list[tuple[str, ...]] = [("offer", "name", "shown", "converted", "refused", "rate", "learnt")]
+    rows += [
+        (
+            each.offer,
+            each.name,
+            *(f"{count:,}" for count in (each.shown, each.converted, each.refused)),
+            share(each.converted, each.shown),
+            "yes" if kept.is_learnt(minimum) else "no",
+        )
+        for each, kept in zip(found, left, strict=True)
+    ]
+    findings.show(rows)
+    _judge_offers(name, left, minimum, findings)
+    return learnable
+
+
+def _learnable(warehouse: Warehouse, shown: Sequence[Exposures], examples: Examples, customers: int) -> list[Exposures]:
+    """About how many exposures of each offer training would count as evidence: its examples, not all that was shown.
+
+    examples: of a sample. Which share of an offer's exposures they are is the offer's own: what lacks a feature may be
+    one early campaign.
+    """
+    part = sample(warehouse, customers)
+    table = part.offers()
+    if table is None or examples.offers is None:
+        return list(shown)
+    in_sample = {each.offer: each.shown for each in exposures(part, young.old_enough(part, table)[0])}
+    kept = Counter(examples.catalogue[place].offer_code for place in examples.offers)
+    return [
+        each.reduced(kept[each.offer] / in_sample[each.offer]) if in_sample.get(each.offer) else each for each in shown
+    ]
 
 
 def _labelled(warehouse: Warehouse) -> Labels:
@@ -124,13 +145,16 @@ def _check_examples(
     with findings.keeping():
         check_recomputed(warehouse, table, lambda line: findings.say(f"  {line}"))
     gates, found, seconds, kept = warehouse.config.gates, None, 0.0, 1.0
+    customers = labels.customers
     # Of a rare outcome a sample may have none: the counts of all decide that below.
-    with findings.keeping(), suppress(queries.SameLabel, young.AllYoung):
+    with findings.keeping(model), suppress(queries.SameLabel, young.AllYoung):
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
         left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
         sampled = len(found) + sum(left_out.values())
         kept = len(found) / sampled
+        # Not the share of the rows: who lacks one of several examples is still a customer.
+        customers = min(customers, len(set(found.customer_ids)) * sample(warehouse, labels.customers).every)
         for reason, rows in left_out.items():
             findings.say(f"  {model}: left out of a sample of {sampled:,}, {reason}: {rows:,}")
         for line in lineage.lines(lineage.lineage(warehouse, table, found.names)):
@@ -140,20 +164,25 @@ def _check_examples(
     if model == "nbo" and labels.positives == labels.examples:
         rarer = labels.examples  # those taken may be all that is known: then it is learnt which one was
     if not labels.examples:
-        findings.wrong(f"{model}: {labels.source} gives no example: bring data, or name another table under [tables].")
+        findings.wrong(
+            f"{model}: {labels.source} gives no example: bring data, or name another table under [tables].", model
+        )
     elif not rarer:
-        findings.wrong(f"{model}: all {labels.examples:,} examples of {labels.source} have the same label: {remedy}.")
+        findings.wrong(
+            f"{model}: all {labels.examples:,} examples of {labels.source} have the same label: {remedy}.", model
+        )
     else:
         for unit, count, key in (
-            ("examples of the rarer outcome", rarer, "minimum_positives"),
-            ("customers", labels.customers, "minimum_customers"),
+            ("examples of the rarer outcome", rarer * kept, "minimum_positives"),
+            ("customers", customers, "minimum_customers"),
         ):
-            if count * kept < getattr(gates, key):
+            if count < getattr(gates, key):
                 findings.wrong(
-                    f"{model}: about {count * kept:,.0f} {unit} of {labels.source} can be learnt from, and [gates] "
-                    f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it."
+                    f"{model}: about {count:,.0f} {unit} of {labels.source} can be learnt from, and [gates] "
+                    f"{key} asks for {getattr(gates, key):,}: bring more data, or lower it.",
+                    model,
                 )
-    return Learnable(round(labels.examples * kept), seconds)
+    return Learnable(round(labels.examples * kept), seconds, found)
 
 
 def _show_windows(found: Sequence[ChurnWindow], configured: int, findings: Findings) -> None:
@@ -180,7 +209,8 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
     if not ours.moments:
         findings.wrong(
             f"The transactions are too short to look {ours.days} days ahead: lower [windows] churn_days, or bring an "
-            "older history."
+            "older history.",
+            "churn",
         )
     elif ours.returned is not None and ours.returned > MANY_RETURNED:
         findings.warn(
@@ -192,19 +222,22 @@ def _judge_window(ours: ChurnWindow, findings: Findings) -> None:
 def _judge_offers(name: str, found: Sequence[Exposures], minimum: Nbo, findings: Findings) -> None:
     few = [each for each in found if not each.is_learnt(minimum)]
     asked = f"at least {minimum.minimum_conversions} conversions and {minimum.minimum_refusals} refusals"
-    if found and not any(each.refused for each in found):
+    if any(each.shown for each in found) and not any(each.refused for each in found):
         findings.warn(
             f"{name} has only exposures that converted, so it says which offer was taken and not whether one is: bring "
             "those that did not convert too."
         )
-    elif few and len(few) == len(found):
+    elif few and len(found) - len(few) < MIN_OFFERS:
+        which = "no offer" if len(few) == len(found) else "only one offer"
         findings.wrong(
-            f"nbo: no offer of {name} has {asked}, so none would be recommended: show the offers more often, or lower "
-            "[nbo] minimum_conversions or minimum_refusals."
+            f"nbo: {which} of {name} has {asked}, so there would be nothing to choose from: show the offers more "
+            "often, or lower [nbo] minimum_conversions or minimum_refusals.",
+            "nbo",
         )
     elif few:
         findings.warn(
             f"Offers that would not be recommended, as they do not have {asked}: "
-            f"{listed(f'{each.offer} ({each.name}) {each.converted:,} and {each.refused:,}' for each in few)}. Show "
-            f"them more often, or remove them from [[offers]] and from {name}."
+            f"{listed(f'{each.title} about {each.converted:,} and {each.refused:,}' for each in few)}. To learn of "
+            f"them, set explore under their [[offers]], which gives them to a share of the customers, or remove them "
+            f"from [[offers]] and from {name}."
         )

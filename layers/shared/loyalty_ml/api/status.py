@@ -49,7 +49,7 @@ def _model_status(name: str, models: ModelSet, mock_mode: MockMode) -> ModelStat
         remedy = f": publish one. Training says meanwhile: {advice}" if advice else ": publish one."
         answer["message"] = f"No {name} model is published, so {what}{remedy}"
     elif loaded and (unknown := _unknown(loaded.card)):
-        answer["message"] = f"The {name} model {unknown}: train it again with 'loyalty train', and publish it."
+        answer["message"] = f"The {name} model {unknown}, and publish it."
     return answer
 
 
@@ -67,14 +67,23 @@ def _add_knowledge(answer: ModelStatus, card: Card) -> None:
     answer["quality"] = [card.offer_quality.sentence] if card.offer_quality else []
 
 
+_TRAIN_AGAIN = "train it again with 'loyalty train'"
+
+
 def _unknown(card: Card) -> str | None:
-    """What a trained model does not know of itself, as it was made before models did; None if it knows all."""
+    """What a trained model does not know of itself, and what to do; None if it knows all.
+
+    It was made before models knew, or, of offers, from exposures that converted alone.
+    """
     if card.placeholder:
         return None
     if card.output == MODEL_OUTPUTS["churn"]:
-        return None if card.active else "does not say which customers have lapsed, so nobody has"
+        return None if card.active else f"does not say which customers have lapsed, so nobody has: {_TRAIN_AGAIN}"
     known = all(offer.evidence for offer in card.offers)
-    return None if known else "does not say of which offers too little is known, so that any may be recommended"
+    if known:
+        return None
+    told = "does not say of which offers too little is known, so that any may be recommended"
+    return f"{told}: {_TRAIN_AGAIN}, on exposures that did not convert too"
 
 
 def _features_status(read_snapshot_card: Callable[[], SnapshotCard | None]) -> FeaturesStatus:

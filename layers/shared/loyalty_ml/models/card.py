@@ -24,6 +24,7 @@ from loyalty_ml.models.document import (
     check_content,
     parse,
 )
+from loyalty_ml.models.quality import ChurnQuality, OfferQuality
 
 
 class Thresholds(Document):
@@ -155,89 +156,6 @@ def _check_whole(shares: tuple[float, ...]) -> None:
         raise ValueError("the shares do not add up to 1")
 
 
-class Ranged(Document):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class GroupQuality(Document):
-    """Held-out customers of one band or one tenth of the score: what was predicted, and what happened.
-
-    name:       `high`, `medium`, `low`, `lapsed`; of tenths "1" for the likeliest to "10". Of offers: of confidence.
-    happened:   how many of `customers` it happened to.
-    predicted:  the mean of their probabilities.
-    share:      happened / customers, with its range.
-    """
-
-    name: str
-    customers: int = Field(ge=0)
-    happened: int = Field(ge=0)
-    predicted: float | None
-    share: Ranged | None
-
-
-class ListQuality(Document):
-    """A list of the active customers that are the likeliest to leave, held out: how many of it left.
-
-    share:      of the active customers who are on the list; customers: how many that are.
-    found:      how many of those on the list left, with its range.
-    rule:       the same of a list by the rule "no purchase for rule_days days", the days that find most.
-    chance:     the same of a list drawn at random.
-    word:       what the list is worth beside the rule.
-    sentence:   all this for people.
-    """
-
-    share: float = Field(gt=0, le=1)
-    customers: int = Field(ge=0)
-    found: Ranged
-    rule: Ranged
-    rule_days: float
-    chance: Ranged
-    word: Literal["no better than the rule", "useful", "strong"]
-    sentence: str
-
-
-class ChurnQuality(Document):
-    """What a churn model is worth, in customers, measured on active customers who were held out.
-
-    customers:  how many these are, and `left` how many of them left.
-    bands:      of all held out, the lapsed too; tenths: of the active, by probability, the likeliest first.
-    """
-
-    customers: int = Field(ge=0)
-    left: int = Field(ge=0)
-    lists: tuple[ListQuality, ...]
-    bands: tuple[GroupQuality, ...]
-    tenths: tuple[GroupQuality, ...]
-
-
-class OfferQuality(Document):
-    """What the recommendation is worth: conversions a held-out exposure, by the doubly robust estimator.
-
-    exposures:         how many were held out; clipped: of how many the propensity was below the least that is used.
-    recommended:       if each customer were sent what the model recommends.
-    shown:             what was sent.
-    best_single:       if everyone were sent the one offer that is best for all, best_offer (its code).
-    over_shown, over_best_single: the differences, each with its own interval.
-    confidence:        tenths of exposures that were shown what is recommended: predicted and converted.
-    sentence:          all this for people.
-    """
-
-    exposures: int = Field(ge=0)
-    clipped: int = Field(ge=0)
-    recommended: Ranged
-    shown: Ranged
-    best_single: Ranged
-    best_offer: str
-    over_shown: Ranged
-    over_best_single: Ranged
-    confidence: tuple[GroupQuality, ...] = ()
-    sentence: str
-
-
 class Golden(Document):
     """Inputs (k, features) and the outputs (k, outputs) that the model must give for them, within `tolerance`."""
 
@@ -280,7 +198,7 @@ class Card(Document):
     outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
     evaluation:    all that was measured, for whoever asks how good the model is.
-    feature_definitions: what makes each feature, as in training; None in cards of before there were any.
+    feature_definitions: what makes each feature that is read, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
     active:        of a churn model, who counts as a customer to lose; None in cards of before there was such a rule.
@@ -351,8 +269,7 @@ class Card(Document):
             self._check_offers()
         if self.output == "churn_probability" and [output.kind for output in self.outputs] != ["probability"]:
             raise ValueError("a churn model gives one probability and nothing else")
-        if self.active and self.output != "churn_probability":
-            raise ValueError("only a churn model has an active rule")
+        self._check_kind()
         if len(self.golden.inputs) != len(self.golden.outputs):
             raise ValueError("there are not as many golden outputs as inputs")
         if any(len(row) != len(self.features) for row in self.golden.inputs):
@@ -362,6 +279,17 @@ class Card(Document):
         if self.distribution:
             self._check_distribution(self.distribution)
         return self
+
+    def _check_kind(self) -> None:
+        """What only a model of one kind has."""
+        if self.active and self.output != "churn_probability":
+            raise ValueError("only a churn model has an active rule")
+        if self.churn_quality and self.output != "churn_probability":
+            raise ValueError("only a churn model has a churn_quality")
+        if self.offer_quality and self.output != "offer_probabilities":
+            raise ValueError("only an offer model has an offer_quality")
+        if self.offer_quality and self.offer_quality.best_offer not in {offer.offer_code for offer in self.offers}:
+            raise ValueError("the best_offer of its offer_quality is none of its offers")
 
     def _check_offers(self) -> None:
         names = tuple(offer.offer_name for offer in self.offers)
@@ -381,6 +309,8 @@ class Card(Document):
     def _check_distribution(self, distribution: Distribution) -> None:
         if distribution.features.keys() != set(self.features):
             raise ValueError("the distribution is not of the card's features")
+        if distribution.weights is not None and distribution.weights.keys() != set(self.features):
+            raise ValueError("the weights of the distribution are not of the card's features")
         score, output = distribution.score, self.outputs[0]
         if output.kind != "probabilities" and not isinstance(score, Histogram):
             raise ValueError(f"the distribution of a {self.name} model's score is not a histogram")

@@ -98,21 +98,18 @@ def score_offers(
     best: NDArray[Any] = np.array(may_be_best, places_type(len(offers))).take(places, mode="clip")
     if len(customer_ids) and explores(offers):
         drawn, begins = _drawn(customer_ids), 0.0
-        for offer in _explored(offers):
+        for offer in offers:
+            # One that is learnt by now keeps its place, so that another's customers stay the same.
             ends = begins + (offer.explore or 0)
-            best[(begins <= drawn) & (drawn < ends)] = offer.offer_id
+            if offer.evidence == "too_few":
+                best[(begins <= drawn) & (drawn < ends)] = offer.offer_id
             begins = ends
     return OfferScores(probabilities, best)
 
 
 def explores(offers: Sequence[Offer]) -> bool:
     """Whether some customers are given an offer of which too little is known, so that more becomes known of it."""
-    return bool(_explored(offers))
-
-
-def _explored(offers: Sequence[Offer]) -> list[Offer]:
-    """In the catalogue's order; an offer that is learnt by now is explored no longer."""
-    return [offer for offer in offers if offer.evidence == "too_few" and offer.explore]
+    return any(offer.evidence == "too_few" and offer.explore for offer in offers)
 
 
 def _drawn(customer_ids: Sequence[str]) -> NDArray[np.float64]:

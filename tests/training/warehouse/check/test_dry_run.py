@@ -129,15 +129,41 @@ def test_offers_of_which_too_little_is_known_are_named(fill: Fill, connect: Open
     assert any(
         warning.startswith(
             "Offers that would not be recommended, as they do not have at least 50 conversions and 50 refusals: "
-            f"1 (Ten Off) {taken} and "
+            f"1 (Ten Off) about {taken} and "
         )
         for warning in findings.warnings
     ), findings.warnings
     findings, _ = found(connect(url, settings(nbo={"minimum_refusals": 2_000})))
     assert (
-        "nbo: no offer of mailings has at least 50 conversions and 2000 refusals, so none would be recommended: show "
-        "the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
+        "nbo: no offer of mailings has at least 50 conversions and 2000 refusals, so there would be nothing to "
+        "choose from: show the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
     ) in findings.problems
+    assert findings.trainable == ["churn"]
+
+
+def test_customers_and_evidence_are_those_that_training_would_count(fill: Fill, connect: Open) -> None:
+    """Half of the exposures are older than the first purchase: all customers are left, and half the evidence."""
+    before = (
+        "UPDATE mailings SET shown_at = shown_at - INTERVAL '2 years' "
+        "WHERE shown_at - date_trunc('day', shown_at) >= INTERVAL '3000 seconds'"
+    )
+    findings, text = found(connect(fill(*SHOP, before), settings(nbo={"minimum_conversions": 200})))
+    sampled, lost = re.findall(r"nbo: left out of a sample of ([\d,]+), no purchase before it: ([\d,]+)", text)[0]
+    assert 2 * int(lost.replace(",", "")) == int(sampled.replace(",", ""))
+    assert findings.problems == [
+        "nbo: no offer of mailings has at least 200 conversions and 50 refusals, so there would be nothing to "
+        "choose from: show the offers more often, or lower [nbo] minimum_conversions or minimum_refusals."
+    ]
+    assert [row(text, str(offer))[3] for offer in range(3)] == ["286", "286", "286"]
+
+
+def test_one_offer_is_no_choice_and_does_not_withhold_churn(fill: Fill, connect: Open) -> None:
+    findings, _ = found(connect(fill(*SHOP, "DELETE FROM mailings WHERE offer <> 1"), settings(offers=[])))
+    assert findings.problems[0] == (
+        "mailings has 1 different offer, but a model has 2 to 200: put the offers that count under [[offers]], or map "
+        "another column as [columns.offers] offer_id."
+    )
+    assert findings.trainable == ["churn"]
 
 
 def test_offers_that_were_all_taken_say_which_and_not_whether(fill: Fill, connect: Open) -> None:
@@ -344,17 +370,21 @@ def test_a_features_view_is_compared_with_what_the_transactions_give(fill: Fill,
     assert any("do not agree on product_count" in warning for warning in findings.warnings)
 
 
-def command(tmp_path: Path, config: Config, url: str) -> list[str]:
+def command(tmp_path: Path, config: Config, url: str, *, offers: bool = False) -> list[str]:
+    """offers: whether the file has the offers table and [nbo] too."""
     toml = tmp_path / "shop.toml"
+    of_offers = [("columns.offers", config.columns.offers.model_dump())] if offers else []
     sections = [
         f"[{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items() if value is not None)
         for name, keys in (
-            ("tables", {"transactions": "receipts"}),
+            ("tables", {"transactions": "receipts", "offers": "mailings" if offers else None}),
             ("columns.transactions", config.columns.transactions.model_dump()),
             ("features", config.features),
+            *of_offers,
         )
     ]
-    toml.write_text("\n".join(sections))
+    nbo = "".join(f"{key} = {value}\n" for key, value in config.nbo.model_dump().items())
+    toml.write_text("\n".join([*sections, f"[nbo]\n{nbo}"]))
     return ["check", "--warehouse", url, "--config", str(toml)]
 
 
@@ -370,6 +400,17 @@ def test_the_command_ends_with_the_next_one_and_never_shows_the_password(
         "'" if "@" not in shown else "", ""
     )
     assert printed.err == ""
+
+
+def test_a_model_that_cannot_be_trained_does_not_withhold_the_other(
+    fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(tmp_path, settings(nbo={"minimum_refusals": 2_000}), fill(*SHOP), offers=True)
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "To change:\n  1. nbo: no offer of mailings has" in printed.out
+    assert "\nTraining can start, without nbo. Next:\n" in printed.out
+    assert printed.out.splitlines()[-1].endswith(" --only churn")
 
 
 def test_the_command_fails_if_training_could_not_start(
