@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.page, pytest.mark.process]
 
 VIEWS = {
     "status": "status",
-    "report": "status/churn/20261123T123005Z-8059d23a",
+    "report": "status/churn/20261128T153111Z-8059d23a",
     "predict-empty": "predict",
     "predict-single": "predict?mode=single&type=all&id=1",
     "predict-unknown": "predict?mode=single&type=churn&id=nobody",

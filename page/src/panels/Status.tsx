@@ -11,7 +11,7 @@ import { Versions } from "./Versions";
 
 type Card = Schemas["ModelCardAnswer"];
 
-/** #/status, or the report of a version: #/status/churn/20261123T123005Z-8059d23a. */
+/** #/status, or the report of a version: #/status/churn/20261128T153111Z-8059d23a. */
 export function Status() {
   const [, name, version] = route.value.path;
   return name && version ? <Report name={name} version={version} /> : <Overview />;
