@@ -2,7 +2,10 @@ import { expect, test } from "vitest";
 import { fromCsv, toCsv } from "./csv";
 
 test("fields with commas, quotes and line breaks come back as they were", () => {
-  const rows = [["a,b", 'say "hi"', "two\nlines"], ["", "é😀", "1"]];
+  const rows = [
+    ["a,b", 'say "hi"', "two\nlines"],
+    ["", "é😀", "1"],
+  ];
   expect(fromCsv(toCsv(["x", "y", "z"], rows))).toEqual([["x", "y", "z"], ...rows]);
 });
 
@@ -11,5 +14,8 @@ test("a text that a spreadsheet would run is made a text", () => {
 });
 
 test("a last line that was cut off is left out", () => {
-  expect(fromCsv('line,error\n1,"a"\n2,"half', false)).toEqual([["line", "error"], ["1", "a"]]);
+  expect(fromCsv('line,error\n1,"a"\n2,"half', false)).toEqual([
+    ["line", "error"],
+    ["1", "a"],
+  ]);
 });

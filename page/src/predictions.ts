@@ -2,7 +2,7 @@
 
 import type { PredictionType, Schemas } from "./api";
 import { toCsv } from "./csv";
-import { groupOf, type ChurnQuality } from "./quality";
+import { type ChurnQuality, groupOf } from "./quality";
 import { text } from "./text";
 
 export type Asked = PredictionType | "all";

@@ -122,7 +122,11 @@ export const isSegmentId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_-]{0
 /** An id made of a name, such as "high-value"; empty if nothing of the name can be in one. */
 export function idOf(name: string): string {
   const ascii = name.normalize("NFKD").replace(/[\u0300-\u036f]/g, "");
-  return ascii.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
+  return ascii
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 64);
 }
 
 export type Bin = Schemas["RiskBin"];

@@ -59,8 +59,7 @@ export const text = {
   banner: {
     mockTitle: "Some of what you see is invented",
     mockAll: "The service is in mock mode: every answer is made up, and always the same for the same customer.",
-    mockTypes: (names: string) =>
-      `No ${names} model is published, so those answers are made up. Do not act on them.`,
+    mockTypes: (names: string) => `No ${names} model is published, so those answers are made up. Do not act on them.`,
     mockWhat: "Train on your own data and publish: loyalty train, then loyalty models publish.",
     placeholderTitle: "These models are placeholders",
     placeholder: (names: string) =>
@@ -108,7 +107,8 @@ export const text = {
     offerRule: "The words compare conversions on held-out exposures, each by its whole 95 % interval.",
     notTold: "What this does not tell you",
     notToldOf: {
-      churn: "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
+      churn:
+        "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
     } as Record<string, string>,
@@ -189,7 +189,8 @@ export const text = {
     happenedShare: "Share who left",
     range: "95 % range",
     tenths: "By tenth of the score",
-    tenthsLead: "Active customers who were held out, the likeliest to leave first. A good model's bars follow its dots.",
+    tenthsLead:
+      "Active customers who were held out, the likeliest to leave first. A good model's bars follow its dots.",
     tenth: "Tenth",
     lists: "If you write to the likeliest",
     list: "List",
@@ -211,7 +212,11 @@ export const text = {
       metric
         .split("_")
         .map((word, place) =>
-          ["auc", "ece", "pr"].includes(word) ? word.toUpperCase() : place ? word : word.charAt(0).toUpperCase() + word.slice(1),
+          ["auc", "ece", "pr"].includes(word)
+            ? word.toUpperCase()
+            : place
+              ? word
+              : word.charAt(0).toUpperCase() + word.slice(1),
         )
         .join(" "),
     value: "Value",
@@ -240,7 +245,8 @@ export const text = {
     tooMany: (over: number) =>
       `${plural(over, "id", "ids")} too many: a batch has at most 100. For more, use a file (see Files).`,
     duplicates: (found: number) => `${plural(found, "repeated id is", "repeated ids are")} asked for once.`,
-    tooLong: (found: number) => `${plural(found, "id has", "ids have")} over 256 characters and cannot be a customer's.`,
+    tooLong: (found: number) =>
+      `${plural(found, "id has", "ids have")} over 256 characters and cannot be a customer's.`,
     run: "Run Prediction",
     runBatch: "Run Batch Prediction",
     running: "Predicting …",
@@ -260,7 +266,8 @@ export const text = {
     sentenceUnknown: (probability: number) =>
       `The model gives ${share(probability)}. How many customers like this left was not measured for this version.`,
     sentenceLapsed: "This customer has not bought for so long that they count as lapsed: to win back, not to keep.",
-    sentenceOffer: (offer: string, probability: number) => `Send ${offer}: ${share(probability)} take it, by this model.`,
+    sentenceOffer: (offer: string, probability: number) =>
+      `Send ${offer}: ${share(probability)} take it, by this model.`,
     sentenceNoOffer: "Too little is known of every offer to recommend one.",
     sentenceRfm: (name: string, days: number, purchases: number, money: number) =>
       `${name}: bought ${days < 1 ? "today" : `${plural(days, "day", "days")} ago`}, ${plural(purchases, "time", "times")}, for ${amount(money)} in all.`,
@@ -363,7 +370,8 @@ export const text = {
     answered: "have an answer",
     unanswered: "have none",
     sum: "in all",
-    missingWhy: "Without an answer are customers without purchases or without a feature that the model reads. Score the members as a file: its errors name each of them and say why.",
+    missingWhy:
+      "Without an answer are customers without purchases or without a feature that the model reads. Score the members as a file: its errors name each of them and say why.",
     highShare: "Share at high risk",
     numbers: "The numbers",
     drift: "Drift: are these still the customers the model learnt from?",
@@ -387,7 +395,8 @@ export const text = {
       `The ${count(shown)} with the highest probability, of ${plural(members, "member", "members")}.`,
     message: "Note",
     spread: "How the risk is spread",
-    spreadLead: "Members by their probability of leaving, in steps of 5 points. Move the slider to choose the likeliest.",
+    spreadLead:
+      "Members by their probability of leaving, in steps of 5 points. Move the slider to choose the likeliest.",
     slider: "Choose members with a probability of at least",
     chosen: "Chosen",
     chosenOf: (chosen: number, members: number) => `${count(chosen)} of ${count(members)}`,
@@ -404,7 +413,8 @@ export const text = {
     allLapsed: (lapsed: number) =>
       `${plural(lapsed, "member has", "members have")} lapsed already: they are to win back, and no probability of leaving says how.`,
     map: "RFM map",
-    mapLead: "Members by recency (up: more recent) and frequency (right: more often). Choose a cell to define its segment.",
+    mapLead:
+      "Members by recency (up: more recent) and frequency (right: more often). Choose a cell to define its segment.",
     mapCell: (name: string, r: number, f: number, members: number) =>
       `${name}, recency ${r}, frequency ${f}: ${plural(members, "member", "members")}`,
     recencyScore: (score: number) => `R ${score}`,
@@ -434,10 +444,14 @@ export const text = {
     feature: "Feature",
     operator: "Is",
     value: "Value",
-    operators: { ">=": "at least", ">": "more than", "<=": "at most", "<": "less than", "==": "exactly", "!=": "not" } as Record<
-      string,
-      string
-    >,
+    operators: {
+      ">=": "at least",
+      ">": "more than",
+      "<=": "at most",
+      "<": "less than",
+      "==": "exactly",
+      "!=": "not",
+    } as Record<string, string>,
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
@@ -463,7 +477,7 @@ export const text = {
     preview: "Preview",
     previewLead: "How many are in it, and who, before anything is stored.",
     previewed: (members: number, unknown: number) =>
-      `${plural(members, "member", "members")}` + (unknown ? `, of whom ${count(unknown)} have no answer` : ""),
+      `${plural(members, "member", "members")}${unknown ? `, of whom ${count(unknown)} have no answer` : ""}`,
     first: "The first of them",
     previewing: "Counting …",
   },
@@ -501,7 +515,8 @@ export const text = {
     rows: "Rows",
     errors: "Errors",
     rate: (rows: number) => `${plural(rows, "row", "rows")} a second`,
-    ofTotal: (done: number, total: number | null) => (total === null ? count(done) : `${count(done)} of ${count(total)}`),
+    ofTotal: (done: number, total: number | null) =>
+      total === null ? count(done) : `${count(done)} of ${count(total)}`,
     download: (name: string) =>
       ({ predictions: "Download predictions", errors: "Download errors", summary: "Download the summary" })[name] ??
       `Download ${name}`,

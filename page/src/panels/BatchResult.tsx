@@ -7,8 +7,8 @@ import * as format from "../format";
 import { Raw } from "../parts/raw";
 import { BANDS, BandBar, ProbabilityBar, Risk } from "../parts/risk";
 import { Empty } from "../parts/states";
-import { Table, type Column } from "../parts/table";
-import { matches, merge, rowsAsCsv, typesOf, type Asked, type Row } from "../predictions";
+import { type Column, Table } from "../parts/table";
+import { type Asked, matches, merge, type Row, rowsAsCsv, typesOf } from "../predictions";
 import { text } from "../text";
 import { curlOf } from "./Predict";
 
@@ -68,10 +68,21 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
             columns={[
               { key: "id", title: text.predict.customer, by: (row) => row.id, cell: (row) => <bdi>{row.id}</bdi> },
               ...(types.length > 1
-                ? [{ key: "type", title: text.predict.type, cell: (row: (typeof failures)[number]) => text.models[row.type] }]
+                ? [
+                    {
+                      key: "type",
+                      title: text.predict.type,
+                      cell: (row: (typeof failures)[number]) => text.models[row.type],
+                    },
+                  ]
                 : []),
               { key: "error", title: text.predict.error, cell: (row) => row.error },
-              { key: "code", title: text.predict.errorCode, by: (row) => row.code, cell: (row) => <span class="code">{row.code}</span> },
+              {
+                key: "code",
+                title: text.predict.errorCode,
+                by: (row) => row.code,
+                cell: (row) => <span class="code">{row.code}</span>,
+              },
             ]}
             rows={failures}
             rowKey={(row) => `${row.type} ${row.id}`}

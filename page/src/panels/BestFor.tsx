@@ -4,7 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { may, predictSegment } from "../api";
 import { save } from "../csv";
 import { Failed } from "../parts/states";
-import { rowsAsCsv, type Nbo } from "../predictions";
+import { type Nbo, rowsAsCsv } from "../predictions";
 import { text } from "../text";
 
 const MOST = 1000;
@@ -58,7 +58,9 @@ export function BestFor({ id, offers }: { id: string; offers: { code: string; na
         onInput={(event) => setTyped(event.currentTarget.value)}
       />
       {!usable && <p class="problem">{text.segments.bestWrong}</p>}
-      <button disabled={busy || !usable}>{text.segments.bestDownload}</button>
+      <button type="submit" disabled={busy || !usable}>
+        {text.segments.bestDownload}
+      </button>
       {error !== null && <Failed error={error} />}
     </form>
   );

@@ -11,16 +11,16 @@ import type { Churn } from "../predictions";
 import { knowsLapsed } from "../quality";
 import { address, go, route } from "../route";
 import {
-  KINDS,
-  OPERATORS,
+  type Definition,
+  type Draft,
   definitionOf,
   draftOf,
   emptyDraft,
   idOf,
   isSegmentId,
-  type Definition,
-  type Draft,
+  KINDS,
   type Kind,
+  OPERATORS,
 } from "../segments";
 import { text } from "../text";
 
@@ -43,7 +43,10 @@ interface Stored {
 }
 
 export function Builder({ id }: { id: string | null }) {
-  const stored = useResource(async (signal): Promise<Stored | null> => (id ? await getSegment(id, signal) : null), [id]);
+  const stored = useResource(
+    async (signal): Promise<Stored | null> => (id ? await getSegment(id, signal) : null),
+    [id],
+  );
   if (stored.state === "failed") {
     return (
       <>
@@ -102,7 +105,9 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
     <>
       <div class="heading">
         <p>
-          <a href={address(stored ? ["segments", id] : ["segments"])}>{stored ? stored.answer.segment_name : text.segments.back}</a>
+          <a href={address(stored ? ["segments", id] : ["segments"])}>
+            {stored ? stored.answer.segment_name : text.segments.back}
+          </a>
         </p>
         <h1>{stored ? text.builder.titleEdit(stored.answer.segment_name) : text.builder.title}</h1>
       </div>
@@ -121,11 +126,23 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
           </div>
           <div class="actions start">
             {stored && (
-              <button type="button" onClick={() => (setTheirs(null), onTakeTheirs())}>
+              <button
+                type="button"
+                onClick={() => {
+                  setTheirs(null);
+                  onTakeTheirs();
+                }}
+              >
                 {text.builder.keepTheirs}
               </button>
             )}
-            <button type="button" onClick={() => (setTheirs(null), void save(etag))}>
+            <button
+              type="button"
+              onClick={() => {
+                setTheirs(null);
+                void save(etag);
+              }}
+            >
               {text.builder.saveMine}
             </button>
           </div>
@@ -141,7 +158,12 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
         >
           <label>
             {text.builder.name}
-            <input dir="auto" maxLength={200} value={draft.name} onInput={(event) => change({ name: event.currentTarget.value })} />
+            <input
+              dir="auto"
+              maxLength={200}
+              value={draft.name}
+              onInput={(event) => change({ name: event.currentTarget.value })}
+            />
           </label>
           {!stored && (
             <>
@@ -176,7 +198,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
             </p>
           )}
           {error !== null && <Failed error={error} />}
-          <button class="primary" disabled={busy}>
+          <button type="submit" class="primary" disabled={busy}>
             {busy ? text.builder.saving : text.builder.save}
           </button>
         </form>
@@ -197,7 +219,12 @@ function Who({ draft, change }: { draft: Draft; change: (changed: Partial<Draft>
     return (
       <label>
         {text.builder.ids}
-        <textarea rows={8} dir="auto" value={draft.ids} onInput={(event) => change({ ids: event.currentTarget.value })} />
+        <textarea
+          rows={8}
+          dir="auto"
+          value={draft.ids}
+          onInput={(event) => change({ ids: event.currentTarget.value })}
+        />
       </label>
     );
   }
@@ -243,10 +270,19 @@ function Offer({ draft, change }: { draft: Draft; change: (changed: Partial<Draf
   return (
     <label>
       {text.builder.offer}
-      <input value={draft.offer} list={list} maxLength={200} onInput={(event) => change({ offer: event.currentTarget.value })} />
+      <input
+        value={draft.offer}
+        list={list}
+        maxLength={200}
+        onInput={(event) => change({ offer: event.currentTarget.value })}
+      />
       <datalist id={list}>
         {offers.value?.map((offer) => (
-          <option key={String(offer["offer_code"])} value={String(offer["offer_code"])} label={String(offer["offer_name"])} />
+          <option
+            key={String(offer["offer_code"])}
+            value={String(offer["offer_code"])}
+            label={String(offer["offer_name"])}
+          />
         ))}
       </datalist>
     </label>
@@ -263,7 +299,12 @@ function Rule({ draft, change }: { draft: Draft; change: (changed: Partial<Draft
     return (
       <label>
         {text.builder.raw}
-        <textarea rows={10} spellcheck={false} value={draft.raw} onInput={(event) => change({ raw: event.currentTarget.value })} />
+        <textarea
+          rows={10}
+          spellcheck={false}
+          value={draft.raw}
+          onInput={(event) => change({ raw: event.currentTarget.value })}
+        />
       </label>
     );
   }
@@ -273,7 +314,10 @@ function Rule({ draft, change }: { draft: Draft; change: (changed: Partial<Draft
     <>
       <label>
         {text.builder.match}
-        <select value={draft.match} onChange={(event) => change({ match: event.currentTarget.value as Draft["match"] })}>
+        <select
+          value={draft.match}
+          onChange={(event) => change({ match: event.currentTarget.value as Draft["match"] })}
+        >
           <option value="and">{text.builder.all}</option>
           <option value="or">{text.builder.any}</option>
         </select>
@@ -360,7 +404,9 @@ function Preview({ draft }: { draft: Draft }) {
       {preview.state === "ready" && answer && "definition" in made && (
         <>
           <p class="sentence">{text.builder.previewed(answer.total_customers, answer.failed)}</p>
-          <BandBar counts={(["high", "medium", "low", "lapsed"] as const).map((band) => ({ band, count: stats[band] ?? 0 }))} />
+          <BandBar
+            counts={(["high", "medium", "low", "lapsed"] as const).map((band) => ({ band, count: stats[band] ?? 0 }))}
+          />
           <ul class="legend">
             {(["high", "medium", "low", "lapsed"] as const)
               .filter((band) => stats[band] !== undefined)
@@ -383,7 +429,11 @@ function Preview({ draft }: { draft: Draft }) {
                   numeric: true,
                   cell: (row) => format.share((row.result as Churn).churn_probability),
                 },
-                { key: "risk", title: text.predict.risk, cell: (row) => <Risk band={(row.result as Churn).churn_risk} /> },
+                {
+                  key: "risk",
+                  title: text.predict.risk,
+                  cell: (row) => <Risk band={(row.result as Churn).churn_risk} />,
+                },
               ]}
             />
           )}

@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId, useState } from "preact/hooks";
-import { getJob, listJobs, may, pause, readStart, startJob, upload, type Schemas } from "../api";
+import { getJob, listJobs, may, pause, readStart, type Schemas, startJob, upload } from "../api";
 import { fromCsv, save } from "../csv";
-import { SAMPLE, formatOf, isOver, shareOf } from "../files";
+import { formatOf, isOver, SAMPLE, shareOf } from "../files";
 import * as format from "../format";
 import { useResource } from "../parts/resource";
 import { Empty, Failed, Loading, Note } from "../parts/states";
@@ -97,7 +97,10 @@ function Drop() {
       </fieldset>
       <div
         class={over ? "drop over" : "drop"}
-        onDragOver={(event) => (event.preventDefault(), setOver(true))}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(true);
+        }}
         onDragLeave={() => setOver(false)}
         onDrop={(event) => {
           event.preventDefault();
@@ -184,8 +187,17 @@ function Jobs() {
                   </a>
                 ),
               },
-              { key: "type", title: text.files.type, cell: (row) => text.predict.types[String(row.request["type"])] ?? "" },
-              { key: "status", title: text.files.status, by: (row) => row.status, cell: (row) => <Status status={row.status} /> },
+              {
+                key: "type",
+                title: text.files.type,
+                cell: (row) => text.predict.types[String(row.request["type"])] ?? "",
+              },
+              {
+                key: "status",
+                title: text.files.status,
+                by: (row) => row.status,
+                cell: (row) => <Status status={row.status} />,
+              },
               {
                 key: "progress",
                 title: text.files.rows,

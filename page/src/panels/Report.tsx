@@ -3,10 +3,10 @@
 import { getCard, type Schemas } from "../api";
 import * as format from "../format";
 import { useResource } from "../parts/resource";
-import { Risk, isBand } from "../parts/risk";
+import { isBand, Risk } from "../parts/risk";
 import { Empty, Failed, Loading } from "../parts/states";
-import { Table, type Column } from "../parts/table";
-import { churnQuality, offerName, offerQuality, type Group, type ListQuality, type Ranged } from "../quality";
+import { type Column, Table } from "../parts/table";
+import { churnQuality, type Group, type ListQuality, offerName, offerQuality, type Ranged } from "../quality";
 import { address } from "../route";
 import { text } from "../text";
 
@@ -94,12 +94,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
           {churn.lists.map((list) => (
             <p key={list.share}>{list.sentence}</p>
           ))}
-          <Table
-            caption={text.report.lists}
-            columns={LISTS}
-            rows={churn.lists}
-            rowKey={(row) => String(row.share)}
-          />
+          <Table caption={text.report.lists} columns={LISTS} rows={churn.lists} rowKey={(row) => String(row.share)} />
         </section>
       )}
       {churn && (
@@ -107,13 +102,23 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
           <section class="card">
             <h2>{text.report.bands}</h2>
             <p class="small">{text.report.bandsLead}</p>
-            <Table caption={text.report.bands} columns={groups(text.report.band)} rows={churn.bands} rowKey={(row) => row.name} />
+            <Table
+              caption={text.report.bands}
+              columns={groups(text.report.band)}
+              rows={churn.bands}
+              rowKey={(row) => row.name}
+            />
           </section>
           <section class="card">
             <h2>{text.report.tenths}</h2>
             <p class="small">{text.report.tenthsLead}</p>
             <Tenths tenths={churn.tenths} />
-            <Table caption={text.report.tenths} columns={groups(text.report.tenth)} rows={churn.tenths} rowKey={(row) => row.name} />
+            <Table
+              caption={text.report.tenths}
+              columns={groups(text.report.tenth)}
+              rows={churn.tenths}
+              rowKey={(row) => row.name}
+            />
           </section>
         </>
       )}
@@ -148,8 +153,19 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
         <Table
           caption={text.report.metrics}
           columns={[
-            { key: "metric", title: text.report.metric, by: (row) => row[0], cell: (row) => text.report.nameOf(row[0]) },
-            { key: "value", title: text.report.value, numeric: true, by: (row) => row[1], cell: (row) => format.figure(row[1]) },
+            {
+              key: "metric",
+              title: text.report.metric,
+              by: (row) => row[0],
+              cell: (row) => text.report.nameOf(row[0]),
+            },
+            {
+              key: "value",
+              title: text.report.value,
+              numeric: true,
+              by: (row) => row[1],
+              cell: (row) => format.figure(row[1]),
+            },
           ]}
           rows={Object.entries(shown.metrics)}
           rowKey={(row) => row[0]}

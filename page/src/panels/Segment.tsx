@@ -1,7 +1,7 @@
 /** One segment: its risk as pictures, why it moved, who is missing, and what to do with it. */
 
 import { useState } from "preact/hooks";
-import { deleteSegment, getCard, getSegment, getStatistics, may, previewSegment, startJob, type Schemas } from "../api";
+import { deleteSegment, getCard, getSegment, getStatistics, may, previewSegment, type Schemas, startJob } from "../api";
 import * as format from "../format";
 import { Dialog } from "../parts/dialog";
 import { lazy } from "../parts/lazy";
@@ -40,7 +40,8 @@ export function Segment({ id }: { id: string }) {
           </h1>
           {stats.value && (
             <p>
-              {text.predict.customers(stats.value.member_count)}. {text.segments.asOf(format.date(stats.value.features_as_of))}
+              {text.predict.customers(stats.value.member_count)}.{" "}
+              {text.segments.asOf(format.date(stats.value.features_as_of))}
             </p>
           )}
         </div>
@@ -58,7 +59,10 @@ export function Segment({ id }: { id: string }) {
 
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
   const { segment_id: _, version: __, updated: ___, ...plain } = definition;
-  const preview = useResource((signal) => previewSegment(plain as Schemas["SegmentDefinition"], signal), [id, definition.version]);
+  const preview = useResource(
+    (signal) => previewSegment(plain as Schemas["SegmentDefinition"], signal),
+    [id, definition.version],
+  );
   const churn = stats.models["churn"];
   const card = useResource(
     async (signal) => (churn && churn.version !== "mock" ? await getCard("churn", churn.version, signal) : null),
@@ -168,7 +172,12 @@ function Actions({ id, name }: { id: string; name: string }) {
     <div>
       <div class="actions">
         {may("loyalty/predict") && (
-          <button type="button" disabled={state === "busy"} title={text.segments.exportHint} onClick={() => void score()}>
+          <button
+            type="button"
+            disabled={state === "busy"}
+            title={text.segments.exportHint}
+            onClick={() => void score()}
+          >
             {text.segments.export}
           </button>
         )}
@@ -361,7 +370,12 @@ function Moved({ stats }: { stats: Stats }) {
               rowKey={(row) => row.snapshot}
               columns={[
                 { key: "as_of", title: text.segments.snapshot, cell: (row) => format.date(row.features_as_of) },
-                { key: "members", title: text.segments.members, numeric: true, cell: (row) => format.count(row.member_count) },
+                {
+                  key: "members",
+                  title: text.segments.members,
+                  numeric: true,
+                  cell: (row) => format.count(row.member_count),
+                },
                 {
                   key: "average",
                   title: text.segments.average,
@@ -408,31 +422,37 @@ type DriftRow = Schemas["Drift"] & { model: string; feature: string };
 
 function DriftTable({ rows }: { rows: DriftRow[] }) {
   return (
-          <Table
-            caption={text.segments.drift}
-            rows={rows}
-            rowKey={(row) => `${row.model} ${row.feature}`}
-            columns={[
-              { key: "model", title: text.segments.model, by: (row) => row.model, cell: (row) => text.models[row.model] ?? row.model },
-              { key: "feature", title: text.segments.feature, by: (row) => row.feature, cell: (row) => row.feature },
-              {
-                key: "band",
-                title: text.segments.drifted,
-                cell: (row) => (
-                  <span class={`mark ${{ stable: "good", moderate: "warning", significant: "danger", too_few: "" }[row.band]}`}>
-                    {text.segments.driftBands[row.band]}
-                  </span>
-                ),
-              },
-              {
-                key: "psi",
-                title: text.segments.psi,
-                numeric: true,
-                by: (row) => row.psi,
-                cell: (row) => (row.psi === null ? "–" : format.figure(row.psi)),
-              },
-            ]}
-          />
+    <Table
+      caption={text.segments.drift}
+      rows={rows}
+      rowKey={(row) => `${row.model} ${row.feature}`}
+      columns={[
+        {
+          key: "model",
+          title: text.segments.model,
+          by: (row) => row.model,
+          cell: (row) => text.models[row.model] ?? row.model,
+        },
+        { key: "feature", title: text.segments.feature, by: (row) => row.feature, cell: (row) => row.feature },
+        {
+          key: "band",
+          title: text.segments.drifted,
+          cell: (row) => (
+            <span
+              class={`mark ${{ stable: "good", moderate: "warning", significant: "danger", too_few: "" }[row.band]}`}
+            >
+              {text.segments.driftBands[row.band]}
+            </span>
+          ),
+        },
+        {
+          key: "psi",
+          title: text.segments.psi,
+          numeric: true,
+          by: (row) => row.psi,
+          cell: (row) => (row.psi === null ? "–" : format.figure(row.psi)),
+        },
+      ]}
+    />
   );
 }
-

@@ -80,9 +80,13 @@ function List() {
           >
             <label>
               <span class="unseen">{text.segments.find}</span>
-              <input value={id} placeholder={text.segments.find} onInput={(event) => setId(event.currentTarget.value)} />
+              <input
+                value={id}
+                placeholder={text.segments.find}
+                onInput={(event) => setId(event.currentTarget.value)}
+              />
             </label>
-            <button>{text.segments.open}</button>
+            <button type="submit">{text.segments.open}</button>
           </form>
           {after && <a href={address(["segments"])}>{text.segments.first}</a>}
           {list.value?.next && <a href={address(["segments"], { after: list.value.next })}>{text.segments.more}</a>}
@@ -114,4 +118,3 @@ function Trend({ segment }: { segment: Schemas["SegmentSummary"] }) {
     </span>
   );
 }
-

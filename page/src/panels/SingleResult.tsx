@@ -6,7 +6,7 @@ import { Raw } from "../parts/raw";
 import { useResource } from "../parts/resource";
 import { ProbabilityBar, Risk } from "../parts/risk";
 import { Table } from "../parts/table";
-import { churnSentence, evidenceOf, type Asked, type Churn, type Nbo, type Rfm } from "../predictions";
+import { type Asked, type Churn, churnSentence, evidenceOf, type Nbo, type Rfm } from "../predictions";
 import { churnQuality } from "../quality";
 import { text } from "../text";
 import { curlOf } from "./Predict";

@@ -7,7 +7,7 @@ import { BANDS } from "../parts/risk";
 import { Empty, Failed } from "../parts/states";
 import type { ChurnQuality } from "../quality";
 import { address, go } from "../route";
-import { activeIn, choose, idOf, type Bin } from "../segments";
+import { activeIn, type Bin, choose, idOf } from "../segments";
 import { text } from "../text";
 
 const MOST = 1000;
@@ -19,7 +19,17 @@ function likeliest(bins: Bin[]): number {
   return Math.max(0, enough);
 }
 
-export function Spread({ id, name, bins, quality }: { id: string; name: string; bins: Bin[]; quality: ChurnQuality | null }) {
+export function Spread({
+  id,
+  name,
+  bins,
+  quality,
+}: {
+  id: string;
+  name: string;
+  bins: Bin[];
+  quality: ChurnQuality | null;
+}) {
   const [from, setFrom] = useState(() => likeliest(bins));
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
@@ -63,7 +73,11 @@ export function Spread({ id, name, bins, quality }: { id: string; name: string; 
       </p>
       <div class="histogram" aria-hidden="true">
         {bins.map((bin, place) => (
-          <div key={place} class={place >= from ? "chosen" : ""} title={`${format.share(bin.begins)} – ${format.share(bin.ends)}: ${format.count(activeIn(bin))}`}>
+          <div
+            key={place}
+            class={place >= from ? "chosen" : ""}
+            title={`${format.share(bin.begins)} – ${format.share(bin.ends)}: ${format.count(activeIn(bin))}`}
+          >
             {BANDS.filter((band) => band !== "lapsed" && bin.by_risk[band]).map((band) => (
               <span key={band} class={band} style={{ height: `${(100 * (bin.by_risk[band] ?? 0)) / most}%` }} />
             ))}

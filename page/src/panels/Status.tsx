@@ -20,7 +20,10 @@ export function Status() {
 function Overview() {
   const status = useResource(getStatus, []);
   const models = useResource(listModels, []);
-  const reload = () => (status.reload(), models.reload());
+  const reload = () => {
+    status.reload();
+    models.reload();
+  };
   return (
     <>
       <div class="heading">
@@ -66,7 +69,9 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
           <h2>{text.models[name] ?? name}</h2>
           <p class="small">{text.questions[name]}</p>
         </div>
-        {(model.exists || mocked) && <span class={`mark ${mocked || model.placeholder ? "warning" : "good"}`}>{kind}</span>}
+        {(model.exists || mocked) && (
+          <span class={`mark ${mocked || model.placeholder ? "warning" : "good"}`}>{kind}</span>
+        )}
       </header>
       <dl class="facts">
         <dt>{text.status.exists}</dt>
@@ -100,10 +105,12 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
         {typeof evidence === "object" && (
           <>
             <dt>{text.status.offersLearnt}</dt>
-            <dd>{text.status.offersOf(
+            <dd>
+              {text.status.offersOf(
                 evidence.learnt.length,
                 evidence.too_few.map((code) => offerName(card.value, code)),
-              )}</dd>
+              )}
+            </dd>
           </>
         )}
       </dl>

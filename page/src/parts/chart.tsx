@@ -30,7 +30,11 @@ export default function Chart({ times, series }: { times: number[]; series: Seri
         probe.style.color = color(name);
         return getComputedStyle(probe).color;
       };
-      const axis = { stroke: resolved("--ink-soft"), grid: { stroke: resolved("--line"), width: 1 }, ticks: { show: false } };
+      const axis = {
+        stroke: resolved("--ink-soft"),
+        grid: { stroke: resolved("--line"), width: 1 },
+        ticks: { show: false },
+      };
       const made = new uPlot(
         {
           width: element.clientWidth,
@@ -59,7 +63,10 @@ export default function Chart({ times, series }: { times: number[]; series: Seri
       return made;
     };
     let shown = draw();
-    const redraw = () => (shown.destroy(), (shown = draw()));
+    const redraw = () => {
+      shown.destroy();
+      shown = draw();
+    };
     const watcher = new ResizeObserver(() => shown.width !== element.clientWidth && redraw());
     watcher.observe(element);
     const scheme = matchMedia("(prefers-color-scheme: dark)");

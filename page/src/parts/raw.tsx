@@ -3,7 +3,15 @@
 import { useState } from "preact/hooks";
 import { text } from "../text";
 
-export function Raw({ answer, curl, children }: { answer: unknown; curl: string; children?: preact.ComponentChildren }) {
+export function Raw({
+  answer,
+  curl,
+  children,
+}: {
+  answer: unknown;
+  curl: string;
+  children?: preact.ComponentChildren;
+}) {
   const [said, say] = useState<"copied" | "failed" | null>(null);
   const copy = async () => {
     try {

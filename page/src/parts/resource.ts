@@ -23,8 +23,7 @@ export function useResource<T>(
     set((before) => ({ state: "loading", value: kept ? before.value : null, error: null }));
     load(stop.signal).then(
       (value) => stop.signal.aborted || set({ state: "ready", value, error: null }),
-      (error: unknown) =>
-        stop.signal.aborted || set((before) => ({ state: "failed", value: before.value, error })),
+      (error: unknown) => stop.signal.aborted || set((before) => ({ state: "failed", value: before.value, error })),
     );
     return () => stop.abort();
   }, [key, tries]);
