@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
 from loyalty_ml.scoring.scores import ChurnRisk
-from loyalty_ml.segments.aggregates import ChurnAggregate, Statistics
+from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
 from loyalty_ml.segments.drift import ModelDrift
 from loyalty_ml.segments.history import HistoryEntry
@@ -67,6 +67,7 @@ class SegmentAnswer(TypedDict):
     processed: int
     successful: int
     failed: int
+    failed_by_code: FailedByCode
     aggregated_stats: Annotated[
         ChurnAggregate | dict[str, int],
         Field(description="For nbo and rfm: the number of members by name of the offer or RFM segment"),

@@ -1,5 +1,6 @@
 """Who is in a segment, and columns of answers for them: block by block, by the scorers of every other mode."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.population import Block, Members, Population
-from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.customers.table import FeatureTable, problem_codes, purchases_in, taking
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.models import catalogue
 from loyalty_ml.models.store import ModelSet
@@ -20,11 +21,15 @@ from loyalty_ml.vocabulary import MockMode, PredictionType
 
 
 class Answered(NamedTuple):
-    """Some customers with columns of answers, and the numbers of those who have none, int64, both ascending."""
+    """Some customers with columns of answers, and the numbers of those who have none, int64, both ascending.
+
+    reasons: how many of these have none for which reason, by error code.
+    """
 
     customers: Block
     scores: Scores
     failed: NDArray[np.int64]
+    reasons: Counter[str]
 
 
 class Selection(NamedTuple):
@@ -95,13 +100,16 @@ def stored_offer(code: int | str, scorer: Scorer) -> int:
 def answering(scorer: Scorer, population: Population) -> Callable[[Block], Answered]:
     """How a block is scored: each customer by the same scorer, from the same features, as in a single prediction."""
     score = scoring([scorer], population.features, most_rows=population.block_rows)
+    wanted = taking(scorer.features, population.features)
 
     def answer(block: Block) -> Answered:
         table = FeatureTable((), population.features, block.values, absent=None, found=None, as_of=None)
         scored = score(table, lambda rows: population.ids(block.numbers[rows].tolist()))
         if scored.answered is None:
-            return Answered(block, scored.scores[0], np.empty(0, np.int64))
-        return Answered(_those(block, scored.answered), scored.scores[0], block.numbers[~scored.answered])
+            return Answered(block, scored.scores[0], np.empty(0, np.int64), Counter())
+        failed = _those(block, ~scored.answered)
+        reasons = problem_codes(wanted(failed.values), purchases_in(population.features, failed.values))
+        return Answered(_those(block, scored.answered), scored.scores[0], failed.numbers, reasons)
 
     return answer
 

@@ -19,7 +19,7 @@ from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
-from loyalty_ml.segments.aggregates import Tally, aggregate, tally
+from loyalty_ml.segments.aggregates import Tally, aggregate, by_code, not_found, tally
 from loyalty_ml.segments.contracts import Include, SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.membership import Answered, answering, select, stored_offer
@@ -92,11 +92,11 @@ def predict_segment(
 
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
         answered = answer(keep(block))
-        counted = tally(scorer.answers, answered.scores, len(answered.failed))
+        counted = tally(scorer.answers, answered.scores, answered.reasons)
         shown = _first(scorer, answered, limit, order)
         return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
-    total = tally(scorer.answers, scorer.answers.nobody(), 0)
+    total = tally(scorer.answers, scorer.answers.nobody(), not_found(unknown))
     shown = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
     failed = np.empty(0, np.int64)
     for counted, candidates, failures in members.measure(measure, progress):
@@ -112,10 +112,11 @@ def predict_segment(
         "segment_name": segment.definition.segment_name,
         "type": prediction_type,
         "mode": "segment",
-        "total_customers": total.answered + total.failed + len(unknown),
-        "processed": total.answered + total.failed + len(unknown),
+        "total_customers": total.answered + total.failed,
+        "processed": total.answered + total.failed,
         "successful": total.answered,
-        "failed": total.failed + len(unknown),
+        "failed": total.failed,
+        "failed_by_code": by_code(total.reasons),
         "aggregated_stats": aggregate(scorer.answers, total),
         "results": results,
         "errors": errors,
