@@ -11,7 +11,6 @@ from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
-    Include,
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
@@ -23,7 +22,7 @@ from loyalty_ml.segments.history import MAX_ENTRIES
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import Include, rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.settings import SegmentSettings

@@ -18,8 +18,6 @@ DefinitionVersion = Annotated[
     int,
     Field(ge=1, description="Each change adds one; a version is never used again, even after the segment is deleted"),
 ]
-Include = Literal["lapsed"]
-"""Who is ranked beside the active."""
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
