@@ -1,5 +1,16 @@
 import { expect, test } from "vitest";
-import { choose, conditionsOf, definitionOf, draftOf, emptyDraft, idOf, isSegmentId } from "./segments";
+import {
+  binsOf,
+  choose,
+  conditionsOf,
+  definitionOf,
+  draftOf,
+  driftOf,
+  emptyDraft,
+  idOf,
+  isSegmentId,
+  reasonsOf,
+} from "./segments";
 
 test("a rule that conditions can say comes back as it was", () => {
   const rule = { and: [{ ">=": [{ var: "revenue" }, 10] }, { "<": [{ var: "days_since_last" }, 3.5] }] };
@@ -46,15 +57,58 @@ test("who is chosen are the active from a bin on, and what becomes of them", () 
     members: 6,
     leave: expect.closeTo(4.1),
     stay: expect.closeTo(1.9),
-    leaveHeldOut: null,
+    heldOut: null,
   });
-  const tenth = (predicted: number, value: number) => ({
+  // The means of the chosen bins are 0.55 and 0.95: the first an eighth of the way between the tenths, the second beyond.
+  const tenth = (predicted: number, value: number, low: number, high: number) => ({
     name: "1",
     customers: 9,
     happened: 1,
     predicted,
-    share: { value, low: 0, high: 1 },
+    share: { value, low, high },
   });
-  const quality = { customers: 1, left: 1, lists: [], bands: [], tenths: [tenth(0.9, 0.5), tenth(0.5, 0.25)] };
-  expect(choose(bins, 1, quality).leaveHeldOut).toBeCloseTo(4 * 0.25 + 2 * 0.5);
+  const tenths = [tenth(0.9, 0.5, 0.4, 0.7), tenth(0.5, 0.25, 0.2, 0.3)];
+  const { heldOut } = choose(bins, 1, { customers: 1, left: 1, lists: [], bands: [], tenths });
+  expect(heldOut?.leave.value).toBeCloseTo(4 * (0.25 + 0.25 / 8) + 2 * 0.5);
+  expect(heldOut?.leave.low).toBeCloseTo(4 * (0.2 + 0.2 / 8) + 2 * 0.4);
+  expect(heldOut?.leave.high).toBeCloseTo(4 * (0.3 + 0.4 / 8) + 2 * 0.7);
+  // Who does not leave stays: the most who stay are where the fewest leave.
+  expect(heldOut?.stay.low).toBeCloseTo(6 - (heldOut?.leave.high ?? 0));
+  expect(heldOut?.stay.high).toBeCloseTo(6 - (heldOut?.leave.low ?? 0));
+});
+
+test("the bins of a cell are all bins, empty where it has nobody", () => {
+  const bin = (begins: number, by_risk: Record<string, number>, expected: number) => ({
+    begins,
+    ends: begins + 0.05,
+    by_risk,
+    expected,
+  });
+  const whole = [bin(0, { low: 10 }, 1), bin(0.05, { low: 4 }, 0.3), bin(0.1, { low: 1 }, 0.1)];
+  const part = [bin(0.05, { low: 2 }, 0.14)];
+  expect(binsOf(whole, part)).toEqual([bin(0, {}, 0), part[0], bin(0.1, {}, 0)]);
+});
+
+test("the reasons for no answer add up to all who have none", () => {
+  const sum = (of: Parameters<typeof reasonsOf>[0]) => [...reasonsOf(of).values()].reduce((a, b) => a + b, 0);
+  const counted = { failed: 12, failed_by_code: { NO_PURCHASES: 2, CUSTOMER_NOT_FOUND: 10, INVALID_FEATURES: 0 } };
+  expect([...reasonsOf(counted)]).toEqual([
+    ["CUSTOMER_NOT_FOUND", 10],
+    ["NO_PURCHASES", 2],
+  ]);
+  // Stored before there were reasons, or with fewer of them.
+  expect([...reasonsOf({ failed: 3 })]).toEqual([["", 3]]);
+  expect(sum({ failed: 14, failed_by_code: counted.failed_by_code })).toBe(14);
+  expect(reasonsOf({ failed: 0, failed_by_code: {} }).size).toBe(0);
+});
+
+test("drift is said by whether it moved, and whether the model leans on it", () => {
+  const drift = { psi: 0.3, band: "significant", alarm: false, weight: 0.01, p_value: 0 } as const;
+  expect(driftOf({ ...drift, alarm: true, weight: 0.5 })).toBe("alarm");
+  expect(driftOf(drift)).toBe("unweighted");
+  expect(driftOf({ ...drift, weight: null })).toBe("unknown");
+  expect(driftOf({ ...drift, alarm: null })).toBe("unknown");
+  expect(driftOf({ ...drift, p_value: 0.2 })).toBe("luck");
+  expect(driftOf({ ...drift, psi: 0.01, band: "stable" })).toBe("stable");
+  expect(driftOf({ ...drift, psi: null, band: "too_few" })).toBe("too_few");
 });

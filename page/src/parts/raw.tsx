@@ -25,7 +25,7 @@ export function Raw({
     <div class="raw">
       <div class="actions start">
         {children}
-        <button type="button" class="quiet" onClick={() => void copy()}>
+        <button type="button" onClick={() => void copy()}>
           {said === "copied" ? text.predict.copied : text.predict.copyCurl}
         </button>
       </div>

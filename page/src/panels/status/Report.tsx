@@ -1,17 +1,17 @@
 /** A version's report: what it is, and how good it was on customers who were held out of its training. */
 
-import { getCard, type Schemas } from "../api";
-import * as format from "../format";
-import { useResource } from "../parts/resource";
-import { isBand, Risk } from "../parts/risk";
-import { Empty, Failed, Loading } from "../parts/states";
-import { type Column, Table } from "../parts/table";
-import { churnQuality, type Group, type ListQuality, offerName, offerQuality, type Ranged } from "../quality";
-import { address } from "../route";
-import { text } from "../text";
+import { getCard, type Schemas } from "../../api";
+import * as format from "../../format";
+import { useResource } from "../../parts/resource";
+import { isBand, Risk } from "../../parts/risk";
+import { Empty, Failed, Loading } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
+import { churnQuality, type Group, type ListQuality, offerName, offerQuality, type Ranged } from "../../quality";
+import { address } from "../../route";
+import { text } from "../../text";
 
 const range = (ranged: Ranged | null): string =>
-  ranged ? `${format.share(ranged.low)} – ${format.share(ranged.high)}` : "–";
+  ranged ? `${format.probability(ranged.low)} – ${format.probability(ranged.high)}` : "–";
 const counted = (ranged: Ranged): string =>
   `${format.count(ranged.value)} (${format.count(ranged.low)} – ${format.count(ranged.high)})`;
 
@@ -27,7 +27,7 @@ export function Report({ name, version }: { name: string; version: string }) {
         <p class="code">{version}</p>
       </div>
       {card.state === "failed" && <Failed error={card.error} onReload={card.reload} />}
-      {card.state === "loading" && <Loading />}
+      {card.state === "loading" && <Loading onCancel={card.cancel} />}
       {card.value && <OfCard name={name} card={card.value} />}
     </>
   );
@@ -131,12 +131,17 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
             caption={text.report.offers}
             columns={[
               { key: "what", title: text.predict.offer, cell: (row) => row.what },
-              { key: "value", title: text.report.value, numeric: true, cell: (row) => format.figure(row.ranged.value) },
+              {
+                key: "value",
+                title: text.report.value,
+                numeric: true,
+                cell: (row) => format.decimals(row.ranged.value),
+              },
               {
                 key: "range",
                 title: text.report.range,
                 numeric: true,
-                cell: (row) => `${format.figure(row.ranged.low)} – ${format.figure(row.ranged.high)}`,
+                cell: (row) => `${format.decimals(row.ranged.low)} – ${format.decimals(row.ranged.high)}`,
               },
             ]}
             rows={[
@@ -164,7 +169,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
               title: text.report.value,
               numeric: true,
               by: (row) => row[1],
-              cell: (row) => format.figure(row[1]),
+              cell: (row) => format.decimals(row[1]),
             },
           ]}
           rows={Object.entries(shown.metrics)}
@@ -206,14 +211,14 @@ function groups(title: string): Column<Group>[] {
       key: "predicted",
       title: text.report.predicted,
       numeric: true,
-      cell: (row) => (row.predicted === null ? "–" : format.share(row.predicted)),
+      cell: (row) => (row.predicted === null ? "–" : format.probability(row.predicted)),
     },
     { key: "happened", title: text.report.happened, numeric: true, cell: (row) => format.count(row.happened) },
     {
       key: "share",
       title: text.report.happenedShare,
       numeric: true,
-      cell: (row) => (row.share ? format.share(row.share.value) : "–"),
+      cell: (row) => (row.share ? format.probability(row.share.value) : "–"),
     },
     { key: "range", title: text.report.range, numeric: true, cell: (row) => range(row.share) },
   ];

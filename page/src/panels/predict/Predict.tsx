@@ -1,13 +1,13 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { asCurl, getStatus, predictMany, predictOne, type Schemas } from "../api";
-import { MAX_BATCH, tidy } from "../ids";
-import { Banners } from "../parts/banner";
-import { useResource } from "../parts/resource";
-import { Empty, Failed, Loading } from "../parts/states";
-import { type Asked, typesOf } from "../predictions";
-import { address, go, route } from "../route";
-import { text } from "../text";
+import { asCurl, bodyOfOne, getStatus, predictMany, predictOne, type Schemas } from "../../api";
+import { MAX_BATCH, tidy } from "../../ids";
+import { Banners } from "../../parts/banner";
+import { useResource } from "../../parts/resource";
+import { Empty, Failed, Loading } from "../../parts/states";
+import { type Asked, typesOf } from "../../predictions";
+import { address, go, route } from "../../route";
+import { text } from "../../text";
 import { BatchResult } from "./BatchResult";
 import { SingleResult } from "./SingleResult";
 
@@ -230,7 +230,7 @@ export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
   return typesOf(asked)
     .map((type) =>
       mode === "single"
-        ? asCurl("/ml/predict", { customer_id: ids[0], type })
+        ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", type))
         : asCurl("/ml/predict/batch", { customer_ids: ids, type }),
     )
     .join("\n");

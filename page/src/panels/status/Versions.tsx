@@ -1,13 +1,13 @@
 /** The versions of each model side by side; one is made active, or the set before is, once that was confirmed. */
 
 import { useState } from "preact/hooks";
-import { ApiError, may, promote, rollback, type Schemas } from "../api";
-import * as format from "../format";
-import { Dialog } from "../parts/dialog";
-import { Empty, Failed, Note } from "../parts/states";
-import { type Column, Table } from "../parts/table";
-import { address } from "../route";
-import { text } from "../text";
+import { ApiError, may, promote, rollback, type Schemas } from "../../api";
+import * as format from "../../format";
+import { Dialog } from "../../parts/dialog";
+import { Empty, Failed, Note } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
+import { address } from "../../route";
+import { text } from "../../text";
 
 type Models = Schemas["ModelListAnswer"];
 type Version = Schemas["ModelVersion"];
@@ -111,7 +111,7 @@ function OfModel({
         title: text.report.nameOf(metric),
         numeric: true,
         by: (row) => row.metrics[metric] ?? null,
-        cell: (row) => (row.metrics[metric] === undefined ? "–" : format.figure(row.metrics[metric])),
+        cell: (row) => (row.metrics[metric] === undefined ? "–" : format.decimals(row.metrics[metric])),
       }),
     ),
     { key: "state", title: text.versions.state, cell: (row) => <State version={row} /> },

@@ -1,11 +1,11 @@
-import { getCard, getStatus, listModels, type Schemas } from "../api";
-import * as format from "../format";
-import { Banners } from "../parts/banner";
-import { useResource } from "../parts/resource";
-import { Failed, Loading, Note } from "../parts/states";
-import { churnQuality, knowledgeOf, offerName, offerQuality, signOf, usualList } from "../quality";
-import { address, route } from "../route";
-import { text } from "../text";
+import { getCard, getStatus, listModels, type Schemas } from "../../api";
+import * as format from "../../format";
+import { Banners } from "../../parts/banner";
+import { useResource } from "../../parts/resource";
+import { Failed, Loading, Note } from "../../parts/states";
+import { churnQuality, offerName, offerQuality, signOf, usualList } from "../../quality";
+import { address, route } from "../../route";
+import { text } from "../../text";
 import { Report } from "./Report";
 import { Versions } from "./Versions";
 
@@ -31,7 +31,7 @@ function Overview() {
         <p>{text.status.lead}</p>
       </div>
       {status.state === "failed" && <Failed error={status.error} onReload={reload} />}
-      {status.value === null && status.state === "loading" && <Loading />}
+      {status.value === null && status.state === "loading" && <Loading onCancel={status.cancel} />}
       {status.value && (
         <>
           <Banners status={status.value} />
@@ -60,7 +60,7 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
     [name, model.version],
   );
   const mocked = mockMode === "true" || (mockMode === "auto" && !model.exists);
-  const { advice, active, evidence } = knowledgeOf(model);
+  const { advice, active, evidence } = model;
   const kind = mocked ? text.status.mock : model.placeholder ? text.status.placeholder : text.status.real;
   return (
     <section class="card model">
@@ -96,20 +96,24 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
             </dd>
           </>
         )}
-        {typeof active === "object" && (
+        {active && (
           <>
             <dt>{text.risk.lapsed}</dt>
-            <dd>{text.status.lapsedAfter(active.feature, active.days)}</dd>
+            <dd>
+              {active === "unknown" ? text.status.lapsedUnknown : text.status.lapsedAfter(active.feature, active.days)}
+            </dd>
           </>
         )}
-        {typeof evidence === "object" && (
+        {evidence && (
           <>
             <dt>{text.status.offersLearnt}</dt>
             <dd>
-              {text.status.offersOf(
-                evidence.learnt.length,
-                evidence.too_few.map((code) => offerName(card.value, code)),
-              )}
+              {evidence === "unknown"
+                ? text.status.offersUnknown
+                : text.status.offersOf(
+                    evidence.learnt.length,
+                    evidence.too_few.map((code) => offerName(card.value, code)),
+                  )}
             </dd>
           </>
         )}
@@ -184,10 +188,26 @@ function RfmCard({ models }: { models: Schemas["ModelListAnswer"] | null }) {
         <span class="mark">{text.status.calculated}</span>
       </header>
       <dl class="facts">
-        <dt>{text.status.cutPoints}</dt>
-        <dd>{fixed ? text.status.fixedCutPoints : text.status.ownCutPoints}</dd>
+        <dt>{text.status.exists}</dt>
+        <dd>{text.status.noFileNeeded}</dd>
+        <dt>{text.status.loaded}</dt>
+        <dd>{text.status.noFileNeeded}</dd>
         <dt>{text.status.version}</dt>
         <dd class="code">{points?.version ?? "fixed"}</dd>
+        <dt>{text.status.cutPoints}</dt>
+        <dd>
+          {fixed ? text.status.fixedCutPoints : text.status.ownCutPoints}
+          {!fixed && models?.active && (
+            <>
+              <br />
+              <span class="small">
+                <time dateTime={models.active.created} title={format.time(models.active.created)}>
+                  {text.status.published(format.date(models.active.created))}
+                </time>
+              </span>
+            </>
+          )}
+        </dd>
       </dl>
       {points && (
         <table class="plain">
