@@ -428,9 +428,11 @@ export const text = {
     drift: "Drift: are these still the customers the model learnt from?",
     driftLead:
       "All customers against those at training. PSI says how far a feature moved (under 0.1 little, over 0.25 much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.",
-    driftSummary: (alarms: number, rows: number) =>
+    driftSummary: (alarms: number, unknown: number, rows: number) =>
       alarms === 0
-        ? "Nothing that a model leans on has moved."
+        ? unknown === 0
+          ? "Nothing that a model leans on has moved."
+          : `${count(unknown)} of ${count(rows)} moved, and what the models make of them is unknown.`
         : `${count(alarms)} of ${count(rows)} moved so far that a model should be trained again, or the data looked at.`,
     driftWord: (word: DriftWord, isScore: boolean) =>
       ({
@@ -485,7 +487,7 @@ export const text = {
     makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
     fileOf: (members: number) => `Score these ${count(members)} as a file`,
     tooManyToMake: "A segment made here has at most 1,000 members: for more, hand them on as a file.",
-    likeliestOf: (name: string, least: string) => `The likeliest of ${name} (${least}+)`.slice(0, 200),
+    likeliestOf: (name: string, least: string) => `The likeliest (${least} and more) of ${name}`.slice(0, 200),
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",
     allLapsed: (lapsed: number) =>
@@ -541,6 +543,7 @@ export const text = {
     rawWrong: "This is not JSON. Correct it, or go back to the conditions.",
     save: "Save the segment",
     saving: "Saving …",
+    notSaved: "The segment was not saved",
     needName: "Give the segment a name.",
     needId: "Give the segment an id of 1 to 64 letters, digits, _ or -.",
     needValue: "Give each condition a number.",
@@ -576,6 +579,7 @@ export const text = {
       `${name} is not of a format that the service reads: .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet. Save it as one of these.`,
     emptyFile: (name: string) => `${name} is empty. Choose a file that has rows.`,
     uploading: (name: string) => `Sending ${name}`,
+    notSent: "The file was not sent",
     sent: "Sent. The service scores it now; the list below shows how far it is.",
     jobs: "Jobs",
     empty: "No file was scored yet.",
@@ -593,6 +597,7 @@ export const text = {
     progress: "Progress",
     rows: "Rows",
     errors: "Errors",
+    speed: "Speed",
     rate: (rows: number) => `${plural(rows, "row", "rows")} a second`,
     ofTotal: (done: number, total: number | null) =>
       total === null ? count(done) : `${count(done)} of ${count(total)}`,

@@ -18,7 +18,7 @@ def group(name: str, customers: int, happened: int, predicted: float) -> dict[st
     }
 
 
-CHURN_QUALITY = {
+CHURN_QUALITY: dict[str, Any] = {
     "customers": 2000,
     "left": 420,
     "lists": [

@@ -47,7 +47,7 @@ def test_a_segment_goes_from_the_builder_to_a_file(view: Callable[..., View], tm
     page.get_by_label("Choose members").focus()
     page.keyboard.press("Home")
     page.get_by_role("button", name="Make a segment of these").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest of")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest (0% and more) of")
     page.go_back()
     page.get_by_role("button", name="Score all members as a file").click()
     page.get_by_role("link", name="Follow the job").click()
@@ -113,7 +113,7 @@ def test_more_of_the_likeliest_than_a_list_takes_are_handed_on_as_a_file(
 ) -> None:
     opened = view()
     base = opened.running.base
-    everyone = {"segment_name": "Everyone", "rule": {}}
+    everyone: dict[str, Any] = {"segment_name": "Everyone", "rule": {}}
     requests.put(f"{base}/segments/everyone", json=everyone, timeout=30).raise_for_status()
     page = opened.go("segments/everyone")
     page.get_by_label("Choose members").focus()

@@ -74,7 +74,7 @@ export function Drop() {
           <p>{problem.value.sentence}</p>
         </Note>
       )}
-      {problem.value?.error !== undefined && <Failed error={problem.value.error} />}
+      {problem.value?.error !== undefined && <Failed error={problem.value.error} title={text.files.notSent} />}
     </section>
   );
 }

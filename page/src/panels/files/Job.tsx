@@ -49,7 +49,7 @@ export function Job({ id }: { id: string }) {
         </div>
         {progress.rate ? (
           <div>
-            <dt>{text.files.progress}</dt>
+            <dt>{text.files.speed}</dt>
             <dd>{text.files.rate(Math.round(progress.rate))}</dd>
           </div>
         ) : null}

@@ -170,7 +170,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
               {problem}
             </p>
           )}
-          {error !== null && <Failed error={error} />}
+          {error !== null && <Failed error={error} title={text.builder.notSaved} />}
           <button type="submit" class="primary" disabled={busy}>
             {busy ? text.builder.saving : text.builder.save}
           </button>

@@ -29,14 +29,14 @@ export function Drift({ drift }: { drift: Stats["drift"]["all_customers"] }) {
   ]);
   const words = Object.keys(TONES);
   rows.sort((a, b) => words.indexOf(a.word) - words.indexOf(b.word) || (b.psi ?? -1) - (a.psi ?? -1));
-  const alarms = rows.filter((row) => row.word === "alarm").length;
+  const numberOf = (word: DriftWord) => rows.filter((row) => row.word === word).length;
   return (
     <section class="card">
       <h2>{text.segments.drift}</h2>
       {rows.length === 0 && <p>{text.segments.noDrift}</p>}
       {rows.length > 0 && (
         <>
-          <p>{text.segments.driftSummary(alarms, rows.length)}</p>
+          <p>{text.segments.driftSummary(numberOf("alarm"), numberOf("unknown"), rows.length)}</p>
           <DriftTable rows={rows.slice(0, FIRST)} />
           {rows.length > FIRST && (
             <details>
