@@ -7,6 +7,7 @@ import {
   draftOf,
   driftOf,
   emptyDraft,
+  idFrom,
   idOf,
   isSegmentId,
   reasonsOf,
@@ -43,6 +44,14 @@ test("an id is made of the name where something of it can be in one", () => {
   expect(idOf("Château & Höhe!")).toBe("chateau-hohe");
   expect(isSegmentId(idOf("日本"))).toBe(false);
   expect(isSegmentId("a-b_C1")).toBe(true);
+});
+
+test("the id of a segment made of another is its own, however long that one's is", () => {
+  for (const id of ["a", "x".repeat(64), "A_".repeat(31)]) {
+    const made = ["-likeliest-1000", "-likeliest-1000-20"].map((suffix) => idFrom(id, suffix));
+    expect(made.every(isSegmentId)).toBe(true);
+    expect(new Set([id, ...made]).size).toBe(3);
+  }
 });
 
 test("who is chosen are the active from a bin on, and what becomes of them", () => {

@@ -117,6 +117,7 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
   }
 }
 
+const MAX_ID = 64;
 export const isSegmentId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(id);
 
 /** An id made of a name, such as "high-value"; empty if nothing of the name can be in one. */
@@ -126,7 +127,12 @@ export function idOf(name: string): string {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-+|-+$/g, "")
-    .slice(0, 64);
+    .slice(0, MAX_ID);
+}
+
+/** The id of a segment that is made of another: that one's, cut to what still fits, and what makes it its own. */
+export function idFrom(id: string, suffix: string): string {
+  return `${id.slice(0, MAX_ID - suffix.length)}${suffix}`;
 }
 
 export type Bin = Schemas["RiskBin"];

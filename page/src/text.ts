@@ -494,6 +494,7 @@ export const text = {
       `${plural(lapsed, "member has", "members have")} lapsed already: they are to win back, and no probability of leaving says how.`,
     map: "RFM map",
     mapLead: "Choose a cell to see the risk of its members alone.",
+    mapFailed: "The map comes with the spread of the risk, which could not be loaded.",
     mapSource: "Members by recency (up: more recent) and frequency (right: more often), scored 1 to 5.",
     defineRfm: (name: string) => `Define a segment of all who are ${name}`,
     mapCell: (name: string, r: number, f: number, members: number) =>

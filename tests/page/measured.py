@@ -1,4 +1,4 @@
-"""A card with figures, for models that were measured."""
+"""A card with figures, for models that were measured, and what its tests count by."""
 
 from typing import Any
 
@@ -40,3 +40,8 @@ CHURN_QUALITY: dict[str, Any] = {
         group(str(place + 1), 200, max(4, 131 - 15 * place), max(0.03, 0.64 - 0.07 * place)) for place in range(10)
     ],
 }
+
+
+def active_in(each: dict[str, Any]) -> int:
+    """The members in a bin of risk who have not lapsed."""
+    return sum(members for band, members in each["by_risk"].items() if band != "lapsed")

@@ -1,6 +1,6 @@
 /** Members by recency and frequency score. A cell filters the spread to its members, and so says the address. */
 
-import type { Schemas } from "../../api";
+import { may, type Schemas } from "../../api";
 import * as format from "../../format";
 import { address, go } from "../../route";
 import { cellName } from "../../segments";
@@ -43,7 +43,7 @@ export function RfmMap({ id, cells, chosen }: { id: string; cells: Cell[]; chose
         </tbody>
       </table>
       <p class="small">{text.segments.mapSource}</p>
-      {chosen && (
+      {chosen && may("loyalty/segments") && (
         <p>
           <a href={address(["segments"], { define: "rfm_segment", rfm: chosen.segment })}>
             {text.segments.defineRfm(chosen.segment)}

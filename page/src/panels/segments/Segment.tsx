@@ -3,7 +3,7 @@
 import { getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { useResource } from "../../parts/resource";
-import { Failed, Loading, Note } from "../../parts/states";
+import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
 import { cellName } from "../../segments";
@@ -119,6 +119,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <h2>{text.segments.map}</h2>
           <p class="small">{text.segments.mapLead}</p>
           {preview.state === "loading" && <Loading onCancel={preview.cancel} />}
+          {preview.state === "failed" && <Empty title={text.segments.mapFailed} />}
           {preview.value && <RfmMap id={id} cells={preview.value.rfm} chosen={cell} />}
         </section>
       </div>

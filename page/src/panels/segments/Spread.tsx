@@ -1,21 +1,22 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { may, predictSegment, putSegment, type Schemas } from "../../api";
+import { ApiError, may, predictSegment, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, Failed } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
-import { activeIn, type Bin, binsOf, type Chosen, choose, idOf } from "../../segments";
+import { activeIn, type Bin, binsOf, type Chosen, choose, type Definition, idFrom } from "../../segments";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
 const Histogram = lazy(() => import("../../parts/histogram"));
 
 /** The most members that a list made here has; the API gives so many at once. */
-export const MOST = 1000;
+const MOST = 1000;
+const TRIES = 20;
 
 /** Where the slider begins: at the fewest members that are a fifth of the active. */
 function likeliest(bins: Bin[]): number {
@@ -122,6 +123,20 @@ function Outcomes({ chosen, members }: { chosen: Chosen; members: number }) {
   );
 }
 
+/** Stores a segment under an id that nobody has yet, and returns it: none that is there is replaced. */
+async function makeNew(id: string, suffix: string, definition: Definition): Promise<string> {
+  for (let time = 1; ; time++) {
+    const made = idFrom(id, time === 1 ? suffix : `${suffix}-${time}`);
+    try {
+      await putSegment(made, definition, { "If-None-Match": "*" });
+      return made;
+    } catch (error) {
+      const isThere = error instanceof ApiError && error.code === "VERSION_CONFLICT";
+      if (!isThere || time === TRIES) throw error;
+    }
+  }
+}
+
 /** A segment of exactly these; or, of more than a list takes, a file of them. */
 function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen: Chosen; least: string }) {
   const [busy, setBusy] = useState(false);
@@ -141,15 +156,10 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
     setError(null);
     try {
       const { results } = await predictSegment(id, "churn", { top: chosen.members });
-      const made = idOf(`${id}-likeliest-${chosen.members}`);
-      await putSegment(
-        made,
-        {
-          segment_name: text.segments.likeliestOf(name, least),
-          customer_ids: results.map((result) => result.customer_id),
-        },
-        {},
-      );
+      const made = await makeNew(id, `-likeliest-${chosen.members}`, {
+        segment_name: text.segments.likeliestOf(name, least),
+        customer_ids: results.map((result) => result.customer_id),
+      });
       go(address(["segments", made]));
     } catch (problem) {
       setError(problem);
