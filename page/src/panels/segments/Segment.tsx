@@ -25,6 +25,15 @@ type Definition = Schemas["SegmentDefinitionAnswer"];
 export function Segment({ id }: { id: string }) {
   const definition = useResource(async (signal) => (await getSegment(id, signal)).answer, [id]);
   const stats = useResource((signal) => getStatistics(id, HISTORY, signal), [id]);
+  const both = [definition, stats];
+  const failed = both.filter(({ state }) => state === "failed");
+  const waiting = both.filter(({ state, value }) => state === "loading" && value === null);
+  const reload = () => {
+    for (const each of failed) each.reload();
+  };
+  const cancel = () => {
+    for (const each of waiting) each.cancel();
+  };
   const name = definition.value?.segment_name ?? id;
   return (
     <>
@@ -45,11 +54,10 @@ export function Segment({ id }: { id: string }) {
         </div>
         {definition.value && <Actions id={id} name={name} />}
       </div>
-      {definition.state === "failed" && <Failed error={definition.error} onReload={definition.reload} />}
-      {stats.state === "failed" && definition.state !== "failed" && (
-        <Failed error={stats.error} onReload={stats.reload} />
-      )}
-      {stats.state === "loading" && !stats.value && <Loading what={text.segments.counting} onCancel={stats.cancel} />}
+      {failed.slice(0, 1).map(({ error }) => (
+        <Failed key="failed" error={error} onReload={reload} />
+      ))}
+      {failed.length === 0 && waiting.length > 0 && <Loading what={text.segments.counting} onCancel={cancel} />}
       {stats.value && definition.value && <Shown id={id} stats={stats.value} definition={definition.value} />}
     </>
   );
