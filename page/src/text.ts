@@ -40,6 +40,7 @@ export const text = {
     title: "This could not be loaded",
     away: "The service does not answer. Check your connection, or whether it is running, then try again. What you typed stays here.",
     cancelled: "You cancelled this.",
+    partAway: "This part of the page could not be fetched. Check your connection, then try again.",
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
       `The store refused the file (${status}). It must have 1 byte to 5 GB, and be sent within an hour: start again.`,

@@ -57,8 +57,10 @@ class View:
         self.page.goto(f"{self.origin}/admin#/{address}")
         # A change of the hash alone loads nothing, and is drawn in the next frames.
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        self.page.wait_for_load_state("networkidle")
-        expect(self.page.locator(".spinner, .pending")).to_have_count(0)
+        # Twice: what was loaded may show a part that is then fetched, such as a chart.
+        for _ in range(2):
+            self.page.wait_for_load_state("networkidle")
+            expect(self.page.locator(".spinner, .pending")).to_have_count(0)
         return self.page
 
     def violations(self) -> list[str]:

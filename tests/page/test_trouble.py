@@ -144,6 +144,20 @@ def test_a_slow_panel_shows_that_it_loads_and_can_be_cancelled(view: Callable[..
     expect(page.locator(".spinner")).to_have_count(0)
 
 
+def test_a_chart_that_cannot_be_fetched_says_so_and_the_rest_works(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    page.route("**/assets/histogram-*.js", lambda route: route.abort())
+    opened.go("segments/champions")
+    expect(page.get_by_role("alert")).to_contain_text("This part of the page could not be fetched")
+    page.get_by_label("Choose members").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("button", name="Make a segment of these 395")).to_be_visible()
+    page.unroute("**/assets/histogram-*.js")
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    expect(page.locator(".histogram canvas")).to_be_visible()
+
+
 def test_a_hundred_thousand_segments_are_paged(view: Callable[..., View]) -> None:
     opened = view()
 

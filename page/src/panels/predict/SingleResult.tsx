@@ -66,7 +66,7 @@ function OfType({ answer }: { answer: Answer }) {
 function Features({ values, asOf }: { values: NonNullable<Answer["features"]>; asOf: string | null }) {
   const rows = Object.entries(values);
   return (
-    <details>
+    <details class="narrow">
       <summary>{text.predict.featuresUsed(rows.length, asOf && format.date(asOf))}</summary>
       <Table
         caption={text.predict.featuresUsed(rows.length, asOf && format.date(asOf))}

@@ -7,7 +7,7 @@ import { lazy } from "../../parts/lazy";
 import { Table } from "../../parts/table";
 import { text } from "../../text";
 
-const Chart = lazy(() => import("../../parts/chart"));
+const Chart = lazy(() => import("../../parts/chart"), "chart");
 
 type Stats = Schemas["SegmentStatsAnswer"];
 

@@ -12,7 +12,7 @@ import { activeIn, type Bin, binsOf, type Chosen, choose, type Definition, idFro
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
-const Histogram = lazy(() => import("../../parts/histogram"));
+const Histogram = lazy(() => import("../../parts/histogram"), "chart histogram");
 
 /** The most members that a list made here has; the API gives so many at once. */
 const MOST = 1000;

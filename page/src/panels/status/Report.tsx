@@ -155,26 +155,28 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
       )}
       <section class="card">
         <h2>{text.report.metrics}</h2>
-        <Table
-          caption={text.report.metrics}
-          columns={[
-            {
-              key: "metric",
-              title: text.report.metric,
-              by: (row) => row[0],
-              cell: (row) => text.report.nameOf(row[0]),
-            },
-            {
-              key: "value",
-              title: text.report.value,
-              numeric: true,
-              by: (row) => row[1],
-              cell: (row) => format.decimals(row[1]),
-            },
-          ]}
-          rows={Object.entries(shown.metrics)}
-          rowKey={(row) => row[0]}
-        />
+        <div class="narrow">
+          <Table
+            caption={text.report.metrics}
+            columns={[
+              {
+                key: "metric",
+                title: text.report.metric,
+                by: (row) => row[0],
+                cell: (row) => text.report.nameOf(row[0]),
+              },
+              {
+                key: "value",
+                title: text.report.value,
+                numeric: true,
+                by: (row) => row[1],
+                cell: (row) => format.decimals(row[1]),
+              },
+            ]}
+            rows={Object.entries(shown.metrics)}
+            rowKey={(row) => row[0]}
+          />
+        </div>
         <details>
           <summary>{text.report.evaluation}</summary>
           <pre tabIndex={0}>{JSON.stringify(shown.evaluation, null, 2)}</pre>
