@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 from tests.local.conftest import make_run
 from tests.local.make_run import REPOSITORY, Running
+from tests.page.node import node_folder
 
 NODE_MODULES = Path(__file__).with_name("node_modules")
 CHROMIUM = NODE_MODULES / ".chromium"
@@ -97,6 +98,8 @@ def browser() -> Iterator[Browser]:
     executable = own or shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("There is no Chromium for this processor here: install one, such as 'apt-get install chromium'.")
+    # The Node that Playwright brings needs a library (libatomic) that a bare machine lacks.
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(node_folder() / "node")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable,

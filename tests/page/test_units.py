@@ -6,18 +6,16 @@ import subprocess
 import pytest
 
 from tests.local.make_run import REPOSITORY
+from tests.page.node import node_folder
 
 pytestmark = [pytest.mark.page, pytest.mark.process]
 
 
 def test_the_pages_unit_tests_pass() -> None:
-    node = subprocess.run(
-        ["sh", "requirements/node.sh", "."], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    ).stdout.strip()
     done = subprocess.run(
         ["npm", "run", "--silent", "test"],
         cwd=REPOSITORY / "page",
-        env={**os.environ, "PATH": f"{REPOSITORY / node}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{node_folder()}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
