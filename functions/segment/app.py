@@ -114,13 +114,13 @@ def _definition(description: str) -> Any:
 
 def _reply(segment: Segment, status: int = 200) -> http.Reply:
     definition = segment.definition
-    answer = {
+    answer: dict[str, Any] = {
         "segment_id": segment.segment_id,
         "segment_name": definition.segment_name,
         "version": segment.version,
         "updated": rfc3339(segment.updated),
-        definition.kind: getattr(definition, definition.kind),
     }
+    answer |= {way: getattr(definition, way) for way in definition.ways}
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 

@@ -1,8 +1,8 @@
 """All customers of a feature snapshot, on this machine's disk: the offline feature source.
 
-The Parquet parts answer what is asked of a few columns: whom a rule means, which ids there are. Scoring wants whole
-rows, so each part's features are decoded once into a file of float64 rows beside it, and read from there in blocks:
-a third of the time for every segment after the first, in memory that does not grow with the population.
+The Parquet parts answer which ids there are. Rules and scoring want whole rows, so each part's features are decoded
+once into a file of float64 rows beside it, and read from there in blocks: a third of the time for every segment after
+the first, in memory that does not grow with the population.
 """
 
 import errno
@@ -89,19 +89,6 @@ class Population:
 
     def everyone(self) -> "Members":
         return Members(self, [None] * len(self._parts))
-
-    def where(self, predicate: duckdb.Expression | None, progress: Progress = no_progress) -> "Members":
-        """Those for whom the predicate over the columns is true: not those of whom it is not known.
-
-        progress is told after each part that none is done yet, as none is measured: a long predicate takes minutes.
-        """
-        if predicate is None:
-            return self.everyone()
-        masks = []
-        for path, customers in self._parts:
-            masks.append(self._mask(path, customers, predicate))
-            progress(0, self.customers)
-        return Members(self, masks)
 
     def listed(self, customer_ids: Sequence[str]) -> tuple["Members", list[str]]:
         """The customers of a list, and the ids of it that are no customers, in order of id."""
@@ -206,22 +193,6 @@ class Population:
                         raise FeatureStoreUnavailable(f"{_decoded(path).name} is cut off on this disk: try again.")
                 return
             first -= customers
-
-    def _mask(self, path: Path, customers: int, predicate: duckdb.Expression) -> NDArray[np.bool_]:
-        """Bool (customers,), a row of the part each."""
-        true, false = duckdb.ConstantExpression(True), duckdb.ConstantExpression(False)
-        known = duckdb.CaseExpression(predicate, true).otherwise(false)
-        mask = np.empty(customers, np.bool_)
-        rows = 0
-        with (
-            self._duckdb.cursor() as cursor,
-            nanoarrow.c_array_stream(cursor.read_parquet(str(path)).select(known)) as batches,
-        ):
-            for batch in batches:
-                flags = arrow.booleans(batch.view().child(0))
-                mask[rows : rows + len(flags)] = flags
-                rows += len(flags)
-        return mask
 
     def _decode(self, path: Path, customers: int) -> None:
         decoded = _decoded(path)

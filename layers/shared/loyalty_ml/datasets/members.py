@@ -107,7 +107,7 @@ def write_members(
 
 def _ids(population: Population, selection: Selection, progress: Progress) -> Iterator[Sequence[str]]:
     def numbers(block: Block) -> NDArray[np.int64]:
-        return selection.keep(block).numbers.copy()
+        return selection.keep(block).customers.numbers.copy()
 
     for members in selection.members.measure(numbers, progress):
         yield population.ids(members.tolist())

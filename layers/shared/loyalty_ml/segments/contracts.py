@@ -24,7 +24,7 @@ Updated = Annotated[str, Field(description="When this version was written (RFC 3
 
 
 class SegmentDefinitionAnswer(TypedDict):
-    """A definition as it is stored, with exactly one of the last five fields."""
+    """A definition as it is stored, with at least one of the last five fields."""
 
     segment_id: str
     segment_name: str
@@ -40,7 +40,9 @@ class SegmentDefinitionAnswer(TypedDict):
 class SegmentSummary(TypedDict):
     segment_id: str
     segment_name: str
-    kind: Annotated[SegmentKind, Field(description="Which of the five fields defines the members")]
+    kind: Annotated[
+        SegmentKind, Field(description="Which of the five fields defines the members; `combined` if several do")
+    ]
     version: DefinitionVersion
     updated: Updated
 

@@ -1,6 +1,7 @@
-"""A segment's definition: who is in it, said in one of five ways."""
+"""A segment's definition: who is in it, said in one of five ways or in several of them together."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
@@ -13,9 +14,12 @@ from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId
 
-SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
+Way = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
+"""A field that says who is in a segment."""
+WAYS: tuple[Way, ...] = get_args(Way)
 
-KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
+SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer", "combined"]
+"""The way that a definition has, or that it has several."""
 
 MAX_NUMBER = 2**63
 """A number below it can be written into an answer."""
@@ -59,10 +63,12 @@ def _rfm_segment(name: str) -> str:
 
 
 class SegmentDefinition(BaseModel):
-    """A segment: its name, and exactly one of the other five fields, which defines its members."""
+    """A segment: its name, and at least one of the other five fields. Its members are the customers of whom all of them
+    are true.
+    """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]}
+        extra="forbid", frozen=True, json_schema_extra={"anyOf": [{"required": [way]} for way in WAYS]}
     )
 
     segment_name: Annotated[
@@ -74,7 +80,8 @@ class SegmentDefinition(BaseModel):
     rule: Annotated[
         Annotated[dict[str, Any], AfterValidator(_writable)] | None,
         Field(
-            description="A JsonLogic condition over the feature columns; {} selects everyone",
+            description="A JsonLogic condition over the feature columns and over predictions, such as `churn_risk`; {} "
+            "selects everyone",
             examples=[{">=": [{"var": "revenue"}, 1000]}],
         ),
     ] = None
@@ -116,17 +123,19 @@ class SegmentDefinition(BaseModel):
     ] = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            given_kinds = " and ".join(given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(KINDS)}, but here is {given_kinds}")
+    def _one_way_at_least(self) -> Self:
+        if not self.ways:
+            raise ValueError(f"give at least one of {', '.join(WAYS)}, but here is none")
         return self
 
     @property
+    def ways(self) -> Sequence[Way]:
+        """Which of the five fields there are."""
+        return [way for way in WAYS if getattr(self, way) is not None]
+
+    @property
     def kind(self) -> SegmentKind:
-        """Which of the five there is."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+        return self.ways[0] if len(self.ways) == 1 else "combined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.rfm import RfmScores, segment_name
 from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import answering, select
+from loyalty_ml.segments.membership import select
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.vocabulary import MockMode
 
@@ -63,7 +64,7 @@ def preview(
     """
     segment = Segment("preview", 1, population.as_of, definition)
     answer = predict_segment(segment, "churn", population, models, mock_mode, progress=progress)
-    members, keep, _ = select(definition, population, models, mock_mode, progress)
+    members, keep, _ = select(definition, population, models, mock_mode)
     churn, rfm = (scorer_for(each, models, mock_mode) for each in ("churn", "rfm"))
     score, rank = answering(churn, population), answering(rfm, population)
     groups = list(churn.answers.groups)

@@ -1,7 +1,7 @@
 """What is asked of segments: predictions, and statistics and how they moved, which are measured once and stored."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from loyalty_ml.customers.population import BLOCK_ROWS, Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidRequest, ModelUnavailable
 from loyalty_ml.models import catalogue
+from loyalty_ml.models.card import Offer
 from loyalty_ml.models.manifest import Manifest, PublishedSet
 from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
@@ -93,14 +94,20 @@ class SegmentService:
     def check_definition(self, definition: SegmentDefinition) -> SegmentDefinition:
         """The definition as it is to be stored: an offer that is given by its place gets its code.
 
-        Raises InvalidRequest if the snapshot has no such column, or the model no such offer.
+        Raises InvalidRequest if the snapshot has no such column, or the model no such offer; ModelUnavailable if
+        the definition names an offer and there is no model of offers.
         """
+
+        def offers_now() -> Sequence[Offer]:
+            return scorer_for("nbo", self._models.current(), self._mock_mode).offers
+
         if definition.rule is not None:
-            parse_rule(definition.rule, self._snapshots.card().features)
+            features = self._snapshots.card().features
+            parse_rule(definition.rule, features, lambda: [offer.offer_code for offer in offers_now()])
         named = definition.recommended_offer
         if named is None:
             return definition
-        offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
+        offers = offers_now()
         place = catalogue.place_of(offers, str(named))
         if place is None:
             raise InvalidRequest.of(
@@ -119,7 +126,7 @@ class SegmentService:
         """All customers, and who of them is in the segment."""
         definition, models = self._segments.get(segment_id).definition, self._models.current()
         population, _ = self._customers(steps)
-        return population, select(definition, population, models, self._mock_mode, steps("score"))
+        return population, select(definition, population, models, self._mock_mode)
 
     def answer(self, request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer | SegmentStatsAnswer:
         """What a job was asked for, however long it takes; on_progress is told of customers done and in all."""

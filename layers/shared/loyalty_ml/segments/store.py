@@ -169,7 +169,7 @@ class SegmentStore:
 
 
 def _json(definition: SegmentDefinition) -> bytes:
-    return definition.model_dump_json(include={"segment_name", definition.kind}).encode()
+    return definition.model_dump_json(include={"segment_name", *definition.ways}).encode()
 
 
 def _segment(segment_id: str, item: Item) -> Segment:
