@@ -216,6 +216,31 @@ def test_progress_is_told_of_all_customers(snapshot: LocalSnapshot) -> None:
     assert measured == [(done, 500) for done in (64, 128, 192, 256, 300, 364, 428, 492, 500)]
 
 
+def test_a_part_that_cannot_be_read_is_a_sentence_whatever_is_asked(snapshot: LocalSnapshot) -> None:
+    customers = small_population(snapshot)
+    for path in snapshot.paths:
+        path.write_bytes(b"no Parquet")
+    for ask in (
+        lambda: customers.listed(["0-000001"]),
+        lambda: customers.ids([1]),
+        lambda: customers.numbers(texts_of(["0-000001"])),
+        lambda: customers.read([1]),
+    ):
+        with pytest.raises(FeatureStoreUnavailable, match="on this disk cannot be read"):
+            ask()
+    for path in snapshot.paths:
+        path.with_suffix(".features").unlink()
+    with pytest.raises(FeatureStoreUnavailable, match="on this disk cannot be read"):
+        customers.decode()
+
+
+def test_a_query_without_enough_memory_says_what_to_do(snapshot: LocalSnapshot) -> None:
+    small_population(snapshot)  # decodes it
+    customers = small_population(snapshot, query_memory="100KB")
+    with pytest.raises(FeatureStoreUnavailable, match="ask for fewer ids"):
+        customers.listed(["0-000001"])
+
+
 def test_features_are_decoded_once(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
     small_population(snapshot)
     decoded = [path.with_suffix(".features").stat() for path in snapshot.paths]

@@ -3,6 +3,7 @@
 import json
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -400,11 +401,57 @@ def test_size_has_a_limit_lists_included() -> None:
         assert (field, problem[:24]) == ("rule", "the rule has over 10,000")
 
 
-def test_thousands_of_conditions_side_by_side_are_one_level() -> None:
-    row = {"customer_id": "1", **dict.fromkeys(COLUMNS, 1000.0)}
-    rule = {"and": [{"!": {"==": [var("revenue"), place]}} for place in range(1600)]}
-    assert truths(rule, [row]) == [False]
-    assert truths({"!": rule}, [row]) == [True]
+def tree(levels: int, place: int = 1) -> dict[str, Any]:
+    """`and`s and `or`s of two, each of which is one of the other kind, and comparisons at the bottom."""
+    if not levels:
+        return {">": [var(COLUMNS[place % 3]), place]}
+    return {"and" if levels % 2 else "or": [tree(levels - 1, 2 * place), tree(levels - 1, 2 * place + 1)]}
+
+
+LARGE: dict[str, dict[str, Any]] = {
+    "and of !": {"and": [{"!": {"==": [var("revenue"), place]}} for place in range(1600)]},
+    "or of in, numbers": {"or": [{"in": [var("revenue"), [*range(n, n + 5)]]} for n in range(0, 5000, 5)]},
+    "or of in, texts": {"or": [{"in": [var("customer_id"), [f"{n}-{m}" for m in range(5)]]} for n in range(1000)]},
+    "in, numbers": {"in": [var("revenue"), [*range(9_990)]]},
+    "! in, texts": {"!": {"in": [var("customer_id"), [str(place) for place in range(9_990)]]}},
+    "or of and": {"or": [{"and": [{">": [var("revenue"), n]}, {"<": [var(COLUMNS[1]), n]}]} for n in range(1100)]},
+    "and of or": {"and": [{"or": [{">": [var("revenue"), n]}, {"<": [var(COLUMNS[1]), n]}]} for n in range(1100)]},
+    "or of between": {"or": [{"<": [n, var("revenue", n), n + 0.5]} for n in range(1600)]},
+    "or of ==": {"or": [{"==": [var("customer_id"), str(n)]} for n in range(2400)]},
+    "and of predictions": {"and": [{"!=": [var("churn_probability", n), var("r_score")]} for n in range(1600)]},
+    "tree": tree(10),
+    "limits of a float": {"or": [{">": [var("revenue"), 1.7e308]}, {"<=": [-1.7e308, var("revenue"), 5e-324]}] * 800},
+}
+
+
+@pytest.mark.parametrize("shape", LARGE)
+def test_whatever_the_shape_of_a_large_rule_it_means_what_its_operators_mean(shape: str) -> None:
+    """As expressions of DuckDB such rules took seconds, and some a whole machine's memory."""
+    predictions = {"churn_probability": 0.5, "r_score": 3.0}
+    rows = [
+        {"customer_id": "7", **dict.fromkeys(COLUMNS, 1000.0), **predictions},
+        {"customer_id": "x", "revenue": 9_999.5, COLUMNS[1]: 3.0, COLUMNS[2]: None, **predictions},
+        {"customer_id": "12", "revenue": None, COLUMNS[1]: -5.0, COLUMNS[2]: 2000.0, **dict.fromkeys(predictions)},
+        {"customer_id": "999-4", "revenue": 1.79e308, COLUMNS[1]: None, COLUMNS[2]: None, **predictions},
+    ]
+    for rule in (LARGE[shape], {"!": LARGE[shape]}):
+        assert truths(rule, rows) == [truth_of(rule, row) for row in rows]
+
+
+@pytest.mark.parametrize("shape", LARGE)
+def test_a_rule_reads_each_column_as_often_as_it_names_it_and_no_more(shape: str) -> None:
+    """Its cost is its length: no part of it is looked at twice."""
+    reads: Counter[str] = Counter()
+
+    def column(name: str) -> NDArray[np.float64]:
+        reads[name] += 1
+        return np.array([0.25, math.nan])
+
+    for conjunct in parse_rule(LARGE[shape], COLUMNS, offer_codes).conjuncts:
+        conjunct.condition.true(column)
+        conjunct.condition.false(column)
+    named = json.dumps(LARGE[shape]).count('"var"')
+    assert 0 < reads.total() <= 6 * named  # an equality's opposite has two comparisons, `in`'s asks for missing values
 
 
 HOSTILE = (

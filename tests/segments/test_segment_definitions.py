@@ -276,7 +276,6 @@ def test_an_id_that_comes_twice_is_kept_once(service: Service) -> None:
         ({"rule": {}}, "INVALID_REQUEST", ["segment_name"]),
         ({"segment_name": "x" * 201, "rule": {}}, "INVALID_REQUEST", ["segment_name", "200"]),
         ({"segment_name": "x"}, "INVALID_REQUEST", ["rule", "customer_ids", "rfm_segment", "recommended_offer"]),
-        (EVERYONE | {"churn_risk": "high"}, "INVALID_REQUEST", ["but here is rule and churn_risk"]),
         (EVERYONE | {"color": "red"}, "INVALID_REQUEST", ["color"]),
         ({"segment_name": "x", "customer_ids": []}, "INVALID_REQUEST", ["customer_ids"]),
         ({"segment_name": "x", "customer_ids": ["a", 2]}, "INVALID_REQUEST", ["customer_ids.1"]),
