@@ -18,11 +18,12 @@ from loyalty_ml.segments.contracts import (
     SegmentPredictRequest,
     SegmentStatsAnswer,
 )
-from loyalty_ml.segments.definition import Segment, SegmentDefinition
+from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
+from loyalty_ml.segments.store import PAGE
 from loyalty_ml.vocabulary import rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
@@ -56,7 +57,7 @@ IfNew = Annotated[
     ),
 ]
 
-Limit = Annotated[int | None, Query(ge=1, description="The most segments in the answer; without it, all")]
+Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most segments in the answer")]
 Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the answer before")]
 Top = Annotated[
     int | None,
@@ -142,15 +143,16 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @app.get(
         "/segments",
         summary="List segments, without their rules and ids",
+        description="A page at a time. It is read from an index, in which a change appears within a second.",
         responses=http.responses(
             SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
         ),
     )
     @http.json_route(app)
-    def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
-        summaries = parts().segments.list()
-        if token is not None:
-            summaries = [summary for summary in summaries if summary.segment_id > token]
+    def list_segments(limit: Limit = PAGE, token: Next = None) -> SegmentListAnswer:
+        if token is not None and not is_segment_id(token):
+            raise errors.InvalidRequest.of("next", "this is no page token: send `next` of the answer before")
+        summaries, following = parts().segments.page(limit, token or "")
         listed: SegmentListAnswer = {
             "segments": [
                 {
@@ -160,11 +162,11 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
                     "version": summary.version,
                     "updated": rfc3339(summary.updated),
                 }
-                for summary in summaries[:limit]
+                for summary in summaries
             ]
         }
-        if limit is not None and limit < len(summaries):
-            listed["next"] = summaries[limit - 1].segment_id
+        if following is not None:
+            listed["next"] = following
         return listed
 
     @app.get(

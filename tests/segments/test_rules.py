@@ -428,7 +428,7 @@ LARGE: dict[str, dict[str, Any]] = {
 def test_whatever_the_shape_of_a_large_rule_it_means_what_its_operators_mean(shape: str) -> None:
     """As expressions of DuckDB such rules took seconds, and some a whole machine's memory."""
     predictions = {"churn_probability": 0.5, "r_score": 3.0}
-    rows = [
+    rows: list[Row] = [
         {"customer_id": "7", **dict.fromkeys(COLUMNS, 1000.0), **predictions},
         {"customer_id": "x", "revenue": 9_999.5, COLUMNS[1]: 3.0, COLUMNS[2]: None, **predictions},
         {"customer_id": "12", "revenue": None, COLUMNS[1]: -5.0, COLUMNS[2]: 2000.0, **dict.fromkeys(predictions)},

@@ -20,6 +20,7 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer", "combined"]
 """The way that a definition has, or that it has several."""
+SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 MAX_NUMBER = 2**63
 """A number below it can be written into an answer."""
