@@ -12,6 +12,7 @@ from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
     Include,
+    ListUploadAnswer,
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
@@ -20,10 +21,12 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
+from loyalty_ml.segments.lists import ListStore
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
 from loyalty_ml.segments.store import PAGE
+from loyalty_ml.segments.uploaded_list import MAX_FILE_BYTES
 from loyalty_ml.vocabulary import rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
@@ -113,7 +116,7 @@ def _definition(description: str) -> Any:
     }
 
 
-def _reply(segment: Segment, status: int = 200) -> http.Reply:
+def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
     definition = segment.definition
     answer: dict[str, Any] = {
         "segment_id": segment.segment_id,
@@ -122,6 +125,17 @@ def _reply(segment: Segment, status: int = 200) -> http.Reply:
         "updated": rfc3339(segment.updated),
     }
     answer |= {way: getattr(definition, way) for way in definition.ways}
+    if definition.customer_list is not None:
+        ids = lists.ids(segment.segment_id, definition.customer_list)
+        if sum(map(len, ids)) + 3 * len(ids) <= http.MAX_BODY_BYTES:
+            del answer["customer_list"]
+            answer["customer_ids"] = ids
+        else:
+            answer["customer_list"] = {
+                "list_id": definition.customer_list,
+                "customers": len(ids),
+                "url": lists.address(segment.segment_id, definition.customer_list),
+            }
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
@@ -184,7 +198,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         etag = preconditions.etag_of_version(segment.version)
         if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
-        return _reply(segment)
+        return _reply(segment, parts().segment_lists)
 
     @app.put(
         "/segments/<segment_id>",
@@ -217,7 +231,26 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
-        return _reply(segment, 201 if created else 200)
+        return _reply(segment, parts().segment_lists, 201 if created else 200)
+
+    @app.post(
+        "/segments/lists",
+        summary="Get an address to which a list of customers can be sent as a file",
+        description="For a list that no body holds: a file of up to 32 MiB, plain or gzip, in UTF-8. It has one id a "
+        "line, or is CSV with the column `customer_id`, or a JSON list. Then PUT a segment with `upload_id` as "
+        "`customer_list`.",
+        responses={
+            **http.responses(None, errors.StoreUnavailable),
+            201: {
+                "description": "The address waits for the file",
+                "content": {"application/json": {"model": ListUploadAnswer}},
+            },
+        },
+    )
+    @http.json_route(app)
+    def announce_list() -> http.Reply:
+        upload_id, upload = parts().segment_lists.announce()
+        return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
 
     @app.delete(
         "/segments/<segment_id>",

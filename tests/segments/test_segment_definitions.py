@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import uuid
 import zlib
 from collections.abc import Callable
 from datetime import datetime
@@ -51,7 +50,9 @@ def service(service: Service) -> Service:
 
 def store_of(service: Service, **answers: Callable[..., Any]) -> SegmentStore:
     """The service's segments by a client that answers these calls so."""
-    return SegmentStore(answering(service.dynamodb, **answers), service.ids["SegmentsTable"])
+    return SegmentStore(
+        answering(service.dynamodb, **answers), service.ids["SegmentsTable"], process().segment.segment_lists
+    )
 
 
 def put(service: Service, segment_id: str, definition: Any, **headers: str) -> Answer:
@@ -284,7 +285,7 @@ def test_segments_that_were_stored_before_the_index_are_in_the_list(service: Ser
         AttributeDefinitions=described["AttributeDefinitions"],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
-    store = SegmentStore(service.dynamodb, "before")
+    store = SegmentStore(service.dynamodb, "before", process().segment.segment_lists)
     summaries, following = store.page(10)
     assert ([summary.segment_id for summary in summaries], following) == (["old"], None)
     assert store.get("old").definition == SegmentDefinition(**CHAMPIONS)
@@ -325,19 +326,10 @@ def test_a_trailing_slash_changes_nothing(service: Service, path: str) -> None:
     assert service.call("DELETE", "/segments/some/").status == 204
 
 
-def test_a_list_of_30000_ids(service: Service) -> None:
-    ids = [f"customer-{number * 7919 % 1_000_003}" for number in range(30_000)]
-    made = put(service, "listed", {"segment_name": "Listed", "customer_ids": ids})
-    assert made.status == 201
-    assert get(service, "listed").body["customer_ids"] == ids
-
-
-def test_a_list_that_no_item_holds_is_413(service: Service) -> None:
-    ids = [str(uuid.UUID(bytes=hashlib.md5(b"%d" % number).digest())) for number in range(26_000)]
-    answer = put(service, "listed", {"segment_name": "Listed", "customer_ids": ids})
-    assert_error(answer, 413, "PAYLOAD_TOO_LARGE", f"{MAX_DEFINITION_BYTES:,}", "split")
-    half = {"segment_name": "Listed", "customer_ids": ids[:13_000]}
-    assert put(service, "listed", half).status == 201
+def test_a_rule_that_no_item_holds_is_413(service: Service) -> None:
+    ids = [hashlib.sha512(b"%d" % number).hexdigest() for number in range(7_000)]
+    answer = put(service, "long", {"segment_name": "Long", "rule": {"in": [{"var": "customer_id"}, ids]}})
+    assert_error(answer, 413, "PAYLOAD_TOO_LARGE", f"{MAX_DEFINITION_BYTES:,}", "list of ids")
 
 
 def test_an_id_that_comes_twice_is_kept_once(service: Service) -> None:

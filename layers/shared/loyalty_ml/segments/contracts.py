@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
 from loyalty_ml.scoring.scores import ChurnRisk
@@ -23,15 +24,31 @@ Include = Literal["lapsed"]
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
+class ListUploadAnswer(TypedDict):
+    upload_id: Annotated[str, Field(description="`customer_list` of a definition, once the file is sent, within a day")]
+    upload: UploadAddress
+
+
+class SegmentList(TypedDict):
+    """A list that is too long for an answer."""
+
+    list_id: Annotated[str, Field(description="Send it as `customer_list` to keep the list in another definition")]
+    customers: Annotated[int, Field(description="The number of ids")]
+    url: Annotated[str, Field(description="The ids as JSON, for a quarter of an hour")]
+
+
 class SegmentDefinitionAnswer(TypedDict):
-    """A definition as it is stored, with at least one of the last five fields."""
+    """A definition as it is stored, with at least one of the last six fields."""
 
     segment_id: str
     segment_name: str
     version: DefinitionVersion
     updated: Updated
     rule: NotRequired[dict[str, object]]
-    customer_ids: NotRequired[list[str]]
+    customer_ids: NotRequired[
+        Annotated[list[str], Field(description="Of a list that a body can hold, wherever it came from")]
+    ]
+    customer_list: NotRequired[SegmentList]
     rfm_segment: NotRequired[str]
     churn_risk: NotRequired[ChurnRisk]
     recommended_offer: NotRequired[int | str]
@@ -40,9 +57,7 @@ class SegmentDefinitionAnswer(TypedDict):
 class SegmentSummary(TypedDict):
     segment_id: str
     segment_name: str
-    kind: Annotated[
-        SegmentKind, Field(description="Which of the five fields defines the members; `combined` if several do")
-    ]
+    kind: Annotated[SegmentKind, Field(description="Which field defines the members; `combined` if several do")]
     version: DefinitionVersion
     updated: Updated
 

@@ -1,4 +1,4 @@
-"""A segment's definition: who is in it, said in one of five ways or in several of them together."""
+"""A segment's definition: who is in it, said in one way or in several together."""
 
 import re
 from collections.abc import Sequence
@@ -14,18 +14,20 @@ from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId
 
-Way = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
+Way = Literal["rule", "customer_ids", "customer_list", "rfm_segment", "churn_risk", "recommended_offer"]
 """A field that says who is in a segment."""
 WAYS: tuple[Way, ...] = get_args(Way)
 
 SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer", "combined"]
-"""The way that a definition has, or that it has several."""
+"""The way that a definition has, or that it has several; a customer_list is of customer_ids."""
 SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 MAX_NUMBER = 2**63
 """A number below it can be written into an answer."""
 
 _SEGMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+UPLOAD = "upload-"
+"""How the id of a list begins that is a file somebody has sent; other lists are named by a hash."""
 SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"
 
 
@@ -64,7 +66,7 @@ def _rfm_segment(name: str) -> str:
 
 
 class SegmentDefinition(BaseModel):
-    """A segment: its name, and at least one of the other five fields. Its members are the customers of whom all of them
+    """A segment: its name, and at least one of the other fields. Its members are the customers of whom all of them
     are true.
     """
 
@@ -90,6 +92,17 @@ class SegmentDefinition(BaseModel):
         # Of half a million ids of the wrong kind, the first says enough.
         Annotated[list[CustomerId], Field(fail_fast=True), AfterValidator(_each_once)] | None,
         Field(min_length=1, description="The members; duplicates are removed, the order stays"),
+    ] = None
+    customer_list: Annotated[
+        Annotated[
+            str,
+            Field(strict=True, pattern=rf"^({UPLOAD}[0-9a-f]{{32}}|[0-9a-f]{{64}})$"),
+        ]
+        | None,
+        Field(
+            description="The members are the customers of a file: `upload_id` of POST `/segments/lists`, or the "
+            "`list_id` that this segment has already",
+        ),
     ] = None
     rfm_segment: Annotated[
         Annotated[
@@ -127,16 +140,21 @@ class SegmentDefinition(BaseModel):
     def _one_way_at_least(self) -> Self:
         if not self.ways:
             raise ValueError(f"give at least one of {', '.join(WAYS)}, but here is none")
+        if self.customer_ids is not None and self.customer_list is not None:
+            raise ValueError("give customer_ids or customer_list, not both")
         return self
 
     @property
     def ways(self) -> Sequence[Way]:
-        """Which of the five fields there are."""
+        """Which of these fields there are."""
         return [way for way in WAYS if getattr(self, way) is not None]
 
     @property
     def kind(self) -> SegmentKind:
-        return self.ways[0] if len(self.ways) == 1 else "combined"
+        way, *others = self.ways
+        if others:
+            return "combined"
+        return "customer_ids" if way == "customer_list" else way
 
 
 @dataclass(frozen=True, slots=True)

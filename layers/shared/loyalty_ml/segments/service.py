@@ -73,6 +73,7 @@ class SegmentService:
         """Every member of the segment predicted; some of them are shown."""
         segment, models = self._segments.get(segment_id), self._models.current()
         self._check(segment, prediction_type, models, ranking)  # before the customers are fetched for nothing
+        segment = self._segments.with_ids(segment)
         population, trouble = self._customers(steps)
         answer = predict_segment(
             segment,
@@ -119,12 +120,13 @@ class SegmentService:
     def preview(self, definition: SegmentDefinition, steps: Steps = no_steps) -> SegmentPreviewAnswer:
         """What a segment of this definition would be; nothing is stored. Raises what check_definition raises too."""
         checked = self.check_definition(definition)
+        segment = self._segments.with_ids(Segment("preview", 1, datetime.now(UTC), checked))
         population, _ = self._customers(steps)
-        return preview(checked, population, self._models.current(), self._mock_mode, steps("score"))
+        return preview(segment.definition, population, self._models.current(), self._mock_mode, steps("score"))
 
     def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
         """All customers, and who of them is in the segment."""
-        definition, models = self._segments.get(segment_id).definition, self._models.current()
+        definition, models = self._segments.with_ids(self._segments.get(segment_id)).definition, self._models.current()
         population, _ = self._customers(steps)
         return population, select(definition, population, models, self._mock_mode)
 
@@ -220,7 +222,11 @@ class SegmentService:
         bridge: bool = False,
     ) -> Point:
         measured = self._measure_segment(
-            segment.definition if segment else None, population, models, self._mock_mode, progress
+            self._segments.with_ids(segment).definition if segment else None,
+            population,
+            models,
+            self._mock_mode,
+            progress,
         )
         scorers = scorers_of(models, self._mock_mode)
         return Point(
