@@ -70,9 +70,7 @@ class SegmentDefinition(BaseModel):
     are true.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"anyOf": [{"required": [way]} for way in WAYS]}
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"minProperties": 2})
 
     segment_name: Annotated[
         str,
