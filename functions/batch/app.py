@@ -17,9 +17,11 @@ from loyalty_ml.jobs.contracts import (
     JobRequest,
     JobStarted,
 )
-from loyalty_ml.jobs.record import JobStatus
+from loyalty_ml.jobs.record import Job, JobStatus
+from loyalty_ml.models import catalogue
 from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
 from loyalty_ml.scoring.predictions import batch_answer
+from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.vocabulary import FileFormat, FileType
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
@@ -55,6 +57,22 @@ def _announce(parts: BatchParts, prediction_type: FileType, extension: FileForma
     return jobs.upload_reply(parts.file_jobs.announce(job_id, request), upload)
 
 
+def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest) -> Job:
+    parts.segments.get(segment_id)
+    if request.offer is not None:  # or the job would fail where this can say so
+        offers = scorer_for("nbo", parts.models.current(), parts.settings.ml_mock_mode).offers
+        catalogue.asked_place(offers, request.offer)
+    ranking = {name: value for name in ("top", "offer", "include") if (value := getattr(request, name)) is not None}
+    asked = {"type": request.type, "segment_id": segment_id, **ranking}
+    if request.format is None:
+        return parts.queued_jobs.start("dataset", "segment_dataset", asked)
+    job_id = uuid.uuid4().hex
+    key = upload_key(request.type, job_id, request.format)
+    job = parts.file_jobs.announce(job_id, {**asked, "format": request.format, "key": key}, "queued")
+    parts.queued_jobs.send("segment_file", job_id)
+    return job
+
+
 def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     """The routes, over the parts of one deployment."""
     app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
@@ -73,8 +91,8 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         summary="Start a job that scores a file, many files, or every member of a segment, a row of results for each",
         description="With `format`, the answer is an address for the upload; the file is scored when it arrives. With "
         "`prefix`, the job scores every file of the data bucket whose key begins with it. With `segment_id`, it scores "
-        "the segment's members. A file that is put under incoming/{type}/ of the data bucket is scored without a "
-        "request.",
+        "the segment's members, all or the `top` of them: as a dataset, or with `format` too as one file. A file that "
+        "is put under incoming/{type}/ of the data bucket is scored without a request.",
         responses={
             **_STARTED,
             201: jobs.upload_response("The job waits for its file"),
@@ -84,14 +102,12 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     @http.json_route(app)
     def start_job(request: JobRequest) -> http.Reply:
         own = parts()
+        if request.segment_id is not None:
+            return jobs.start_reply(_start_segment(own, request.segment_id, request))
         if request.format is not None:
             return _announce(own, request.type, request.format)
-        if request.prefix is not None:
-            return jobs.start_reply(own.datasets.start(request.type, request.prefix))
-        assert request.segment_id is not None
-        own.segments.get(request.segment_id)
-        asked = {"type": request.type, "segment_id": request.segment_id}
-        return jobs.start_reply(own.queued_jobs.start("dataset", "segment_dataset", asked))
+        assert request.prefix is not None
+        return jobs.start_reply(own.datasets.start(request.type, request.prefix))
 
     @app.get(
         "/ml/jobs",

@@ -19,12 +19,16 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
     """The routes, over the parts of one deployment."""
     app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
+    def one(customer_id: str, request: PredictRequest | PredictOrBatchRequest) -> SingleAnswer:
+        predictions = parts().predict(request.type, [customer_id])
+        return single_answer(customer_id, predictions, with_features=request.features)
+
     @app.post(
         "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
     )
     @http.json_route(app)
     def predict(request: PredictRequest) -> SingleAnswer:
-        return single_answer(request.customer_id, parts().predict(request.type, [request.customer_id]))
+        return one(request.customer_id, request)
 
     @app.post(
         "/config/ml/test",
@@ -34,7 +38,7 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
     @http.json_route(app)
     def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
         if request.customer_id is not None:
-            return single_answer(request.customer_id, parts().predict(request.type, [request.customer_id]))
+            return one(request.customer_id, request)
         customer_ids = request.customer_ids or []
         return batch_answer(customer_ids, parts().predict(request.type, customer_ids))
 

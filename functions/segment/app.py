@@ -11,7 +11,6 @@ from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
-    Include,
     ListUploadAnswer,
     SegmentAnswer,
     SegmentDefinitionAnswer,
@@ -27,7 +26,7 @@ from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
 from loyalty_ml.segments.store import PAGE
 from loyalty_ml.segments.uploaded_list import MAX_FILE_BYTES
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import Include, rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.settings import SegmentSettings
@@ -131,11 +130,8 @@ def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
             del answer["customer_list"]
             answer["customer_ids"] = ids
         else:
-            answer["customer_list"] = {
-                "list_id": definition.customer_list,
-                "customers": len(ids),
-                "url": lists.address(segment.segment_id, definition.customer_list),
-            }
+            answer["listed_customers"] = len(ids)
+            answer["list_url"] = lists.address(segment.segment_id, definition.customer_list)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 

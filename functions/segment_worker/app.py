@@ -5,7 +5,8 @@ A message is one of:
   segment, sent to the same queue;
 - {"task": "statistics", "segment_id": "..."}, null for the whole base;
 - {"task": "job", "job_id": "..."};
-- {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored.
+- {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored;
+- {"task": "segment_file", "job_id": "..."}: the members as one file, which is scored as every file that comes.
 """
 
 import math
@@ -80,6 +81,10 @@ def _work(parts: SegmentWorkerParts, message: Message) -> None:
             with queue.work(message, "segment_dataset", HIDDEN_SECONDS):
                 if not parts.datasets.is_started(job_id):  # if it is, its record is the state machine's
                     _attempt(parts, queue, message, _start_dataset)
+        case {"task": "segment_file", "job_id": str(job_id)}:
+            with queue.work(message, "segment_file", HIDDEN_SECONDS):
+                if not _is_written(parts, job_id):  # if it is, its record is that of whoever scores the file
+                    _attempt(parts, queue, message, _write_file)
         case _:
             with queue.work(message, "unknown"):
                 raise ValueError(
@@ -123,6 +128,24 @@ def _start_dataset(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: H
     parts.segment_datasets.execute(job.job_id, job.request, heartbeat.progress, before_start)
     with suppress(LeaseLost):  # the state machine has ended it already
         parts.leases.hand_over(job.job_id, owner)
+
+
+def _is_written(parts: SegmentWorkerParts, job_id: str) -> bool:
+    with suppress(JobNotFound):  # which the attempt says
+        return parts.segment_datasets.is_written(parts.jobs.get(job_id).request)
+    return False
+
+
+def _write_file(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:
+    def progress(processed: int, total: int) -> None:
+        heartbeat.raise_if_lost()  # the record counts what is scored, and not what is written
+
+    with parts.segment_datasets.file_of_members(job.request, progress) as path:
+        heartbeat.raise_if_lost()
+        # Before the file is there, and another worker at it. If this one dies in between, the message comes again.
+        parts.leases.release(job.job_id, owner)
+        with parts.jobs.failing(job.job_id):
+            parts.segment_datasets.put_file(job.request, path)
 
 
 def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Work) -> None:

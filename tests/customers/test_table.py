@@ -1,5 +1,6 @@
 """Whatever is stored for customers, the table says exactly that: the same doubles, what is missing, who is unknown."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_ml.customers.online_store import AS_OF, FeatureStore
-from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT, FeatureTable, problem_codes
 from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures, NoPurchases
 from tests import sample_set
 
@@ -72,3 +73,22 @@ def expected_problem(item: dict[str, Any] | None) -> LoyaltyError | None:
 
 def described(problem: LoyaltyError | None) -> tuple[str, str] | None:
     return (problem.code, problem.message) if problem else None
+
+
+cells = st.sampled_from([1.0, 0.0, np.nan, np.inf, -np.inf, 1e300])
+
+
+@given(
+    rows=st.lists(st.tuples(st.tuples(cells, cells, cells), st.sampled_from([0.0, 2.0, np.nan]))), known=st.booleans()
+)
+def test_reasons_are_counted_as_each_customer_is_told(
+    rows: list[tuple[tuple[float, ...], float]], *, known: bool
+) -> None:
+    """Of those who cannot be scored, as a segment counts them."""
+    values = np.array([row for row, _ in rows]).reshape(-1, len(NAMES))
+    bought = np.array([purchases for _, purchases in rows])
+    table = FeatureTable((), NAMES, values, np.isnan(values), None, None, bought if known else None)
+    with np.errstate(over="ignore"):
+        failed = np.flatnonzero(~np.isfinite(values.astype(np.float32)).all(axis=1))
+    told = Counter(table.problem(row, np.float32).code for row in failed.tolist())
+    assert problem_codes(values[failed], bought[failed] if known else None) == told

@@ -39,6 +39,35 @@ def test_single(service: Service, prediction_type: str) -> None:
     assert body["model"]["placeholder"] is (prediction_type != "rfm")
 
 
+@pytest.mark.parametrize("path", ["/ml/predict", "/config/ml/test"])
+@pytest.mark.parametrize("prediction_type", ["churn", "nbo", "rfm"])
+def test_the_features_that_it_was_made_from_are_shown_when_asked_for(
+    service: Service, prediction_type: str, path: str
+) -> None:
+    service.put_customer("own", {**GOOD, "monthly_revenue": 0.1, "engagement_score": 1e-7})
+    asked = {"customer_id": "own", "type": prediction_type, "features": True}
+    body = TypeAdapter(SingleAnswer).validate_python(service.call("POST", path, asked).body)
+    names = FIXED_CUT_POINTS.features if prediction_type == "rfm" else DEFAULT_FEATURES
+    stored = {**GOOD, "monthly_revenue": 0.1, "engagement_score": 1e-7}
+    assert list(body["features"].items()) == [(name, stored[name]) for name in names]
+    # The answer is the same, and without being asked it has none.
+    without = service.predict("own", prediction_type).body
+    assert body == {**without, "features": body["features"]}
+
+
+def test_a_mock_answer_was_made_from_no_features(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_MOCK_MODE", "true")
+    body = service.call("POST", "/ml/predict", {"customer_id": "good", "features": True}).body
+    assert (body["mock"], body["features"]) == (True, {})
+
+
+def test_features_are_of_one_customer_and_asked_for_by_true(service: Service) -> None:
+    batch = service.call("POST", "/config/ml/test", {"customer_ids": ["good"], "features": True})
+    assert_error(batch, 400, "INVALID_REQUEST", "one customer")
+    named = service.call("POST", "/ml/predict", {"customer_id": "good", "features": ["revenue"]})
+    assert_error(named, 400, "INVALID_REQUEST", "features")
+
+
 def test_churn_is_a_probability_with_its_band(service: Service) -> None:
     result = service.predict("good").body["result"]
     assert result.keys() == {"customer_id", "churn_probability", "churn_risk"}

@@ -1,5 +1,6 @@
 """The one way to score: rows without an answer are told apart, and a new kind of answer needs no edit of a mode."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -153,10 +154,10 @@ def test_ids_are_asked_for_if_answers_are_made_of_them_and_only_of_rows_that_can
 def test_a_new_kind_of_answer_is_counted_and_written_with_no_edit_of_a_mode(tmp_path: Any) -> None:
     scorer = spend_scorer(NAMES)
     scored = scoring([scorer], NAMES)(table_of([(1, 2, 3), (4, 5, 6)]), no_ids)
-    counted = tally(scorer.answers, scored.scores[0], failed=1)
+    counted = tally(scorer.answers, scored.scores[0], Counter(NO_PURCHASES=1))
     assert aggregate(scorer.answers, counted) == {"little": 1, "much": 1, "avg_amount": 10.5}
     assert statistics(scorer.answers, counted) == {
-        "little": 1, "much": 1, "avg_amount": 10.5, "count": 2, "failed": 1,
+        "little": 1, "much": 1, "avg_amount": 10.5, "count": 2, "failed": 1, "failed_by_code": {"NO_PURCHASES": 1},
         "little_percentage": 50, "much_percentage": 50,
     }  # fmt: skip
     spend: Any = "spend"

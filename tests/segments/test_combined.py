@@ -8,6 +8,7 @@ import pytest
 
 from loyalty_ml.models.card import DEFAULT_OFFERS
 from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.segments.predictions import Ranking
 from loyalty_ml.vocabulary import PREDICTION_TYPES, PredictionType
 from tests.functions.test_api import assert_error
 from tests.segments.test_segments import HIGH_VALUE, Deployment, Row, is_high_value, serve_segments, some_customers
@@ -157,13 +158,9 @@ def test_a_combined_segment_is_ranked_exported_and_answered_by_a_job(deployment:
     likeliest = sorted(expected, key=lambda name: -churn[name]["churn_probability"])
     shown = [entry["customer_id"] for entry in deployment.predict("vip", "churn", top=3).body["results"]]
     assert shown == likeliest[:3]
-    population, selection = process().segment.service.members("vip")
-    numbers = [
-        number
-        for some in selection.members.measure(lambda block: selection.keep(block).customers.numbers.tolist())
-        for number in some
-    ]
-    assert (population.ids(numbers), selection.unknown) == (expected, ())
+    service = process().segment.service
+    assert [name for some in service.member_ids("vip") for name in some] == expected
+    assert [name for some in service.member_ids("vip", Ranking(3)) for name in some] == likeliest[:3]
     queued = deployment.predict("vip", "rfm", {"prefer": "respond-async"}).body
     deployment.work_off_the_queue()
     job = process().segment.jobs.get(queued["job_id"])

@@ -83,13 +83,13 @@ def test_a_file_of_many_ids_is_a_segment_of_its_customers(deployment: Deployment
     preview = service.call("POST", "/segments/preview", {"segment_name": "X", "customer_list": upload_id}).body
     made = put(service, "many", customer_list=upload_id)
     assert made.status == 201
-    listed = made.body["customer_list"]
-    assert (listed["customers"], len(listed["list_id"])) == (many, 64)
+    list_id = made.body["customer_list"]
+    assert (made.body["listed_customers"], len(list_id)) == (many, 64)
     assert "customer_ids" not in made.body
     shown = service.call("GET", "/segments/many").body
-    assert shown["customer_list"]["list_id"] == listed["list_id"]
-    key = f"{LISTS}many/{listed['list_id']}"
-    assert key in listed["url"]
+    assert shown["customer_list"] == list_id
+    key = f"{LISTS}many/{list_id}"
+    assert key in shown["list_url"]
     stored = service.s3.get_object(Bucket=service.ids["DataBucket"], Key=key)
     assert json.loads(gzip.decompress(stored["Body"].read())) == ids
     assert (stored["ContentType"], stored["ContentEncoding"]) == ("application/json", "gzip")
@@ -108,9 +108,9 @@ def test_a_list_may_be_combined_and_kept_while_the_rest_changes(deployment: Depl
     service = deployment.service
     ids = [*sorted(deployment.customers)[:120], *MANY, *(f"another-{number:09}" for number in range(60_000))]
     first = put(service, "pilot", customer_list=upload(service, "\n".join(ids).encode())).body
-    list_id = first["customer_list"]["list_id"]
+    list_id = first["customer_list"]
     second = put(service, "pilot", customer_list=list_id, churn_risk="high").body
-    assert (second["version"], second["customer_list"]["list_id"]) == (2, list_id)
+    assert (second["version"], second["customer_list"]) == (2, list_id)
     assert second["churn_risk"] == "high"
     churn = deployment.one_by_one("churn", ids[:120])
     risky = {name for name, answer in churn.items() if answer.get("churn_risk") == "high"}

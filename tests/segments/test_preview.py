@@ -44,13 +44,15 @@ def test_the_preview_is_what_the_members_are_one_by_one(deployment: Deployment) 
     ids = members(deployment, is_high_value)
     assert body["answer"]["total_customers"] == len(ids)
     churn = predicted(deployment, ids, "churn")
-    by_bin = Counter((min(19, int(result["churn_probability"] * 20)), result["churn_risk"]) for result in churn)
+    by_bin_and_risk = Counter(
+        (min(19, int(result["churn_probability"] * 20)), result["churn_risk"]) for result in churn
+    )
     assert {
         (place, risk): count
         for place, each in enumerate(body["bins"])
         for risk, count in each["by_risk"].items()
         if count
-    } == by_bin
+    } == by_bin_and_risk
     expected = sum(result["churn_probability"] for result in churn if result["churn_risk"] != "lapsed")
     assert sum(each["expected"] for each in body["bins"]) == pytest.approx(expected)
     assert (body["bins"][0]["begins"], body["bins"][-1]["ends"]) == (0, 1)
@@ -61,6 +63,16 @@ def test_the_preview_is_what_the_members_are_one_by_one(deployment: Deployment) 
         (cell["r_score"], cell["f_score"], cell["segment"]): cell["members"] for cell in body["rfm"] if cell["members"]
     } == cells
     assert len(body["rfm"]) == 25
+    cell_of = {
+        result["customer_id"]: (result["r_score"], result["f_score"]) for result in predicted(deployment, ids, "rfm")
+    }
+    for cell in body["rfm"]:
+        of_cell = [each for each in churn if cell_of[each["customer_id"]] == (cell["r_score"], cell["f_score"])]
+        by_bin = Counter(min(19, int(result["churn_probability"] * 20)) for result in of_cell)
+        assert {round(each["begins"] * 20): sum(each["by_risk"].values()) for each in cell["bins"]} == by_bin
+        assert sum(each["expected"] for each in cell["bins"]) == pytest.approx(
+            sum(result["churn_probability"] for result in of_cell if result["churn_risk"] != "lapsed")
+        )
 
 
 def test_a_preview_is_the_answer_of_the_segment_that_is_stored_afterwards(deployment: Deployment) -> None:

@@ -232,6 +232,8 @@ def test_a_list_answers_its_customers_once_and_reports_who_is_none(deployment: D
     stats = deployment.stats("list").body
     assert stats["member_count"] == 6
     assert (stats["stats"]["churn"]["count"], stats["stats"]["churn"]["failed"]) == (2, 4)
+    reasons = {"CUSTOMER_NOT_FOUND": 2, "INVALID_FEATURES": 1, "MISSING_FEATURES": 1}
+    assert answer["failed_by_code"] == stats["stats"]["churn"]["failed_by_code"] == reasons
 
 
 @pytest.mark.parametrize(
@@ -380,7 +382,7 @@ def test_a_segment_of_nobody_has_counts_of_zero_and_no_averages(deployment: Depl
     stats = deployment.stats("nobody").body
     assert stats["member_count"] == 0
     assert stats["stats"]["churn"] == {
-        **NO_RISKS, "count": 0, "failed": 0,
+        **NO_RISKS, "count": 0, "failed": 0, "failed_by_code": {},
         "avg_probability": None, "avg_probability_active": None, **{f"{risk}_percentage": None for risk in RISKS},
     }  # fmt: skip
     assert stats["stats"]["nbo"]["top_offers"] == stats["stats"]["rfm"]["top_segments"] == []

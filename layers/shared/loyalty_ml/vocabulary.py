@@ -13,6 +13,8 @@ PredictionType = Literal["churn", "nbo", "rfm"]
 PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
 FileType = Literal["churn", "nbo", "rfm", "all"]
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
+Include = Literal["lapsed"]
+"""Who is ranked beside the active."""
 MockMode = Literal["auto", "true", "false"]
 CUSTOMER_ID = "customer_id"
 """The column of files, snapshots and the warehouse, and the key of the customers table."""

@@ -190,7 +190,7 @@ def test_everyone_who_ever_bought_has_each_answer(base: Base) -> None:
         score = answering(scorer, base.population)
 
         def measure(block: Block) -> tuple[int, int]:
-            customers, _, failed = score(whole(block))  # noqa: B023  called before the next turn
+            customers, _, failed, _ = score(whole(block))  # noqa: B023  called before the next turn
             return len(customers.numbers), len(failed)
 
         counts = base.population.everyone().measure(measure)
@@ -223,7 +223,7 @@ def test_every_customers_rfm_scores_are_the_contracts(base: Base, by_the_rule: d
     score = answering(scorer_for("rfm", base.models, "false"), base.population)
 
     def measure(block: Block) -> list[tuple[int, ...]]:
-        customers, scores, failed = score(whole(block))
+        customers, scores, failed, _ = score(whole(block))
         assert isinstance(scores, rfm.RfmScores)
         assert not len(failed)
         columns = (customers.numbers, scores.r_score, scores.f_score, scores.m_score, rfm.segment_codes(scores))

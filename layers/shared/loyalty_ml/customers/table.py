@@ -1,5 +1,6 @@
 """Feature names and the table that every prediction is made from."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,24 @@ class FeatureTable:
         with np.errstate(over="ignore"):
             finite = np.isfinite(self.values[row].astype(dtype))
         return InvalidFeatures([self.names[column] for column in np.flatnonzero(~finite)])
+
+
+def problem_codes(values: NDArray[np.float64], purchases: NDArray[np.float64] | None) -> Counter[str]:
+    """How many of n customers who are known cannot be scored for which reason, by the code of what `problem` gives.
+
+    values: float64 (n, f), NaN where nothing is stored; purchases: as in FeatureTable, of the same rows.
+    """
+    missing = np.isnan(values).any(axis=1)
+    nothing_bought = 0 if purchases is None else int(np.count_nonzero(missing & (purchases == 0)))
+    lacking = int(np.count_nonzero(missing))
+    counted = Counter(
+        {
+            NoPurchases.code: nothing_bought,
+            MissingFeatures.code: lacking - nothing_bought,
+            InvalidFeatures.code: len(values) - lacking,
+        }
+    )
+    return +counted
 
 
 def purchases_in(names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -1,24 +1,28 @@
-"""A segment's members as files, so that a dataset job scores each of them."""
+"""A segment's members as files, so that each of them is scored: as a dataset, or as one file that people can open."""
 
+import csv
+import gzip
+import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
+import orjson
+from botocore.exceptions import ClientError
 
 from loyalty_ml import arrow
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.customers.population import Block, Population
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.files.source import format_of
 from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.progress import Progress, no_progress
-from loyalty_ml.segments.membership import Selection
-from loyalty_ml.segments.service import SegmentService
+from loyalty_ml.segments.service import SegmentService, ranking_of
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,7 +34,7 @@ _DUCKDB: dict[str, Any] = {**arrow.NO_EXTENSIONS, "threads": 1, "memory_limit": 
 
 
 class SegmentDatasets:
-    """Dataset jobs whose files are a segment's members."""
+    """Jobs whose files are a segment's members."""
 
     def __init__(
         self,
@@ -52,69 +56,95 @@ class SegmentDatasets:
     ) -> None:
         """Writes the members as files below datasets/segments/ and has the recorded job score them.
 
-        request: {"type", "segment_id"}; on_progress is told of customers looked at and in all; before_start is called
-        when all is written: what it raises keeps the job from being started. Raises InvalidRequest for a segment
-        without members, and what SegmentService does.
+        request: {"type", "segment_id"} and the ranking; on_progress is told of customers looked at and in all;
+        before_start is called when all is written: what it raises keeps the job from being started. Raises
+        InvalidRequest for a segment without members, and what SegmentService does.
         """
-
-        def steps(step: str) -> Progress:
-            return on_progress if step == "score" else no_progress
-
-        population, selection = self._segments.members(request["segment_id"], steps)
         # A folder for each attempt: what a killed one has left behind, maybe of an older snapshot, is no part of this.
         prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
-        if not write_members(
-            population,
-            selection,
-            self._s3,
-            bucket=self._bucket,
-            prefix=prefix,
-            file_rows=self._file_rows,
-            progress=on_progress,
-        ):
-            raise InvalidRequest.of("segment_id", "the segment has no members: check its definition")
+        files = 0
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
+            path = Path(folder, "part.parquet")
+            for ids in _shares(self._member_ids(request, on_progress), self._file_rows):
+                _write_parquet(connection, ids, path)
+                with asking("results", "The segment's members cannot be written to the data bucket"):
+                    self._s3.put_object(
+                        Bucket=self._bucket, Key=f"{prefix}part-{files:05}.parquet", Body=path.read_bytes()
+                    )
+                files += 1
         before_start()
         self._datasets.execute(job_id, request["type"], prefix)
 
+    def is_written(self, request: Mapping[str, Any]) -> bool:
+        """Whether the one file of the job is in the bucket."""
+        with asking("results", "The segment's members cannot be looked for in the data bucket"):
+            found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=request["key"], MaxKeys=1)
+        return bool(found.get("KeyCount"))
 
-def write_members(
-    population: Population,
-    selection: Selection,
-    s3: "S3Client",
-    *,
-    bucket: str,
-    prefix: str,
-    file_rows: int = FILE_ROWS,
-    progress: Progress = no_progress,
-) -> int:
-    """Writes the members' ids to `prefix` as Parquet files of at most `file_rows`; gives the number of files.
+    @contextmanager
+    def file_of_members(self, request: Mapping[str, Any], on_progress: Progress) -> Iterator[Path]:
+        """The members in one file on this machine, as long as it is entered.
 
-    The members are in order of customer_id. After them come the ids of a list that are no customers: scored, each is an
-    error of its own. Raises StoreUnavailable, and what membership and `progress` raise.
-    """
-    files = 0
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
-        path = Path(folder, "part.parquet")
-        for ids in _shares(_ids(population, selection, progress), file_rows):
-            # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
-            rows = connection.sql("SELECT unnest($ids) AS customer_id", params={"ids": ids})
-            rows.write_parquet(str(path), compression="zstd")
-            with asking("results", "The segment's members cannot be written to the data bucket"):
-                s3.put_object(Bucket=bucket, Key=f"{prefix}part-{files:05}.parquet", Body=path.read_bytes())
-            files += 1
-    return files
+        request: {"segment_id", "format"} and the ranking; on_progress, and what is raised, are as in `execute`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"members.{request['format']}")
+            _write_file(self._member_ids(request, on_progress), path)
+            yield path
 
+    def put_file(self, request: Mapping[str, Any], path: Path) -> None:
+        """Puts it to the request's `key`, where it is scored as every file that comes; one that is there stays."""
+        with path.open("rb") as file, asking("results", "The segment's members cannot be written to the data bucket"):
+            try:
+                self._s3.put_object(Bucket=self._bucket, Key=request["key"], Body=file, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "PreconditionFailed":
+                    raise
 
-def _ids(population: Population, selection: Selection, progress: Progress) -> Iterator[Sequence[str]]:
-    def numbers(block: Block) -> NDArray[np.int64]:
-        return selection.keep(block).customers.numbers.copy()
+    def _member_ids(self, request: Mapping[str, Any], on_progress: Progress) -> Iterator[Sequence[str]]:
+        def steps(step: str) -> Progress:
+            return on_progress if step == "score" else no_progress
 
-    for members in selection.members.measure(numbers, progress):
-        yield population.ids(members.tolist())
-    yield selection.unknown
+        found = False
+        for ids in self._segments.member_ids(request["segment_id"], ranking_of(request), steps):
+            found = found or bool(ids)
+            yield ids
+        if not found:
+            lacking = "members" if request.get("top") is None else "members with a prediction to rank them by"
+            raise InvalidRequest.of("segment_id", f"the segment has no {lacking}: check its definition")
 
 
-def _shares(ids: Iterator[Sequence[str]], size: int) -> Iterator[list[str]]:
+def _write_parquet(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], path: Path) -> None:
+    # Parquet, as it holds any id exactly: in CSV one could be taken for two columns, or for a number.
+    rows = connection.sql(f"SELECT unnest($ids) AS {CUSTOMER_ID}", params={"ids": ids})
+    rows.write_parquet(str(path), compression="zstd")
+
+
+def _write_file(shares: Iterable[Sequence[str]], path: Path) -> None:
+    """A file of the format that the path's name says."""
+    kind, gzipped = format_of(path.name)
+    text = path.with_name("text") if gzipped or kind == "parquet" else path
+    with text.open("w", encoding="utf-8", newline="") as file:
+        if kind == "jsonl":
+            for ids in shares:
+                file.writelines(f"{orjson.dumps({CUSTOMER_ID: customer_id}).decode()}\n" for customer_id in ids)
+        else:
+            file.write(f"{CUSTOMER_ID}\n")
+            # In quotes, an id is exactly what is between them.
+            rows = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            for ids in shares:
+                rows.writerows([customer_id] for customer_id in ids)
+    if kind == "parquet":
+        with duckdb.connect(config=_DUCKDB) as connection:
+            columns = {CUSTOMER_ID: "VARCHAR"}
+            members = connection.read_csv(str(text), header=True, delimiter=",", quotechar='"', dtype=columns)
+            members.write_parquet(str(path), compression="zstd")
+    elif gzipped:
+        with text.open("rb") as content, gzip.open(path, "wb", compresslevel=6) as packed:
+            shutil.copyfileobj(content, packed)
+
+
+def _shares(ids: Iterable[Sequence[str]], size: int) -> Iterator[list[str]]:
     """The same ids in lists of `size`, of which the last may be shorter."""
     waiting: list[str] = []
     for some in ids:

@@ -6,7 +6,7 @@ Of an announced upload, an item has `key`, where it goes, and `version`, the ver
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from loyalty_ml.aws.dynamodb import attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
@@ -33,9 +33,14 @@ class FileJobStore:
         self._clock = clock
         self.leases = Leases(dynamodb, table, clock)
 
-    def announce(self, job_id: str, request: Mapping[str, Any]) -> Job:
-        """Records the job of an upload that is to come; request: its `type`, `format` and `key`."""
-        item = new_item(job_id, "file", "awaiting_upload", request, self._moment()) | {"key": attribute(request["key"])}
+    def announce(
+        self, job_id: str, request: Mapping[str, Any], status: Literal["awaiting_upload", "queued"] = "awaiting_upload"
+    ) -> Job:
+        """Records the job of a file that is to come; request: its `type`, `format` and `key`.
+
+        status: queued, where the service writes the file itself.
+        """
+        item = new_item(job_id, "file", status, request, self._moment()) | {"key": attribute(request["key"])}
         with asking("jobs", "The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(TableName=self._table, Item=item)
         return job_of(item)

@@ -6,25 +6,36 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.record import JobKind, JobStatus
-from loyalty_ml.vocabulary import FileFormat, FileType, Request
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS
+from loyalty_ml.vocabulary import FileFormat, FileType, Include, Request
 
 DATASETS = "datasets/"
 """Prefixes of the data bucket below it are scored when someone asks."""
 MAX_PREFIX = 512
+MAX_EXPORTED = 1_000_000
+"""Of a segment's best members."""
 
 
 class JobRequest(Request):
     """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [name]} for name in ("format", "prefix", "segment_id")]}
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["format"], "not": {"required": ["segment_id"]}},
+                {"required": ["prefix"]},
+                {"required": ["segment_id"]},
+            ]
+        }
     )
 
     type: Annotated[FileType, Field(description="The question to answer; `all` answers the three side by side")] = (
         "churn"
     )
     format: FileFormat | None = Field(
-        None, description="The format of the file to upload, which is the extension of its name"
+        None,
+        description="The format of the file to upload, which is the extension of its name; with `segment_id`, of the "
+        "one file that all its members become",
     )
     prefix: str | None = Field(
         None,
@@ -34,7 +45,27 @@ class JobRequest(Request):
         examples=["datasets/2026-11/"],
     )
     segment_id: str | None = Field(
-        None, min_length=1, max_length=64, description="The segment whose members are scored"
+        None,
+        min_length=1,
+        max_length=64,
+        description="The segment whose members are scored: as a dataset of Parquet files, or with `format` as one file",
+    )
+    top: int | None = Field(
+        None,
+        strict=True,
+        ge=1,
+        le=MAX_EXPORTED,
+        description="Of the segment, only so many members: those with the highest probability of leaving, of those who "
+        "have not lapsed, or of taking `offer`, the best first",
+    )
+    offer: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_CODE_CHARACTERS,
+        description="The code of the offer that `top` orders by; a number that is no code is taken as an `offer_id`",
+    )
+    include: Include | None = Field(
+        None, description="`lapsed`: `top` ranks those too who have lapsed; without it, it leaves them out"
     )
 
     @field_validator("prefix")
@@ -48,8 +79,15 @@ class JobRequest(Request):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        if sum(given is not None for given in (self.format, self.prefix, self.segment_id)) != 1:
-            raise ValueError("give exactly one of format, prefix and segment_id")
+        of_segment = self.format is not None and self.segment_id is not None and self.prefix is None
+        if not of_segment and sum(given is not None for given in (self.format, self.prefix, self.segment_id)) != 1:
+            raise ValueError("give exactly one of format, prefix and segment_id; format may go with segment_id")
+        if self.top is not None and self.segment_id is None:
+            raise ValueError("top works only with segment_id: name the segment whose members it chooses")
+        if self.top is None and (self.offer is not None or self.include is not None):
+            raise ValueError("offer and include work only with top: add top, the number of members to score")
+        if self.offer is not None and self.include is not None:
+            raise ValueError("include works only without offer: a ranking by an offer leaves nobody out")
         return self
 
 

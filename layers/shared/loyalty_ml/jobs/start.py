@@ -12,8 +12,8 @@ from loyalty_ml.jobs.store import JobStore
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-Task = Literal["job", "segment_dataset"]
-"""What the worker (functions/segment_worker) is asked to do: a segment's answer, or its members as files."""
+Task = Literal["job", "segment_dataset", "segment_file"]
+"""What the worker (functions/segment_worker) is asked for: a segment's answer, or its members as a dataset or file."""
 
 
 class QueuedJobs:
@@ -30,7 +30,11 @@ class QueuedJobs:
         Raises StoreUnavailable. A job that cannot be sent is recorded as failed, or it would wait for ever.
         """
         job = self._jobs.record(kind, request)
-        message = orjson.dumps({"task": task, "job_id": job.job_id}).decode()
-        with self._jobs.failing(job.job_id), asking("queue", "The job cannot be put into the queue"):
-            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message)
+        self.send(task, job.job_id)
         return job
+
+    def send(self, task: Task, job_id: str) -> None:
+        """Has a recorded job run. Raises as `start` does."""
+        message = orjson.dumps({"task": task, "job_id": job_id}).decode()
+        with self._jobs.failing(job_id), asking("queue", "The job cannot be put into the queue"):
+            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.models.card import Offer
 
 SHOWN = 20
@@ -19,6 +20,14 @@ def place_of(offers: Sequence[Offer], named: str) -> int | None:
     if place is not None:
         return place
     return next((offer.offer_id for offer in offers if str(offer.offer_id) == named), None)
+
+
+def asked_place(offers: Sequence[Offer], named: str) -> int:
+    """The place of the offer that a request names, as place_of has it. Raises InvalidRequest if there is none."""
+    place = place_of(offers, named)
+    if place is None:
+        raise InvalidRequest.of("offer", f"there is no offer {named}: choose one of {listed(offers)}")
+    return place
 
 
 def listed(offers: Sequence[Offer]) -> str:

@@ -19,6 +19,9 @@ CustomerIds = Annotated[
     Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; an id that is given twice is answered twice"),
 ]
 Type = Annotated[PredictionType, Field(description="The question to answer")]
+WithFeatures = Annotated[
+    bool, Field(strict=True, description="Whether the answer shows the feature values that it was made from")
+]
 
 
 class PredictRequest(Request):
@@ -26,6 +29,7 @@ class PredictRequest(Request):
 
     customer_id: CustomerId
     type: Type = "churn"
+    features: WithFeatures = False
 
 
 class BatchRequest(Request):
@@ -45,11 +49,14 @@ class PredictOrBatchRequest(Request):
     customer_id: CustomerId | None = None
     customer_ids: CustomerIds | None = None
     type: Type = "churn"
+    features: WithFeatures = False
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if (self.customer_id is None) == (self.customer_ids is None):
             raise ValueError("give exactly one of customer_id and customer_ids")
+        if self.features and self.customer_id is None:
+            raise ValueError("features are shown of one customer: give customer_id, or leave features out")
         return self
 
 
@@ -133,6 +140,15 @@ class SingleAnswer(TypedDict):
     mock: bool
     model: ModelInfo
     features_as_of: FeaturesAsOf
+    features: NotRequired[
+        Annotated[
+            dict[str, float],
+            Field(
+                description="If they were asked for: the values that the answer was made from, in the model's order; "
+                "of mock answers none"
+            ),
+        ]
+    ]
 
 
 class CustomerResult(TypedDict):

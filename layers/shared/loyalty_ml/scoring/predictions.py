@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.customers.table import FeatureTable, taking
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
@@ -25,13 +25,17 @@ ReadFeatures = Callable[[Sequence[str], Sequence[str]], FeatureTable]
 
 @dataclass(slots=True)
 class Predictions:
-    """One outcome for each customer that was asked for: a result, or why there is none."""
+    """One outcome for each customer that was asked for: a result, or why there is none.
+
+    features:  the names that the answers were made from, and `table` where they were read.
+    """
 
     type: PredictionType
     outcomes: Mapping[str, Result | LoyaltyError]
     mock: bool
     model: ModelInfo
-    features_as_of: str | None
+    features: Sequence[str]
+    table: FeatureTable
 
 
 def predict(
@@ -63,23 +67,29 @@ def predict(
         for result in results:
             result["mock"] = True
     outcomes.update(zip(ids, results, strict=True))
-    return Predictions(prediction_type, outcomes, scorer.is_mock, scorer.info, table.as_of)
+    return Predictions(prediction_type, outcomes, scorer.is_mock, scorer.info, scorer.features, table)
 
 
-def single_answer(customer_id: str, predictions: Predictions) -> SingleAnswer:
+def single_answer(customer_id: str, predictions: Predictions, *, with_features: bool = False) -> SingleAnswer:
     """The answer for one customer. Raises that customer's failure."""
     outcome = predictions.outcomes[customer_id]
     if isinstance(outcome, LoyaltyError):
         raise outcome
-    return {
+    table = predictions.table
+    answer: SingleAnswer = {
         "type": predictions.type,
         "mode": "single",
         "customer_id": customer_id,
         "result": outcome,
         "mock": predictions.mock,
         "model": predictions.model,
-        "features_as_of": predictions.features_as_of,
+        "features_as_of": table.as_of,
     }
+    if with_features:
+        values = taking(predictions.features, table.names)(table.values)
+        read = values[table.customer_ids.index(customer_id)].tolist()
+        answer["features"] = dict(zip(predictions.features, read, strict=True))
+    return answer
 
 
 def batch_answer(customer_ids: Sequence[str], predictions: Predictions) -> BatchAnswer:
@@ -102,5 +112,5 @@ def batch_answer(customer_ids: Sequence[str], predictions: Predictions) -> Batch
         "errors": errors,
         "mock": predictions.mock,
         "model": predictions.model,
-        "features_as_of": predictions.features_as_of,
+        "features_as_of": predictions.table.as_of,
     }

@@ -1,6 +1,7 @@
 """What a segment's members are as a whole: tallies of columns of answers, which add up over blocks of any size."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
@@ -9,11 +10,22 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from loyalty_ml.errors import CustomerNotFound
 from loyalty_ml.scoring.answers import Answers
 from loyalty_ml.scoring.scorers import Scores
 
 AvgProbability = Annotated[
     float | None, Field(description="The mean over the members with an answer; null if no member has one")
+]
+
+
+FailedByCode = Annotated[
+    dict[str, int],
+    Field(
+        description="The members without an answer, by error code: together `failed`; statistics that were stored "
+        "before this was counted have none",
+        examples=[{"NO_PURCHASES": 12, "CUSTOMER_NOT_FOUND": 3}],
+    ),
 ]
 
 
@@ -48,6 +60,7 @@ class ChurnStatistics(TypedDict):
         Field(description="The number of members with an answer; the percentages are of these, and null if it is 0"),
     ]
     failed: int
+    failed_by_code: NotRequired[FailedByCode]
     high_percentage: float | None
     medium_percentage: float | None
     low_percentage: float | None
@@ -57,6 +70,7 @@ class ChurnStatistics(TypedDict):
 class NboStatistics(TypedDict):
     count: int
     failed: int
+    failed_by_code: NotRequired[FailedByCode]
     top_offers: Annotated[
         list[tuple[str, int]],
         Field(description="The three offers that are recommended to the most members, most first"),
@@ -78,6 +92,7 @@ class NboStatistics(TypedDict):
 class RfmStatistics(TypedDict):
     count: int
     failed: int
+    failed_by_code: NotRequired[FailedByCode]
     distribution: Annotated[dict[str, int], Field(description="The number of members by RFM segment")]
     top_segments: Annotated[list[tuple[str, int]], Field(description="The three largest RFM segments, largest first")]
 
@@ -97,13 +112,13 @@ class Tally:
     """n customers counted for one type.
 
     counts:     int64, by place in the groups of the type's answers.
-    failed:     those without an answer; they are in no other figure.
+    reasons:    those without an answer, by error code; they are in no other figure.
     value_sum:  of the type's value, in float64; 0 if it has none.
     active_sum: the same of those who are not in the inactive group.
     """
 
     counts: NDArray[np.int64]
-    failed: int
+    reasons: Counter[str]
     value_sum: float
     active_sum: float
 
@@ -111,23 +126,27 @@ class Tally:
     def answered(self) -> int:
         return int(self.counts.sum())
 
+    @property
+    def failed(self) -> int:
+        return self.reasons.total()
+
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
             self.counts + other.counts,
-            self.failed + other.failed,
+            self.reasons + other.reasons,
             self.value_sum + other.value_sum,
             self.active_sum + other.active_sum,
         )
 
 
-def tally(answers: Answers[Any], scores: Scores, failed: int) -> Tally:
-    """Counts columns of n answers; `failed` customers had none."""
+def tally(answers: Answers[Any], scores: Scores, reasons: Counter[str]) -> Tally:
+    """Counts columns of n answers; other customers had none, for these `reasons`."""
     value, group = answers.value(scores), answers.group_of(scores)
     counts = _counts(group, len(answers.groups))
     value_sum = active_sum = 0.0 if value is None else float(value.sum(dtype=np.float64))
     if value is not None and answers.inactive is not None and counts[answers.inactive]:
         active_sum = float(value[group != answers.inactive].sum(dtype=np.float64))
-    return Tally(counts, failed, value_sum, active_sum)
+    return Tally(counts, reasons, value_sum, active_sum)
 
 
 def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
@@ -136,6 +155,16 @@ def by_group(answers: Answers[Any], tally: Tally) -> dict[str, int]:
     for name, count in zip(answers.groups, tally.counts.tolist(), strict=True):
         counted[name] = counted.get(name, 0) + count
     return counted
+
+
+def not_found(unknown: Sequence[str]) -> Counter[str]:
+    """The reasons of ids that are no customers."""
+    return Counter({CustomerNotFound.code: len(unknown)} if unknown else {})
+
+
+def by_code(reasons: Counter[str]) -> dict[str, int]:
+    """The most frequent code first."""
+    return dict(sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0])))
 
 
 def aggregate(answers: Answers[Any], tally: Tally) -> Any:
@@ -151,7 +180,11 @@ def aggregate(answers: Answers[Any], tally: Tally) -> Any:
 
 def statistics(answers: Answers[Any], tally: Tally) -> Any:
     """How many were answered, and in which groups: each with its percentage, or the largest and all of them."""
-    counted = {"count": tally.answered, "failed": tally.failed}
+    counted: dict[str, Any] = {
+        "count": tally.answered,
+        "failed": tally.failed,
+        "failed_by_code": by_code(tally.reasons),
+    }
     if answers.summary is None:
         count = tally.answered
         groups = by_group(answers, tally)

@@ -9,7 +9,7 @@ from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
 from loyalty_ml.scoring.scores import ChurnRisk
-from loyalty_ml.segments.aggregates import ChurnAggregate, Statistics
+from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
 from loyalty_ml.segments.drift import ModelDrift
 from loyalty_ml.segments.history import HistoryEntry
@@ -19,8 +19,6 @@ DefinitionVersion = Annotated[
     int,
     Field(ge=1, description="Each change adds one; a version is never used again, even after the segment is deleted"),
 ]
-Include = Literal["lapsed"]
-"""Who is ranked beside the active."""
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
@@ -29,16 +27,8 @@ class ListUploadAnswer(TypedDict):
     upload: UploadAddress
 
 
-class SegmentList(TypedDict):
-    """A list that is too long for an answer."""
-
-    list_id: Annotated[str, Field(description="Send it as `customer_list` to keep the list in another definition")]
-    customers: Annotated[int, Field(description="The number of ids")]
-    url: Annotated[str, Field(description="The ids as JSON, for a quarter of an hour")]
-
-
 class SegmentDefinitionAnswer(TypedDict):
-    """A definition as it is stored, with at least one of the last six fields."""
+    """A definition as it is stored, with at least one of the fields that say who is in it."""
 
     segment_id: str
     segment_name: str
@@ -48,7 +38,13 @@ class SegmentDefinitionAnswer(TypedDict):
     customer_ids: NotRequired[
         Annotated[list[str], Field(description="Of a list that a body can hold, wherever it came from")]
     ]
-    customer_list: NotRequired[SegmentList]
+    customer_list: NotRequired[
+        Annotated[str, Field(description="Of a longer list: send it again to keep the list and change the rest")]
+    ]
+    listed_customers: NotRequired[Annotated[int, Field(description="The number of ids in `customer_list`")]]
+    list_url: NotRequired[
+        Annotated[str, Field(description="The ids of `customer_list` as JSON, for a quarter of an hour")]
+    ]
     rfm_segment: NotRequired[str]
     churn_risk: NotRequired[ChurnRisk]
     recommended_offer: NotRequired[int | str]
@@ -84,6 +80,7 @@ class SegmentAnswer(TypedDict):
     processed: int
     successful: int
     failed: int
+    failed_by_code: FailedByCode
     aggregated_stats: Annotated[
         ChurnAggregate | dict[str, int],
         Field(description="For nbo and rfm: the number of members by name of the offer or RFM segment"),

@@ -99,7 +99,7 @@ class SegmentDefinition(BaseModel):
         | None,
         Field(
             description="The members are the customers of a file: `upload_id` of POST `/segments/lists`, or the "
-            "`list_id` that this segment has already",
+            "`customer_list` that this segment has already",
         ),
     ] = None
     rfm_segment: Annotated[

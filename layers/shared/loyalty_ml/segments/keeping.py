@@ -12,13 +12,13 @@ from loyalty_ml.arrow import texts_of
 from loyalty_ml.customers.population import Block, Population
 from loyalty_ml.scoring.scorers import Scorer
 from loyalty_ml.segments import conditions
-from loyalty_ml.segments.answered import Answered, Kept, answering, narrowed, rows_of, whole
+from loyalty_ml.segments.answered import Kept, Scored, narrowed, rows_of, scoring_by, whole
 from loyalty_ml.segments.conditions import Condition
 from loyalty_ml.segments.variables import OFFER, PREDICTED
 from loyalty_ml.vocabulary import CUSTOMER_ID, PredictionType
 
-Fill = Callable[[Block, Mapping[str, Answered]], NDArray[np.float64]]
-"""A variable's values for a block of n customers and what they are answered, float64 (n,)."""
+Fill = Callable[[Block, Mapping[str, Scored]], NDArray[np.float64]]
+"""A variable's values for a block of n customers and what they are scored, float64 (n,)."""
 
 _ANOTHER_ID = -1.0
 """What customer_id is for a customer whose id is no text of the conditions."""
@@ -55,13 +55,13 @@ def keeping(
     """The function that keeps the members of a block, for `measure` of Members.
 
     codes:      of the texts in the conditions; it gets those of predictions too.
-    scorer_of:  raises ModelUnavailable if a type cannot be answered; called for those that a condition reads.
+    scorer_of:  raises ModelUnavailable if a type cannot be scored; called for those that a condition reads.
 
     What needs no prediction is looked at first, and only those of whom it is true are scored.
     """
     predicted = {name for test in tests for name in test.predictions - {CUSTOMER_ID}}
     kinds = {PREDICTED[name].prediction_type for name in predicted}
-    answers = {kind: answering(scorer_of(kind), population) for kind in kinds}
+    score = {kind: scoring_by(scorer_of(kind), population) for kind in kinds}
     sources: dict[str, Fill] = {name: _prediction(name, codes, scorer_of) for name in sorted(predicted)}
     if any(CUSTOMER_ID in test.predictions for test in tests):
         sources[CUSTOMER_ID] = _customer_ids(codes, population)
@@ -71,10 +71,12 @@ def keeping(
     def keep(block: Block) -> Kept:
         kept = whole(block)
         for step in steps:
-            answered = dict(kept.answered) | {kind: answers[kind](kept) for kind in step.types}
-            columns = _columns(kept.customers, answered, step.fills)
+            scored = dict(kept.scored) | {
+                kind: score[kind](kept.customers) for kind in step.types if kind not in kept.scored
+            }
+            columns = _columns(kept.customers, scored, step.fills)
             mask = np.broadcast_to(step.condition.true(columns), kept.customers.numbers.shape)
-            kept = _those(Kept(kept.customers, answered), mask)
+            kept = _those(Kept(kept.customers, scored), mask)
         return kept
 
     def _those(kept: Kept, mask: NDArray[np.bool_]) -> Kept:
@@ -90,8 +92,8 @@ def keeping(
         else:
             narrow = np.take(values, rows, axis=0, out=wanted, mode="clip")  # any other mode copies once more
         after = Block(kept.customers.numbers[rows], narrow)
-        answered = {name: narrowed(each, kept.customers, mask, after) for name, each in kept.answered.items()}
-        return Kept(after, answered)
+        scored = {name: narrowed(each, kept.customers, mask, after) for name, each in kept.scored.items()}
+        return Kept(after, scored)
 
     return keep
 
@@ -113,13 +115,13 @@ def _steps(tests: Sequence[Test], sources: Mapping[str, Fill], features: Sequenc
         yield _Step(conditions.every([test.condition for test in together]), needed, fills)
 
 
-def _columns(block: Block, answered: Mapping[str, Answered], fills: Mapping[str, Fill]) -> conditions.Columns:
+def _columns(block: Block, scored: Mapping[str, Scored], fills: Mapping[str, Fill]) -> conditions.Columns:
     """Each column is made when it is first read, and once."""
     made: dict[str, NDArray[np.float64]] = {}
 
     def column(name: str) -> NDArray[np.float64]:
         if name not in made:
-            made[name] = fills[name](block, answered)
+            made[name] = fills[name](block, scored)
         return made[name]
 
     return column
@@ -136,8 +138,8 @@ def _prediction(name: str, codes: dict[str, float], scorer_of: Callable[[Predict
         texts = scorer_of(prediction_type).answers.codes or ()
     codes_of = None if texts is None else np.array([codes.setdefault(text, float(len(codes))) for text in texts])
 
-    def fill(block: Block, answered: Mapping[str, Answered]) -> NDArray[np.float64]:
-        found = answered[prediction_type]
+    def fill(block: Block, scored: Mapping[str, Scored]) -> NDArray[np.float64]:
+        found = scored[prediction_type]
         values = values_of(found.scores)
         numbers = values.astype(np.float64) if codes_of is None else codes_of[values]
         if not len(found.failed):
@@ -155,7 +157,7 @@ def _customer_ids(codes: Mapping[str, float], population: Population) -> Fill:
     order = np.argsort(found)
     numbers, values = found[order], np.array(list(codes.values()))[order]
 
-    def fill(block: Block, _: Mapping[str, Answered]) -> NDArray[np.float64]:
+    def fill(block: Block, _: Mapping[str, Scored]) -> NDArray[np.float64]:
         if not len(numbers):
             return np.full(len(block.numbers), _ANOTHER_ID)
         places = np.searchsorted(numbers, block.numbers)

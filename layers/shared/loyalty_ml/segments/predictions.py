@@ -19,12 +19,12 @@ from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
-from loyalty_ml.segments.aggregates import Tally, aggregate, tally
+from loyalty_ml.segments.aggregates import Tally, aggregate, by_code, not_found, tally
 from loyalty_ml.segments.answered import Answered, answering
-from loyalty_ml.segments.contracts import Include, SegmentAnswer
+from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.membership import select, stored_offer
-from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
+from loyalty_ml.vocabulary import Include, MockMode, PredictionType, rfc3339
 
 SHOWN_RESULTS = 100
 SHOWN_ERRORS = 10
@@ -71,6 +71,9 @@ class _Shown(NamedTuple):
     key: NDArray[np.float32]
 
 
+_NOBODY = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
 def predict_segment(
     segment: Segment,
     prediction_type: PredictionType,
@@ -93,17 +96,17 @@ def predict_segment(
 
     def measure(block: Block) -> tuple[Tally, _Shown, NDArray[np.int64]]:
         answered = answer(keep(block))
-        counted = tally(scorer.answers, answered.scores, len(answered.failed))
+        counted = tally(scorer.answers, answered.scores, answered.reasons)
         shown = _first(scorer, answered, limit, order)
         return counted, shown, answered.failed[:SHOWN_ERRORS].copy()
 
-    total = tally(scorer.answers, scorer.answers.nobody(), 0)
-    shown = _Shown(np.empty(0, np.int64), np.empty(0, np.float32))
+    total = tally(scorer.answers, scorer.answers.nobody(), not_found(unknown))
+    shown = _NOBODY
     failed = np.empty(0, np.int64)
     for counted, candidates, failures in members.measure(measure, progress):
         total += counted
         if order.top is not None or len(shown.numbers) < limit:
-            shown = _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
+            shown = _best(shown, candidates, limit)
         failed = np.concatenate([failed, failures])[:SHOWN_ERRORS]
     numbers = [*shown.numbers.tolist(), *failed.tolist()]
     outcomes = _predict_again(prediction_type, population.read(numbers), models, mock_mode) if numbers else {}
@@ -113,10 +116,11 @@ def predict_segment(
         "segment_name": segment.definition.segment_name,
         "type": prediction_type,
         "mode": "segment",
-        "total_customers": total.answered + total.failed + len(unknown),
-        "processed": total.answered + total.failed + len(unknown),
+        "total_customers": total.answered + total.failed,
+        "processed": total.answered + total.failed,
         "successful": total.answered,
-        "failed": total.failed + len(unknown),
+        "failed": total.failed,
+        "failed_by_code": by_code(total.reasons),
         "aggregated_stats": aggregate(scorer.answers, total),
         "results": results,
         "errors": errors,
@@ -125,6 +129,35 @@ def predict_segment(
         "model": scorer.info,
         "features_as_of": rfc3339(population.as_of),
     }
+
+
+def ranked_members(
+    definition: SegmentDefinition,
+    population: Population,
+    models: ModelSet,
+    mock_mode: MockMode,
+    *,
+    ranking: Ranking,
+    progress: Progress = no_progress,
+) -> NDArray[np.int64]:
+    """The numbers of the `top` members, int64, the best first: those whom predict_segment shows, however many.
+
+    They are the likeliest to take `offer`, or to leave if there is none. Raises what predict_segment raises.
+    """
+    prediction_type: PredictionType = "churn" if ranking.offer is None else "nbo"
+    scorer = scorer_for(prediction_type, models, mock_mode)
+    order = shown_order(definition, prediction_type, scorer, ranking)
+    assert order.top is not None
+    members, keep, _ = select(definition, population, models, mock_mode)
+    answer, limit = answering(scorer, population), order.top
+    shown = _NOBODY
+    for candidates in members.measure(lambda block: _first(scorer, answer(keep(block)), limit, order), progress):
+        shown = _best(shown, candidates, limit)
+    return shown.numbers
+
+
+def _best(shown: _Shown, candidates: _Shown, limit: int) -> _Shown:
+    return _sorted(_Shown(*map(np.concatenate, zip(shown, candidates, strict=True))), limit)
 
 
 def _first(scorer: Scorer, answered: Answered, limit: int, order: Order) -> _Shown:
@@ -174,10 +207,7 @@ def shown_order(
         raise InvalidRequest.of("top", "this needs offer for nbo: add offer, the code of the offer to order by")
     if offer is None:
         return Order(top, with_inactive=scorer.answers.inactive is None or include is not None)
-    place = catalogue.place_of(scorer.offers, offer)
-    if place is None:
-        raise InvalidRequest.of("offer", f"there is no offer {offer}: choose one of {catalogue.listed(scorer.offers)}")
-    return Order(top, place)
+    return Order(top, catalogue.asked_place(scorer.offers, offer))
 
 
 def _predict_again(

@@ -21,9 +21,9 @@ from loyalty_ml.vocabulary import MockMode
 
 SCORES = 5
 """Of recency and of frequency: 1 to 5."""
+CELLS = SCORES * SCORES
 BINS = 20
 """Of probabilities: each is 5 points wide, and the last one has 1 in it too."""
-LAPSED = "lapsed"
 
 
 class RiskBin(TypedDict):
@@ -41,6 +41,10 @@ class RfmCell(TypedDict):
     f_score: int
     segment: str
     members: int
+    bins: Annotated[
+        list[RiskBin],
+        Field(description="How the risk of those of them who have a probability is spread: the bins with members"),
+    ]
 
 
 class SegmentPreviewAnswer(TypedDict):
@@ -71,43 +75,62 @@ def preview(
 
     def measure(block: Block) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         kept = keep(block)
-        scores = score(kept).scores
-        probability, group = churn.answers.value(scores), churn.answers.group_of(scores)
+        numbers = kept.customers.numbers
+        ranked = rank(kept)
+        assert isinstance(ranked.scores, RfmScores)
+        # The last cell is of those who have no RFM scores.
+        cell = np.full(len(numbers), CELLS)
+        cell[np.searchsorted(numbers, ranked.customers.numbers)] = (
+            SCORES * (ranked.scores.r_score.astype(np.int64) - 1) + ranked.scores.f_score - 1
+        )
+        answered = score(kept)
+        probability, group = churn.answers.value(answered.scores), churn.answers.group_of(answered.scores)
         assert probability is not None
         place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-        counts = np.bincount(group.astype(np.int64) * BINS + place, minlength=len(groups) * BINS)
-        active = np.ones(len(place), np.bool_) if LAPSED not in groups else group != groups.index(LAPSED)
-        expected = np.bincount(place[active], probability[active].astype(np.float64), BINS)
-        ranked = rank(kept).scores
-        assert isinstance(ranked, RfmScores)
-        cell = SCORES * (ranked.r_score.astype(np.int64) - 1) + (ranked.f_score - 1)
-        cells = np.bincount(cell, minlength=SCORES * SCORES)
-        return counts.reshape(len(groups), BINS), expected, cells
+        cell_of = cell[np.searchsorted(numbers, answered.customers.numbers)]
+        counted = np.bincount(
+            (cell_of * len(groups) + group) * BINS + place, minlength=(CELLS + 1) * len(groups) * BINS
+        )
+        active = np.ones(len(place), np.bool_) if churn.answers.inactive is None else group != churn.answers.inactive
+        expected = np.bincount(
+            (cell_of * BINS + place)[active], probability[active].astype(np.float64), (CELLS + 1) * BINS
+        )
+        return (
+            counted.reshape(CELLS + 1, len(groups), BINS),
+            expected.reshape(CELLS + 1, BINS),
+            np.bincount(cell, minlength=CELLS + 1),
+        )
 
-    counts, expected = np.zeros((len(groups), BINS), np.int64), np.zeros(BINS)
-    cells = np.zeros(SCORES * SCORES, np.int64)
+    counts, expected = np.zeros((CELLS + 1, len(groups), BINS), np.int64), np.zeros((CELLS + 1, BINS))
+    in_cell = np.zeros(CELLS + 1, np.int64)
     for some, sums, ranks in members.measure(measure, progress):
         counts += some
         expected += sums
-        cells += ranks
-    return {
-        "answer": answer,
-        "bins": [
+        in_cell += ranks
+
+    def bins(by_risk: NDArray[np.int64], sums: NDArray[np.float64], *, with_empty: bool) -> list[RiskBin]:
+        return [
             {
                 "begins": place / BINS,
                 "ends": (place + 1) / BINS,
-                "by_risk": dict(zip(groups, counts[:, place].tolist(), strict=True)),
-                "expected": float(expected[place]),
+                "by_risk": dict(zip(groups, by_risk[:, place].tolist(), strict=True)),
+                "expected": float(sums[place]),
             }
             for place in range(BINS)
-        ],
+            if with_empty or by_risk[:, place].any()
+        ]
+
+    return {
+        "answer": answer,
+        "bins": bins(counts.sum(axis=0), expected.sum(axis=0), with_empty=True),
         "rfm": [
             {
                 "r_score": 1 + number // SCORES,
                 "f_score": 1 + number % SCORES,
                 "segment": segment_name(1 + number // SCORES, 1 + number % SCORES),
-                "members": int(cells[number]),
+                "members": int(in_cell[number]),
+                "bins": bins(counts[number], expected[number], with_empty=False),
             }
-            for number in range(SCORES * SCORES)
+            for number in range(CELLS)
         ],
     }

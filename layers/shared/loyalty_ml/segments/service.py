@@ -1,7 +1,7 @@
 """What is asked of segments: predictions, and statistics and how they moved, which are measured once and stored."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ from loyalty_ml.segments import history
 from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
-from loyalty_ml.segments.membership import Selection, select
-from loyalty_ml.segments.predictions import BY_ID, Ranking, predict_segment, shown_order
+from loyalty_ml.segments.membership import select
+from loyalty_ml.segments.predictions import BY_ID, Ranking, predict_segment, ranked_members, shown_order
 from loyalty_ml.segments.preview import SegmentPreviewAnswer, preview
 from loyalty_ml.segments.rules import parse_rule
 from loyalty_ml.segments.statistics import Measured, measure_segment, scorers_of
@@ -28,8 +28,16 @@ from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
 
+IDS_AT_ONCE = 100_000
+
 Steps = Callable[[Literal["fetch", "decode", "score"]], Progress]
 """Gives each step of the work what it tells its progress to: bytes for the first, customers for the others."""
+
+
+def ranking_of(request: Mapping[str, Any]) -> Ranking:
+    """The ranking of a job's request, which may be of a time when jobs had none, or offers no codes."""
+    offer = request.get("offer")
+    return Ranking(request.get("top"), None if offer is None else str(offer), request.get("include"))
 
 
 def no_steps(_: str) -> Progress:
@@ -124,11 +132,24 @@ class SegmentService:
         population, _ = self._customers(steps)
         return preview(segment.definition, population, self._models.current(), self._mock_mode, steps("score"))
 
-    def members(self, segment_id: str, steps: Steps = no_steps) -> tuple[Population, Selection]:
-        """All customers, and who of them is in the segment."""
+    def member_ids(self, segment_id: str, ranking: Ranking = BY_ID, steps: Steps = no_steps) -> Iterator[Sequence[str]]:
+        """The members' ids, some at a time: in order of customer_id, or the `top` of the ranking, the best first.
+
+        After all members come the ids of a list that are no customers; in a ranking they have no place.
+        """
         definition, models = self._segments.with_ids(self._segments.get(segment_id)).definition, self._models.current()
         population, _ = self._customers(steps)
-        return population, select(definition, population, models, self._mock_mode)
+        if ranking.top is not None:
+            best = ranked_members(
+                definition, population, models, self._mock_mode, ranking=ranking, progress=steps("score")
+            )
+            for start in range(0, len(best), IDS_AT_ONCE):
+                yield population.ids(best[start : start + IDS_AT_ONCE].tolist())
+            return
+        members, keep, unknown = select(definition, population, models, self._mock_mode)
+        for numbers in members.measure(lambda block: keep(block).customers.numbers.copy(), steps("score")):
+            yield population.ids(numbers.tolist())
+        yield unknown
 
     def answer(self, request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer | SegmentStatsAnswer:
         """What a job was asked for, however long it takes; on_progress is told of customers done and in all."""
@@ -138,12 +159,7 @@ class SegmentService:
 
         if request["answer"] == "stats":
             return self.stats(request["segment_id"], request.get("history"), steps)
-        offer = request["offer"]
-        if isinstance(offer, int):  # a job that was started before offers had codes
-            offer = str(offer)
-        # A job that was started before there was `include` has none.
-        ranking = Ranking(request["top"], offer, request.get("include"))
-        return self.predict(request["segment_id"], request["type"], ranking, steps)
+        return self.predict(request["segment_id"], request["type"], ranking_of(request), steps)
 
     def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored.

@@ -13,7 +13,7 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments import drift
-from loyalty_ml.segments.aggregates import Tally, statistics, tally
+from loyalty_ml.segments.aggregates import Tally, not_found, statistics, tally
 from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
@@ -76,13 +76,15 @@ def measure_segment(
         reaches: dict[tuple[str, str], _Reach] = {}
         for name, scorer in scorers.items():
             answered = answer[name](kept)
-            tallies[name] = tally(scorer.answers, answered.scores, len(answered.failed))
+            tallies[name] = tally(scorer.answers, answered.scores, answered.reasons)
             if name in learnt:
                 value = scorer.answers.value(answered.scores)
                 reaches |= _reaches(name, learnt[name], columns, value)
         return tallies, reaches
 
-    tallies = {name: tally(scorer.answers, scorer.answers.nobody(), len(unknown)) for name, scorer in scorers.items()}
+    tallies = {
+        name: tally(scorer.answers, scorer.answers.nobody(), not_found(unknown)) for name, scorer in scorers.items()
+    }
     reaches: dict[tuple[str, str], _Reach] = {}
     for counted, reached in members.measure(measure, progress):
         for name in scorers:
