@@ -20,7 +20,7 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
-from loyalty_ml.segments.lists import ListStore
+from loyalty_ml.segments.lists import ListStore, described
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
@@ -116,22 +116,7 @@ def _definition(description: str) -> Any:
 
 
 def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
-    definition = segment.definition
-    answer: dict[str, Any] = {
-        "segment_id": segment.segment_id,
-        "segment_name": definition.segment_name,
-        "version": segment.version,
-        "updated": rfc3339(segment.updated),
-    }
-    answer |= {way: getattr(definition, way) for way in definition.ways}
-    if definition.customer_list is not None:
-        ids = lists.ids(segment.segment_id, definition.customer_list)
-        if sum(map(len, ids)) + 3 * len(ids) <= http.MAX_BODY_BYTES:
-            del answer["customer_list"]
-            answer["customer_ids"] = ids
-        else:
-            answer["listed_customers"] = len(ids)
-            answer["list_url"] = lists.address(segment.segment_id, definition.customer_list)
+    answer = described(segment, lists, http.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 

@@ -8,15 +8,17 @@ import hashlib
 import uuid
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, StoreUnavailable
 from loyalty_ml.jobs import presigned
-from loyalty_ml.segments.definition import UPLOAD
+from loyalty_ml.segments.contracts import SegmentDefinitionAnswer
+from loyalty_ml.segments.definition import UPLOAD, Segment
 from loyalty_ml.segments.uploaded_list import MAX_FILE_BYTES, ids_of
+from loyalty_ml.vocabulary import rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -116,6 +118,31 @@ class ListStore:
                 return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return None
+
+
+def described(segment: Segment, lists: ListStore, most_bytes: int) -> SegmentDefinitionAnswer:
+    """A definition as it is shown: with the ids of its list if they take at most so many bytes in JSON.
+
+    Raises StoreUnavailable.
+    """
+    definition = segment.definition
+    answer: Any = {
+        "segment_id": segment.segment_id,
+        "segment_name": definition.segment_name,
+        "version": segment.version,
+        "updated": rfc3339(segment.updated),
+        **{str(way): getattr(definition, way) for way in definition.ways},
+    }
+    list_id = definition.customer_list
+    if list_id is not None:
+        ids = lists.ids(segment.segment_id, list_id)
+        if len(orjson.dumps(ids)) <= most_bytes:
+            del answer["customer_list"]
+            answer["customer_ids"] = ids
+        else:
+            answer |= {"listed_customers": len(ids), "list_url": lists.address(segment.segment_id, list_id)}
+    shown: SegmentDefinitionAnswer = answer
+    return shown
 
 
 def _key(segment_id: str, list_id: str) -> str:
