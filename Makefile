@@ -44,12 +44,13 @@ test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
 test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
 	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
-check: .venv/test.stamp .venv-sam/stamp ## format, lint, types, architecture rules, the reference pages, the template
+check: .venv/test.stamp .venv-sam/stamp page/node_modules/.stamp ## format, lint, types, architecture rules, the reference pages, the template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m docs.generate --check
+	$(NPM) run --silent lint
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 
@@ -77,9 +78,10 @@ build: python-3.13 .venv-sam/stamp page ## the functions and their layers, as th
 models: .venv/test.stamp ## train the placeholder models into models/
 	@exec .venv/bin/loyalty placeholders
 
-format: .venv/test.stamp ## put the code into its one format
+format: .venv/test.stamp page/node_modules/.stamp ## put the code into its one format
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+	$(NPM) run --silent format
 
 openapi: .venv/run.stamp ## write openapi.json again from the code
 	@exec .venv/bin/python -m local.openapi

@@ -3,12 +3,15 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from moto.server import ThreadedMotoServer
 
 from local.template import PSEUDO_PARAMETERS, STACK
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def start_moto(address: str = "127.0.0.1", port: int = 0) -> ThreadedMotoServer:
@@ -37,15 +40,17 @@ def create(stores: Mapping[str, Any]) -> dict[str, str]:
     cloudformation.create_stack(StackName=STACK, TemplateBody="\t" + json.dumps(stores))
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+    s3 = boto3.client("s3")
     for name, resource in stores["Resources"].items():
         if resource["Type"] == "AWS::S3::Bucket":
-            _complete_bucket(physical_ids[name], resource.get("Properties", {}), physical_ids)
+            _complete_bucket(s3, physical_ids[name], resource.get("Properties", {}), physical_ids)
     return physical_ids
 
 
-def _complete_bucket(bucket: str, properties: Mapping[str, Any], physical_ids: Mapping[str, str]) -> None:
+def _complete_bucket(
+    s3: "S3Client", bucket: str, properties: Mapping[str, Any], physical_ids: Mapping[str, str]
+) -> None:
     """Does what moto's CloudFormation leaves out: versions, and whom the bucket tells what happens to its objects."""
-    s3 = boto3.client("s3")
     if "VersioningConfiguration" in properties:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
     described = properties.get("NotificationConfiguration", {})

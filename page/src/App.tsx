@@ -1,12 +1,12 @@
 /** The page's frame: its name, its panels, and who is signed in. */
 
 import { Component, type ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { signIn, signInWanted, token } from "./api";
-import { Files } from "./panels/Files";
-import { Predict } from "./panels/Predict";
-import { Segments } from "./panels/Segments";
-import { Status } from "./panels/Status";
+import { Files } from "./panels/files/Files";
+import { Predict } from "./panels/predict/Predict";
+import { Segments } from "./panels/segments/Segments";
+import { Status } from "./panels/status/Status";
 import { Failed } from "./parts/states";
 import { address, route } from "./route";
 import { text } from "./text";
@@ -28,7 +28,15 @@ export function App() {
   }, [name]);
   return (
     <>
-      <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+      {/* biome-ignore lint/a11y/useValidAnchor: the hash is the address of what is shown, so the link moves the focus itself */}
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
         {text.skip}
       </a>
       <header class="top">
@@ -65,15 +73,17 @@ export function App() {
 /** Until signing in is built, a token is pasted; whatever was typed below stays. */
 function SignIn() {
   const [given, setGiven] = useState("");
+  const heading = useId();
   return (
     <form
       class="sign-in"
+      aria-labelledby={heading}
       onSubmit={(event) => {
         event.preventDefault();
         signIn(given);
       }}
     >
-      <h2>{text.signIn.title}</h2>
+      <h2 id={heading}>{text.signIn.title}</h2>
       <p>{text.signIn.explain}</p>
       <label>
         {text.signIn.label}
@@ -85,7 +95,9 @@ function SignIn() {
           required
         />
       </label>
-      <button class="primary">{text.signIn.go}</button>
+      <button type="submit" class="primary">
+        {text.signIn.go}
+      </button>
     </form>
   );
 }

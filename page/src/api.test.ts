@@ -1,8 +1,10 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { ApiError, getStatus, may, predictOne, scopesOf, signIn, signInWanted, token } from "./api";
+import { type ApiError, getStatus, may, predictOne, scopesOf, signIn, signInWanted, token } from "./api";
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
-  vi.fn<typeof fetch>(async () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers }));
+  vi.fn<typeof fetch>(
+    async () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers }),
+  );
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -28,9 +30,17 @@ test("the token goes with each request, and with nothing else", async () => {
 });
 
 test("an error has the service's own sentence", async () => {
-  vi.stubGlobal("fetch", answer(404, { error: "Customer not found in DWH", code: "CUSTOMER_NOT_FOUND" }, { "X-Correlation-Id": "c" }));
+  vi.stubGlobal(
+    "fetch",
+    answer(404, { error: "Customer not found in DWH", code: "CUSTOMER_NOT_FOUND" }, { "X-Correlation-Id": "c" }),
+  );
   const error = await predictOne("x", "churn").catch((thrown: unknown) => thrown);
-  expect(error).toMatchObject({ message: "Customer not found in DWH", status: 404, code: "CUSTOMER_NOT_FOUND", correlationId: "c" });
+  expect(error).toMatchObject({
+    message: "Customer not found in DWH",
+    status: 404,
+    code: "CUSTOMER_NOT_FOUND",
+    correlationId: "c",
+  });
 });
 
 test("an answer that is not the service's has a sentence all the same", async () => {
@@ -41,7 +51,10 @@ test("an answer that is not the service's has a sentence all the same", async ()
 });
 
 test("no answer at all is said, and a request that was cancelled is no error of the service", async () => {
-  vi.stubGlobal("fetch", vi.fn(async () => Promise.reject(new TypeError("failed"))));
+  vi.stubGlobal(
+    "fetch",
+    vi.fn(async () => Promise.reject(new TypeError("failed"))),
+  );
   await expect(getStatus()).rejects.toMatchObject({ code: "AWAY" });
   await expect(getStatus(AbortSignal.abort())).rejects.toBeInstanceOf(TypeError);
 });

@@ -137,9 +137,19 @@ export const promote = (body: Schemas["PromoteRequest"]) =>
 export const rollback = (body: Schemas["RollbackRequest"]) =>
   answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/rollback", { body }));
 
+/** One customer's answer, with the feature values that it was made from. */
+export const bodyOfOne = (customer_id: string, type: PredictionType): Schemas["PredictRequest"] => ({
+  customer_id,
+  type,
+  features: true,
+});
+
 export const predictOne = (customer_id: string, type: PredictionType, signal?: AbortSignal) =>
   answerOf(
-    request<Schemas["SingleAnswer"]>("POST", "/ml/predict", { body: { customer_id, type }, ...withSignal(signal) }),
+    request<Schemas["SingleAnswer"]>("POST", "/ml/predict", {
+      body: bodyOfOne(customer_id, type),
+      ...withSignal(signal),
+    }),
   );
 
 export const predictMany = (customer_ids: string[], type: PredictionType, signal?: AbortSignal) =>

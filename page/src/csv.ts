@@ -3,14 +3,15 @@
 type Cell = string | number | boolean | null | undefined;
 
 export function toCsv(header: string[], rows: Cell[][]): string {
-  return [header, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 function cell(value: Cell): string {
   if (value === null || value === undefined) return "";
   const written = String(value);
-  // A spreadsheet runs a text that begins so as a formula (OWASP, CSV injection).
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/u.test(written) ? `'${written}` : written;
+  // A spreadsheet runs a text that begins so as a formula (OWASP, CSV injection). A number is one for it too, and stays.
+  const isNumber = typeof value !== "string" || /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/iu.test(value);
+  const safe = !isNumber && /^[=+\-@\t\r]/u.test(written) ? `'${written}` : written;
   return /[",\r\n]/u.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }
 
@@ -40,6 +41,14 @@ export function fromCsv(text: string, whole = true): string[][] {
   }
   if (whole && (field || row.length)) rows.push([...row, field]);
   return rows;
+}
+
+/** Before CSV: without it, Excel reads UTF-8 as the encoding of the country. */
+const BYTE_ORDER_MARK = "\uFEFF";
+
+/** Has the browser save a table as a CSV file that opens in a spreadsheet as it is. */
+export function saveCsv(name: string, content: string): void {
+  save(name, BYTE_ORDER_MARK + content, "text/csv");
 }
 
 /** Has the browser save text as a file. */

@@ -3,7 +3,12 @@ import { formatOf, shareOf } from "./files";
 
 test("a name says the format, in whatever case", () => {
   expect(["a.csv", "B.CSV.GZ", "c.jsonl", "d.parquet", "e.xlsx", "csv"].map(formatOf)).toEqual([
-    "csv", "csv.gz", "jsonl", "parquet", null, null,
+    "csv",
+    "csv.gz",
+    "jsonl",
+    "parquet",
+    null,
+    null,
   ]);
 });
 

@@ -11,7 +11,7 @@ export function formatOf(name: string): Format | null {
   return FORMATS.find((format) => lower.endsWith(`.${format}`)) ?? null;
 }
 
-export const SAMPLE = ["customer_id", "1", "2", "3", "nobody"].join("\r\n") + "\r\n";
+export const SAMPLE = ["customer_id", "1", "2", "3", "nobody", ""].join("\r\n");
 
 type Job = Pick<Schemas["JobListed"], "status">;
 export const isOver = (job: Job): boolean => job.status === "succeeded" || job.status === "failed";

@@ -15,19 +15,34 @@ export function usable(languages: readonly string[]): string {
 const locale = usable(globalThis.navigator?.languages ?? []);
 
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
+const thousandths = new Intl.NumberFormat(locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const money = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
 const percentage = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
-const signed = new Intl.NumberFormat(locale, { signDisplay: "exceptZero", maximumFractionDigits: 1 });
+const probabilities = new Intl.NumberFormat(locale, {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
+const signed = new Intl.NumberFormat(locale, { signDisplay: "exceptZero", maximumFractionDigits: 0 });
+const signedPoints = new Intl.NumberFormat(locale, {
+  signDisplay: "exceptZero",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
 const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
 export const count = (value: number): string => whole.format(value);
-export const figure = (value: number): string => short.format(value);
+/** A number that is compared with others below it. */
+export const decimals = (value: number): string => thousandths.format(value);
 export const amount = (value: number): string => money.format(value);
 export const share = (value: number): string => percentage.format(value);
+/** A share with one decimal always, so that those below each other are told apart and stand in line. */
+export const probability = (value: number): string => probabilities.format(value);
 export const change = (value: number): string => signed.format(value);
+/** A change in percentage points. */
+export const points = (value: number): string => signedPoints.format(value);
 
 /** A day; features are as of a moment in UTC. */
 export const date = (rfc3339: string): string => day.format(new Date(rfc3339));

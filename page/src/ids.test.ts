@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { tidy } from "./ids";
 
 test("ids come one a line, with commas, blanks, quotes and tabs between them", () => {
-  expect(tidy('1, 2;3\t"4"\r\n\n  5  \n\'6\'').ids).toEqual(["1", "2", "3", "4", "5", "6"]);
+  expect(tidy("1, 2;3\t\"4\"\r\n\n  5  \n'6'").ids).toEqual(["1", "2", "3", "4", "5", "6"]);
 });
 
 test("repeated ids are asked for once, and said", () => {

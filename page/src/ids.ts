@@ -17,7 +17,12 @@ export interface Tidied {
 export function tidy(pasted: string): Tidied {
   const found = pasted
     .split(/[\r\n,;\t\u2028\u2029]+/u)
-    .map((part) => part.trim().replace(/^(["'])(.*)\1$/u, "$2").trim())
+    .map((part) =>
+      part
+        .trim()
+        .replace(/^(["'])(.*)\1$/u, "$2")
+        .trim(),
+    )
     .filter(Boolean);
   const ids = [...new Set(found)];
   return {

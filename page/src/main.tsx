@@ -1,7 +1,7 @@
 import { render } from "preact";
 import { App } from "./App";
 import { follow } from "./route";
-import "./styles.css";
+import "./styles/index.css";
 
 follow();
 const page = document.getElementById("page");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { usable } from "./format";
 import { churnSentence, matches, merge, rowsAsCsv } from "./predictions";
-import { offerName, signOf, usualList, type ChurnQuality } from "./quality";
+import { type ChurnQuality, heldOutShare, offerName, signOf, usualList } from "./quality";
 import { text } from "./text";
 
 const batch = (type: "churn" | "rfm", results: object[], errors: object[] = []) =>
@@ -20,26 +20,77 @@ const quality: ChurnQuality = {
 
 test("the answers of three types are a row for each customer, with failures apart", () => {
   const { rows, failures } = merge([
-    batch("churn", [{ customer_id: "1", result: churn }], [{ customer_id: "2", error: "none", code: "CUSTOMER_NOT_FOUND" }]),
+    batch(
+      "churn",
+      [{ customer_id: "1", result: churn }],
+      [{ customer_id: "2", error: "none", code: "CUSTOMER_NOT_FOUND" }],
+    ),
     batch("rfm", [{ customer_id: "1", result: { segment: "Champions", rfm_segment: "555" } }]),
   ]);
   expect(rows).toHaveLength(1);
   expect(rows[0]?.rfm?.segment).toBe("Champions");
   expect(failures).toEqual([{ id: "2", type: "churn", error: "none", code: "CUSTOMER_NOT_FOUND" }]);
-  expect(matches(rows[0]!, " champ ")).toBe(true);
-  expect(matches(rows[0]!, "lost")).toBe(false);
+  expect(rows.filter((row) => matches(row, " champ "))).toEqual(rows);
+  expect(rows.filter((row) => matches(row, "lost"))).toEqual([]);
   expect(rowsAsCsv(rows, ["churn"])).toBe("customer_id,churn_probability,churn_risk\r\n1,0.8,high\r\n");
 });
 
-test("a churn answer is first of all a sentence in customers, with its range", () => {
-  expect(churnSentence(churn, quality)).toBe(
-    "Of 100 held-out customers with high risk, 62 left (62%, range 52% to 71%).",
-  );
+const group = (name: string, predicted: number, share: [number, number, number]) => {
+  const [value, low, high] = share;
+  return { name, customers: 700, happened: Math.round(700 * value), predicted, share: { value, low, high } };
+};
+const tenths = [
+  group("1", 0.44, [0.39, 0.357, 0.428]),
+  group("2", 0.01, [0.0014, 0.0002, 0.0077]),
+  { name: "3", customers: 0, happened: 0, predicted: null, share: null },
+];
+
+test("a churn answer is first of all a sentence in customers of the nearest tenth, with its range", () => {
+  expect(churnSentence({ ...churn, churn_probability: 0.3 }, { ...quality, tenths })).toEqual({
+    sentence: "Of 100 active customers like this, 39 left (35 to 43).",
+    counted: "700 held-out customers with a similar probability, 273 left",
+  });
+});
+
+test("a few of many are not none, and nearly all are not all", () => {
+  const said = (share: [number, number, number]) =>
+    churnSentence(churn, { ...quality, tenths: [group("1", 0.8, share)] }).sentence;
+  expect(said([0.0014, 0.0002, 0.0077])).toBe("Of 100 active customers like this, fewer than 1 left (0 to 1).");
+  expect(said([0.998, 0.991, 0.9999])).toBe("Of 100 active customers like this, more than 99 left (99 to 100).");
+  expect(said([0.07, 0.07, 0.07])).toBe("Of 100 active customers like this, 7 left (7 to 7).");
+});
+
+test("without tenths the band is counted, and who has lapsed is like the lapsed", () => {
+  expect(churnSentence(churn, quality)).toEqual({
+    sentence: "Of 100 active customers like this, 62 left (52 to 71).",
+    counted: "100 held-out customers with high risk, 62 left",
+  });
+  const bands = [group("lapsed", 0.64, [0.56, 0.534, 0.585])];
+  expect(churnSentence({ ...churn, churn_risk: "lapsed" }, { ...quality, bands, tenths })).toEqual({
+    sentence: "Of 100 lapsed customers like this, 56 stayed away (53 to 59): to win back, not to keep.",
+    counted: "700 held-out customers who had lapsed, 392 stayed away",
+  });
 });
 
 test("where nobody was counted, the sentence says so and invents nothing", () => {
-  expect(churnSentence({ ...churn, churn_risk: "low" }, quality)).toMatch(/not measured/);
-  expect(churnSentence(churn, null)).toMatch(/not measured/);
+  for (const [risk, of] of [
+    ["low", quality],
+    ["high", null],
+    ["lapsed", null],
+  ] as const) {
+    const { sentence, counted } = churnSentence({ ...churn, churn_risk: risk }, of);
+    expect(sentence).toMatch(/not measured|count as lapsed/);
+    expect(counted).toBeNull();
+  }
+});
+
+test("the held-out share is on the line between the tenths, and beyond them that of the outermost", () => {
+  const shareOf = heldOutShare({ ...quality, tenths });
+  expect(shareOf?.(0.225).value).toBeCloseTo((0.39 + 0.0014) / 2);
+  expect(shareOf?.(0.225).high).toBeCloseTo((0.428 + 0.0077) / 2);
+  expect([shareOf?.(0), shareOf?.(1)]).toEqual([tenths[1]?.share, tenths[0]?.share]);
+  expect(shareOf?.(0.44)).toEqual(tenths[0]?.share);
+  expect(heldOutShare(quality)).toBeNull();
 });
 
 test("the list that is shown first is the one nearest to a tenth", () => {
@@ -67,7 +118,10 @@ test("what a recommendation is worth is said by its whole intervals", () => {
 
 test("metrics and offers have names for people", () => {
   expect(["auc", "pr_auc", "log_loss", "ece_out_of_time"].map(text.report.nameOf)).toEqual([
-    "AUC", "PR AUC", "Log loss", "ECE out of time",
+    "AUC",
+    "PR AUC",
+    "Log loss",
+    "ECE out of time",
   ]);
   const card = { offers: [{ offer_code: "7", offer_name: "Free" }] } as never;
   expect([offerName(card, "7"), offerName(card, "8"), offerName(null, "7")]).toEqual(["Free", "8", "7"]);

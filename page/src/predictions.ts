@@ -2,7 +2,7 @@
 
 import type { PredictionType, Schemas } from "./api";
 import { toCsv } from "./csv";
-import { groupOf, type ChurnQuality } from "./quality";
+import { type ChurnQuality, likest } from "./quality";
 import { text } from "./text";
 
 export type Asked = PredictionType | "all";
@@ -60,26 +60,21 @@ export function rowsAsCsv(rows: Row[], types: PredictionType[]): string {
   );
 }
 
-/** What a churn answer means, first of all in customers: from the counts of the model's card where it has them. */
-export function churnSentence(result: Churn, quality: ChurnQuality | null): string {
-  const band: string = result.churn_risk;
-  if (band === "lapsed") return text.predict.sentenceLapsed;
-  const group = groupOf(quality, band);
-  if (!group) return text.predict.sentenceUnknown(result.churn_probability);
-  const name = text.risk[band as keyof typeof text.risk].toLowerCase();
-  return text.predict.sentence(
-    group.customers,
-    group.happened,
-    name,
-    group.share?.low ?? null,
-    group.share?.high ?? null,
-  );
-}
-
-/** Whether an offer may be recommended; models of before there was evidence recommend all. */
-export function evidenceOf(offer: object): "learnt" | "too_few" | null {
-  const evidence = (offer as { evidence?: unknown }).evidence;
-  return evidence === "learnt" || evidence === "too_few" ? evidence : null;
+/** What a churn answer means, first of all in customers, and who was counted for it; null where nobody was. */
+export function churnSentence(
+  result: Churn,
+  quality: ChurnQuality | null,
+): { sentence: string; counted: string | null } {
+  const lapsed = result.churn_risk === "lapsed";
+  const like = likest(quality, result.churn_probability, result.churn_risk);
+  if (!like) {
+    const unknown = lapsed ? text.predict.sentenceLapsed : text.predict.sentenceUnknown(result.churn_probability);
+    return { sentence: unknown, counted: null };
+  }
+  return {
+    sentence: (lapsed ? text.predict.ofHundredLapsed : text.predict.ofHundred)(like.share),
+    counted: text.predict.counted(like.customers, like.happened, like.by === "band" ? result.churn_risk : null),
+  };
 }
 
 export function matches(row: Row, filter: string): boolean {

@@ -55,22 +55,64 @@ export function usualList(quality: ChurnQuality): ListQuality | null {
   );
 }
 
-/** The held-out customers of a band. */
-export function groupOf(quality: ChurnQuality | null, band: string): Group | null {
-  return quality?.bands.find((group) => group.name === band && group.customers > 0) ?? null;
+const groupOf = (quality: ChurnQuality, band: string): Group | null =>
+  quality.bands.find((group) => group.name === band && group.customers > 0) ?? null;
+
+/** Held-out customers who were counted because they are like one; `by` says how they were found. */
+export interface Likeness {
+  by: "probability" | "band";
+  customers: number;
+  happened: number;
+  share: Ranged;
 }
 
-/** What a status says of a model that knows itself; services of before that say nothing. */
-export interface Knowledge {
-  advice?: string;
-  active?: { feature: string; days: number } | "unknown";
-  evidence?: { learnt: string[]; too_few: string[] } | "unknown";
+/**
+ * The held-out customers who are the most like one: the tenth whose mean probability is the nearest, or the band where
+ * no tenths were counted. One who has lapsed is like the lapsed. Null if nobody like it was counted.
+ */
+export function likest(quality: ChurnQuality | null, probability: number, band: string): Likeness | null {
+  if (!quality) return null;
+  const distance = (group: Group) => Math.abs((group.predicted ?? 0) - probability);
+  const tenths = band === "lapsed" ? [] : quality.tenths.filter(isCounted);
+  const nearest = tenths.reduce<Group | null>(
+    (best, group) => (best && distance(best) <= distance(group) ? best : group),
+    null,
+  );
+  const group = nearest ?? groupOf(quality, band);
+  if (!group?.share) return null;
+  return {
+    by: nearest ? "probability" : "band",
+    customers: group.customers,
+    happened: group.happened,
+    share: group.share,
+  };
 }
-export const knowledgeOf = (model: Schemas["ModelStatus"]): Knowledge => model as Knowledge;
+
+type Counted = Group & { predicted: number; share: Ranged };
+const isCounted = (group: Group): group is Counted =>
+  group.customers > 0 && group.predicted !== null && group.share !== null;
+
+/**
+ * The share of held-out customers with such a probability who left: on the straight line between the means of the
+ * tenths on either side, beyond the outermost that of the outermost. Null if no tenths were counted.
+ */
+export function heldOutShare(quality: ChurnQuality | null): ((probability: number) => Ranged) | null {
+  const tenths = (quality?.tenths ?? []).filter(isCounted).sort((a, b) => a.predicted - b.predicted);
+  const [first] = tenths;
+  const last = tenths.at(-1);
+  if (!first || !last) return null;
+  return (probability) => {
+    const above = tenths.find((tenth) => tenth.predicted >= probability) ?? last;
+    const below = tenths.findLast((tenth) => tenth.predicted <= probability) ?? first;
+    const width = above.predicted - below.predicted;
+    const part = width > 0 ? (probability - below.predicted) / width : 0;
+    const between = (end: keyof Ranged) => below.share[end] + part * (above.share[end] - below.share[end]);
+    return { value: between("value"), low: between("low"), high: between("high") };
+  };
+}
 
 /** Whether the service has a band of customers who have lapsed. */
-export const knowsLapsed = (model: Schemas["ModelStatus"] | undefined): boolean =>
-  typeof (model && knowledgeOf(model).active) === "object";
+export const knowsLapsed = (model: Schemas["ModelStatus"] | undefined): boolean => typeof model?.active === "object";
 
 /** 1 if the whole interval is above 0, -1 if it is below, 0 if that cannot be told. */
 export const signOf = ({ low, high }: Ranged): number => (low > 0 ? 1 : high < 0 ? -1 : 0);

@@ -5,7 +5,10 @@ test("an address says what is shown, whatever is in it", () => {
   const to = address(["segments", "a/b ü?"], { mode: "batch", id: "x&y=z", none: null });
   const back = parse(to);
   expect(back.path).toEqual(["segments", "a/b ü?"]);
-  expect([...back.query]).toEqual([["mode", "batch"], ["id", "x&y=z"]]);
+  expect([...back.query]).toEqual([
+    ["mode", "batch"],
+    ["id", "x&y=z"],
+  ]);
 });
 
 test("an address that nobody wrote is no error", () => {

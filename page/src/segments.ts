@@ -2,7 +2,7 @@
 
 import type { Schemas } from "./api";
 import { tidy } from "./ids";
-import type { ChurnQuality } from "./quality";
+import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
 import { text } from "./text";
 
 export type Definition = Schemas["SegmentDefinition"];
@@ -117,12 +117,22 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
   }
 }
 
+const MAX_ID = 64;
 export const isSegmentId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(id);
 
 /** An id made of a name, such as "high-value"; empty if nothing of the name can be in one. */
 export function idOf(name: string): string {
   const ascii = name.normalize("NFKD").replace(/[\u0300-\u036f]/g, "");
-  return ascii.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
+  return ascii
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, MAX_ID);
+}
+
+/** The id of a segment that is made of another: that one's, cut to what still fits, and what makes it its own. */
+export function idFrom(id: string, suffix: string): string {
+  return `${id.slice(0, MAX_ID - suffix.length)}${suffix}`;
 }
 
 export type Bin = Schemas["RiskBin"];
@@ -130,13 +140,17 @@ export type Bin = Schemas["RiskBin"];
 export const activeIn = (bin: Bin): number =>
   Object.entries(bin.by_risk).reduce((sum, [band, members]) => (band === "lapsed" ? sum : sum + members), 0);
 
+export interface Outcome {
+  leave: Ranged;
+  stay: Ranged;
+}
 export interface Chosen {
   members: number;
   /** How many of them leave, and how many would have stayed anyway, by the sum of their probabilities. */
   leave: number;
   stay: number;
-  /** How many leave by what happened to held-out customers with such a score; null if nobody was counted. */
-  leaveHeldOut: number | null;
+  /** The same by what happened to held-out customers with such probabilities; null if nobody was counted. */
+  heldOut: Outcome | null;
 }
 
 /** The members who have not lapsed from the bin at `from` on. */
@@ -144,22 +158,53 @@ export function choose(bins: Bin[], from: number, quality: ChurnQuality | null):
   const chosen = bins.slice(from);
   const members = chosen.reduce((sum, bin) => sum + activeIn(bin), 0);
   const leave = chosen.reduce((sum, bin) => sum + bin.expected, 0);
-  const tenths = (quality?.tenths ?? []).flatMap((tenth) =>
-    tenth.predicted === null || tenth.share === null ? [] : [{ predicted: tenth.predicted, share: tenth.share.value }],
-  );
-  const shareOf = (probability: number) =>
-    tenths.reduce((best, tenth) =>
-      Math.abs(tenth.predicted - probability) < Math.abs(best.predicted - probability) ? tenth : best,
-    ).share;
-  return {
-    members,
-    leave,
-    stay: members - leave,
-    leaveHeldOut: tenths.length
-      ? chosen.reduce((sum, bin) => {
-          const active = activeIn(bin);
-          return active ? sum + active * shareOf(bin.expected / active) : sum;
-        }, 0)
-      : null,
-  };
+  const shareOf = heldOutShare(quality);
+  if (!shareOf) return { members, leave, stay: members - leave, heldOut: null };
+  const left: Ranged = { value: 0, low: 0, high: 0 };
+  for (const bin of chosen) {
+    const active = activeIn(bin);
+    if (active === 0) continue;
+    const share = shareOf(bin.expected / active);
+    left.value += active * share.value;
+    left.low += active * share.low;
+    left.high += active * share.high;
+  }
+  const stay = { value: members - left.value, low: members - left.high, high: members - left.low };
+  return { members, leave, stay: members - leave, heldOut: { leave: left, stay } };
+}
+
+/** A cell of the RFM map as the address has it, such as "R5F3". */
+export const cellName = ({ r_score, f_score }: Pick<Schemas["RfmCell"], "r_score" | "f_score">): string =>
+  `R${r_score}F${f_score}`;
+
+/** All bins of `whole`, with the members of those of `part`, which has only the bins with members. */
+export function binsOf(whole: Bin[], part: Bin[]): Bin[] {
+  const found = new Map(part.map((bin) => [bin.begins, bin]));
+  return whole.map(({ begins, ends }) => found.get(begins) ?? { begins, ends, by_risk: {}, expected: 0 });
+}
+
+type Answered = Schemas["ChurnStatistics"] | Schemas["NboStatistics"] | Schemas["RfmStatistics"];
+
+/**
+ * How many members have no answer, by error code, most first. What the codes do not account for, as in statistics that
+ * were stored before there were any, has the code "": so that they add up to all who failed.
+ */
+export function reasonsOf({ failed, failed_by_code = {} }: Pick<Answered, "failed" | "failed_by_code">) {
+  const counts = Object.entries(failed_by_code).filter(([, members]) => members > 0);
+  const rest = failed - counts.reduce((sum, [, members]) => sum + members, 0);
+  return new Map([...counts.sort((a, b) => b[1] - a[1]), ...(rest > 0 ? ([["", rest]] as const) : [])]);
+}
+
+/** What a feature's drift means: how it moved, and whether that matters to the model. */
+export type DriftWord = "alarm" | "unweighted" | "unknown" | "luck" | "stable" | "too_few";
+
+/** Over this, luck alone may have moved so many customers. */
+const LUCK = 0.001;
+
+export function driftOf({ psi, band, alarm, weight, p_value }: Omit<Schemas["Drift"], "count">): DriftWord {
+  if (band === "too_few" || psi === null) return "too_few";
+  if (alarm) return "alarm";
+  if (band === "stable") return "stable";
+  if (p_value !== null && p_value >= LUCK) return "luck";
+  return alarm === null || weight === null ? "unknown" : "unweighted";
 }

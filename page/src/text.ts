@@ -1,6 +1,27 @@
 /** All that the page says, in English: a translation is another object like this one. */
 
-import { amount, change, count, plural, share } from "./format";
+import type { Schemas } from "./api";
+import { amount, count, decimals, plural, points, probability, share } from "./format";
+import type { Ranged } from "./quality";
+import type { Bin, DriftWord } from "./segments";
+
+/** A share as customers of a hundred. A few of many are not none, and nearly all are not all. */
+function ofHundred({ value }: Ranged): string {
+  if (value < 0.01) return "fewer than 1";
+  return value > 0.99 && value < 1 ? "more than 99" : count(100 * value);
+}
+
+/** Rounded outwards, so that the range still has all of it. */
+function outwards({ low, high }: Omit<Ranged, "value">): string {
+  const rounding = 1e-9; // 100 x 0.07 is a little over 7
+  return `${count(Math.floor(low + rounding))} to ${count(Math.ceil(high - rounding))}`;
+}
+
+const rangeOfHundred = ({ low, high }: Ranged): string => outwards({ low: 100 * low, high: 100 * high });
+
+const few = (expected: number): string => (expected > 0 && expected < 0.5 ? "fewer than 1" : count(expected));
+
+type Evidence = Schemas["OfferProbability"]["evidence"];
 
 export const text = {
   product: "Loyalty ML",
@@ -18,6 +39,8 @@ export const text = {
   errors: {
     title: "This could not be loaded",
     away: "The service does not answer. Check your connection, or whether it is running, then try again. What you typed stays here.",
+    cancelled: "You cancelled this.",
+    partAway: "This part of the page could not be fetched. Check your connection, then try again.",
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
       `The store refused the file (${status}). It must have 1 byte to 5 GB, and be sent within an hour: start again.`,
@@ -59,8 +82,7 @@ export const text = {
   banner: {
     mockTitle: "Some of what you see is invented",
     mockAll: "The service is in mock mode: every answer is made up, and always the same for the same customer.",
-    mockTypes: (names: string) =>
-      `No ${names} model is published, so those answers are made up. Do not act on them.`,
+    mockTypes: (names: string) => `No ${names} model is published, so those answers are made up. Do not act on them.`,
     mockWhat: "Train on your own data and publish: loyalty train, then loyalty models publish.",
     placeholderTitle: "These models are placeholders",
     placeholder: (names: string) =>
@@ -108,7 +130,8 @@ export const text = {
     offerRule: "The words compare conversions on held-out exposures, each by its whole 95 % interval.",
     notTold: "What this does not tell you",
     notToldOf: {
-      churn: "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
+      churn:
+        "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
     } as Record<string, string>,
@@ -117,6 +140,10 @@ export const text = {
       feature === "days_since_last"
         ? `no purchase for over ${plural(days, "day", "days")}`
         : `${feature} over ${plural(days, "day", "days")}`,
+    lapsedUnknown: "this version was trained before there was a rule for it",
+    offersUnknown: "this version was trained before it was looked at which of them are learnt",
+    noFileNeeded: "None needed: calculated",
+    published: (day: string) => `published on ${day}`,
     offersLearnt: "Offers",
     offersOf: (learnt: number, tooFew: string[]) =>
       `${plural(learnt, "offer is", "offers are")} learnt` +
@@ -189,7 +216,8 @@ export const text = {
     happenedShare: "Share who left",
     range: "95 % range",
     tenths: "By tenth of the score",
-    tenthsLead: "Active customers who were held out, the likeliest to leave first. A good model's bars follow its dots.",
+    tenthsLead:
+      "Active customers who were held out, the likeliest to leave first. A good model's bars follow its dots.",
     tenth: "Tenth",
     lists: "If you write to the likeliest",
     list: "List",
@@ -211,7 +239,11 @@ export const text = {
       metric
         .split("_")
         .map((word, place) =>
-          ["auc", "ece", "pr"].includes(word) ? word.toUpperCase() : place ? word : word.charAt(0).toUpperCase() + word.slice(1),
+          ["auc", "ece", "pr"].includes(word)
+            ? word.toUpperCase()
+            : place
+              ? word
+              : word.charAt(0).toUpperCase() + word.slice(1),
         )
         .join(" "),
     value: "Value",
@@ -240,7 +272,8 @@ export const text = {
     tooMany: (over: number) =>
       `${plural(over, "id", "ids")} too many: a batch has at most 100. For more, use a file (see Files).`,
     duplicates: (found: number) => `${plural(found, "repeated id is", "repeated ids are")} asked for once.`,
-    tooLong: (found: number) => `${plural(found, "id has", "ids have")} over 256 characters and cannot be a customer's.`,
+    tooLong: (found: number) =>
+      `${plural(found, "id has", "ids have")} over 256 characters and cannot be a customer's.`,
     run: "Run Prediction",
     runBatch: "Run Batch Prediction",
     running: "Predicting …",
@@ -253,21 +286,38 @@ export const text = {
     byModel: (name: string, version: string) => `${name} ${version}`,
     mockAnswer: "Mock: made up, do not act on it.",
     placeholderAnswer: "From a placeholder: it shows how, not who.",
-    featuresUsed: "The features it was made from",
-    sentence: (customers: number, left: number, band: string, low: number | null, high: number | null) =>
-      `Of ${count(customers)} held-out customers with ${band}, ${count(left)} left` +
-      (low === null || high === null ? "." : ` (${share(left / customers)}, range ${share(low)} to ${share(high)}).`),
+    featuresUsed: (features: number, day: string | null) =>
+      `Made from ${plural(features, "feature", "features")}${day === null ? "" : ` as of ${day}`}`,
+    feature: "Feature",
+    featureValue: "Value",
+    noValue: "none",
+    ofHundred: (share: Ranged) =>
+      `Of 100 active customers like this, ${ofHundred(share)} left (${rangeOfHundred(share)}).`,
+    ofHundredLapsed: (share: Ranged) =>
+      `Of 100 lapsed customers like this, ${ofHundred(share)} stayed away (${rangeOfHundred(share)}): to win back, not to keep.`,
+    counted: (customers: number, happened: number, band: string | null) =>
+      `${plural(customers, "held-out customer", "held-out customers")} ` +
+      (band === "lapsed"
+        ? `who had lapsed, ${count(happened)} stayed away`
+        : `with ${band ? `${band} risk` : "a similar probability"}, ${count(happened)} left`),
     sentenceUnknown: (probability: number) =>
       `The model gives ${share(probability)}. How many customers like this left was not measured for this version.`,
     sentenceLapsed: "This customer has not bought for so long that they count as lapsed: to win back, not to keep.",
-    sentenceOffer: (offer: string, probability: number) => `Send ${offer}: ${share(probability)} take it, by this model.`,
+    sentenceOffer: (offer: string, probability: number) =>
+      `Send ${offer}: ${share(probability)} take it, by this model.`,
+    sentenceExplored: (offer: string) =>
+      `Send ${offer}: too little is known of it, and this customer is one of those with whom it is tried.`,
     sentenceNoOffer: "Too little is known of every offer to recommend one.",
     sentenceRfm: (name: string, days: number, purchases: number, money: number) =>
       `${name}: bought ${days < 1 ? "today" : `${plural(days, "day", "days")} ago`}, ${plural(purchases, "time", "times")}, for ${amount(money)} in all.`,
     probability: "Probability of leaving",
     offer: "Offer",
-    learnt: "learnt",
-    tooFew: "too little is known",
+    evidences: {
+      learnt: "learnt",
+      too_few: "too little is known",
+      unknown: "not looked at",
+    } as Record<Evidence, string>,
+    explored: "tried on purpose, so that more becomes known",
     evidence: "Evidence",
     runnersUp: "All offers, likeliest first",
     recency: "Recency",
@@ -318,10 +368,10 @@ export const text = {
     trend: "Trend of the average risk",
     since: "Since last time",
     overview: "Now, and since last time",
-    averageOf: (average: number) => `${share(average)} average risk`,
+    averageOf: (average: number) => `${probability(average)} average risk`,
     noAverage: "no answer for any member",
     noStatistics: "Its statistics cannot be had at the moment: open it to see why.",
-    changed: (points: number) => `${change(points)} points since last time`,
+    changed: (moved: number) => `${points(moved)} points since last time`,
     onePoint: "first snapshot",
     points: (points: number) => plural(points, "point", "points"),
     more: "Next page",
@@ -331,6 +381,7 @@ export const text = {
     edit: "Edit",
     remove: "Delete",
     back: "All segments",
+    counting: "The members are being counted …",
     tooFew: (members: number) =>
       `Only ${plural(members, "member", "members")}: too few for shares to mean much. Under 100, look at the customers one by one.`,
     bands: "Risk bands",
@@ -339,8 +390,10 @@ export const text = {
     offersLead: "The offer that is best for each member.",
     best: "Hand on the likeliest to take an offer",
     bestHowMany: "How many",
-    bestWrong: "Give a whole number from 1 to 1,000. For more, score all members as a file.",
-    bestDownload: "Download as CSV",
+    bestWrong: "Give a whole number from 1 to 1,000,000.",
+    bestHint: "The likeliest to take it first; members who have lapsed are among them.",
+    bestFile: (members: number) => `Score the best ${count(members)} as a file`,
+    noOffers: "No member has an answer, so no offer is the best for anyone.",
     rfm: "RFM segments",
     rfmLead: "How recent and how frequent, in names. Choose one to see it as a segment.",
     moved: "How it moved",
@@ -359,27 +412,50 @@ export const text = {
     highChange: "High risk, points",
     snapshot: "Snapshot",
     missing: "Who is missing, and why",
-    missingLead: (members: number) => `Of ${plural(members, "member", "members")}:`,
-    answered: "have an answer",
-    unanswered: "have none",
-    sum: "in all",
-    missingWhy: "Without an answer are customers without purchases or without a feature that the model reads. Score the members as a file: its errors name each of them and say why.",
+    missingLead: (members: number) => `Of ${plural(members, "member", "members")}, by prediction type.`,
+    answered: "With an answer",
+    reason: (code: string) =>
+      ({
+        CUSTOMER_NOT_FOUND: "Not in the warehouse's snapshot",
+        NO_PURCHASES: "Have bought nothing yet",
+        MISSING_FEATURES: "Lack a feature that the model reads",
+        INVALID_FEATURES: "Have a feature value that cannot be",
+        "": "Without an answer; why was not kept",
+      })[code] ?? code,
+    sum: "All members",
+    missingWho: "Score the members as a file to see who they are: its errors name each of them.",
     highShare: "Share at high risk",
     numbers: "The numbers",
     drift: "Drift: are these still the customers the model learnt from?",
-    driftLead: "All customers, by feature, against those that the model learnt from.",
-    driftBands: {
-      stable: "as at training",
-      moderate: "moved somewhat",
-      significant: "moved much",
-      too_few: "too few to tell",
-    } as Record<string, string>,
+    driftLead:
+      "All customers against those at training. PSI says how far a feature moved (under 0.1 little, over 0.25 much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.",
+    driftSummary: (alarms: number, unknown: number, rows: number) =>
+      alarms === 0
+        ? unknown === 0
+          ? "Nothing that a model leans on has moved."
+          : `${count(unknown)} of ${count(rows)} moved, and what the models make of them is unknown.`
+        : `${count(alarms)} of ${count(rows)} moved so far that a model should be trained again, or the data looked at.`,
+    driftWord: (word: DriftWord, isScore: boolean) =>
+      ({
+        alarm: isScore ? "moved" : "moved, and the model leans on it",
+        unweighted: isScore ? "moved a little" : "moved, but the model hardly looks at it",
+        unknown: "moved; what the model makes of it is unknown",
+        luck: "no further than by luck",
+        stable: "as at training",
+        too_few: "too few to tell",
+      })[word],
+    weight: "Weight",
+    byLuck: "Luck",
+    odds: (chance: number) => (chance < 0.001 ? `< ${decimals(0.001)}` : decimals(chance)),
     noDrift: "The models carry no training distribution to compare with. Train them again to see drift.",
     score: "the score itself",
     driftRest: (features: number) => `${plural(features, "more feature", "more features")}`,
     export: "Score all members as a file",
-    exportHint: "A file with a row for each member, ready to hand on. It appears under Files.",
-    exported: "The job has begun. It is under Files.",
+    exported: "The job has begun.",
+    exportedJob: "Follow the job",
+    notStarted: "The job was not started",
+    notDeleted: "The segment was not deleted",
+    notMade: "The segment was not made",
     deleteConfirm: (name: string) => `Delete ${name}?`,
     deleteEffect: "Its definition and its history go. Customers and models stay.",
     likeliest: "The likeliest to leave",
@@ -387,24 +463,41 @@ export const text = {
       `The ${count(shown)} with the highest probability, of ${plural(members, "member", "members")}.`,
     message: "Note",
     spread: "How the risk is spread",
-    spreadLead: "Members by their probability of leaving, in steps of 5 points. Move the slider to choose the likeliest.",
+    spreadLead:
+      "Members by their probability of leaving, in steps of 5 points. Choose the likeliest by the slider, or by a click on a bar.",
+    onlyCell: (name: string, r: number, f: number, members: number) =>
+      `Only ${plural(members, "member", "members")} with recency ${r} and frequency ${f}, ${name}.`,
+    showAll: "Show all again",
+    onlyOfAll: "To make a segment of the likeliest, show all members again.",
+    ofBin: ({ begins, ends, by_risk }: Bin) =>
+      `${share(begins)} to ${share(ends)}: ${plural(
+        Object.entries(by_risk).reduce((sum, [band, members]) => (band === "lapsed" ? sum : sum + members), 0),
+        "member",
+        "members",
+      )}`,
+    binRange: (begins: number, ends: number) => `${share(begins)} to ${share(ends)}`,
     slider: "Choose members with a probability of at least",
     chosen: "Chosen",
-    chosenOf: (chosen: number, members: number) => `${count(chosen)} of ${count(members)}`,
-    willLeave: "Of them will leave",
-    wouldStay: "Would have stayed",
-    byProbabilities: "by the sum of their probabilities",
-    heldOut: (leave: number) => `${count(leave)} by what happened to held-out customers with such a score`,
-    noHeldOut: "Not measured on held-out customers for this version.",
+    ofActive: (members: number) => `of ${plural(members, "member", "members")} who have not lapsed`,
+    outcomes: { leave: "Of them will leave", stay: "Would have stayed" },
+    byProbabilities: "by their probabilities",
+    expected: few,
+    heldOut: (expected: Ranged) => `${few(expected.value)} (${outwards(expected)})`,
+    byHeldOut: "by what happened to held-out customers with such probabilities",
+    noHeldOut: "This version was not measured on held-out customers.",
     makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
-    tooManyToMake: "A list made here has at most 1,000 members: move the slider up.",
-    made: "The likeliest of",
+    fileOf: (members: number) => `Score these ${count(members)} as a file`,
+    tooManyToMake: "A segment made here has at most 1,000 members: for more, hand them on as a file.",
+    likeliestOf: (name: string, least: string) => `The likeliest (${least} and more) of ${name}`.slice(0, 200),
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",
     allLapsed: (lapsed: number) =>
       `${plural(lapsed, "member has", "members have")} lapsed already: they are to win back, and no probability of leaving says how.`,
     map: "RFM map",
-    mapLead: "Members by recency (up: more recent) and frequency (right: more often). Choose a cell to define its segment.",
+    mapLead: "Choose a cell to see the risk of its members alone.",
+    mapFailed: "The map comes with the spread of the risk, which could not be loaded.",
+    mapSource: "Members by recency (up: more recent) and frequency (right: more often), scored 1 to 5.",
+    defineRfm: (name: string) => `Define a segment of all who are ${name}`,
     mapCell: (name: string, r: number, f: number, members: number) =>
       `${name}, recency ${r}, frequency ${f}: ${plural(members, "member", "members")}`,
     recencyScore: (score: number) => `R ${score}`,
@@ -434,10 +527,14 @@ export const text = {
     feature: "Feature",
     operator: "Is",
     value: "Value",
-    operators: { ">=": "at least", ">": "more than", "<=": "at most", "<": "less than", "==": "exactly", "!=": "not" } as Record<
-      string,
-      string
-    >,
+    operators: {
+      ">=": "at least",
+      ">": "more than",
+      "<=": "at most",
+      "<": "less than",
+      "==": "exactly",
+      "!=": "not",
+    } as Record<string, string>,
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
@@ -448,6 +545,7 @@ export const text = {
     rawWrong: "This is not JSON. Correct it, or go back to the conditions.",
     save: "Save the segment",
     saving: "Saving …",
+    notSaved: "The segment was not saved",
     needName: "Give the segment a name.",
     needId: "Give the segment an id of 1 to 64 letters, digits, _ or -.",
     needValue: "Give each condition a number.",
@@ -463,7 +561,7 @@ export const text = {
     preview: "Preview",
     previewLead: "How many are in it, and who, before anything is stored.",
     previewed: (members: number, unknown: number) =>
-      `${plural(members, "member", "members")}` + (unknown ? `, of whom ${count(unknown)} have no answer` : ""),
+      `${plural(members, "member", "members")}${unknown ? `, of whom ${count(unknown)} have no answer` : ""}`,
     first: "The first of them",
     previewing: "Counting …",
   },
@@ -483,6 +581,7 @@ export const text = {
       `${name} is not of a format that the service reads: .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet. Save it as one of these.`,
     emptyFile: (name: string) => `${name} is empty. Choose a file that has rows.`,
     uploading: (name: string) => `Sending ${name}`,
+    notSent: "The file was not sent",
     sent: "Sent. The service scores it now; the list below shows how far it is.",
     jobs: "Jobs",
     empty: "No file was scored yet.",
@@ -500,11 +599,17 @@ export const text = {
     progress: "Progress",
     rows: "Rows",
     errors: "Errors",
+    speed: "Speed",
     rate: (rows: number) => `${plural(rows, "row", "rows")} a second`,
-    ofTotal: (done: number, total: number | null) => (total === null ? count(done) : `${count(done)} of ${count(total)}`),
+    ofTotal: (done: number, total: number | null) =>
+      total === null ? count(done) : `${count(done)} of ${count(total)}`,
     download: (name: string) =>
-      ({ predictions: "Download predictions", errors: "Download errors", summary: "Download the summary" })[name] ??
-      `Download ${name}`,
+      ({
+        predictions: "Download predictions",
+        errors: "Download errors",
+        summary: "Download the summary",
+        files: "Download the list of its files",
+      })[name] ?? `Download ${name}`,
     columns: { line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" } as Record<string, string>,
     format: "Format",
     looksLike: "What it looks like",

@@ -24,6 +24,7 @@ def row(printed: str, title: str) -> list[float]:
 
 
 @pytest.mark.built
+@pytest.mark.long
 def test_cost(build: Path) -> None:
     done = study("cost", *SMALL)
     assert done.returncode == 0, done.stderr
@@ -36,6 +37,7 @@ def test_cost(build: Path) -> None:
 
 
 @pytest.mark.built
+@pytest.mark.long
 def test_memory(build: Path) -> None:
     done = study("memory", *SMALL, "--sizes", "1024", "1000000")
     if "CPU cannot be limited here" in done.stderr:

@@ -76,6 +76,8 @@ every_type = pytest.mark.parametrize("kind", TYPES)
 
 PAIRS = ("csv-file", "csv.gz-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
 """Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
+TWO = ("csv-file", f"{PARQUET}-snapshot")
+"""For what costs seconds: text and columns, with features of either kind."""
 
 
 def in_cells(names: Sequence[str]) -> pytest.MarkDecorator:
@@ -448,7 +450,7 @@ def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, ce
         assert first == second
 
 
-@in_pairs
+@in_cells(TWO)
 @pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     jobs: Jobs, files: Files, cell: Cell, blocks: int
@@ -466,7 +468,7 @@ def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     assert jobs.results(job) == expected
 
 
-@in_cells(["csv-file", f"{PARQUET}-snapshot"])
+@in_cells(TWO)
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:
@@ -488,7 +490,10 @@ def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
 @pytest.mark.parametrize(
     ("cell", "first", "step"),
     [
-        *((FEW_CELLS[name], place, len(PAIRS)) for place, name in enumerate(PAIRS)),
+        *(
+            pytest.param(FEW_CELLS[name], place, len(PAIRS), marks=() if name in TWO else pytest.mark.long)
+            for place, name in enumerate(PAIRS)
+        ),
         *(pytest.param(cell, 0, 1, marks=pytest.mark.long) for cell in FEW_CELLS.values()),
     ],
     ids=[*PAIRS, *(f"{name}-each" for name in FEW_CELLS)],

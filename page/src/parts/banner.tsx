@@ -8,7 +8,8 @@ const nameOf = (name: string): string => text.models[name] ?? name;
 
 export function Banners({ status }: { status: Schemas["StatusAnswer"] }) {
   const models = Object.entries(status.models);
-  const mock = status.mock_mode === "true" ? models : status.mock_mode === "auto" ? models.filter(([, m]) => !m.exists) : [];
+  const mock =
+    status.mock_mode === "true" ? models : status.mock_mode === "auto" ? models.filter(([, m]) => !m.exists) : [];
   const placeholders = status.mock_mode === "true" ? [] : models.filter(([, model]) => model.placeholder);
   const broken = models.filter(([, model]) => model.exists && model.message);
   return (

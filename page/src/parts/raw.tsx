@@ -3,7 +3,15 @@
 import { useState } from "preact/hooks";
 import { text } from "../text";
 
-export function Raw({ answer, curl, children }: { answer: unknown; curl: string; children?: preact.ComponentChildren }) {
+export function Raw({
+  answer,
+  curl,
+  children,
+}: {
+  answer: unknown;
+  curl: string;
+  children?: preact.ComponentChildren;
+}) {
   const [said, say] = useState<"copied" | "failed" | null>(null);
   const copy = async () => {
     try {
@@ -17,7 +25,7 @@ export function Raw({ answer, curl, children }: { answer: unknown; curl: string;
     <div class="raw">
       <div class="actions start">
         {children}
-        <button type="button" class="quiet" onClick={() => void copy()}>
+        <button type="button" onClick={() => void copy()}>
           {said === "copied" ? text.predict.copied : text.predict.copyCurl}
         </button>
       </div>

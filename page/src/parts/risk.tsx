@@ -1,6 +1,6 @@
 /** Risk, with one palette everywhere; a band is never said by its colour alone. */
 
-import { share } from "../format";
+import { probability } from "../format";
 import { text } from "../text";
 
 export const BANDS = ["high", "medium", "low", "lapsed"] as const;
@@ -23,10 +23,10 @@ export function Risk({ band }: { band: string }) {
 export function ProbabilityBar({ value, band, label }: { value: number; band?: string; label: string }) {
   return (
     <div class="probability">
-      <div class={`bar ${band ?? "plain"}`} role="img" aria-label={`${label}: ${share(value)}`}>
+      <div class={`bar ${band ?? "plain"}`} role="img" aria-label={`${label}: ${probability(value)}`}>
         <span style={{ width: `${Math.max(0.5, 100 * value)}%` }} />
       </div>
-      <span class="value">{share(value)}</span>
+      <span class="value">{probability(value)}</span>
     </div>
   );
 }

@@ -45,15 +45,7 @@ export function Empty({ title, children }: { title: string; children?: Component
 
 export type Tone = "info" | "warning" | "danger" | "good";
 
-export function Note({
-  tone,
-  title,
-  children,
-}: {
-  tone: Tone;
-  title?: string;
-  children: ComponentChildren;
-}) {
+export function Note({ tone, title, children }: { tone: Tone; title?: string; children: ComponentChildren }) {
   return (
     <div class={`note ${tone}`} role={tone === "danger" ? "alert" : "status"}>
       {title && <strong>{title}</strong>}

@@ -1,12 +1,12 @@
 import { useState } from "preact/hooks";
-import { getStatistics, listSegments, may, type Schemas } from "../api";
-import { limited } from "../parts/limited";
-import { useResource } from "../parts/resource";
-import { Sparkline } from "../parts/sparkline";
-import { Empty, Failed, Loading } from "../parts/states";
-import { Table } from "../parts/table";
-import { address, go, route } from "../route";
-import { text } from "../text";
+import { getStatistics, listSegments, may, type Schemas } from "../../api";
+import { limited } from "../../parts/limited";
+import { useResource } from "../../parts/resource";
+import { Sparkline } from "../../parts/sparkline";
+import { Empty, Failed, Loading } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { address, go, route } from "../../route";
+import { text } from "../../text";
 import { Builder } from "./Builder";
 import { Segment } from "./Segment";
 
@@ -40,7 +40,7 @@ function List() {
       </div>
       <section class="card">
         {list.state === "failed" && <Failed error={list.error} onReload={list.reload} />}
-        {list.state === "loading" && !list.value && <Loading />}
+        {list.state === "loading" && !list.value && <Loading onCancel={list.cancel} />}
         {list.value &&
           (list.value.segments.length ? (
             <Table
@@ -80,9 +80,13 @@ function List() {
           >
             <label>
               <span class="unseen">{text.segments.find}</span>
-              <input value={id} placeholder={text.segments.find} onInput={(event) => setId(event.currentTarget.value)} />
+              <input
+                value={id}
+                placeholder={text.segments.find}
+                onInput={(event) => setId(event.currentTarget.value)}
+              />
             </label>
-            <button>{text.segments.open}</button>
+            <button type="submit">{text.segments.open}</button>
           </form>
           {after && <a href={address(["segments"])}>{text.segments.first}</a>}
           {list.value?.next && <a href={address(["segments"], { after: list.value.next })}>{text.segments.more}</a>}
@@ -114,4 +118,3 @@ function Trend({ segment }: { segment: Schemas["SegmentSummary"] }) {
     </span>
   );
 }
-

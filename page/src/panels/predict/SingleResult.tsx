@@ -1,17 +1,18 @@
 /** One customer as a person reads it: first the sentence, then the figures. */
 
-import { getCard, type Schemas } from "../api";
-import * as format from "../format";
-import { Raw } from "../parts/raw";
-import { useResource } from "../parts/resource";
-import { ProbabilityBar, Risk } from "../parts/risk";
-import { Table } from "../parts/table";
-import { churnSentence, evidenceOf, type Asked, type Churn, type Nbo, type Rfm } from "../predictions";
-import { churnQuality } from "../quality";
-import { text } from "../text";
+import { getCard, type Schemas } from "../../api";
+import * as format from "../../format";
+import { Raw } from "../../parts/raw";
+import { useResource } from "../../parts/resource";
+import { ProbabilityBar, Risk } from "../../parts/risk";
+import { Table } from "../../parts/table";
+import { type Asked, type Churn, churnSentence, type Nbo, type Rfm } from "../../predictions";
+import { churnQuality } from "../../quality";
+import { text } from "../../text";
 import { curlOf } from "./Predict";
 
 type Answer = Schemas["SingleAnswer"];
+type Offer = Schemas["OfferProbability"];
 
 export function SingleResult({ answers }: { answers: Answer[] }) {
   const [first] = answers;
@@ -52,17 +53,36 @@ function OfType({ answer }: { answer: Answer }) {
       )}
       {answer.type === "nbo" && <NboAnswer result={answer.result as Nbo} />}
       {answer.type === "rfm" && <RfmAnswer result={answer.result as Rfm} />}
-      {card.value && (
-        <details>
-          <summary>{text.predict.featuresUsed}</summary>
-          <p class="code">{card.value.features.join(", ")}</p>
-        </details>
-      )}
+      {answer.features && <Features values={answer.features} asOf={answer.features_as_of} />}
       <p class="small source">
-        {answer.features_as_of && text.predict.asOf(format.date(answer.features_as_of))}{" "}
+        {!answer.features && answer.features_as_of && text.predict.asOf(format.date(answer.features_as_of))}{" "}
         <span class="code">{text.predict.byModel(name, version)}</span>
       </p>
     </section>
+  );
+}
+
+/** What the answer was made from, in the model's order. */
+function Features({ values, asOf }: { values: NonNullable<Answer["features"]>; asOf: string | null }) {
+  const rows = Object.entries(values);
+  return (
+    <details class="narrow">
+      <summary>{text.predict.featuresUsed(rows.length, asOf && format.date(asOf))}</summary>
+      <Table
+        caption={text.predict.featuresUsed(rows.length, asOf && format.date(asOf))}
+        rows={rows}
+        rowKey={([name]) => name}
+        columns={[
+          { key: "feature", title: text.predict.feature, cell: ([name]) => <span class="code">{name}</span> },
+          {
+            key: "value",
+            title: text.predict.featureValue,
+            numeric: true,
+            cell: ([, value]) => (value === null ? text.predict.noValue : format.amount(value)),
+          },
+        ]}
+      />
+    </details>
   );
 }
 
@@ -75,9 +95,13 @@ function ChurnAnswer({
   card: Schemas["ModelCardAnswer"] | null;
   waits: boolean;
 }) {
+  const { sentence, counted } = churnSentence(result, card && churnQuality(card));
   return (
     <>
-      <p class="sentence">{waits ? text.loading : churnSentence(result, card && churnQuality(card))}</p>
+      <div>
+        <p class="sentence">{waits ? text.loading : sentence}</p>
+        {!waits && counted && <p class="small">{counted}</p>}
+      </div>
       <p class="label">{text.predict.probability}</p>
       <ProbabilityBar value={result.churn_probability} band={result.churn_risk} label={text.predict.probability} />
       <p>
@@ -91,11 +115,7 @@ function NboAnswer({ result }: { result: Nbo }) {
   const best = result.top_offer as Nbo["top_offer"] | null;
   return (
     <>
-      <p class="sentence">
-        {best && evidenceOf(best) !== "too_few"
-          ? text.predict.sentenceOffer(best.offer_name, best.probability)
-          : text.predict.sentenceNoOffer}
-      </p>
+      <p class="sentence">{sentenceOf(best)}</p>
       <Table
         caption={text.predict.runnersUp}
         columns={[
@@ -105,25 +125,28 @@ function NboAnswer({ result }: { result: Nbo }) {
             title: text.report.predicted,
             cell: (offer) => <ProbabilityBar value={offer.probability} label={offer.offer_name} />,
           },
-          ...(result.offers.some((offer) => evidenceOf(offer))
-            ? [
-                {
-                  key: "evidence",
-                  title: text.predict.evidence,
-                  cell: (offer: Nbo["offers"][number]) =>
-                    evidenceOf(offer) === "too_few" ? (
-                      <span class="mark warning">{text.predict.tooFew}</span>
-                    ) : (
-                      <span class="mark good">{text.predict.learnt}</span>
-                    ),
-                },
-              ]
-            : []),
+          { key: "evidence", title: text.predict.evidence, cell: (offer) => <Evidence offer={offer} /> },
         ]}
         rows={result.offers}
         rowKey={(offer) => String(offer.offer_id)}
       />
     </>
+  );
+}
+
+function sentenceOf(best: Offer | null): string {
+  if (best?.explored) return text.predict.sentenceExplored(best.offer_name);
+  if (!best || best.evidence === "too_few") return text.predict.sentenceNoOffer;
+  return text.predict.sentenceOffer(best.offer_name, best.probability);
+}
+
+function Evidence({ offer }: { offer: Offer }) {
+  const tone = { learnt: "good", too_few: "warning", unknown: "" }[offer.evidence];
+  return (
+    <span class="marks">
+      <span class={`mark ${tone}`}>{text.predict.evidences[offer.evidence]}</span>
+      {offer.explored && <span class="mark">{text.predict.explored}</span>}
+    </span>
   );
 }
 

@@ -1,48 +1,83 @@
-import { getCard, getStatus, listModels, type Schemas } from "../api";
-import * as format from "../format";
-import { Banners } from "../parts/banner";
-import { useResource } from "../parts/resource";
-import { Failed, Loading, Note } from "../parts/states";
-import { churnQuality, knowledgeOf, offerName, offerQuality, signOf, usualList } from "../quality";
-import { address, route } from "../route";
-import { text } from "../text";
+import { getCard, getStatus, listModels, type Schemas } from "../../api";
+import * as format from "../../format";
+import { Banners } from "../../parts/banner";
+import { useResource } from "../../parts/resource";
+import { Failed, Loading, Note } from "../../parts/states";
+import { churnQuality, offerName, offerQuality, signOf, usualList } from "../../quality";
+import { address, route } from "../../route";
+import { text } from "../../text";
 import { Report } from "./Report";
 import { Versions } from "./Versions";
 
 type Card = Schemas["ModelCardAnswer"];
 
-/** #/status, or the report of a version: #/status/churn/20261123T123005Z-8059d23a. */
+/** #/status, or the report of a version: #/status/churn/20261128T153111Z-8059d23a. */
 export function Status() {
   const [, name, version] = route.value.path;
   return name && version ? <Report name={name} version={version} /> : <Overview />;
 }
 
+/** A version's card, or why it cannot be had: that is shown in its place, and the others stay. */
+type Found = { card: Card | null; error: unknown };
+
+async function find(name: string, version: string | null, signal: AbortSignal): Promise<Found> {
+  try {
+    return { card: version === null ? null : await getCard(name, version, signal), error: null };
+  } catch (error) {
+    return { card: null, error };
+  }
+}
+
+/** All that the cards show, at once: cards that grow one after the other make the page jump. */
+async function load(signal: AbortSignal) {
+  const status = await getStatus(signal);
+  const found = Object.entries(status.models).map(
+    async ([name, { version }]) => [name, await find(name, version, signal)] as const,
+  );
+  return { status, cards: Object.fromEntries(await Promise.all(found)) };
+}
+
 function Overview() {
-  const status = useResource(getStatus, []);
+  const overview = useResource(load, []);
   const models = useResource(listModels, []);
-  const reload = () => (status.reload(), models.reload());
+  const reload = () => {
+    overview.reload();
+    models.reload();
+  };
+  const shown = overview.value;
+  const cancel = () => {
+    for (const each of [overview, models]) if (each.state === "loading") each.cancel();
+  };
+  const waits = overview.state === "loading" || models.state === "loading";
   return (
     <>
       <div class="heading">
         <h1>{text.status.title}</h1>
         <p>{text.status.lead}</p>
       </div>
-      {status.state === "failed" && <Failed error={status.error} onReload={reload} />}
-      {status.value === null && status.state === "loading" && <Loading />}
-      {status.value && (
+      {overview.state === "failed" && <Failed error={overview.error} onReload={overview.reload} />}
+      {waits && !(shown && models.value) && <Loading onCancel={cancel} />}
+      {shown && (models.value || models.state === "failed") && (
         <>
-          <Banners status={status.value} />
+          <Banners status={shown.status} />
           <div class="cards">
-            {Object.entries(status.value.models).map(([name, model]) => (
-              <ModelCard key={name} name={name} model={model} mockMode={status.value?.mock_mode ?? ""} />
+            {Object.entries(shown.status.models).map(([name, model]) => (
+              <ModelCard
+                key={name}
+                name={name}
+                model={model}
+                found={shown.cards[name] ?? { card: null, error: null }}
+                mockMode={shown.status.mock_mode}
+                onReload={overview.reload}
+              />
             ))}
             <RfmCard models={models.value} />
           </div>
-          <ServiceCard status={status.value} />
+          <ServiceCard status={shown.status} />
         </>
       )}
       {models.state === "failed" && <Failed error={models.error} onReload={models.reload} />}
-      {models.value && <Versions models={models.value} onChange={reload} />}
+      {models.value && !(waits && !shown) && <Versions models={models.value} onChange={reload} />}
     </>
   );
 }
@@ -51,13 +86,17 @@ function YesNo({ yes }: { yes: boolean }) {
   return <span class={yes ? "mark good" : "mark danger"}>{yes ? text.status.yes : text.status.no}</span>;
 }
 
-function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["ModelStatus"]; mockMode: string }) {
-  const card = useResource(
-    async (signal) => (model.version ? await getCard(name, model.version, signal) : null),
-    [name, model.version],
-  );
+interface ModelCardProps {
+  name: string;
+  model: Schemas["ModelStatus"];
+  found: Found;
+  mockMode: string;
+  onReload: () => void;
+}
+
+function ModelCard({ name, model, found: { card, error }, mockMode, onReload }: ModelCardProps) {
   const mocked = mockMode === "true" || (mockMode === "auto" && !model.exists);
-  const { advice, active, evidence } = knowledgeOf(model);
+  const { advice, active, evidence } = model;
   const kind = mocked ? text.status.mock : model.placeholder ? text.status.placeholder : text.status.real;
   return (
     <section class="card model">
@@ -66,7 +105,9 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
           <h2>{text.models[name] ?? name}</h2>
           <p class="small">{text.questions[name]}</p>
         </div>
-        {(model.exists || mocked) && <span class={`mark ${mocked || model.placeholder ? "warning" : "good"}`}>{kind}</span>}
+        {(model.exists || mocked) && (
+          <span class={`mark ${mocked || model.placeholder ? "warning" : "good"}`}>{kind}</span>
+        )}
       </header>
       <dl class="facts">
         <dt>{text.status.exists}</dt>
@@ -79,31 +120,37 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
         </dd>
         <dt>{text.status.version}</dt>
         <dd class="code">{model.version ?? text.none}</dd>
-        {card.value && (
+        {card && (
           <>
             <dt>{text.status.trained}</dt>
             <dd>
-              <time dateTime={card.value.created} title={format.time(card.value.created)}>
-                {format.date(card.value.created)}
+              <time dateTime={card.created} title={format.time(card.created)}>
+                {format.date(card.created)}
               </time>
               <br />
-              <span class="small">{text.status.trainedOn(card.value.training.rows, card.value.training.data)}</span>
+              <span class="small">{text.status.trainedOn(card.training.rows, card.training.data)}</span>
             </dd>
           </>
         )}
-        {typeof active === "object" && (
+        {active && (
           <>
             <dt>{text.risk.lapsed}</dt>
-            <dd>{text.status.lapsedAfter(active.feature, active.days)}</dd>
+            <dd>
+              {active === "unknown" ? text.status.lapsedUnknown : text.status.lapsedAfter(active.feature, active.days)}
+            </dd>
           </>
         )}
-        {typeof evidence === "object" && (
+        {evidence && (
           <>
             <dt>{text.status.offersLearnt}</dt>
-            <dd>{text.status.offersOf(
-                evidence.learnt.length,
-                evidence.too_few.map((code) => offerName(card.value, code)),
-              )}</dd>
+            <dd>
+              {evidence === "unknown"
+                ? text.status.offersUnknown
+                : text.status.offersOf(
+                    evidence.learnt.length,
+                    evidence.too_few.map((code) => offerName(card, code)),
+                  )}
+            </dd>
           </>
         )}
       </dl>
@@ -113,8 +160,8 @@ function ModelCard({ name, model, mockMode }: { name: string; model: Schemas["Mo
           <p>{advice}</p>
         </Note>
       )}
-      {card.state === "failed" && <Failed error={card.error} onReload={card.reload} />}
-      {card.value && <Quality card={card.value} />}
+      {error !== null && <Failed error={error} onReload={onReload} />}
+      {card && <Quality card={card} />}
       <NotTold name={name} />
       {model.version && (
         <p>
@@ -177,10 +224,26 @@ function RfmCard({ models }: { models: Schemas["ModelListAnswer"] | null }) {
         <span class="mark">{text.status.calculated}</span>
       </header>
       <dl class="facts">
-        <dt>{text.status.cutPoints}</dt>
-        <dd>{fixed ? text.status.fixedCutPoints : text.status.ownCutPoints}</dd>
+        <dt>{text.status.exists}</dt>
+        <dd>{text.status.noFileNeeded}</dd>
+        <dt>{text.status.loaded}</dt>
+        <dd>{text.status.noFileNeeded}</dd>
         <dt>{text.status.version}</dt>
         <dd class="code">{points?.version ?? "fixed"}</dd>
+        <dt>{text.status.cutPoints}</dt>
+        <dd>
+          {fixed ? text.status.fixedCutPoints : text.status.ownCutPoints}
+          {!fixed && models?.active && (
+            <>
+              <br />
+              <span class="small">
+                <time dateTime={models.active.created} title={format.time(models.active.created)}>
+                  {text.status.published(format.date(models.active.created))}
+                </time>
+              </span>
+            </>
+          )}
+        </dd>
       </dl>
       {points && (
         <table class="plain">

@@ -1,14 +1,13 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { asCurl, predictMany, predictOne, type Schemas } from "../api";
-import { MAX_BATCH, tidy } from "../ids";
-import { Banners } from "../parts/banner";
-import { useResource } from "../parts/resource";
-import { Empty, Failed, Loading } from "../parts/states";
-import { typesOf, type Asked } from "../predictions";
-import { address, go, route } from "../route";
-import { text } from "../text";
-import { getStatus } from "../api";
+import { asCurl, bodyOfOne, getStatus, predictMany, predictOne, type Schemas } from "../../api";
+import { MAX_BATCH, tidy } from "../../ids";
+import { Banners } from "../../parts/banner";
+import { useResource } from "../../parts/resource";
+import { Empty, Failed, Loading } from "../../parts/states";
+import { type Asked, typesOf } from "../../predictions";
+import { address, go, route } from "../../route";
+import { text } from "../../text";
 import { BatchResult } from "./BatchResult";
 import { SingleResult } from "./SingleResult";
 
@@ -106,7 +105,12 @@ export function Predict() {
             <legend>{text.predict.mode}</legend>
             {(["single", "batch"] as const).map((each) => (
               <label key={each}>
-                <input type="radio" name={`${name}-mode`} checked={mode === each} onChange={() => choose({ mode: each })} />
+                <input
+                  type="radio"
+                  name={`${name}-mode`}
+                  checked={mode === each}
+                  onChange={() => choose({ mode: each })}
+                />
                 <span>{text.predict[each]}</span>
               </label>
             ))}
@@ -115,7 +119,12 @@ export function Predict() {
             <legend>{text.predict.type}</legend>
             {(["churn", "nbo", "rfm", "all"] as const).map((each) => (
               <label key={each}>
-                <input type="radio" name={`${name}-type`} checked={asked === each} onChange={() => choose({ asked: each })} />
+                <input
+                  type="radio"
+                  name={`${name}-type`}
+                  checked={asked === each}
+                  onChange={() => choose({ asked: each })}
+                />
                 <span>{text.predict.types[each]}</span>
               </label>
             ))}
@@ -166,7 +175,9 @@ function AskOne({ asked }: { asked: Asked }) {
       <p id={`${id}-hint`} class={needed.value && !typed ? "problem" : "small"}>
         {needed.value && !typed ? text.predict.needed : text.predict.idHint}
       </p>
-      <button class="primary">{text.predict.run}</button>
+      <button type="submit" class="primary">
+        {text.predict.run}
+      </button>
     </form>
   );
 }
@@ -207,7 +218,7 @@ function AskMany({ asked }: { asked: Asked }) {
       <p id={`${id}-hint`} class={needed.value && tidied.ids.length === 0 ? "problem" : "small"}>
         {needed.value && tidied.ids.length === 0 ? text.predict.neededBatch : text.predict.idsHint}
       </p>
-      <button class="primary" disabled={over > 0}>
+      <button type="submit" class="primary" disabled={over > 0}>
         {text.predict.runBatch}
       </button>
     </form>
@@ -219,7 +230,7 @@ export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
   return typesOf(asked)
     .map((type) =>
       mode === "single"
-        ? asCurl("/ml/predict", { customer_id: ids[0], type })
+        ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", type))
         : asCurl("/ml/predict/batch", { customer_ids: ids, type }),
     )
     .join("\n");

@@ -1,13 +1,13 @@
 /** The versions of each model side by side; one is made active, or the set before is, once that was confirmed. */
 
 import { useState } from "preact/hooks";
-import { ApiError, may, promote, rollback, type Schemas } from "../api";
-import * as format from "../format";
-import { Dialog } from "../parts/dialog";
-import { Empty, Failed, Note } from "../parts/states";
-import { Table, type Column } from "../parts/table";
-import { address } from "../route";
-import { text } from "../text";
+import { ApiError, may, promote, rollback, type Schemas } from "../../api";
+import * as format from "../../format";
+import { Dialog } from "../../parts/dialog";
+import { Empty, Failed, Note } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
+import { address } from "../../route";
+import { text } from "../../text";
 
 type Models = Schemas["ModelListAnswer"];
 type Version = Schemas["ModelVersion"];
@@ -19,6 +19,10 @@ export function Versions({ models, onChange }: { models: Models; onChange: () =>
   const [asked, ask] = useState<Change | null>(null);
   const [done, setDone] = useState<Schemas["ModelChangeAnswer"] | null>(null);
   const allowed = may("loyalty/models");
+  const begin = (change: Change) => {
+    setDone(null);
+    ask(change);
+  };
   const back = models.previous[0];
   return (
     <section class="card">
@@ -28,7 +32,7 @@ export function Versions({ models, onChange }: { models: Models; onChange: () =>
           <p class="small">{text.versions.lead}</p>
         </div>
         {allowed && (
-          <button type="button" disabled={!back} onClick={() => (setDone(null), ask("rollback"))}>
+          <button type="button" disabled={!back} onClick={() => begin("rollback")}>
             {text.versions.rollback}
           </button>
         )}
@@ -47,7 +51,7 @@ export function Versions({ models, onChange }: { models: Models; onChange: () =>
           key={name}
           name={name}
           model={model}
-          {...(allowed ? { onUse: (version: string) => (setDone(null), ask({ name, version })) } : {})}
+          {...(allowed ? { onUse: (version: string) => begin({ name, version }) } : {})}
         />
       ))}
       {asked && (
@@ -107,7 +111,7 @@ function OfModel({
         title: text.report.nameOf(metric),
         numeric: true,
         by: (row) => row.metrics[metric] ?? null,
-        cell: (row) => (row.metrics[metric] === undefined ? "–" : format.figure(row.metrics[metric])),
+        cell: (row) => (row.metrics[metric] === undefined ? "–" : format.decimals(row.metrics[metric])),
       }),
     ),
     { key: "state", title: text.versions.state, cell: (row) => <State version={row} /> },

@@ -1,15 +1,16 @@
 /** A batch as a table: sorted, filtered, counted, with a table of its own for what failed. */
 
 import { useMemo, useState } from "preact/hooks";
-import type { Schemas } from "../api";
-import { save } from "../csv";
-import * as format from "../format";
-import { Raw } from "../parts/raw";
-import { BANDS, BandBar, ProbabilityBar, Risk } from "../parts/risk";
-import { Empty } from "../parts/states";
-import { Table, type Column } from "../parts/table";
-import { matches, merge, rowsAsCsv, typesOf, type Asked, type Row } from "../predictions";
-import { text } from "../text";
+import type { Schemas } from "../../api";
+import { saveCsv } from "../../csv";
+import * as format from "../../format";
+import { Raw } from "../../parts/raw";
+import { BANDS, BandBar, ProbabilityBar, Risk } from "../../parts/risk";
+import { Empty } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
+import { type Asked, matches, merge, type Row, rowsAsCsv, typesOf } from "../../predictions";
+import { address } from "../../route";
+import { text } from "../../text";
 import { curlOf } from "./Predict";
 
 export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"][]; asked: Asked }) {
@@ -45,7 +46,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
               />
             </label>
             {shown.length > 0 ? (
-              <Table caption={text.predict.results} columns={columns(types)} rows={shown} rowKey={(row) => row.id} />
+              <Table caption={text.predict.results} columns={columns(asked)} rows={shown} rowKey={(row) => row.id} />
             ) : (
               <Empty title={text.predict.noMatch} />
             )}
@@ -54,7 +55,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
         {rows.length === 0 && <Empty title={text.predict.noneOfThem} />}
         <Raw answer={answers.length > 1 ? answers : answers[0]} curl={curlOf("batch", asked, ids)}>
           {rows.length > 0 && (
-            <button type="button" onClick={() => save("predictions.csv", rowsAsCsv(shown, types), "text/csv")}>
+            <button type="button" onClick={() => saveCsv("predictions.csv", rowsAsCsv(shown, types))}>
               {text.predict.csv}
             </button>
           )}
@@ -68,10 +69,21 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
             columns={[
               { key: "id", title: text.predict.customer, by: (row) => row.id, cell: (row) => <bdi>{row.id}</bdi> },
               ...(types.length > 1
-                ? [{ key: "type", title: text.predict.type, cell: (row: (typeof failures)[number]) => text.models[row.type] }]
+                ? [
+                    {
+                      key: "type",
+                      title: text.predict.type,
+                      cell: (row: (typeof failures)[number]) => text.models[row.type],
+                    },
+                  ]
                 : []),
               { key: "error", title: text.predict.error, cell: (row) => row.error },
-              { key: "code", title: text.predict.errorCode, by: (row) => row.code, cell: (row) => <span class="code">{row.code}</span> },
+              {
+                key: "code",
+                title: text.predict.errorCode,
+                by: (row) => row.code,
+                cell: (row) => <span class="code">{row.code}</span>,
+              },
             ]}
             rows={failures}
             rowKey={(row) => `${row.type} ${row.id}`}
@@ -103,10 +115,20 @@ function Bands({ rows }: { rows: Row[] }) {
   );
 }
 
-function columns(types: string[]): Column<Row>[] {
+function columns(asked: Asked): Column<Row>[] {
+  const types: string[] = typesOf(asked);
   const has = (type: string) => types.includes(type);
   return [
-    { key: "id", title: text.predict.customer, by: (row) => row.id, cell: (row) => <bdi class="id">{row.id}</bdi> },
+    {
+      key: "id",
+      title: text.predict.customer,
+      by: (row) => row.id,
+      cell: (row) => (
+        <a class="id" href={address(["predict"], { mode: "single", type: asked, id: row.id })}>
+          <bdi>{row.id}</bdi>
+        </a>
+      ),
+    },
     ...(has("churn")
       ? [
           {
@@ -145,7 +167,7 @@ function columns(types: string[]): Column<Row>[] {
             title: text.report.predicted,
             numeric: true,
             by: (row: Row) => row.nbo?.confidence ?? null,
-            cell: (row: Row) => (row.nbo ? format.share(row.nbo.confidence) : "–"),
+            cell: (row: Row) => (row.nbo ? format.probability(row.nbo.confidence) : "–"),
           },
         ]
       : []),

@@ -1,17 +1,17 @@
 /** A version's report: what it is, and how good it was on customers who were held out of its training. */
 
-import { getCard, type Schemas } from "../api";
-import * as format from "../format";
-import { useResource } from "../parts/resource";
-import { Risk, isBand } from "../parts/risk";
-import { Empty, Failed, Loading } from "../parts/states";
-import { Table, type Column } from "../parts/table";
-import { churnQuality, offerName, offerQuality, type Group, type ListQuality, type Ranged } from "../quality";
-import { address } from "../route";
-import { text } from "../text";
+import { getCard, type Schemas } from "../../api";
+import * as format from "../../format";
+import { useResource } from "../../parts/resource";
+import { isBand, Risk } from "../../parts/risk";
+import { Empty, Failed, Loading } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
+import { churnQuality, type Group, type ListQuality, offerName, offerQuality, type Ranged } from "../../quality";
+import { address } from "../../route";
+import { text } from "../../text";
 
 const range = (ranged: Ranged | null): string =>
-  ranged ? `${format.share(ranged.low)} – ${format.share(ranged.high)}` : "–";
+  ranged ? `${format.probability(ranged.low)} – ${format.probability(ranged.high)}` : "–";
 const counted = (ranged: Ranged): string =>
   `${format.count(ranged.value)} (${format.count(ranged.low)} – ${format.count(ranged.high)})`;
 
@@ -27,7 +27,7 @@ export function Report({ name, version }: { name: string; version: string }) {
         <p class="code">{version}</p>
       </div>
       {card.state === "failed" && <Failed error={card.error} onReload={card.reload} />}
-      {card.state === "loading" && <Loading />}
+      {card.state === "loading" && <Loading onCancel={card.cancel} />}
       {card.value && <OfCard name={name} card={card.value} />}
     </>
   );
@@ -94,12 +94,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
           {churn.lists.map((list) => (
             <p key={list.share}>{list.sentence}</p>
           ))}
-          <Table
-            caption={text.report.lists}
-            columns={LISTS}
-            rows={churn.lists}
-            rowKey={(row) => String(row.share)}
-          />
+          <Table caption={text.report.lists} columns={LISTS} rows={churn.lists} rowKey={(row) => String(row.share)} />
         </section>
       )}
       {churn && (
@@ -107,13 +102,23 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
           <section class="card">
             <h2>{text.report.bands}</h2>
             <p class="small">{text.report.bandsLead}</p>
-            <Table caption={text.report.bands} columns={groups(text.report.band)} rows={churn.bands} rowKey={(row) => row.name} />
+            <Table
+              caption={text.report.bands}
+              columns={groups(text.report.band)}
+              rows={churn.bands}
+              rowKey={(row) => row.name}
+            />
           </section>
           <section class="card">
             <h2>{text.report.tenths}</h2>
             <p class="small">{text.report.tenthsLead}</p>
             <Tenths tenths={churn.tenths} />
-            <Table caption={text.report.tenths} columns={groups(text.report.tenth)} rows={churn.tenths} rowKey={(row) => row.name} />
+            <Table
+              caption={text.report.tenths}
+              columns={groups(text.report.tenth)}
+              rows={churn.tenths}
+              rowKey={(row) => row.name}
+            />
           </section>
         </>
       )}
@@ -126,12 +131,17 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
             caption={text.report.offers}
             columns={[
               { key: "what", title: text.predict.offer, cell: (row) => row.what },
-              { key: "value", title: text.report.value, numeric: true, cell: (row) => format.figure(row.ranged.value) },
+              {
+                key: "value",
+                title: text.report.value,
+                numeric: true,
+                cell: (row) => format.decimals(row.ranged.value),
+              },
               {
                 key: "range",
                 title: text.report.range,
                 numeric: true,
-                cell: (row) => `${format.figure(row.ranged.low)} – ${format.figure(row.ranged.high)}`,
+                cell: (row) => `${format.decimals(row.ranged.low)} – ${format.decimals(row.ranged.high)}`,
               },
             ]}
             rows={[
@@ -145,15 +155,28 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
       )}
       <section class="card">
         <h2>{text.report.metrics}</h2>
-        <Table
-          caption={text.report.metrics}
-          columns={[
-            { key: "metric", title: text.report.metric, by: (row) => row[0], cell: (row) => text.report.nameOf(row[0]) },
-            { key: "value", title: text.report.value, numeric: true, by: (row) => row[1], cell: (row) => format.figure(row[1]) },
-          ]}
-          rows={Object.entries(shown.metrics)}
-          rowKey={(row) => row[0]}
-        />
+        <div class="narrow">
+          <Table
+            caption={text.report.metrics}
+            columns={[
+              {
+                key: "metric",
+                title: text.report.metric,
+                by: (row) => row[0],
+                cell: (row) => text.report.nameOf(row[0]),
+              },
+              {
+                key: "value",
+                title: text.report.value,
+                numeric: true,
+                by: (row) => row[1],
+                cell: (row) => format.decimals(row[1]),
+              },
+            ]}
+            rows={Object.entries(shown.metrics)}
+            rowKey={(row) => row[0]}
+          />
+        </div>
         <details>
           <summary>{text.report.evaluation}</summary>
           <pre tabIndex={0}>{JSON.stringify(shown.evaluation, null, 2)}</pre>
@@ -190,14 +213,14 @@ function groups(title: string): Column<Group>[] {
       key: "predicted",
       title: text.report.predicted,
       numeric: true,
-      cell: (row) => (row.predicted === null ? "–" : format.share(row.predicted)),
+      cell: (row) => (row.predicted === null ? "–" : format.probability(row.predicted)),
     },
     { key: "happened", title: text.report.happened, numeric: true, cell: (row) => format.count(row.happened) },
     {
       key: "share",
       title: text.report.happenedShare,
       numeric: true,
-      cell: (row) => (row.share ? format.share(row.share.value) : "–"),
+      cell: (row) => (row.share ? format.probability(row.share.value) : "–"),
     },
     { key: "range", title: text.report.range, numeric: true, cell: (row) => range(row.share) },
   ];

@@ -1,0 +1,105 @@
+/** One job: how far it is, what came of it, and its first errors. */
+
+import { useEffect } from "preact/hooks";
+import { getJob, pause, readStart } from "../../api";
+import { fromCsv } from "../../csv";
+import { isOver, shareOf } from "../../files";
+import * as format from "../../format";
+import { useResource } from "../../parts/resource";
+import { Failed, Loading, Note } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { text } from "../../text";
+import { EVERY_MILLISECONDS, nameOf, Status } from "./status";
+
+const FIRST_ERRORS = 10;
+const ORDER = ["predictions", "errors", "summary"];
+const ERRORS_BYTES = 16_384;
+
+export function Job({ id }: { id: string }) {
+  const job = useResource((stop) => getJob(id, stop), [id]);
+  const over = job.value !== null && isOver(job.value);
+  useEffect(() => {
+    if (over || job.state !== "ready") return undefined;
+    const stop = new AbortController();
+    pause(EVERY_MILLISECONDS, stop.signal).then(job.reload, () => null);
+    return () => stop.abort();
+  }, [over, job.state, job.value]);
+  if (job.state === "failed") return <Failed error={job.error} onReload={job.reload} />;
+  if (!job.value) return <Loading onCancel={job.cancel} />;
+  const shown = job.value;
+  const { progress, results } = shown;
+  const done = shareOf(shown);
+  return (
+    <>
+      <header>
+        <h2>
+          <bdi>{nameOf(shown)}</bdi>
+        </h2>
+        <Status status={shown.status} />
+      </header>
+      {!over && <progress {...(done === null ? {} : { value: done })} aria-label={text.files.progress} />}
+      <dl class="facts wide">
+        <div>
+          <dt>{text.files.rows}</dt>
+          <dd>{text.files.ofTotal(progress.processed, progress.total)}</dd>
+        </div>
+        <div>
+          <dt>{text.files.errors}</dt>
+          <dd>{format.count(progress.errors ?? 0)}</dd>
+        </div>
+        {progress.rate ? (
+          <div>
+            <dt>{text.files.speed}</dt>
+            <dd>{text.files.rate(Math.round(progress.rate))}</dd>
+          </div>
+        ) : null}
+        <div>
+          <dt>{text.files.started}</dt>
+          <dd>{format.time(shown.created)}</dd>
+        </div>
+      </dl>
+      {shown.error && (
+        <Note tone="danger">
+          <p>{shown.error}</p>
+        </Note>
+      )}
+      {results && (
+        <>
+          <div class="actions start">
+            {Object.entries(results)
+              .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b))
+              .map(([name, file]) => (
+                <a key={name} class={name === "predictions" ? "button primary" : "button"} href={file.url} download>
+                  {text.files.download(name)}
+                </a>
+              ))}
+          </div>
+          <p class="small">{text.files.linksExpire}</p>
+          {results["errors"] && (progress.errors ?? 0) > 0 && <FirstErrors url={results["errors"].url} />}
+        </>
+      )}
+    </>
+  );
+}
+
+function FirstErrors({ url }: { url: string }) {
+  const start = useResource(() => readStart(url, ERRORS_BYTES), [url]);
+  if (start.state === "failed") return <Failed error={start.error} onReload={start.reload} />;
+  if (start.value === null) return <Loading />;
+  const [header = [], ...rows] = fromCsv(start.value, start.value.length < ERRORS_BYTES);
+  return (
+    <>
+      <h3>{text.files.firstErrors}</h3>
+      <Table
+        caption={text.files.firstErrors}
+        rows={rows.slice(0, FIRST_ERRORS)}
+        rowKey={(row) => row.join("\n")}
+        columns={header.map((title, place) => ({
+          key: title,
+          title: text.files.columns[title] ?? title,
+          cell: (row: string[]) => <bdi>{row[place]}</bdi>,
+        }))}
+      />
+    </>
+  );
+}

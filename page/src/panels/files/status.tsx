@@ -1,0 +1,17 @@
+/** What the list of jobs and a job's own view both show. */
+
+import type { Schemas } from "../../api";
+import { text } from "../../text";
+import { names } from "./upload";
+
+/** How often an open job is looked at. */
+export const EVERY_MILLISECONDS = 2000;
+
+export function nameOf({ job_id, request }: Pick<Schemas["JobListed"], "job_id" | "request">): string {
+  return names.value[job_id] ?? text.files.what(request).replace(/^.*\/(?=.)/u, "");
+}
+
+export function Status({ status }: { status: string }) {
+  const tone = { succeeded: "good", failed: "danger", running: "warning" }[status] ?? "";
+  return <span class={`mark ${tone}`}>{text.files.statuses[status] ?? status}</span>;
+}

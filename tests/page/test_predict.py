@@ -1,0 +1,146 @@
+"""Predictions for one customer and for many, as a person asks for them."""
+
+import csv
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests import sample_set
+from tests.page.conftest import View
+from tests.page.measured import CHURN_QUALITY
+
+pytestmark = [pytest.mark.page, pytest.mark.process]
+
+
+def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., View]) -> None:
+    page = view().go("predict")
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_text("Type an id first.")).to_be_visible()
+    page.get_by_label("Customer ID").fill(" 1 ")
+    page.get_by_role("radio", name="All three").check()
+    page.get_by_label("Customer ID").press("Enter")
+    expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
+    expect(page.get_by_text("Send Birthday Bonus")).to_be_visible()
+    expect(page.get_by_text("Champions: bought")).to_be_visible()
+    assert page.url.endswith("#/predict?mode=single&type=all&id=1")
+    page.reload()
+    expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
+    page.get_by_text("Raw JSON").click()
+    expect(page.get_by_text('"features_as_of"').first).to_be_visible()
+
+
+def test_a_pasted_list_is_tidied_counted_predicted_sorted_filtered_and_saved(
+    view: Callable[..., View], tmp_path: Path
+) -> None:
+    page = view().go("predict?mode=batch&type=all")
+    box = page.get_by_label("Customer IDs, one per line")
+    box.fill('1, 2; "3"\n\n5\n5\nnobody')
+    expect(page.get_by_text("5 of 100")).to_be_visible()
+    expect(page.get_by_text("1 repeated id is asked for once.")).to_be_visible()
+    page.get_by_role("button", name="Run Batch Prediction").click()
+    results = page.get_by_role("region", name="Results")
+    expect(results.get_by_role("row")).to_have_count(5)
+    failed = page.get_by_role("region", name="Customers without an answer")
+    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(3)
+    results.get_by_role("button", name="Probability of leaving").click()
+    results.get_by_role("button", name="Probability of leaving").click()
+    shown = [float(text.rstrip("%")) for text in results.locator(".value").all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    expect(results.get_by_role("columnheader", name="Probability of leaving")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    page.get_by_placeholder("Filter by id").fill("champ")
+    expect(results.get_by_role("row")).to_have_count(4)
+    page.get_by_placeholder("Filter by id").fill("nothing like it")
+    expect(page.get_by_text("No result matches the filter.")).to_be_visible()
+    page.get_by_placeholder("Filter by id").fill("")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open(encoding="utf-8-sig") as file:  # as Excel wants it
+        rows = list(csv.DictReader(file))
+    assert [row["customer_id"] for row in rows] == ["1", "2", "3", "5"]
+    assert rows[0]["segment"] == "Champions"
+    results.get_by_role("link", name="3", exact=True).click()
+    expect(page.get_by_role("heading", name="Customer 3")).to_be_visible()
+
+
+def test_ids_of_every_kind_are_text_and_too_many_are_told(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=batch&type=churn")
+    box = page.get_by_label("Customer IDs, one per line")
+    markup = "<img src=x onerror=alert(1)>"
+    long = "ש" * 256
+    box.fill(f"{markup}\n😀\n{long}")
+    page.get_by_role("button", name="Run Batch Prediction").click()
+    failed = page.get_by_role("region", name="Customers without an answer")
+    for each in (markup, "😀", long):
+        expect(failed.get_by_text(each, exact=True)).to_be_visible()
+    assert page.locator("img").count() == 0
+    box.fill("\n".join(str(number) for number in range(101)))
+    expect(page.get_by_text("1 id too many")).to_be_visible()
+    expect(page.get_by_role("button", name="Run Batch Prediction")).to_be_disabled()
+
+
+def test_a_measured_model_says_how_many_of_a_hundred_left_and_who_was_counted(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    version = sample_set.manifest().models["churn"].version
+    card = requests.get(f"{opened.running.base}/models/churn/{version}", timeout=30).json()
+    page.route("**/models/churn/*", lambda route: route.fulfill(json=card | {"churn_quality": CHURN_QUALITY}))
+    answer = requests.post(
+        f"{opened.running.base}/ml/predict", json={"customer_id": "1", "type": "churn"}, timeout=30
+    ).json()
+    nearest = min(
+        CHURN_QUALITY["tenths"], key=lambda tenth: abs(tenth["predicted"] - answer["result"]["churn_probability"])
+    )
+    low, high = math.floor(100 * nearest["share"]["low"]), math.ceil(100 * nearest["share"]["high"])
+    opened.go("predict?mode=single&type=churn&id=1")
+    expect(page.get_by_text(re.compile(r"^Of 100 active customers like this, \d+ left"))).to_contain_text(
+        f"({low} to {high})"
+    )
+    expect(
+        page.get_by_text(f"200 held-out customers with a similar probability, {nearest['happened']} left")
+    ).to_be_visible()
+    opened.keep("predict-measured")
+
+
+def test_the_features_of_an_answer_are_shown_with_their_values_and_day(view: Callable[..., View]) -> None:
+    opened = view()
+    answer = requests.post(
+        f"{opened.running.base}/ml/predict",
+        json={"customer_id": "1", "type": "churn", "features": True},
+        timeout=30,
+    ).json()
+    page = opened.go("predict?mode=single&type=churn&id=1")
+    page.get_by_text("Made from 10 features as of 2 Jan 2018").first.click()
+    rows = page.get_by_role("region", name="Made from").locator("tbody tr")
+    expect(rows).to_have_count(10)
+    names = [row.locator("td").first.inner_text() for row in rows.all()]
+    assert names == list(answer["features"])
+    values = [float(row.locator("td").nth(1).inner_text().replace(",", "")) for row in rows.all()]
+    assert values == pytest.approx(list(answer["features"].values()), abs=0.005)
+    opened.keep("predict-features")
+    assert opened.violations() == []
+
+
+def test_an_offer_that_is_tried_on_purpose_says_so(view: Callable[..., View]) -> None:
+    opened = view()
+    answer = requests.post(
+        f"{opened.running.base}/ml/predict", json={"customer_id": "1", "type": "nbo"}, timeout=30
+    ).json()
+    first, second, *_ = answer["result"]["offers"]
+    first |= {"evidence": "too_few", "explored": True}
+    second |= {"evidence": "unknown"}
+    answer["result"]["top_offer"] = first
+    opened.page.route("**/ml/predict", lambda route: route.fulfill(json=answer))
+    page = opened.go("predict?mode=single&type=nbo&id=1")
+    expect(page.get_by_text(f"Send {first['offer_name']}: too little is known of it")).to_be_visible()
+    table = page.get_by_role("region", name="All offers")
+    expect(table.get_by_text("tried on purpose, so that more becomes known")).to_have_count(1)
+    expect(table.get_by_role("row").filter(has_text=second["offer_name"])).to_contain_text("not looked at")
+    assert opened.violations() == []

@@ -1,0 +1,144 @@
+"""Segments defined, changed and handed on."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import View
+from tests.page.measured import active_in
+
+pytestmark = [pytest.mark.page, pytest.mark.process]
+
+
+def test_a_segment_goes_from_the_builder_to_a_file(view: Callable[..., View], tmp_path: Path) -> None:
+    opened = view()
+    page = opened.go("segments")
+    page.get_by_role("link", name="New segment").click()
+    expect(page.get_by_text(re.compile(r"^\d[\d,]* members$"))).to_be_visible()  # before it has a name
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("alert")).to_have_text("Give the segment a name.")
+    markup = "<img src=x onerror=alert(1)> שלום"
+    page.get_by_role("textbox", name="Name").fill(markup)
+    page.get_by_label("Id", exact=True).fill("from-builder")
+    page.get_by_role("combobox", name="Feature").fill("revenue")
+    page.get_by_role("textbox", name="Value").fill("4000")
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_role("combobox", name="Feature").nth(1).fill("days_since_last")
+    page.get_by_role("textbox", name="Value").nth(1).fill("30")
+    expect(page.get_by_text(re.compile(r"^\d[\d,]* members?$"))).to_be_visible()
+    opened.keep("segment-builder")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(markup)
+    assert page.locator("img").count() == 0
+    stored = requests.get(f"{opened.running.base}/segments/from-builder", timeout=30).json()
+    assert stored["rule"] == {"and": [{">=": [{"var": "revenue"}, 4000]}, {">=": [{"var": "days_since_last"}, 30]}]}
+    # Those of a probability from 0 on are all members.
+    page.get_by_label("Choose members").focus()
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Make a segment of these").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest (0% and more) of")
+    page.go_back()
+    page.get_by_role("button", name="Score all members as a file").click()
+    page.get_by_role("link", name="Follow the job").click()
+    expect(page.get_by_text("Done")).to_be_visible(timeout=60_000)
+
+
+def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[..., View]) -> None:
+    first, second = view(), view()
+    base = first.running.base
+    requests.put(
+        f"{base}/segments/two-tabs", json={"segment_name": "Two", "churn_risk": "high"}, timeout=30
+    ).raise_for_status()
+    for opened in (first, second):
+        opened.go("segments/two-tabs?edit=1")
+    first.page.get_by_role("textbox", name="Name").fill("First")
+    first.page.get_by_role("button", name="Save the segment").click()
+    expect(first.page.get_by_role("heading", level=1)).to_have_text("First")
+    page = second.page
+    page.get_by_role("textbox", name="Name").fill("Second")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_text("Someone else has changed this segment")).to_be_visible()
+    expect(page.get_by_text('"segment_name": "First"')).to_be_visible()
+    expect(page.get_by_text('"segment_name": "Second"')).to_be_visible()
+    second.keep("segment-conflict")
+    assert second.violations() == []
+    page.get_by_role("button", name="Save mine over theirs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
+    assert requests.get(f"{base}/segments/two-tabs", timeout=30).status_code == 404
+
+
+def test_a_segment_that_is_made_by_the_slider_replaces_none(view: Callable[..., View]) -> None:
+    opened = view()
+    base = opened.running.base
+    id_of_64 = "x" * 64
+    definition = {"segment_name": "Long", "customer_ids": ["1", "2", "3"]}
+    requests.put(f"{base}/segments/{id_of_64}", json=definition, timeout=30).raise_for_status()
+    made = []
+    for _ in range(2):
+        page = opened.go(f"segments/{id_of_64}")
+        page.get_by_label("Choose members").focus()
+        page.keyboard.press("Home")
+        page.get_by_role("button", name="Make a segment of these 3").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("The likeliest (0% and more) of Long")
+        made.append(page.url.rsplit("/", 1)[-1])
+    assert len({id_of_64, *made}) == 3
+    assert requests.get(f"{base}/segments/{id_of_64}", timeout=30).json()["segment_name"] == "Long"
+    for each in (id_of_64, *made):
+        requests.delete(f"{base}/segments/{each}", timeout=30).raise_for_status()
+
+
+def download_of(page: Page, button: str, path: Path) -> list[dict[str, str]]:
+    """The rows of the file that a button has members scored to, once its job is done."""
+    page.get_by_role("button", name=button).click()
+    page.get_by_role("link", name="Follow the job").click()
+    expect(page.get_by_text("Done", exact=True)).to_be_visible(timeout=60_000)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download predictions").click()
+    download.value.save_as(path)
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_best_of_a_segment_for_an_offer_are_handed_on_as_a_file(view: Callable[..., View], tmp_path: Path) -> None:
+    opened = view()
+    page = opened.go("segments/champions")
+    page.get_by_role("textbox", name="How many").fill("0")
+    expect(page.get_by_role("button", name="Score the best")).to_be_disabled()
+    expect(page.get_by_text("Give a whole number from 1 to 1,000,000.")).to_be_visible()
+    page.get_by_role("textbox", name="How many").fill("5")
+    page.get_by_role("combobox", name="Offer").select_option("Flash Sale")
+    rows = download_of(page, "Score the best 5 as a file", tmp_path / "best")
+    best = requests.post(
+        f"{opened.running.base}/segments/champions/ml/predict?top=5&offer=6", json={"type": "nbo"}, timeout=30
+    ).json()["results"]
+    assert [row["customer_id"] for row in rows] == [result["customer_id"] for result in best]
+
+
+def test_more_of_the_likeliest_than_a_list_takes_are_handed_on_as_a_file(
+    view: Callable[..., View], tmp_path: Path
+) -> None:
+    opened = view()
+    base = opened.running.base
+    everyone: dict[str, Any] = {"segment_name": "Everyone", "rule": {}}
+    requests.put(f"{base}/segments/everyone", json=everyone, timeout=30).raise_for_status()
+    page = opened.go("segments/everyone")
+    page.get_by_label("Choose members").focus()
+    page.keyboard.press("Home")
+    bins = requests.post(f"{base}/segments/preview", json=everyone, timeout=60).json()["bins"]
+    active = sum(active_in(each) for each in bins)
+    assert active > 1000
+    expect(page.get_by_role("button", name="Make a segment")).to_have_count(0)
+    rows = download_of(page, f"Score these {active:,} as a file", tmp_path / "likeliest")
+    assert len(rows) == active
+    probabilities = [float(row["churn_probability"]) for row in rows]
+    assert probabilities == sorted(probabilities, reverse=True)
+    requests.delete(f"{base}/segments/everyone", timeout=30)
