@@ -104,6 +104,18 @@ def run() -> Iterator[Result]:
         mine, theirs = alternate(ours, theirs_does, rounds=rounds, repeats=repeats, settle=SETTLE, quickest=True)
         yield Result(f"segments.churn.900k.{name}", 1e3 * mine, "ms", peer, 1e3 * theirs, bar)
 
+    for name, bar, described, asked in (
+        ("predicted", 2.0, "a rule of columns", {"and": [rule(), {">=": [{"var": "churn_probability"}, 0]}]}),
+        ("lists", 5.0, "a rule of one comparison", LISTS),
+    ):
+        other = dataclasses.replace(segment, definition=SegmentDefinition(segment_name=name, rule=asked))
+
+        def theirs_is(other: Segment = other) -> SegmentAnswer:
+            return predict_segment(other, "churn", population, models, "false")
+
+        theirs, mine = alternate(ours, theirs_is, rounds=ROUNDS, repeats=REPEATS, settle=SETTLE, quickest=True)
+        yield Result(f"segments.rule.{name}", 1e3 * mine, "ms, churn of its members", described, 1e3 * theirs, bar)
+
     cold, warm = s3_requests()
     yield Result("segments.churn.warm.s3", warm, "requests to S3, a warm request", "the first request", cold, 0.0)
 
@@ -115,6 +127,10 @@ def run() -> Iterator[Result]:
 
     mine, theirs = alternate(statistics, offers_alone, rounds=ROUNDS, repeats=REPEATS, settle=SETTLE, quickest=True)
     yield Result("segments.stats.900k", 1e3 * mine, "ms, all types and drift", "nbo alone", 1e3 * theirs, 2.0)
+
+
+LISTS = {"or": [{"in": [{"var": "revenue"}, [*range(first, first + 5)]]} for first in range(0, 1000, 5)]}
+"""Two hundred lists of five numbers, which DuckDB makes two hundred joins."""
 
 
 def rule() -> dict[str, Any]:

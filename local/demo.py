@@ -9,6 +9,7 @@ import boto3
 
 from loyalty_ml.models.document import Refused
 from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.segments.lists import ListStore
 from loyalty_ml.segments.store import SegmentStore
 from training import config
 from training.defaults import DEMO_URL
@@ -43,7 +44,8 @@ def fill(physical_ids: Mapping[str, str], models: Path) -> None:
         _load_customers(physical_ids)
     except Problem as problem:
         raise Problem(f"The demo's customers cannot be loaded: {problem} ('make run' makes their warehouse.)") from None
-    segments = SegmentStore(boto3.client("dynamodb"), physical_ids["SegmentsTable"])
+    lists = ListStore(boto3.client("s3"), boto3.client("s3"), physical_ids["DataBucket"])
+    segments = SegmentStore(boto3.client("dynamodb"), physical_ids["SegmentsTable"], lists)
     for segment_id, definition in json.loads(SEGMENTS.read_text()).items():
         segments.put(segment_id, SegmentDefinition.model_validate(definition))
 

@@ -96,7 +96,7 @@ def _banner(port: int, models: str) -> str:
             "",
             f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
             "",
-            f"Segments: {', '.join(summary.segment_id for summary in parts.segments.list())}.",
+            f"Segments: {', '.join(parts.segments.ids())}.",
             "",
             f"Put a file of customers under incoming/churn/ (or nbo/, rfm/, all/), then see {base}/ml/jobs:",
             f"  curl -fsST customers.csv --user local:local --aws-sigv4 aws:amz:{os.environ['AWS_DEFAULT_REGION']}:s3 "

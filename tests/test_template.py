@@ -42,6 +42,7 @@ SCOPES = {
     f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",
     f"DELETE {BASE}/segments/{{segment_id}}": "loyalty/segments",
     f"POST {BASE}/segments/preview": "loyalty/predict",
+    f"POST {BASE}/segments/lists": "loyalty/segments",
     f"POST {BASE}/segments/{{segment_id}}/ml/predict": "loyalty/predict",
     f"GET {BASE}/segments/{{segment_id}}/ml/stats": "loyalty/read",
     f"GET {BASE}/models": "loyalty/read",

@@ -11,17 +11,21 @@ from loyalty_ml.api import http, jobs, preconditions
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
+    ListUploadAnswer,
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
     SegmentPredictRequest,
     SegmentStatsAnswer,
 )
-from loyalty_ml.segments.definition import Segment, SegmentDefinition
+from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
+from loyalty_ml.segments.lists import ListStore, described
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
+from loyalty_ml.segments.store import PAGE
+from loyalty_ml.segments.uploaded_list import MAX_FILE_BYTES
 from loyalty_ml.vocabulary import Include, rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
@@ -55,7 +59,7 @@ IfNew = Annotated[
     ),
 ]
 
-Limit = Annotated[int | None, Query(ge=1, description="The most segments in the answer; without it, all")]
+Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most segments in the answer")]
 Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the answer before")]
 Top = Annotated[
     int | None,
@@ -111,15 +115,8 @@ def _definition(description: str) -> Any:
     }
 
 
-def _reply(segment: Segment, status: int = 200) -> http.Reply:
-    definition = segment.definition
-    answer = {
-        "segment_id": segment.segment_id,
-        "segment_name": definition.segment_name,
-        "version": segment.version,
-        "updated": rfc3339(segment.updated),
-        definition.kind: getattr(definition, definition.kind),
-    }
+def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
+    answer = described(segment, lists, http.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
@@ -141,15 +138,16 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @app.get(
         "/segments",
         summary="List segments, without their rules and ids",
+        description="A page at a time. It is read from an index, in which a change appears within a second.",
         responses=http.responses(
             SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
         ),
     )
     @http.json_route(app)
-    def list_segments(limit: Limit = None, token: Next = None) -> SegmentListAnswer:
-        summaries = parts().segments.list()
-        if token is not None:
-            summaries = [summary for summary in summaries if summary.segment_id > token]
+    def list_segments(limit: Limit = PAGE, token: Next = None) -> SegmentListAnswer:
+        if token is not None and not is_segment_id(token):
+            raise errors.InvalidRequest.of("next", "this is no page token: send `next` of the answer before")
+        summaries, following = parts().segments.page(limit, token or "")
         listed: SegmentListAnswer = {
             "segments": [
                 {
@@ -159,11 +157,11 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
                     "version": summary.version,
                     "updated": rfc3339(summary.updated),
                 }
-                for summary in summaries[:limit]
+                for summary in summaries
             ]
         }
-        if limit is not None and limit < len(summaries):
-            listed["next"] = summaries[limit - 1].segment_id
+        if following is not None:
+            listed["next"] = following
         return listed
 
     @app.get(
@@ -181,7 +179,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         etag = preconditions.etag_of_version(segment.version)
         if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
-        return _reply(segment)
+        return _reply(segment, parts().segment_lists)
 
     @app.put(
         "/segments/<segment_id>",
@@ -214,7 +212,26 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
-        return _reply(segment, 201 if created else 200)
+        return _reply(segment, parts().segment_lists, 201 if created else 200)
+
+    @app.post(
+        "/segments/lists",
+        summary="Get an address to which a list of customers can be sent as a file",
+        description="For a list that no body holds: a file of up to 32 MiB, plain or gzip, in UTF-8. It has one id a "
+        "line, or is CSV with the column `customer_id`, or a JSON list. Then PUT a segment with `upload_id` as "
+        "`customer_list`.",
+        responses={
+            **http.responses(None, errors.StoreUnavailable),
+            201: {
+                "description": "The address waits for the file",
+                "content": {"application/json": {"model": ListUploadAnswer}},
+            },
+        },
+    )
+    @http.json_route(app)
+    def announce_list() -> http.Reply:
+        upload_id, upload = parts().segment_lists.announce()
+        return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
 
     @app.delete(
         "/segments/<segment_id>",

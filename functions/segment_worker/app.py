@@ -93,7 +93,7 @@ def _work(parts: SegmentWorkerParts, message: Message) -> None:
 
 
 def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
-    segment_ids = [None, *(summary.segment_id for summary in parts.segments.list())]
+    segment_ids = [None, *parts.segments.ids()]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
     queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
 

@@ -6,7 +6,7 @@ import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
 import { text } from "./text";
 
 export type Definition = Schemas["SegmentDefinition"];
-export type Kind = Schemas["SegmentSummary"]["kind"];
+export type Kind = Exclude<Schemas["SegmentSummary"]["kind"], "combined">;
 export const KINDS: Kind[] = ["rule", "customer_ids", "churn_risk", "rfm_segment", "recommended_offer"];
 export const OPERATORS = [">=", ">", "<=", "<", "==", "!="] as const;
 

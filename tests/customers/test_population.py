@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from loyalty_ml.arrow import texts_of
 from loyalty_ml.customers import population
 from loyalty_ml.customers.population import Block, Members, Population
-from loyalty_ml.customers.snapshot import ROW_GROUP, Snapshot, SnapshotPart
+from loyalty_ml.customers.snapshot import Snapshot, SnapshotPart
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.errors import FeatureStoreUnavailable, StoreUnavailable
-from loyalty_ml.segments.rules import parse_rule
 from tests.examples import examples
 
 pytestmark = pytest.mark.unit
@@ -125,25 +124,6 @@ def assert_same_bits(values: NDArray[np.float64], expected: NDArray[np.float64])
 def test_everyone_is_every_row_in_order(case: Case) -> None:
     with population_of(case) as customers:
         assert_are(customers.everyone(), case, np.ones(len(case.ids), np.bool_))
-        assert_are(customers.where(None), case, np.ones(len(case.ids), np.bool_))
-
-
-@given(
-    case=cases().filter(lambda case: any('"' not in name for name in case.features)),
-    limit=st.sampled_from(VALUES[:-1]),
-    operator=st.sampled_from([">=", "not >="]),
-)
-@settings(max_examples=examples(40))
-def test_a_rule_means_those_of_whom_it_is_known_to_be_true(case: Case, limit: float, operator: str) -> None:
-    name = next(name for name in case.features if '"' not in name)
-    column = case.values[:, case.features.index(name)]
-    rule: dict[str, Any] = {">=": [{"var": name}, limit]}
-    expected = column >= limit
-    if operator == "not >=":
-        rule = {"!": [rule]}
-        expected = column < limit  # not those without a value
-    with population_of(case) as customers:
-        assert_are(customers.where(parse_rule(rule, case.features)), case, expected)
 
 
 @given(cases(), st.data())
@@ -221,8 +201,7 @@ def stopping_after(calls: int) -> Callable[[int, int], None]:
 
 def test_no_customers_at_all(tmp_path: Path) -> None:
     nobody = small_population(write(tmp_path, FEATURES, some_customers(sizes=[0, 0])))
-    rule = parse_rule({">": [{"var": "revenue"}, 0]}, FEATURES)
-    for members in (nobody.everyone(), nobody.where(rule), nobody.listed(["1"])[0]):
+    for members in (nobody.everyone(), nobody.listed(["1"])[0]):
         assert list(members.measure(copied)) == []
     assert nobody.listed(["1"])[1] == ["1"]
     assert nobody.read([]).values.shape == (0, 2)
@@ -237,24 +216,29 @@ def test_progress_is_told_of_all_customers(snapshot: LocalSnapshot) -> None:
     assert measured == [(done, 500) for done in (64, 128, 192, 256, 300, 364, 428, 492, 500)]
 
 
-def test_a_rule_over_more_rows_than_duckdb_gives_at_a_time(tmp_path: Path) -> None:
-    rows = 1_000_003  # it gives a million
-    values = np.random.default_rng(1).normal(size=(rows, 1))
-    part = Customers([f"{row:07}" for row in range(rows)], values)
-    rule = parse_rule({">": [{"var": "revenue"}, 0]}, ["revenue"])
-    customers = Population(write(tmp_path, ["revenue"], [part], row_group=ROW_GROUP))
-    blocks = list(customers.where(rule).measure(copied))
-    assert_same_bits(np.concatenate([block.values for block in blocks]), values[values > 0][:, np.newaxis])
-
-
-def test_a_rule_can_be_given_up_after_each_part(snapshot: LocalSnapshot) -> None:
+def test_a_part_that_cannot_be_read_is_a_sentence_whatever_is_asked(snapshot: LocalSnapshot) -> None:
     customers = small_population(snapshot)
-    rule = parse_rule({">": [{"var": "revenue"}, 0]}, FEATURES)
-    told = []
-    customers.where(rule, lambda *progress: told.append(progress))
-    assert told == [(0, 500), (0, 500)]
-    with pytest.raises(Stopped):
-        customers.where(rule, stopping_after(1))
+    for path in snapshot.paths:
+        path.write_bytes(b"no Parquet")
+    for ask in (
+        lambda: customers.listed(["0-000001"]),
+        lambda: customers.ids([1]),
+        lambda: customers.numbers(texts_of(["0-000001"])),
+        lambda: customers.read([1]),
+    ):
+        with pytest.raises(FeatureStoreUnavailable, match="on this disk cannot be read"):
+            ask()
+    for path in snapshot.paths:
+        path.with_suffix(".features").unlink()
+    with pytest.raises(FeatureStoreUnavailable, match="on this disk cannot be read"):
+        customers.decode()
+
+
+def test_a_query_without_enough_memory_says_what_to_do(snapshot: LocalSnapshot) -> None:
+    small_population(snapshot)  # decodes it
+    customers = small_population(snapshot, query_memory="100KB")
+    with pytest.raises(FeatureStoreUnavailable, match="ask for fewer ids"):
+        customers.listed(["0-000001"])
 
 
 def test_features_are_decoded_once(snapshot: LocalSnapshot, parts: list[Customers]) -> None:
@@ -392,9 +376,9 @@ def test_several_threads_ask_of_one_population(tmp_path: Path) -> None:
         listed = parts[0].ids[:: int(7 + limit)]
         for _ in range(3):
             at_once.wait(timeout=30)
-            rule = duckdb.ColumnExpression("revenue") > duckdb.ConstantExpression(limit)
-            blocks = list(customers.where(rule).measure(copied))
-            assert_same_bits(np.concatenate([block.values for block in blocks]), values[expected])
+            blocks = list(customers.everyone().measure(lambda block: block.values[block.values[:, 0] > limit]))
+            assert_same_bits(np.concatenate(blocks), values[expected])
+            assert customers.numbers(texts_of(listed)).tolist() == list(range(0, len(values), int(7 + limit)))
             members, unknown = customers.listed(listed)
             numbers = np.concatenate([block.numbers for block in members.measure(copied)]).tolist()
             assert unknown == []

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from loyalty_ml.scoring.rfm import SEGMENT_NAMES
-from loyalty_ml.segments.definition import KINDS, SegmentDefinition, is_segment_id
+from loyalty_ml.segments.definition import WAYS, SegmentDefinition, is_segment_id
 
 pytestmark = pytest.mark.unit
 
@@ -41,12 +41,17 @@ def test_an_id_that_comes_twice_is_kept_at_its_first_place() -> None:
     assert definition(customer_ids=["b", "a", "b", "c", "a"]).customer_ids == ["b", "a", "c"]
 
 
-@pytest.mark.parametrize("fields", [{}, {"rule": None}, {"rule": {}, "churn_risk": "high"}, dict.fromkeys(KINDS)])
-def test_a_definition_is_of_exactly_one_kind_and_the_error_names_all(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{}, {"rule": None}, dict.fromkeys(WAYS)])
+def test_a_definition_says_something_and_the_error_names_all_ways(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as raised:
         definition(**fields)
-    for kind in KINDS:
-        assert kind in str(raised.value)
+    for way in WAYS:
+        assert way in str(raised.value)
+
+
+def test_a_definition_of_several_ways_is_combined() -> None:
+    defined = definition(rule={}, churn_risk="high", customer_ids=None)
+    assert (defined.kind, defined.ways) == ("combined", ["rule", "churn_risk"])
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.segments.rules import parse_rule
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 pytestmark = pytest.mark.unit
 
@@ -40,20 +42,21 @@ def operators(rule: Any) -> set[str]:
 
 
 def answer(rule: Any, data: Any) -> Any:
-    """The rule's answer by DuckDB about one customer with the data's numbers. Raises InvalidRequest."""
+    """The rule's answer about one customer with the data's numbers. Raises InvalidRequest."""
     numbers = {
         name: value
         for name, value in (data.items() if isinstance(data, dict) else ())
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    predicate = parse_rule(rule, list(numbers))
-    assert predicate is not None
-    columns = ", ".join(['?::VARCHAR AS "customer_id"', *(f'?::DOUBLE AS "{name}"' for name in numbers)])
-    with duckdb.connect() as connection:
-        customer = connection.sql(f"SELECT {columns}", params=["1", *numbers.values()])
-        row = customer.select(predicate).fetchone()
-    assert row is not None
-    return row[0]
+    parsed = parse_rule(rule, list(numbers), tuple)
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array(parsed.codes.get("1", -1.0) if name == CUSTOMER_ID else float(numbers[name]))
+
+    conditions = [conjunct.condition for conjunct in parsed.conjuncts]
+    if all(condition.true(column) for condition in conditions):
+        return True
+    return False if any(condition.false(column) for condition in conditions) else None
 
 
 def supported(rule: Any) -> bool:

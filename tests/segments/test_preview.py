@@ -95,7 +95,7 @@ def test_nobody_is_zeros(deployment: Deployment) -> None:
 def test_what_is_wrong_with_a_definition_is_said_before_it_is_stored(deployment: Deployment) -> None:
     assert_error(preview(deployment, rule={">=": [{"var": "shoe_size"}, 1]}), 400, "INVALID_REQUEST", "shoe_size")
     assert_error(preview(deployment, recommended_offer="NONE"), 400, "INVALID_REQUEST", "no offer NONE")
-    assert_error(preview(deployment), 400, "INVALID_REQUEST", "exactly one")
+    assert_error(preview(deployment), 400, "INVALID_REQUEST", "at least one")
 
 
 def test_a_preview_that_takes_too_long_says_what_to_do(deployment: Deployment) -> None:

@@ -135,7 +135,12 @@ def serve_segments(**others: Any) -> None:
     """Gives the process a segment service with other arguments than a deployment's."""
     parts = process().segment
     service = SegmentService(
-        parts.segments, parts.snapshots, parts.statistics, parts.models, parts.settings.ml_mock_mode, **others
+        parts.segments,
+        parts.snapshots,
+        parts.statistics,
+        parts.models,
+        parts.settings.ml_mock_mode,
+        **others,
     )
     put_in_place(parts, service=service)
 

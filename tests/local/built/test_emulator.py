@@ -28,6 +28,7 @@ from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.scoring import predictions
 from loyalty_ml.segments.definition import SegmentDefinition
+from loyalty_ml.segments.lists import ListStore
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.segments.store import SegmentStore
 from loyalty_ml.vocabulary import PredictionType
@@ -190,8 +191,12 @@ def test_a_segment_is_defined_predicted_and_watched(deployed: Deployed) -> None:
     assert [entry["member_count"] for entry in measured["history"]] == [in_segment()]
 
 
+def lists_of(deployed: Deployed) -> ListStore:
+    return ListStore(deployed.s3, deployed.s3, deployed.ids["DataBucket"])
+
+
 def test_a_message_has_a_segments_statistics_measured(deployed: Deployed) -> None:
-    segments = SegmentStore(deployed.dynamodb, deployed.ids["SegmentsTable"])
+    segments = SegmentStore(deployed.dynamodb, deployed.ids["SegmentsTable"], lists_of(deployed))
     segments.put("high-value", SegmentDefinition(segment_name="High Value", rule={">=": [{"var": "revenue"}, 4000]}))
     deployed.started("RefreshFunction").invoke(event_of("sqs-statistics"))
     points = deployed.dynamodb.query(
@@ -442,7 +447,7 @@ def days_of_history(deployed: Deployed, segment_id: str, days: int, offers: int)
 
 
 def test_an_answer_that_lambda_cannot_send_is_the_contracts_error(deployed: Deployed) -> None:
-    segments = SegmentStore(deployed.dynamodb, deployed.ids["SegmentsTable"])
+    segments = SegmentStore(deployed.dynamodb, deployed.ids["SegmentsTable"], lists_of(deployed))
     segments.put("watched", SegmentDefinition(segment_name="Watched", rule={}))
     emulator = deployed.started("SegmentFunction")
     route = "GET /segments/{segment_id}/ml/stats"

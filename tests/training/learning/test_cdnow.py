@@ -21,8 +21,8 @@ from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring import rfm
 from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.segments.answered import answering, whole
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import answering
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.segments.statistics import measure_segment
 from loyalty_ml.vocabulary import PREDICTION_TYPES
@@ -190,7 +190,7 @@ def test_everyone_who_ever_bought_has_each_answer(base: Base) -> None:
         score = answering(scorer, base.population)
 
         def measure(block: Block) -> tuple[int, int]:
-            customers, _, failed, _ = score(block)  # noqa: B023  called before the next turn
+            customers, _, failed, _ = score(whole(block))  # noqa: B023  called before the next turn
             return len(customers.numbers), len(failed)
 
         counts = base.population.everyone().measure(measure)
@@ -223,7 +223,7 @@ def test_every_customers_rfm_scores_are_the_contracts(base: Base, by_the_rule: d
     score = answering(scorer_for("rfm", base.models, "false"), base.population)
 
     def measure(block: Block) -> list[tuple[int, ...]]:
-        customers, scores, failed, _ = score(block)
+        customers, scores, failed, _ = score(whole(block))
         assert isinstance(scores, rfm.RfmScores)
         assert not len(failed)
         columns = (customers.numbers, scores.r_score, scores.f_score, scores.m_score, rfm.segment_codes(scores))

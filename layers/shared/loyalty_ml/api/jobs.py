@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from loyalty_ml.api.http import BASE_PATH, Reply
-from loyalty_ml.jobs.contracts import JobAnswer, JobListed, JobStarted, ResultFile, UploadAwaited
+from loyalty_ml.jobs.contracts import JobAnswer, JobListed, JobStarted, ResultFile, UploadAddress, UploadAwaited
 from loyalty_ml.jobs.presigned import MAX_UPLOAD_BYTES, Upload
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import rfc3339
@@ -36,15 +36,20 @@ def upload_reply(job: Job, upload: Upload) -> Reply:
     """201: the job waits for its file, and `upload` is where the caller sends it."""
     answer: UploadAwaited = {
         **_start_answer(job),
-        "upload": {
-            "method": "POST",
-            "url": upload.url,
-            "fields": upload.fields,
-            "max_bytes": MAX_UPLOAD_BYTES,
-            "expires": rfc3339(upload.expires),
-        },
+        "upload": upload_address(upload),
     }
     return Reply(answer, 201, {"Location": answer["location"]})
+
+
+def upload_address(upload: Upload, max_bytes: int = MAX_UPLOAD_BYTES) -> UploadAddress:
+    """max_bytes: as it was signed."""
+    return {
+        "method": "POST",
+        "url": upload.url,
+        "fields": upload.fields,
+        "max_bytes": max_bytes,
+        "expires": rfc3339(upload.expires),
+    }
 
 
 def list_entry(job: Job) -> JobListed:

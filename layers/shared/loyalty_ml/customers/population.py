@@ -1,8 +1,8 @@
 """All customers of a feature snapshot, on this machine's disk: the offline feature source.
 
-The Parquet parts answer what is asked of a few columns: whom a rule means, which ids there are. Scoring wants whole
-rows, so each part's features are decoded once into a file of float64 rows beside it, and read from there in blocks:
-a third of the time for every segment after the first, in memory that does not grow with the population.
+The Parquet parts answer which ids there are. Rules and scoring want whole rows, so each part's features are decoded
+once into a file of float64 rows beside it, and read from there in blocks: a third of the time for every segment after
+the first, in memory that does not grow with the population.
 """
 
 import errno
@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import duckdb
-import nanoarrow
 import numpy as np
 from nanoarrow.c_array import CArray
 from numpy.typing import NDArray
 
 from loyalty_ml import arrow
-from loyalty_ml.arrow import Texts
+from loyalty_ml.arrow import Texts, texts_of
 from loyalty_ml.customers.snapshot import ROW_GROUP, WRITE_IT_AGAIN
 from loyalty_ml.customers.snapshot_store import LocalSnapshot
 from loyalty_ml.customers.table import FeatureTable, purchases_in
@@ -33,7 +32,8 @@ from loyalty_ml.vocabulary import rfc3339
 BLOCK_ROWS = 32_768
 """Rows that a thread works on at a time: 2.6 MB of ten features, which stay in the processor's cache."""
 
-_DUCKDB = {**arrow.NO_EXTENSIONS, "memory_limit": "512MB"}
+QUERY_MEMORY = "512MB"
+"""What DuckDB may take for all queries together."""
 
 MeasuredT = TypeVar("MeasuredT")
 
@@ -55,11 +55,13 @@ class Population:
         *,
         block_rows: int = BLOCK_ROWS,
         decoded_rows: int = ROW_GROUP,
+        query_memory: str = QUERY_MEMORY,
     ) -> None:
         """Decodes the features, where that is not done yet.
 
         block_rows:    customers in a block.
         decoded_rows:  rows that are decoded at a time.
+        query_memory:  what DuckDB may take for all queries together.
 
         Raises StoreUnavailable if the disk is full, FeatureStoreUnavailable if a part is not what its card says.
         """
@@ -71,9 +73,16 @@ class Population:
         self.block_rows = block_rows
         self._decoded_rows = decoded_rows
         threads = len(os.sched_getaffinity(0))
-        # Asked through cursors only: a connection's second query, from another thread, would end its first.
         spill = str(snapshot.paths[0].with_name("spill"))  # the working directory of a function is not for writing
-        self._duckdb = duckdb.connect(config={**_DUCKDB, "threads": threads, "temp_directory": spill})
+        self._query_memory = query_memory
+        self._duckdb = duckdb.connect(
+            config={
+                **arrow.NO_EXTENSIONS,
+                "memory_limit": query_memory,
+                "threads": threads,
+                "temp_directory": spill,
+            }
+        )
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(threads, "population")
         self._of_thread = threading.local()
@@ -90,41 +99,20 @@ class Population:
     def everyone(self) -> "Members":
         return Members(self, [None] * len(self._parts))
 
-    def where(self, predicate: duckdb.Expression | None, progress: Progress = no_progress) -> "Members":
-        """Those for whom the predicate over the columns is true: not those of whom it is not known.
-
-        progress is told after each part that none is done yet, as none is measured: a long predicate takes minutes.
-        """
-        if predicate is None:
-            return self.everyone()
-        masks = []
-        for path, customers in self._parts:
-            masks.append(self._mask(path, customers, predicate))
-            progress(0, self.customers)
-        return Members(self, masks)
-
     def listed(self, customer_ids: Sequence[str]) -> tuple["Members", list[str]]:
         """The customers of a list, and the ids of it that are no customers, in order of id."""
-        masks: list[NDArray[np.bool_] | None] = []
-        unknown = set(customer_ids)
-        with self._duckdb.cursor() as cursor:
-            for path, customers in self._parts:
-                found = cursor.execute(
-                    "SELECT file_row_number, customer_id FROM read_parquet($part, file_row_number = true) "
-                    "WHERE customer_id IN (SELECT unnest($ids))",
-                    {"part": str(path), "ids": list(unknown)},
-                ).fetchall()
-                mask = np.zeros(customers, np.bool_)
-                mask[[row for row, _ in found]] = True
-                masks.append(mask)
-                unknown.difference_update(customer_id for _, customer_id in found)
-        return Members(self, masks), sorted(unknown)
+        numbers = self.numbers(texts_of(customer_ids))
+        is_member = np.zeros(self.customers, np.bool_)
+        is_member[numbers[numbers >= 0]] = True
+        ends = np.cumsum([customers for _, customers in self._parts])
+        unknown = {customer_ids[place] for place in np.flatnonzero(numbers < 0).tolist()}
+        return Members(self, np.split(is_member, ends[:-1])), sorted(unknown)
 
     def ids(self, rows: Sequence[int]) -> list[str]:
         """The ids of customers by their numbers, in that order."""
         ids: dict[int, str] = {}
         first = 0
-        with self._duckdb.cursor() as cursor:
+        with self._query() as cursor:
             for path, customers in self._parts:
                 wanted = [row - first for row in rows if first <= row < first + customers]
                 if wanted:
@@ -142,7 +130,7 @@ class Population:
         numbers = np.full(len(customer_ids.offsets) - 1, -1)
         wanted = arrow.table(["customer_id", "place"], [customer_ids, np.arange(len(numbers), dtype=np.float64)])
         first = 0
-        with self._duckdb.cursor() as cursor:
+        with self._query() as cursor:
             ids = cursor.from_arrow(wanted)
             for path, customers in self._parts:
                 part = cursor.read_parquet(str(path), file_row_number=True)
@@ -179,6 +167,24 @@ class Population:
             purchases=purchases_in(self.features, values),
         )
 
+    @contextmanager
+    def _query(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor, as a connection's second query, from another thread, would end its first. Its errors are ours."""
+        try:
+            with self._duckdb.cursor() as cursor:
+                yield cursor
+        except duckdb.OutOfMemoryException as error:
+            raise FeatureStoreUnavailable(
+                f"A query of the snapshot needs more than the {self._query_memory} of memory that it has: ask for "
+                "fewer ids.",
+                retry=False,
+            ) from error
+        except duckdb.Error as error:
+            raise FeatureStoreUnavailable(
+                f"A part of the snapshot on this disk cannot be read ({type(error).__name__}): try again. If it does "
+                f"not help, {WRITE_IT_AGAIN}."
+            ) from error
+
     def _measure_block(
         self, measure: Callable[[Block], MeasuredT], rows: range, mask: NDArray[np.bool_] | None
     ) -> MeasuredT:
@@ -207,29 +213,13 @@ class Population:
                 return
             first -= customers
 
-    def _mask(self, path: Path, customers: int, predicate: duckdb.Expression) -> NDArray[np.bool_]:
-        """Bool (customers,), a row of the part each."""
-        true, false = duckdb.ConstantExpression(True), duckdb.ConstantExpression(False)
-        known = duckdb.CaseExpression(predicate, true).otherwise(false)
-        mask = np.empty(customers, np.bool_)
-        rows = 0
-        with (
-            self._duckdb.cursor() as cursor,
-            nanoarrow.c_array_stream(cursor.read_parquet(str(path)).select(known)) as batches,
-        ):
-            for batch in batches:
-                flags = arrow.booleans(batch.view().child(0))
-                mask[rows : rows + len(flags)] = flags
-                rows += len(flags)
-        return mask
-
     def _decode(self, path: Path, customers: int) -> None:
         decoded = _decoded(path)
         size = customers * len(self.features) * 8
         if _is_whole(decoded, size):
             return
         partial = decoded.with_name(f"{decoded.name}.partial")
-        with path.open("rb") as part, self._duckdb.cursor() as cursor:
+        with path.open("rb") as part, self._query() as cursor:
             # One thread of one process at a time, whose file the next takes over if it was killed.
             fcntl.flock(part, fcntl.LOCK_EX)
             if _is_whole(decoded, size):
@@ -246,10 +236,9 @@ class Population:
                     for start in range(0, customers, self._decoded_rows):
                         least, most = map(duckdb.ConstantExpression, (start, start + self._decoded_rows - 1))
                         wanted = rows.filter(number.between(least, most)).select(all_features)
-                        with nanoarrow.c_array_stream(wanted) as batches:
-                            for batch in batches:
-                                for block in _rows(batch):
-                                    file.write(block)
+                        for batch in arrow.batches(wanted):
+                            for block in _rows(batch):
+                                file.write(block)
                 if not _is_whole(partial, size):
                     raise _not_as_its_card_says(path)
                 partial.replace(decoded)

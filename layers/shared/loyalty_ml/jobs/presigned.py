@@ -26,12 +26,12 @@ class Upload(NamedTuple):
     expires: datetime
 
 
-def upload(s3: "S3Client", bucket: str, key: str) -> Upload:
-    """For one object of 1 to MAX_UPLOAD_BYTES bytes. Raises StoreUnavailable where there are no credentials."""
+def upload(s3: "S3Client", bucket: str, key: str, max_bytes: int = MAX_UPLOAD_BYTES) -> Upload:
+    """For one object of 1 to `max_bytes` bytes. Raises StoreUnavailable where there are no credentials."""
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=UPLOAD_SECONDS)
     with asking("results", "The upload's address cannot be signed"):
         form = s3.generate_presigned_post(
-            bucket, key, Conditions=[["content-length-range", 1, MAX_UPLOAD_BYTES]], ExpiresIn=UPLOAD_SECONDS
+            bucket, key, Conditions=[["content-length-range", 1, max_bytes]], ExpiresIn=UPLOAD_SECONDS
         )
     return Upload(form["url"], form["fields"], expires)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
 from loyalty_ml.scoring.scores import ChurnRisk
@@ -21,15 +22,29 @@ DefinitionVersion = Annotated[
 Updated = Annotated[str, Field(description="When this version was written (RFC 3339)")]
 
 
+class ListUploadAnswer(TypedDict):
+    upload_id: Annotated[str, Field(description="`customer_list` of a definition, once the file is sent, within a day")]
+    upload: UploadAddress
+
+
 class SegmentDefinitionAnswer(TypedDict):
-    """A definition as it is stored, with exactly one of the last five fields."""
+    """A definition as it is stored, with at least one of the fields that say who is in it."""
 
     segment_id: str
     segment_name: str
     version: DefinitionVersion
     updated: Updated
     rule: NotRequired[dict[str, object]]
-    customer_ids: NotRequired[list[str]]
+    customer_ids: NotRequired[
+        Annotated[list[str], Field(description="Of a list that a body can hold, wherever it came from")]
+    ]
+    customer_list: NotRequired[
+        Annotated[str, Field(description="Of a longer list: send it again to keep the list and change the rest")]
+    ]
+    listed_customers: NotRequired[Annotated[int, Field(description="The number of ids in `customer_list`")]]
+    list_url: NotRequired[
+        Annotated[str, Field(description="The ids of `customer_list` as JSON, for a quarter of an hour")]
+    ]
     rfm_segment: NotRequired[str]
     churn_risk: NotRequired[ChurnRisk]
     recommended_offer: NotRequired[int | str]
@@ -38,7 +53,7 @@ class SegmentDefinitionAnswer(TypedDict):
 class SegmentSummary(TypedDict):
     segment_id: str
     segment_name: str
-    kind: Annotated[SegmentKind, Field(description="Which of the five fields defines the members")]
+    kind: Annotated[SegmentKind, Field(description="Which field defines the members; `combined` if several do")]
     version: DefinitionVersion
     updated: Updated
 

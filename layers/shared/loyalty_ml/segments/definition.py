@@ -1,6 +1,7 @@
-"""A segment's definition: who is in it, said in one of five ways."""
+"""A segment's definition: who is in it, said in one way or in several together."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
@@ -13,14 +14,20 @@ from loyalty_ml.scoring.rfm import SEGMENT_NAMES
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import CustomerId
 
-SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"]
+Way = Literal["rule", "customer_ids", "customer_list", "rfm_segment", "churn_risk", "recommended_offer"]
+"""A field that says who is in a segment."""
+WAYS: tuple[Way, ...] = get_args(Way)
 
-KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
+SegmentKind = Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer", "combined"]
+"""The way that a definition has, or that it has several; a customer_list is of customer_ids."""
+SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 MAX_NUMBER = 2**63
 """A number below it can be written into an answer."""
 
 _SEGMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+UPLOAD = "upload-"
+"""How the id of a list begins that is a file somebody has sent; other lists are named by a hash."""
 SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"
 
 
@@ -59,11 +66,11 @@ def _rfm_segment(name: str) -> str:
 
 
 class SegmentDefinition(BaseModel):
-    """A segment: its name, and exactly one of the other five fields, which defines its members."""
+    """A segment: its name, and at least one of the other fields. Its members are the customers of whom all of them
+    are true.
+    """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]}
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"minProperties": 2})
 
     segment_name: Annotated[
         str,
@@ -74,7 +81,8 @@ class SegmentDefinition(BaseModel):
     rule: Annotated[
         Annotated[dict[str, Any], AfterValidator(_writable)] | None,
         Field(
-            description="A JsonLogic condition over the feature columns; {} selects everyone",
+            description="A JsonLogic condition over the feature columns and over predictions, such as `churn_risk`; {} "
+            "selects everyone",
             examples=[{">=": [{"var": "revenue"}, 1000]}],
         ),
     ] = None
@@ -82,6 +90,17 @@ class SegmentDefinition(BaseModel):
         # Of half a million ids of the wrong kind, the first says enough.
         Annotated[list[CustomerId], Field(fail_fast=True), AfterValidator(_each_once)] | None,
         Field(min_length=1, description="The members; duplicates are removed, the order stays"),
+    ] = None
+    customer_list: Annotated[
+        Annotated[
+            str,
+            Field(strict=True, pattern=rf"^({UPLOAD}[0-9a-f]{{32}}|[0-9a-f]{{64}})$"),
+        ]
+        | None,
+        Field(
+            description="The members are the customers of a file: `upload_id` of POST `/segments/lists`, or the "
+            "`customer_list` that this segment has already",
+        ),
     ] = None
     rfm_segment: Annotated[
         Annotated[
@@ -116,17 +135,24 @@ class SegmentDefinition(BaseModel):
     ] = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            given_kinds = " and ".join(given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(KINDS)}, but here is {given_kinds}")
+    def _one_way_at_least(self) -> Self:
+        if not self.ways:
+            raise ValueError(f"give at least one of {', '.join(WAYS)}, but here is none")
+        if self.customer_ids is not None and self.customer_list is not None:
+            raise ValueError("give customer_ids or customer_list, not both")
         return self
 
     @property
+    def ways(self) -> Sequence[Way]:
+        """Which of these fields there are."""
+        return [way for way in WAYS if getattr(self, way) is not None]
+
+    @property
     def kind(self) -> SegmentKind:
-        """Which of the five there is."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+        way, *others = self.ways
+        if others:
+            return "combined"
+        return "customer_ids" if way == "customer_list" else way
 
 
 @dataclass(frozen=True, slots=True)

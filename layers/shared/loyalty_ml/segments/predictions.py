@@ -20,9 +20,10 @@ from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
 from loyalty_ml.scoring.predictions import predict
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments.aggregates import Tally, aggregate, by_code, not_found, tally
+from loyalty_ml.segments.answered import Answered, answering
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import Answered, answering, select, stored_offer
+from loyalty_ml.segments.membership import select, stored_offer
 from loyalty_ml.vocabulary import Include, MockMode, PredictionType, rfc3339
 
 SHOWN_RESULTS = 100
@@ -89,7 +90,7 @@ def predict_segment(
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
     order = shown_order(segment.definition, prediction_type, scorer, ranking)
-    members, keep, unknown = select(segment.definition, population, models, mock_mode, progress)
+    members, keep, unknown = select(segment.definition, population, models, mock_mode)
     answer = answering(scorer, population)
     limit = order.top or SHOWN_RESULTS
 
@@ -147,7 +148,7 @@ def ranked_members(
     scorer = scorer_for(prediction_type, models, mock_mode)
     order = shown_order(definition, prediction_type, scorer, ranking)
     assert order.top is not None
-    members, keep, _ = select(definition, population, models, mock_mode, progress)
+    members, keep, _ = select(definition, population, models, mock_mode)
     answer, limit = answering(scorer, population), order.top
     shown = _NOBODY
     for candidates in members.measure(lambda block: _first(scorer, answer(keep(block)), limit, order), progress):

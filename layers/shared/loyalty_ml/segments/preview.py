@@ -12,9 +12,10 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.rfm import RfmScores, segment_name
 from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.contracts import SegmentAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
-from loyalty_ml.segments.membership import answering, select
+from loyalty_ml.segments.membership import select
 from loyalty_ml.segments.predictions import predict_segment
 from loyalty_ml.vocabulary import MockMode
 
@@ -67,25 +68,26 @@ def preview(
     """
     segment = Segment("preview", 1, population.as_of, definition)
     answer = predict_segment(segment, "churn", population, models, mock_mode, progress=progress)
-    members, keep, _ = select(definition, population, models, mock_mode, progress)
+    members, keep, _ = select(definition, population, models, mock_mode)
     churn, rfm = (scorer_for(each, models, mock_mode) for each in ("churn", "rfm"))
     score, rank = answering(churn, population), answering(rfm, population)
     groups = list(churn.answers.groups)
 
     def measure(block: Block) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         kept = keep(block)
+        numbers = kept.customers.numbers
         ranked = rank(kept)
         assert isinstance(ranked.scores, RfmScores)
         # The last cell is of those who have no RFM scores.
-        cell = np.full(len(kept.numbers), CELLS)
-        cell[np.searchsorted(kept.numbers, ranked.customers.numbers)] = (
+        cell = np.full(len(numbers), CELLS)
+        cell[np.searchsorted(numbers, ranked.customers.numbers)] = (
             SCORES * (ranked.scores.r_score.astype(np.int64) - 1) + ranked.scores.f_score - 1
         )
         answered = score(kept)
         probability, group = churn.answers.value(answered.scores), churn.answers.group_of(answered.scores)
         assert probability is not None
         place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-        cell_of = cell[np.searchsorted(kept.numbers, answered.customers.numbers)]
+        cell_of = cell[np.searchsorted(numbers, answered.customers.numbers)]
         counted = np.bincount(
             (cell_of * len(groups) + group) * BINS + place, minlength=(CELLS + 1) * len(groups) * BINS
         )

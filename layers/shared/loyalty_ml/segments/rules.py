@@ -1,6 +1,6 @@
-"""A segment's rule: JsonLogic (jsonlogic.com) over the snapshot's columns, made a DuckDB expression, never SQL text.
+"""A segment's rule: JsonLogic (jsonlogic.com) over the snapshot's columns and over predictions.
 
-{"and": [{">": [{"var": "revenue"}, 500]}, {"<=": [0, {"var": "days_since_last"}, 30]}]}
+{"and": [{">": [{"var": "revenue"}, 500]}, {"in": [{"var": "churn_risk"}, ["high", "medium"]]}]}
 
 The operators are `and`, `or`, `!`, `>`, `>=`, `<`, `<=` (these two for between as well), `==`, `!=`, `in` and `var`.
 They mean what they mean in JsonLogic, with three differences, all on purpose:
@@ -12,15 +12,17 @@ They mean what they mean in JsonLogic, with three differences, all on purpose:
   `and`, `or`, `!` and the rule itself take conditions: comparisons, true and false. The rest is refused by name.
 - A column's name is a name and not a path: "a.b" is the column a.b. The list of `in` is written out, and not empty.
 
+A prediction is a variable (variables.py). It has no value for a customer without an answer. A column of the snapshot
+that has its name comes before it, so that a stored rule goes on meaning what it meant.
+
 `===` and `!==` are other names of `==` and `!=`, which are as strict here. Numbers are DOUBLE, as the columns are: one
 that no DOUBLE is equal to is refused rather than rounded.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from duckdb import ColumnExpression, Expression
 from jsonlogic import JSONLogicExpression, Operator
 from jsonlogic.evaluation import evaluate
 from jsonlogic.json_schema.types import BooleanType
@@ -29,10 +31,10 @@ from jsonlogic.resolving import ParsedReference
 from jsonlogic.typechecking import typecheck
 
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.segments.operators import KINDS, MAX_NODES, OPERATORS, REGISTRY, RuleOperator, shown
-
-CUSTOMER_ID = "customer_id"
-"""The only column of texts."""
+from loyalty_ml.segments.conditions import Condition
+from loyalty_ml.segments.operators import CODES, KINDS, MAX_NODES, OPERATORS, REGISTRY, RuleOperator, shown
+from loyalty_ml.segments.variables import OFFER, PREDICTED
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 MAX_DEPTH = 32
 """Operators and lists inside one another: far more than a person reads, far less than what exhausts a stack."""
@@ -45,28 +47,43 @@ _Problem = tuple[str, str]
 """The field, as a path into the rule such as rule.and.1.>, and what is wrong there."""
 
 
-def parse_rule(rule: Mapping[str, Any], columns: Sequence[str]) -> Expression | None:
-    """The members' predicate over a relation with `columns` and customer_id; None for an empty rule, which is everyone.
+class Conjunct(NamedTuple):
+    """A condition that every member satisfies, and the names of the variables that it reads."""
 
-    `columns` are the snapshot's features, DOUBLE, finite or NULL; customer_id is VARCHAR. A column with a double quote
-    in its name cannot be named, since DuckDB's expressions cannot name it either. The predicate is NULL, and so no
-    member, where a value that decides is missing.
+    condition: Condition
+    reads: frozenset[str]
 
-    Raises InvalidRequest with up to ten problems in `fields`. A `field` is a path into the rule with arguments counted
-    from 0, also where an only argument is written without its list: the operator var in {"!": {"var": "x"}} is at
-    rule.!.0.var.
+
+class Rule(NamedTuple):
+    """Members are those of whom each of `conjuncts` is true; everyone if there are none.
+
+    codes:  what columns have for the rule's texts; another text may have any other number.
+    """
+
+    conjuncts: Sequence[Conjunct]
+    codes: Mapping[str, float]
+
+
+def parse_rule(rule: Mapping[str, Any], columns: Sequence[str], offer_codes: Callable[[], Sequence[str]]) -> Rule:
+    """The rule as it is evaluated, over a snapshot with `columns` and customer_id, and over predictions.
+
+    columns:      the snapshot's features, finite or NaN for no value.
+    offer_codes:  the codes that `recommended_offer` can be; called only if the rule reads it.
+
+    Raises InvalidRequest with up to ten problems in `fields`, and what `offer_codes` raises. A `field` is a path into
+    the rule with arguments counted from 0, also where an only argument is written without its list: the operator var in
+    {"!": {"var": "x"}} is at rule.!.0.var.
     """
     if not isinstance(rule, dict):
         raise _invalid([("rule", 'a rule is an object, such as {">": [{"var": "revenue"}, 500]}')])
     if not rule:
-        return None
+        return Rule((), {})
     # Before the library: it takes the first of several keys, and it recurses.
     if problems := _problems_of_form(rule):
         raise _invalid(problems)
     tree = JSONLogicExpression.from_json(rule).as_operator_tree(REGISTRY)
 
-    names = [name for name in columns if '"' not in name]
-    kinds = {**{name: {"type": "number"} for name in names}, CUSTOMER_ID: {"type": "string"}}
+    kinds = _kinds(columns, offer_codes if OFFER in _reads(tree) else tuple)
     kind, diagnostics = typecheck(
         tree, {"type": "object", "properties": kinds}, {"reference_parser": _name_as_it_is, "variable_casts": {}}
     )
@@ -83,10 +100,44 @@ def parse_rule(rule: Mapping[str, Any], columns: Sequence[str]) -> Expression | 
             ]
         )
 
-    # Evaluated as the library does it, with columns for values. The quotes keep DuckDB from reading a.b as b of a.
-    data: dict[str, Any] = {name: ColumnExpression(f'"{name}"') for name in kinds}
-    predicate: Expression = evaluate(tree, data, None, {"reference_parser": _name_as_it_is})
-    return predicate
+    codes: dict[str, float] = {}
+    data: Any = {CODES: codes}
+    conjuncts = [
+        Conjunct(evaluate(each, data, None, {"reference_parser": _name_as_it_is}), _reads(each))
+        for each in _conjuncts(tree)
+    ]
+    return Rule(conjuncts, codes)
+
+
+def _kinds(columns: Sequence[str], offer_codes: Callable[[], Sequence[str]]) -> dict[str, Any]:
+    """The JSON schema of each variable."""
+    predicted: dict[str, Any] = {}
+    for name, variable in PREDICTED.items():
+        texts = offer_codes() if name == OFFER else variable.texts
+        predicted[name] = {"type": "number"} if texts is None else {"type": "string", "enum": list(texts)}
+    names = dict.fromkeys([*columns, CUSTOMER_ID, *PREDICTED])
+    features = {name: {"type": "number"} for name in columns}
+    kinds: dict[str, Any] = {CUSTOMER_ID: {"type": "string"}, **predicted, **features}
+    return {name: kinds[name] for name in names}
+
+
+def _conjuncts(tree: Operator) -> Iterator[Operator]:
+    """The conditions that are all true of a member: those of an `and`, and of the `and`s in it."""
+    assert isinstance(tree, RuleOperator)
+    if tree.operator == "and" and all(isinstance(argument, Operator) for argument in tree.arguments):
+        for argument in tree.arguments:
+            assert isinstance(argument, Operator)
+            yield from _conjuncts(argument)
+    else:
+        yield tree
+
+
+def _reads(tree: Operator) -> frozenset[str]:
+    """The names of the variables in it."""
+    assert isinstance(tree, RuleOperator)
+    if tree.operator == "var":
+        return frozenset(argument for argument in tree.arguments[:1] if isinstance(argument, str))
+    return frozenset(name for argument in tree.arguments if isinstance(argument, Operator) for name in _reads(argument))
 
 
 def _problems_of_form(rule: dict[str, Any]) -> list[_Problem]:

@@ -10,6 +10,7 @@ from loyalty_ml.customers.population import BLOCK_ROWS, Population
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidRequest, ModelUnavailable
 from loyalty_ml.models import catalogue
+from loyalty_ml.models.card import Offer
 from loyalty_ml.models.manifest import Manifest, PublishedSet
 from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
@@ -80,6 +81,7 @@ class SegmentService:
         """Every member of the segment predicted; some of them are shown."""
         segment, models = self._segments.get(segment_id), self._models.current()
         self._check(segment, prediction_type, models, ranking)  # before the customers are fetched for nothing
+        segment = self._segments.with_ids(segment)
         population, trouble = self._customers(steps)
         answer = predict_segment(
             segment,
@@ -101,14 +103,20 @@ class SegmentService:
     def check_definition(self, definition: SegmentDefinition) -> SegmentDefinition:
         """The definition as it is to be stored: an offer that is given by its place gets its code.
 
-        Raises InvalidRequest if the snapshot has no such column, or the model no such offer.
+        Raises InvalidRequest if the snapshot has no such column, or the model no such offer; ModelUnavailable if
+        the definition names an offer and there is no model of offers.
         """
+
+        def offers_now() -> Sequence[Offer]:
+            return scorer_for("nbo", self._models.current(), self._mock_mode).offers
+
         if definition.rule is not None:
-            parse_rule(definition.rule, self._snapshots.card().features)
+            features = self._snapshots.card().features
+            parse_rule(definition.rule, features, lambda: [offer.offer_code for offer in offers_now()])
         named = definition.recommended_offer
         if named is None:
             return definition
-        offers = scorer_for("nbo", self._models.current(), self._mock_mode).offers
+        offers = offers_now()
         place = catalogue.place_of(offers, str(named))
         if place is None:
             raise InvalidRequest.of(
@@ -120,15 +128,16 @@ class SegmentService:
     def preview(self, definition: SegmentDefinition, steps: Steps = no_steps) -> SegmentPreviewAnswer:
         """What a segment of this definition would be; nothing is stored. Raises what check_definition raises too."""
         checked = self.check_definition(definition)
+        segment = self._segments.with_ids(Segment("preview", 1, datetime.now(UTC), checked))
         population, _ = self._customers(steps)
-        return preview(checked, population, self._models.current(), self._mock_mode, steps("score"))
+        return preview(segment.definition, population, self._models.current(), self._mock_mode, steps("score"))
 
     def member_ids(self, segment_id: str, ranking: Ranking = BY_ID, steps: Steps = no_steps) -> Iterator[Sequence[str]]:
         """The members' ids, some at a time: in order of customer_id, or the `top` of the ranking, the best first.
 
         After all members come the ids of a list that are no customers; in a ranking they have no place.
         """
-        definition, models = self._segments.get(segment_id).definition, self._models.current()
+        definition, models = self._segments.with_ids(self._segments.get(segment_id)).definition, self._models.current()
         population, _ = self._customers(steps)
         if ranking.top is not None:
             best = ranked_members(
@@ -137,8 +146,8 @@ class SegmentService:
             for start in range(0, len(best), IDS_AT_ONCE):
                 yield population.ids(best[start : start + IDS_AT_ONCE].tolist())
             return
-        members, keep, unknown = select(definition, population, models, self._mock_mode, steps("score"))
-        for numbers in members.measure(lambda block: keep(block).numbers.copy(), steps("score")):
+        members, keep, unknown = select(definition, population, models, self._mock_mode)
+        for numbers in members.measure(lambda block: keep(block).customers.numbers.copy(), steps("score")):
             yield population.ids(numbers.tolist())
         yield unknown
 
@@ -229,7 +238,11 @@ class SegmentService:
         bridge: bool = False,
     ) -> Point:
         measured = self._measure_segment(
-            segment.definition if segment else None, population, models, self._mock_mode, progress
+            self._segments.with_ids(segment).definition if segment else None,
+            population,
+            models,
+            self._mock_mode,
+            progress,
         )
         scorers = scorers_of(models, self._mock_mode)
         return Point(

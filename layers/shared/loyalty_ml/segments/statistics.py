@@ -14,9 +14,10 @@ from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments import drift
 from loyalty_ml.segments.aggregates import Tally, not_found, statistics, tally
+from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
-from loyalty_ml.segments.membership import answering, select
+from loyalty_ml.segments.membership import select
 from loyalty_ml.vocabulary import PREDICTION_TYPES, MockMode, PredictionType
 
 
@@ -53,7 +54,7 @@ def measure_segment(
     Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorers = scorers_of(models, mock_mode)
-    members, keep, unknown = select(definition, population, models, mock_mode, progress)
+    members, keep, unknown = select(definition, population, models, mock_mode)
     answer = {name: answering(scorer, population) for name, scorer in scorers.items()}
     learnt = {
         name: distribution
@@ -64,7 +65,8 @@ def measure_segment(
     of_thread = threading.local()
 
     def measure(block: Block) -> tuple[dict[PredictionType, Tally], dict[tuple[str, str], _Reach]]:
-        block = keep(block)
+        kept = keep(block)
+        block = kept.customers
         if not hasattr(of_thread, "columns"):
             of_thread.columns = np.empty((len(population.features), population.block_rows))
         transposed = of_thread.columns[:, : len(block.numbers)]
@@ -73,7 +75,7 @@ def measure_segment(
         tallies: dict[PredictionType, Tally] = {}
         reaches: dict[tuple[str, str], _Reach] = {}
         for name, scorer in scorers.items():
-            answered = answer[name](block)
+            answered = answer[name](kept)
             tallies[name] = tally(scorer.answers, answered.scores, answered.reasons)
             if name in learnt:
                 value = scorer.answers.value(answered.scores)

@@ -1,13 +1,15 @@
 """Segment definitions in DynamoDB, an item each, written under optimistic locking.
 
 An item is {segment_id: S, segment_name: S, kind: S, version: N, updated: S, definition: B, write: S}: the definition as
-JSON, compressed; and which write it was. Of a deleted segment the id and the version stay, so that one made again under
+JSON, compressed; and which write it was. An index by kind has what a list shows, so that a page of the list reads no
+definition. Of a deleted segment the id and the version stay, so that one made again under
 its id goes on counting: statistics are stored by version, and none may be taken for those of another definition.
 """
 
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,12 +18,15 @@ from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, PayloadTooLarge, SegmentNotFound, StoreUnavailable, VersionConflict
 from loyalty_ml.segments.definition import (
     SEGMENT_ID_RULE,
+    SEGMENT_KINDS,
+    UPLOAD,
     Segment,
     SegmentDefinition,
     SegmentKind,
     SegmentSummary,
     is_segment_id,
 )
+from loyalty_ml.segments.lists import ListStore
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import rfc3339
 
@@ -30,9 +35,14 @@ if TYPE_CHECKING:
 
 MAX_DEFINITION_BYTES = 380_000
 """Compressed. An item holds 409,600 bytes, names and the other attributes included."""
+MAX_ITEM_LIST_BYTES = 32_000
+"""A definition of more, compressed, has its list of ids in S3: some 5,000 ids."""
 
-_SUMMARY = ("segment_id", "segment_name", "kind", "version", "updated")
-"""The attributes that a summary is made of."""
+PAGE = 1_000
+"""Summaries: 0.2 MB of an answer."""
+BY_KIND = "by-kind"
+"""The index of summaries. Its keys are attributes that every definition has always had, so DynamoDB itself puts those
+into it that were stored before it; a deleted segment has no kind, and so is in no index."""
 
 
 def _now() -> datetime:
@@ -45,9 +55,12 @@ class SegmentStore:
     The client's own retries must be on: none are made here.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, dynamodb: "DynamoDBClient", table: str, lists: ListStore, now: Callable[[], datetime] = _now
+    ) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._lists = lists
         self._now = now
 
     def get(self, segment_id: str) -> Segment:
@@ -63,31 +76,62 @@ class SegmentStore:
             raise SegmentNotFound
         return _segment(segment_id, item)
 
-    def list(self) -> Sequence[SegmentSummary]:
-        """All segments in order of id. One whose item is damaged is left out, and logged."""
-        summaries = []
+    def with_ids(self, segment: Segment) -> Segment:
+        """The segment with the ids of its `customer_list`, if it has one, which `get` does not read.
+
+        Raises InvalidRequest for an upload that is not there or is no list of ids.
+        """
+        definition = segment.definition
+        if definition.customer_list is None:
+            return segment
+        ids = self._lists.ids(segment.segment_id, definition.customer_list)
+        listed = definition.model_copy(update={"customer_ids": ids, "customer_list": None})
+        return replace(segment, definition=listed)
+
+    def page(self, limit: int, after: str = "") -> tuple[Sequence[SegmentSummary], str | None]:
+        """The first `limit` segments in order of id behind the id `after`, and the `after` of the next page, if any.
+
+        Read from the index, so a definition of a moment ago may be missing. A segment whose item is damaged is left
+        out, and logged.
+        """
+        items: list[Item] = []
         with asking("segments", "The segments table cannot be read"):
-            pages = self._dynamodb.get_paginator("scan").paginate(
-                TableName=self._table,
-                ProjectionExpression=", ".join(f"#{name}" for name in _SUMMARY),
-                FilterExpression="attribute_exists(#definition)",
-                ExpressionAttributeNames={f"#{name}": name for name in (*_SUMMARY, "definition")},
-                ConsistentRead=True,
-            )
-            for page in pages:
-                for item in page["Items"]:
-                    try:
-                        summaries.append(_summary(item))
-                    except (KeyError, ValueError):
-                        logger.error("A segment's item is damaged", segment_id=item["segment_id"]["S"])
-        return sorted(summaries, key=lambda summary: summary.segment_id)
+            for kind in SEGMENT_KINDS:
+                condition, values = "#kind = :kind", {":kind": attribute(kind)}
+                if after:
+                    condition, values = f"{condition} AND #id > :after", {**values, ":after": attribute(after)}
+                pages = self._dynamodb.get_paginator("query").paginate(
+                    TableName=self._table,
+                    IndexName=BY_KIND,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeNames={"#kind": "kind", **({"#id": "segment_id"} if after else {})},
+                    ExpressionAttributeValues=values,
+                    PaginationConfig={"MaxItems": limit + 1, "PageSize": limit + 1},
+                )
+                items += [item for page in pages for item in page["Items"]]
+        items.sort(key=lambda item: item["segment_id"]["S"])
+        summaries = []
+        for item in items[:limit]:
+            try:
+                summaries.append(_summary(item))
+            except (KeyError, ValueError):
+                logger.error("A segment's item is damaged", segment_id=item["segment_id"]["S"])
+        return summaries, items[limit - 1]["segment_id"]["S"] if len(items) > limit else None
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all segments, in order; read as `page` reads them."""
+        after: str | None = ""
+        while after is not None:
+            summaries, after = self.page(PAGE, after)
+            yield from (summary.segment_id for summary in summaries)
 
     def put(
         self, segment_id: str, definition: SegmentDefinition, if_match: int | None = None, *, must_be_new: bool = False
     ) -> tuple[Segment, bool]:
         """Stores a definition; gives the segment, and whether it was made rather than changed.
 
-        A definition that is already there is not written again, and keeps its version.
+        A definition that is already there is not written again, and keeps its version. A long list is stored apart: the
+        segment that is given back has it as `customer_list`, as `get` gives it.
 
         if_match:     write only over this version.
         must_be_new:  write only where there is no such segment.
@@ -95,11 +139,12 @@ class SegmentStore:
         """
         if not is_segment_id(segment_id):
             raise InvalidRequest.of("segment_id", f"must have {SEGMENT_ID_RULE}")
+        definition = self._with_list_apart(segment_id, definition)
         content = zlib.compress(_json(definition))
         if len(content) > MAX_DEFINITION_BYTES:
             raise PayloadTooLarge(
                 f"The definition takes {len(content):,} bytes compressed, over {MAX_DEFINITION_BYTES:,}: "
-                "split the list into several segments."
+                "write a shorter rule, or a list of ids."
             )
         updated = self._now()
         values: dict[str, Value] = {
@@ -136,7 +181,10 @@ class SegmentStore:
         return current, False
 
     def delete(self, segment_id: str, if_match: int | None = None) -> None:
-        """Deletes a segment, only at version `if_match` where it is given. Raises SegmentNotFound, VersionConflict."""
+        """Deletes a segment and its lists, only at version `if_match` where it is given.
+
+        Raises SegmentNotFound, VersionConflict.
+        """
         if not is_segment_id(segment_id):
             raise SegmentNotFound
         condition = "attribute_exists(#definition)"
@@ -154,6 +202,22 @@ class SegmentStore:
             if "definition" not in before:
                 raise SegmentNotFound
             raise VersionConflict(_segment(segment_id, before).version)
+        self._lists.delete(segment_id)
+
+    def _with_list_apart(self, segment_id: str, definition: SegmentDefinition) -> SegmentDefinition:
+        named = definition.customer_list
+        if named is not None and not named.startswith(UPLOAD):
+            if not self._lists.has(segment_id, named):
+                raise InvalidRequest.of("customer_list", f"segment {segment_id} has no such list: send it as a file")
+            return definition
+        if named is not None:
+            ids = self._lists.ids(segment_id, named)
+        elif definition.customer_ids is not None and len(zlib.compress(_json(definition))) > MAX_ITEM_LIST_BYTES:
+            ids = definition.customer_ids
+        else:
+            return definition
+        list_id = self._lists.put(segment_id, ids)
+        return definition.model_copy(update={"customer_ids": None, "customer_list": list_id})
 
     def _update(self, segment_id: str, update: str, condition: str, values: Mapping[str, Value]) -> tuple[Item, bool]:
         """As conditional_update; a write whose answer was lost is told by its `write`."""
@@ -169,7 +233,7 @@ class SegmentStore:
 
 
 def _json(definition: SegmentDefinition) -> bytes:
-    return definition.model_dump_json(include={"segment_name", definition.kind}).encode()
+    return definition.model_dump_json(include={"segment_name", *definition.ways}).encode()
 
 
 def _segment(segment_id: str, item: Item) -> Segment:

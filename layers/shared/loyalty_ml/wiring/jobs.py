@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+    from loyalty_ml.segments.lists import ListStore
     from loyalty_ml.segments.store import SegmentStore
 
 
@@ -43,4 +44,10 @@ class SegmentJobParts(JobParts):
     def segments(self) -> "SegmentStore":
         from loyalty_ml.segments.store import SegmentStore  # noqa: PLC0415  a batch of customers starts without it
 
-        return SegmentStore(self.dynamodb, self.settings.segments_table)
+        return SegmentStore(self.dynamodb, self.settings.segments_table, self.segment_lists)
+
+    @cached_property
+    def segment_lists(self) -> "ListStore":
+        from loyalty_ml.segments.lists import ListStore  # noqa: PLC0415  as above
+
+        return ListStore(clients.file_s3(1), clients.signing_s3(), self.settings.data_bucket)

@@ -28,4 +28,10 @@ class SegmentParts(SegmentJobParts):
 
     @cached_property
     def service(self) -> SegmentService:
-        return SegmentService(self.segments, self.snapshots, self.statistics, self.models, self.settings.ml_mock_mode)
+        return SegmentService(
+            self.segments,
+            self.snapshots,
+            self.statistics,
+            self.models,
+            self.settings.ml_mock_mode,
+        )
