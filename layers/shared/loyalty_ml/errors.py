@@ -256,8 +256,8 @@ class MissingFeatures(Unscorable):
 
 
 class InvalidFeatures(Unscorable):
-    """A feature of the customer is not a finite number. Correct the features that `details.features` names in the
-    warehouse or the file.
+    """A feature of the customer is not a finite number, or `features_as_of` is no moment. Correct what
+    `details.features` names in the warehouse or the file, then run `materialize`.
     """
 
     code = "INVALID_FEATURES"

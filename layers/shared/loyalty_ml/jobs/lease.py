@@ -112,7 +112,7 @@ class Leases:
             return Claim("claimed", job=job, was_killed=was_running and before.get("lease_owner") != attribute(owner))
         if "final" in before or (job is not None and job.status == "succeeded"):
             return Claim("finished", job=job)
-        return Claim("running", max(0.0, float(before["lease_until"]["N"]) - now), job)
+        return Claim("running", _seconds_left(before, now), job)
 
     def beat(self, job_id: str, owner: str, progress: Mapping[str, float] | None = None) -> None:
         """Holds the lease for another while, and records how far the job is. Raises LeaseLost.
@@ -164,7 +164,7 @@ class Leases:
         )
         if is_written or "lease_until" not in before:
             return 0.0
-        return max(0.0, float(before["lease_until"]["N"]) - now)
+        return _seconds_left(before, now)
 
     def _end(self, job_id: str, owner: str, values: Mapping[str, Value], *, is_final: bool) -> None:
         assignments = "".join(f", #{name} = :new_{name}" for name in values)
@@ -182,7 +182,7 @@ class Leases:
         is_done_already = (
             before.get("lease_owner") == attribute(owner)
             and "lease_until" not in before
-            and before["status"] == attribute(values["status"])
+            and before.get("status") == attribute(values["status"])
             and ("final" in before) == is_final
         )
         if not is_written and not is_done_already:
@@ -201,3 +201,11 @@ class Leases:
                 condition=condition,
                 values={**given, **(made or {})},
             )
+
+
+def _seconds_left(record: Item, now: float) -> float:
+    """Of a lease; of one that is no number, as long as a whole one, after which someone looks again."""
+    try:
+        return max(0.0, float(record["lease_until"]["N"]) - now)
+    except (KeyError, ValueError):
+        return LEASE_SECONDS

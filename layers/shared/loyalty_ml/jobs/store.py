@@ -5,6 +5,7 @@ segment's has a message in the queue that has it run, and in the end its answer 
 lease.py. A success is final, and what comes after it changes nothing. What files need besides is in files/job_store.py.
 """
 
+import base64
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ INDEX = "by-created"
 QUERIES_PER_PAGE = 10
 """Of 1 MB each: how far one page looks for jobs of one status."""
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_TOKEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)\.([0-9a-f]{32})")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,8192}")
 
 
 class JobStore:
@@ -100,7 +101,8 @@ class JobStore:
         """A page of jobs, the newest first, and the token of the page after it, None where there is none.
 
         With `status` only the jobs that have it. Then a page looks so far and no further: it may hold fewer than
-        `limit`, even none, and yet have a next one. A job may show here a moment later than it does by its id.
+        `limit`, even none, and yet have a next one. A job may show here a moment later than it does by its id. One
+        whose record is damaged is left out, and logged.
         Raises InvalidRequest for a token that this did not give.
         """
         query: dict[str, Any] = {
@@ -118,19 +120,21 @@ class JobStore:
             query["ExpressionAttributeValues"] = {":listed": LISTED, ":status": {"S": status}}
         if token is not None:
             query["ExclusiveStartKey"] = _key_of(token)
-        items: list[Item] = []
+        found: list[tuple[Job, Item]] = []
         for _ in range(self._queries_per_page):
             with asking("jobs", "The jobs cannot be read from the jobs table"):
                 answer: Mapping[str, Any] = self._dynamodb.query(**query)
-            items += answer["Items"]
+            for item in answer["Items"]:
+                with suppress(StoreUnavailable):
+                    found.append((job_of(item), item))
             last: Item | None = answer.get("LastEvaluatedKey")
-            if len(items) >= limit or not last:
+            if len(found) >= limit or not last:
                 break
             query["ExclusiveStartKey"] = last
-        if len(items) > limit:
-            items = items[:limit]
-            last = items[-1]
-        return [job_of(item) for item in items], f"{last['created']['S']}.{last['job_id']['S']}" if last else None
+        if len(found) > limit:
+            found = found[:limit]
+            last = found[-1][1]
+        return [job for job, _ in found], _token_after(last) if last else None
 
     def running(self, job_id: str) -> None:
         """Records that a job is at work that no lease is needed for."""
@@ -176,9 +180,19 @@ class JobStore:
             logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
 
 
+def _token_after(key: Item) -> str:
+    """The page token that names where a page ended, whatever the index has there."""
+    place = orjson.dumps([key["created"]["S"], key["job_id"]["S"]])
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
 def _key_of(token: str) -> Item:
     """The key of the index that a page ended with. Raises InvalidRequest."""
-    found = _TOKEN.fullmatch(token)
-    if found is None:
-        raise InvalidRequest.of("next", "this is not a page token: send `next` of the answer before, unchanged")
-    return {"listed": LISTED, "created": {"S": found[1]}, "job_id": {"S": found[2]}}
+    place: Any = None
+    if _TOKEN.fullmatch(token):
+        with suppress(ValueError):  # which those of base64 and of orjson are
+            place = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    match place:
+        case [str(created), str(job_id)] if created and job_id:
+            return {"listed": LISTED, "created": {"S": created}, "job_id": {"S": job_id}}
+    raise InvalidRequest.of("next", "this is not a page token: send `next` of the answer before, unchanged")

@@ -9,21 +9,22 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, PayloadTooLarge, SegmentNotFound, StoreUnavailable, VersionConflict
 from loyalty_ml.segments.definition import (
+    KINDS,
+    MAX_NUMBER,
     SEGMENT_ID_RULE,
     Segment,
     SegmentDefinition,
-    SegmentKind,
     SegmentSummary,
     is_segment_id,
 )
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import moment_of, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,7 +79,7 @@ class SegmentStore:
                 for item in page["Items"]:
                     try:
                         summaries.append(_summary(item))
-                    except (KeyError, ValueError):
+                    except (KeyError, ValueError, StopIteration):
                         logger.error("A segment's item is damaged", segment_id=item["segment_id"]["S"])
         return sorted(summaries, key=lambda summary: summary.segment_id)
 
@@ -176,8 +177,8 @@ def _segment(segment_id: str, item: Item) -> Segment:
     try:
         return Segment(
             segment_id,
-            int(item["version"]["N"]),
-            datetime.fromisoformat(item["updated"]["S"]),
+            _version(item),
+            moment_of(item["updated"]["S"]),
             SegmentDefinition.model_validate_json(zlib.decompress(item["definition"]["B"])),
         )
     except (KeyError, ValueError, zlib.error) as error:  # pydantic's ValidationError is a ValueError
@@ -194,7 +195,14 @@ def _summary(item: Mapping[str, Any]) -> SegmentSummary:
     return SegmentSummary(
         segment_id=item["segment_id"]["S"],
         segment_name=item["segment_name"]["S"],
-        kind=cast("SegmentKind", item["kind"]["S"]),
-        version=int(item["version"]["N"]),
-        updated=datetime.fromisoformat(item["updated"]["S"]),
+        kind=next(kind for kind in KINDS if kind == item["kind"]["S"]),
+        version=_version(item),
+        updated=moment_of(item["updated"]["S"]),
     )
+
+
+def _version(item: Mapping[str, Any]) -> int:
+    version = int(item["version"]["N"])
+    if not 0 < version < MAX_NUMBER:
+        raise ValueError("no version has this number")
+    return version
