@@ -29,10 +29,20 @@ OPEN = ("/health", "/admin", "/openapi.json")
 DESCRIPTION = """\
 Churn probability, next best offer and RFM for one customer, up to 100, a segment, or files of any size.
 
-Every route answers with and without a trailing slash. Each answer has an `X-Correlation-Id` header: the logs name
-the request by it. Numbers are exact: a probability is the model's float32, written so that it reads back to the bit.
-A route refuses query parameters and fields that it does not have.
+Every route answers with and without a trailing slash, and HEAD wherever GET does. Each answer has an
+`X-Correlation-Id` header, the caller's own if there was one: the logs name the request by it. Numbers are exact: a
+probability is the model's float32, written so that it reads back to the bit. A route refuses query parameters and
+fields that it does not have.
 """
+CORRELATION_ID = {
+    "name": "X-Correlation-Id",
+    "in": "header",
+    "required": False,
+    "description": "Your own name of the request, of visible ASCII: the answer and the log have it. Without it, the "
+    "gateway makes one",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+    "example": "order-17",
+}
 _GATEWAY = {
     "401": "There is no token, or it is for another audience",
     "403": "The token lacks the scope",
@@ -58,9 +68,20 @@ def document() -> dict[str, Any]:
                 operation["security"] = []
                 continue
             operation["responses"] |= {
-                status: {"description": f"{reason} (answered by the gateway)"} for status, reason in _GATEWAY.items()
+                status: {
+                    "description": f"{reason} (answered by the gateway)",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayError"}}},
+                }
+                for status, reason in _GATEWAY.items()
             }
+            operation.setdefault("parameters", []).append(CORRELATION_ID)
             operation["responses"] = dict(sorted(operation["responses"].items()))
+    schemas["GatewayError"] = {
+        "type": "object",
+        "title": "GatewayError",
+        "description": "An answer of API Gateway's own, which has no code",
+        "properties": {"message": {"type": "string"}},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Loyalty ML", "version": "1", "description": DESCRIPTION},

@@ -52,7 +52,8 @@ def serve(
     # A Lambda instance has one event at a time, and the functions count on it. Here those that HTTP reaches share a
     # process.
     one_at_a_time = threading.Lock()
-    gateway = Gateway(template.routes(described), handlers, one_at_a_time)
+    cors = template.cors(described, os.environ.get("CORS_ORIGINS", ""))
+    gateway = Gateway(template.routes(described), handlers, one_at_a_time, cors)
     server = waitress.create_server(gateway, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)

@@ -13,6 +13,9 @@ PATH = Path(__file__).parent.parent / "template.yaml"
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
 
+DEFAULT_ROUTE = "$default"
+"""The path of the route that takes what no other does."""
+
 STACK = "loyalty-ml"
 
 PSEUDO_PARAMETERS = {
@@ -54,7 +57,18 @@ class Route:
 
     @property
     def key(self) -> str:
-        return f"{self.method} {self.path}"
+        return DEFAULT_ROUTE if self.path == DEFAULT_ROUTE else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """What the gateway tells browsers: which pages may call it, how, and what they may read of the answers."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed: tuple[str, ...]
+    max_age: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,22 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
     for name, function in functions(template).items():
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
-                yield Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+                properties = event["Properties"]
+                yield Route(properties.get("Method", "ANY").upper(), properties.get("Path", DEFAULT_ROUTE), name)
+
+
+def cors(template: Mapping[str, Any], origins: str) -> Cors | None:
+    """What the gateway is configured to if these origins may call, with commas between them; None for no origin."""
+    if not origins:
+        return None
+    _, configured, _ = template["Resources"]["Api"]["Properties"]["CorsConfiguration"]["Fn::If"]
+    return Cors(
+        origins=tuple(origin.strip() for origin in origins.split(",")),
+        methods=tuple(configured["AllowMethods"]),
+        headers=tuple(configured["AllowHeaders"]),
+        exposed=tuple(configured["ExposeHeaders"]),
+        max_age=configured["MaxAge"],
+    )
 
 
 def queue_sources(template: Mapping[str, Any]) -> Iterator[QueueSource]:

@@ -18,8 +18,7 @@ from loyalty_ml.jobs.contracts import (
     JobStarted,
 )
 from loyalty_ml.jobs.record import JobStatus
-from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
-from loyalty_ml.scoring.predictions import batch_answer
+from loyalty_ml.scoring.contracts import AllBatchAnswer, BatchAnswer, BatchRequest
 from loyalty_ml.vocabulary import FileFormat, FileType
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
@@ -38,6 +37,7 @@ Next = Annotated[str | None, Query(alias="next", description="Page token: `next`
 _STARTED = http.responses(
     JobStarted,
     errors.InvalidJson,
+    errors.UnsupportedMediaType,
     errors.InvalidRequest,
     errors.UnknownType,
     errors.PayloadTooLarge,
@@ -62,11 +62,11 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     @app.post(
         "/ml/predict/batch",
         summary="Predict for up to 100 customers; if one fails, the others are still answered",
-        responses=http.responses(BatchAnswer, *http.BATCH_ERRORS),
+        responses=http.responses(BatchAnswer | AllBatchAnswer, *http.BATCH_ERRORS),
     )
     @http.json_route(app)
-    def predict_batch(request: BatchRequest) -> BatchAnswer:
-        return batch_answer(request.customer_ids, parts().predict(request.type, request.customer_ids))
+    def predict_batch(request: BatchRequest) -> BatchAnswer | AllBatchAnswer:
+        return parts().answer_batch(request.type, request.customer_ids)
 
     @app.post(
         "/ml/jobs",

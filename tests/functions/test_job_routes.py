@@ -148,8 +148,8 @@ def test_an_unknown_type_is_told_the_four_there_are(service: Service) -> None:
     answer = post(service, {"type": "ltv", "format": "csv"})
     assert (answer.status, answer.body["code"]) == (400, "UNKNOWN_TYPE")
     assert answer.body["details"] == {"types": list(get_args(FileType))}
-    single = service.predict("1", "all")
-    assert (single.status, single.body["details"]) == (400, {"types": ["churn", "nbo", "rfm"]})
+    single = service.predict("1", "ltv")
+    assert (single.status, single.body["details"]) == (400, answer.body["details"])
 
 
 class Datasets:

@@ -9,6 +9,7 @@ LoyaltyError
 │   ├── BatchTooLarge          BATCH_TOO_LARGE
 │   ├── UnknownType            UNKNOWN_TYPE
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
+│   ├── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
 │   ├── VersionConflict        VERSION_CONFLICT
 │   ├── ModelsChanged          MODELS_CHANGED
@@ -19,6 +20,7 @@ LoyaltyError
 │   ├── JobNotFound            JOB_NOT_FOUND
 │   ├── ModelVersionNotFound   MODEL_VERSION_NOT_FOUND
 │   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
+├── InvalidCustomerId          INVALID_CUSTOMER_ID    a customer's failure: the id is blank
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
 │   ├── NoPurchases            NO_PURCHASES
 │   ├── MissingFeatures        MISSING_FEATURES
@@ -131,6 +133,17 @@ class PayloadTooLarge(RequestError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class UnsupportedMediaType(RequestError):
+    """The body is not said to be JSON. Send the header `Content-Type: application/json`."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request does not say that its body is JSON: send it with the header Content-Type: application/json."
+        )
+
+
 class InvalidFile(RequestError):
     """The whole of a file cannot be scored: it is empty, has no `customer_id`, or is not what its name says. Correct
     the file as the sentence says and send it again.
@@ -224,6 +237,15 @@ class JobNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no job with this id, or its 30 days are over: start it again.")
+
+
+class InvalidCustomerId(LoyaltyError):
+    """An id of a batch is blank. Leave it out, or correct it."""
+
+    code = "INVALID_CUSTOMER_ID"
+
+    def __init__(self) -> None:
+        super().__init__("The customer's id is blank: leave it out, or correct it.")
 
 
 class Unscorable(LoyaltyError):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 PredictionType = Literal["churn", "nbo", "rfm"]
 PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
-FileType = Literal["churn", "nbo", "rfm", "all"]
+AskedType = Literal["churn", "nbo", "rfm", "all"]
+"""What may be asked for: one prediction, or all of them side by side."""
+FileType = AskedType
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]
 CUSTOMER_ID = "customer_id"

@@ -90,6 +90,8 @@ class FeatureStore:
         Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
         an id that was not answered is not an unknown customer.
         """
+        if not customer_ids:
+            return _table(customer_ids, names, {})
         attributes = dict.fromkeys((CUSTOMER_ID, AS_OF, *names, LIFETIME_TRANSACTION_COUNT))
         placeholders = {f"#{place}": name for place, name in enumerate(attributes)}
         pending: Mapping[str, Any] = {

@@ -9,7 +9,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
@@ -84,13 +84,18 @@ class SegmentStore:
         return sorted(summaries, key=lambda summary: summary.segment_id)
 
     def put(
-        self, segment_id: str, definition: SegmentDefinition, if_match: int | None = None, *, must_be_new: bool = False
+        self,
+        segment_id: str,
+        definition: SegmentDefinition,
+        if_match: int | Literal["*"] | None = None,
+        *,
+        must_be_new: bool = False,
     ) -> tuple[Segment, bool]:
         """Stores a definition; gives the segment, and whether it was made rather than changed.
 
         A definition that is already there is not written again, and keeps its version.
 
-        if_match:     write only over this version.
+        if_match:     write only over this version; `*` for any that there is.
         must_be_new:  write only where there is no such segment.
         Raises VersionConflict where one of these two forbids it, InvalidRequest for the id, and PayloadTooLarge.
         """
@@ -116,6 +121,8 @@ class SegmentStore:
             condition = "attribute_not_exists(#definition)"
         elif if_match is None:
             condition = "attribute_not_exists(#definition) OR #definition <> :definition"
+        elif if_match == "*":
+            condition = "attribute_exists(#definition) AND #definition <> :definition"
         else:
             condition = "attribute_exists(#definition) AND #definition <> :definition AND #version = :match"
             values["match"] = if_match
@@ -132,17 +139,17 @@ class SegmentStore:
         current = _segment(segment_id, before) if "definition" in before else None
         if current and before.get("write") == attribute(values["write"]):
             return current, must_be_new
-        if current is None or must_be_new or if_match not in (None, current.version):
+        if current is None or must_be_new or if_match not in (None, "*", current.version):
             raise VersionConflict(current.version if current else None)
         return current, False
 
-    def delete(self, segment_id: str, if_match: int | None = None) -> None:
+    def delete(self, segment_id: str, if_match: int | Literal["*"] | None = None) -> None:
         """Deletes a segment, only at version `if_match` where it is given. Raises SegmentNotFound, VersionConflict."""
         if not is_segment_id(segment_id):
             raise SegmentNotFound
         condition = "attribute_exists(#definition)"
         values: dict[str, Value] = {"updated": rfc3339(self._now()), "write": uuid.uuid4().hex}
-        if if_match is not None:
+        if if_match not in (None, "*"):
             condition += " AND #version = :match"
             values["match"] = if_match
         before, written = self._update(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from loyalty_ml.customers import online_store, snapshot
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.models.store import ModelStore
-from loyalty_ml.scoring import predictions
-from loyalty_ml.vocabulary import PredictionType
+from loyalty_ml.scoring import predictions, side_by_side
+from loyalty_ml.scoring.contracts import AllAnswer, AllBatchAnswer, BatchAnswer, SingleAnswer
+from loyalty_ml.vocabulary import AskedType, PredictionType
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.settings import PredictSettings, Settings
 
@@ -46,6 +47,24 @@ class PredictParts(ModelParts):
         return predictions.predict(
             prediction_type, customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode
         )
+
+    def predict_all(self, customer_ids: Sequence[str]) -> side_by_side.ByType:
+        """The same of every type."""
+        return predictions.predict_all(
+            customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode
+        )
+
+    def answer_one(self, asked: AskedType, customer_id: str) -> SingleAnswer | AllAnswer:
+        """One customer's answer; raises what `predict` raises, and that customer's failure."""
+        if asked == "all":
+            return side_by_side.all_answer(customer_id, self.predict_all([customer_id]))
+        return predictions.single_answer(customer_id, self.predict(asked, [customer_id]))
+
+    def answer_batch(self, asked: AskedType, customer_ids: Sequence[str]) -> BatchAnswer | AllBatchAnswer:
+        """The answer for up to 100 customers; raises what `predict` raises."""
+        if asked == "all":
+            return side_by_side.all_batch_answer(customer_ids, self.predict_all(customer_ids))
+        return predictions.batch_answer(customer_ids, self.predict(asked, customer_ids))
 
     def read_snapshot_card(self) -> snapshot.SnapshotCard | None:
         """The current feature snapshot's card; see snapshot.read_current for what it raises."""
