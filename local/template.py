@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from loyalty_ml.vocabulary import MockMode
+
 PATH = Path(__file__).parent.parent / "template.yaml"
 
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
@@ -160,11 +162,15 @@ def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
     return f"{folder}.{module}", name
 
 
-def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    template: Mapping[str, Any], physical_ids: Mapping[str, str], mock_mode: MockMode = "auto"
+) -> dict[str, str]:
     """The variables of all functions, which share one process here, with each !Ref and !Sub resolved.
 
+    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained.
     Raises ValueError where two functions want different values of one variable.
     """
+    template = _with_default(template, "MockMode", mock_mode)
     shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
@@ -174,6 +180,13 @@ def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) ->
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved
+
+
+def _with_default(template: Mapping[str, Any], name: str, value: str) -> Mapping[str, Any]:
+    parameters = template.get("Parameters", {})
+    if name not in parameters:
+        return template
+    return {**template, "Parameters": {**parameters, name: {**parameters[name], "Default": value}}}
 
 
 def path_pattern(path: str) -> re.Pattern[str]:

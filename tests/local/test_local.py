@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from local import events, template
+from local import events, ports, template
 from local.gateway import Gateway
 from local.template import QueueSource, Route, path_pattern
 
@@ -247,3 +250,23 @@ def test_a_store_waits_for_nothing_that_is_not_made_here() -> None:
     bucket = {"Type": "AWS::S3::Bucket", "DependsOn": "QueuePolicy"}
     described = {"Parameters": {}, "Resources": {"Bucket": bucket, "QueuePolicy": {"Type": "AWS::SQS::QueuePolicy"}}}
     assert template.stores(described)["Resources"] == {"Bucket": {"Type": "AWS::S3::Bucket"}}
+
+
+def test_mock_data_is_for_this_machine_and_a_deployment_has_none() -> None:
+    loaded = template.load()
+    assert loaded["Parameters"]["MockMode"]["Default"] == "false"
+    ids = dict.fromkeys(loaded["Resources"], "made")
+    assert template.environment(loaded, ids)["ML_MOCK_MODE"] == "auto"
+    assert template.environment(loaded, ids, "false")["ML_MOCK_MODE"] == "false"
+
+
+def test_a_mock_mode_that_there_is_not_is_said_at_the_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "--port", str(ports.free_port())],
+        env=os.environ | {"ML_MOCK_MODE": "maybe"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == "ML_MOCK_MODE is 'maybe': set it to auto, true or false."

@@ -17,6 +17,7 @@ AskedType = Literal["churn", "nbo", "rfm", "all"]
 FileType = AskedType
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 MockMode = Literal["auto", "true", "false"]
+MOCK_MODES: tuple[MockMode, ...] = get_args(MockMode)
 CUSTOMER_ID = "customer_id"
 """The column of files, snapshots and the warehouse, and the key of the customers table."""
 MAX_ID_CHARACTERS = 256

@@ -15,6 +15,8 @@ import orjson
 from loyalty_ml.aws import backoff
 from loyalty_ml.aws.errors import asking, unavailable
 from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.models.store import MODEL_OUTPUTS
+from loyalty_ml.scoring.scorers import MOCK_VERSION
 from loyalty_ml.segments.history import Coordinates, Point, coordinates
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import rfc3339
@@ -68,6 +70,10 @@ class StatisticsStore:
         with asking("statistics", self._problem("read from")):
             answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return self._read(answer["Item"]) if "Item" in answer else None
+
+    def has_models(self) -> bool:
+        """Whether some statistics of all customers are a published model's, rather than mock data."""
+        return any(_of_a_model(item) for item in self._query(None))
 
     def delete(self, segment_id: str) -> None:
         """Deletes all points of a segment. Where that is interrupted, doing it again deletes the rest."""
@@ -126,3 +132,11 @@ def _key(segment_id: str | None, key: Coordinates) -> dict[str, Any]:
 
 def _segment(segment_id: str | None) -> dict[str, str]:
     return {"S": ALL_CUSTOMERS if segment_id is None else segment_id}
+
+
+def _of_a_model(item: Mapping[str, Any]) -> bool:
+    try:
+        models = orjson.loads(item["body"]["S"])["models"]
+        return any(name in MODEL_OUTPUTS and version != MOCK_VERSION for name, version in models.items())
+    except (KeyError, ValueError, TypeError, AttributeError):  # damaged: it tells nothing
+        return False

@@ -1,5 +1,6 @@
 """What functions/predict is made of."""
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,7 +30,16 @@ class ModelParts:
 
     @cached_property
     def models(self) -> ModelStore:
-        return ModelStore(self.s3, self.settings.model_bucket, self.settings.model_cache)
+        return ModelStore(
+            self.s3, self.settings.model_bucket, self.settings.model_cache, has_measured=self._has_measured
+        )
+
+    def _has_measured(self) -> bool:
+        # Asked only while there is no manifest: elsewhere nobody waits for these imports.
+        from loyalty_ml.segments.statistics_store import StatisticsStore  # noqa: PLC0415
+
+        table = self.settings.segment_statistics_table
+        return StatisticsStore(clients.dynamodb(), table, sleep=time.sleep).has_models()
 
 
 class PredictParts(ModelParts):
