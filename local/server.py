@@ -65,7 +65,8 @@ def serve(
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
     events.start(template.queue_sources(described), physical_ids, aws, LOG.parent, LOG)
-    state_machines.start(invocations_port, aws, LOG.parent, LOG)
+    machine_arn = os.environ["DATASET_STATE_MACHINE_ARN"]
+    state_machines.start(invocations_port, aws, LOG.parent, LOG, machine_arn)
     server.run()
 
 

@@ -98,8 +98,11 @@ def stores(template: Mapping[str, Any]) -> dict[str, Any]:
         # What a store depends on by name is a policy, and moto asks for none.
         name: {part: value for part, value in resource.items() if part != "DependsOn"}
         for name, resource in template["Resources"].items()
-        # moto runs no schedule, and sends a rule that has no pattern every event there is.
-        if resource["Type"] in STORE_TYPES and "ScheduleExpression" not in resource.get("Properties", {})
+        # moto runs no schedule, and sends a rule that has no pattern every event there is. Of what is there only on a
+        # condition, such as a topic to send to, nothing is needed here.
+        if resource["Type"] in STORE_TYPES
+        and "Condition" not in resource
+        and "ScheduleExpression" not in resource.get("Properties", {})
     }
     parameters = {name: {"Default": "local", **parameter} for name, parameter in template["Parameters"].items()}
     for parameter in parameters.values():

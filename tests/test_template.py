@@ -37,6 +37,7 @@ SCOPES = {
     f"POST {BASE}/ml/jobs": "loyalty/predict",
     f"GET {BASE}/ml/jobs": "loyalty/read",
     f"GET {BASE}/ml/jobs/{{job_id}}": "loyalty/read",
+    f"DELETE {BASE}/ml/jobs/{{job_id}}": "loyalty/predict",
     f"GET {BASE}/segments": "loyalty/read",
     f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
     f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",

@@ -54,7 +54,7 @@ def a_clock() -> Callable[[], datetime]:
     return lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(minutes=next(minutes))
 
 
-def jobs_of(service: Service, dynamodb: Any = None, **settings: int) -> JobStore:
+def jobs_of(service: Service, dynamodb: Any = None, **settings: Any) -> JobStore:
     return JobStore(
         dynamodb or service.dynamodb,
         service.s3,

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from local import events, ports, template
+from local import events, template
 from local.gateway import Gateway
 from local.template import QueueSource, Route, path_pattern
 
@@ -258,15 +255,3 @@ def test_mock_data_is_for_this_machine_and_a_deployment_has_none() -> None:
     ids = dict.fromkeys(loaded["Resources"], "made")
     assert template.environment(loaded, ids)["ML_MOCK_MODE"] == "auto"
     assert template.environment(loaded, ids, "false")["ML_MOCK_MODE"] == "false"
-
-
-def test_a_mock_mode_that_there_is_not_is_said_at_the_start() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "local", "--port", str(ports.free_port())],
-        env=os.environ | {"ML_MOCK_MODE": "maybe"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.strip() == "ML_MOCK_MODE is 'maybe': set it to auto, true or false."

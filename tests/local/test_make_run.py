@@ -291,3 +291,15 @@ def test_a_taken_port_is_one_sentence(running: Running) -> None:
     assert again.returncode != 0
     assert again.stderr.count("\n") == 1
     assert f"Port {running.port} cannot be used" in again.stderr
+
+
+def test_a_mock_mode_that_there_is_not_is_said_at_the_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "--port", "0"],
+        env=os.environ | {"ML_MOCK_MODE": "maybe"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == "ML_MOCK_MODE is 'maybe': set it to auto, true or false."

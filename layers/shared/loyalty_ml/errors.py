@@ -12,6 +12,7 @@ LoyaltyError
 │   ├── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
 │   ├── VersionConflict        VERSION_CONFLICT
+│   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged          MODELS_CHANGED
 │   └── ModelRefused           MODEL_REFUSED
 ├── NotFound
@@ -165,6 +166,17 @@ class VersionConflict(RequestError):
         super().__init__(
             f"{state}, and the request expects another state: read the segment again, then decide.",
             {"version": current},
+        )
+
+
+class IdempotencyKeyReused(RequestError):
+    """The `Idempotency-Key` came with another body within a day. Send another key, or the body that it came with."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another body less than a day ago: send another key, or the same body."
         )
 
 

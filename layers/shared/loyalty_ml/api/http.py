@@ -47,6 +47,7 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.IdempotencyKeyReused: 422,
     errors.VersionConflict: 412,
     errors.ModelsChanged: 409,
     errors.NotFound: 404,
@@ -198,6 +199,12 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
         return response
 
     return telemetry.traced(handler)
+
+
+def caller(event: Event) -> str:
+    """Who sends the request, as the token says; "" where no token is asked for."""
+    claims = event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims", {})
+    return str(claims.get("sub") or claims.get("client_id") or "")
 
 
 def _problem_before_routes(event: Event, is_misnamed: bool) -> errors.LoyaltyError | None:  # noqa: FBT001

@@ -26,6 +26,21 @@ def started_response(description: str) -> Any:
     return _response(JobStarted, description, **{"Location": _LOCATION, "Retry-After": _RETRY_AFTER})
 
 
+def job_response() -> Any:
+    """The OpenAPI entry of `job_reply`."""
+    again = {
+        "description": "While it is queued or runs: seconds to wait before the next look",
+        "schema": {"type": "integer"},
+    }
+    return _response(JobAnswer, "OK", **{"Retry-After": again})
+
+
+def job_reply(job: Job, read_answer: Callable[[str], dict[str, Any]], sign_url: Callable[[str, str], str]) -> Reply:
+    """The answer of a job, as job_answer makes it, and when to look again."""
+    waits = job.status in ("queued", "running")
+    return Reply(job_answer(job, read_answer, sign_url), headers={"Retry-After": str(RETRY_SECONDS)} if waits else None)
+
+
 def start_reply(job: Job) -> Reply:
     """202: the job runs, and the caller has nothing more to do."""
     answer = _start_answer(job)

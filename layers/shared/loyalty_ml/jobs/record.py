@@ -18,6 +18,8 @@ JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
+REMOVAL_SECONDS = 10
+"""Until what a deleted job made is removed: whoever works on it knows of it by the next beat, in three seconds."""
 # All in one partition, which takes 1,000 writes a second. The files of a dataset are not listed and so not in it.
 LISTED = attribute("all")
 
@@ -167,6 +169,11 @@ def _plain(attribute: Any) -> Any:
         case {"S": str(text)} | {"N": str(text)}:
             return text
     return attribute
+
+
+def is_deleted(item: Item) -> bool:
+    """Whether the record only says that there was a job, so that nobody works on it or makes it again."""
+    return "deleted" in item
 
 
 def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:

@@ -18,12 +18,14 @@ import orjson
 from loyalty_ml.aws.dynamodb import Item, Value, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, JobNotFound, StoreUnavailable
+from loyalty_ml.jobs.ended import ENDED, OnEnd, ended_job, nobody_is_told
 from loyalty_ml.jobs.record import (
     LISTED,
     Job,
     JobKind,
     JobStatus,
     answer_key,
+    is_deleted,
     job_of,
     new_item,
     outcome_of,
@@ -58,13 +60,16 @@ class JobStore:
         bucket: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         queries_per_page: int = QUERIES_PER_PAGE,
+        on_end: OnEnd = nobody_is_told,
     ) -> None:
+        """on_end: is told of each job whose end this records."""
         self._dynamodb = dynamodb
         self._table = table
         self._s3 = s3
         self._bucket = bucket
         self._now = now
         self._queries_per_page = queries_per_page
+        self._on_end = on_end
 
     @contextmanager
     def failing(self, job_id: str) -> Iterator[None]:
@@ -79,11 +84,34 @@ class JobStore:
     def record(
         self, kind: JobKind, request: Mapping[str, Any], job_id: str | None = None, status: JobStatus = "queued"
     ) -> Job:
-        """Records a job, under an id of its own where none is given; whoever calls has it run."""
+        """Records a job, under an id of its own where none is given; whoever calls has it run.
+
+        Where there is a job of this id already, gives that one as it is. Raises JobNotFound if it was deleted.
+        """
         item = new_item(job_id or uuid.uuid4().hex, kind, status, request, self._now())
-        with asking("jobs", "The job cannot be recorded in the jobs table"):
-            self._dynamodb.put_item(TableName=self._table, Item=item)
-        return job_of(item)
+        return put_new(self._dynamodb, self._table, item)
+
+    def delete(self, job_id: str) -> Job:
+        """Stops a job and hides it; gives it as it was. Raises JobNotFound.
+
+        A record stays, for as long as the job's own would: it ends whoever works on the job, and it keeps a message or
+        an upload that comes later from making the job again.
+        """
+        if not _JOB_ID.fullmatch(job_id):
+            raise JobNotFound
+        with asking("jobs", "The job cannot be deleted from the jobs table"):
+            before, is_written = conditional_update(
+                self._dynamodb,
+                self._table,
+                {"job_id": job_id},
+                update="SET #deleted = :yes, #final = :yes, #updated = :updated "
+                "REMOVE #listed, #status, #lease_until, #lease_owner, #summary, #error, #code",
+                condition="attribute_exists(#job_id) AND attribute_not_exists(#deleted)",
+                values=attributes({"yes": True, "updated": timestamp(self._now())}),
+            )
+        if not is_written:
+            raise JobNotFound
+        return job_of(before)
 
     def get(self, job_id: str) -> Job:
         """The job as it stands. Raises JobNotFound."""
@@ -91,9 +119,10 @@ class JobStore:
             raise JobNotFound
         with asking("jobs", "The job cannot be read from the jobs table"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
-        if "Item" not in answer:
+        item = cast("Item", answer.get("Item", {}))
+        if not item or is_deleted(item):
             raise JobNotFound
-        return job_of(cast("Item", answer["Item"]))
+        return job_of(item)
 
     def list(
         self, limit: int, status: JobStatus | None = None, token: str | None = None
@@ -168,16 +197,39 @@ class JobStore:
         values["updated"] = timestamp(self._now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
         with asking("jobs", "The job cannot be written to the jobs table"):
-            _, is_written = conditional_update(
+            before, is_written = conditional_update(
                 self._dynamodb,
                 self._table,
                 {"job_id": job_id},
                 update=f"SET {assignments}",
-                condition="attribute_exists(#job_id) AND #status <> :final",
+                condition="attribute_exists(#job_id) AND attribute_not_exists(#deleted) AND #status <> :final",
                 values=attributes({**values, "final": "succeeded"}),
             )
         if not is_written:
-            logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
+            logger.info("The job has succeeded, was deleted or has expired: its record stays as it is", job_id=job_id)
+        elif values.get("status") in ENDED:
+            self._on_end(ended_job(before, values))
+
+
+def put_new(dynamodb: "DynamoDBClient", table: str, item: Item) -> Job:
+    """Writes the record of a job; gives the job, or the one that there is under its id.
+
+    Raises JobNotFound if that was deleted, StoreUnavailable.
+    """
+    with asking("jobs", "The job cannot be recorded in the jobs table"):
+        try:
+            dynamodb.put_item(
+                TableName=table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(job_id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException as refused:
+            there = cast("Item", refused.response.get("Item", {}))
+            if is_deleted(there):
+                raise JobNotFound from refused
+            return job_of(there)
+    return job_of(item)
 
 
 def _token_after(key: Item) -> str:
