@@ -11,6 +11,7 @@ from functions.admin import app as admin
 from functions.batch import app as batch
 from functions.predict import app as predict
 from functions.segment import app as segment
+from local import openapi_schemas
 from loyalty_ml.api.http import BASE_PATH
 
 
@@ -58,10 +59,14 @@ def document() -> dict[str, Any]:
         schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
         paths |= schema["paths"]
         schemas |= schema["components"]["schemas"]
+    schemas = openapi_schemas.with_whole_bodies(schemas)
+    openapi_schemas.mark_moments(schemas)
+    openapi_schemas.type_job_answers(schemas)
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError", "Reply"):
         schemas.pop(unused, None)
     for path, operations in paths.items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            openapi_schemas.name_operation(method, path, operation)
             for without_body in operation["responses"].keys() & {"204", "304"}:
                 operation["responses"][without_body].pop("content", None)
             if path in OPEN:
@@ -87,6 +92,9 @@ def document() -> dict[str, Any]:
         "info": {"title": "Loyalty ML", "version": "1", "description": DESCRIPTION},
         "servers": [{"url": BASE_PATH}],
         "security": [{"jwt": []}],
+        "tags": [
+            {"name": name, "description": meaning} for name, meaning in dict(openapi_schemas.TAGS.values()).items()
+        ],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),

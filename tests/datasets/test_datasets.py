@@ -859,6 +859,7 @@ def test_an_execution_that_did_not_come_to_its_end_is_told_once_and_its_job_has_
     assert "WorkersDied" in (failed_job.error or "")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_process")
 def test_a_dataset_whose_worker_was_killed_is_scored_by_the_next(stack: Stack) -> None:
     """moto runs the retry of the definition, which waits for two seconds."""

@@ -1,7 +1,7 @@
 /** A segment is defined: by conditions, a list, a band, an RFM name or an offer; previewed before it is saved. */
 
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { ApiError, getCard, getSegment, getStatus, previewSegment, putSegment, type Schemas } from "../api";
+import { ApiError, type FieldOf, getCard, getSegment, getStatus, previewSegment, putSegment, type Schemas } from "../api";
 import * as format from "../format";
 import { useResource } from "../parts/resource";
 import { BANDS, BandBar, Risk } from "../parts/risk";
@@ -35,7 +35,7 @@ const RFM_NAMES = [
   "At Risk",
   "Can't Lose Them",
   "Hibernating",
-] satisfies NonNullable<Definition["rfm_segment"]>[];
+] satisfies FieldOf<Definition, "rfm_segment">[];
 
 interface Stored {
   answer: Schemas["SegmentDefinitionAnswer"];

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from loyalty_ml.api.http import BASE_PATH, Reply
-from loyalty_ml.jobs.contracts import JobAnswer, JobListed, JobStarted, ResultFile, UploadAwaited
+from loyalty_ml.jobs.contracts import JobAnswer, JobListed, JobStarted, JobSummary, ResultFile, UploadAwaited
 from loyalty_ml.jobs.presigned import MAX_UPLOAD_BYTES, Upload
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import rfc3339
@@ -88,7 +88,7 @@ def job_answer(
     """
     answer = cast("JobAnswer", list_entry(job))
     if job.summary is not None:
-        answer["summary"] = dict(job.summary)
+        answer["summary"] = cast("JobSummary", dict(job.summary))
         answer["results"] = {
             name: ResultFile(key=key, url=sign_url(key, f"{job.job_id}-{key.rpartition('/')[2]}"))
             for name, key in job.summary["files"].items()
