@@ -158,7 +158,7 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, job_id: str) -> Job:
         if self._outcome:
             raise self._outcome
         return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})

@@ -60,8 +60,8 @@ def predict_all(
 
 
 def _asked(customer_ids: Sequence[str]) -> list[str]:
-    """Each id once; those that are blank are nobody's."""
-    return [customer_id for customer_id in dict.fromkeys(customer_ids) if customer_id.strip()]
+    """Each id once; an empty one is nobody's, and DynamoDB refuses it as a key."""
+    return [customer_id for customer_id in dict.fromkeys(customer_ids) if customer_id]
 
 
 def _predictions(
@@ -71,9 +71,7 @@ def _predictions(
         return [table.customer_ids[row] for row in rows.tolist()]
 
     scored = scoring([scorer], table.names)(table, ids_of)
-    outcomes: dict[str, Result | LoyaltyError] = {
-        customer_id: InvalidCustomerId() for customer_id in customer_ids if not customer_id.strip()
-    }
+    outcomes: dict[str, Result | LoyaltyError] = {"": InvalidCustomerId()} if "" in customer_ids else {}
     ids = table.customer_ids
     if scored.answered is not None:
         ids = ids_of(np.flatnonzero(scored.answered))
