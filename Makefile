@@ -41,7 +41,7 @@ test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with
 	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
 
 test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
+test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp .venv-client/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
 	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
 check: .venv/test.stamp .venv-sam/stamp page/node_modules/.stamp ## format, lint, types, architecture rules, the reference pages, the template
@@ -158,6 +158,7 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --upgrade requirements/node.in -o requirements/node.txt
 	$(LOCK) --upgrade requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) --upgrade requirements/client.in -o requirements/client.txt
 	$(LOCK) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(LOCK) --upgrade requirements/mlserver.in -o requirements/mlserver.txt
 	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
@@ -176,6 +177,10 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 
 .venv/bench.stamp: requirements/bench.txt .venv/test.stamp
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/bench.txt
+	@touch $@
+
+.venv-client/stamp: requirements/client.txt
+	@sh requirements/venv.sh .venv-client "$(PYTHON)" requirements/client.txt
 	@touch $@
 
 .venv-peers/stamp: requirements/peers.txt

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 
 NAMES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 

@@ -79,7 +79,7 @@ LEFT_OUT = {
     ),
 }
 # sts: credentials by web identity; xray: aws_xray_sdk makes a client of it.
-KEPT_SERVICES = {"dynamodb", "s3", "sqs", "stepfunctions", "sts", "xray"}
+KEPT_SERVICES = {"dynamodb", "events", "s3", "sqs", "stepfunctions", "sts", "xray"}
 
 # Every file above a megabyte that a layer may hold, so that none comes back with an update, under another name.
 LARGE = (

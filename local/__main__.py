@@ -12,6 +12,7 @@ import watchfiles
 
 from local import demo, ports, state_machines, stores, template
 from local.server import LOG, serve
+from loyalty_ml.vocabulary import MOCK_MODES, MockMode
 from training.errors import Problem
 
 WATCHED = ("functions", "layers/shared/loyalty_ml", "local", "template.yaml")
@@ -27,15 +28,18 @@ def main() -> None:
     port: int = parser.parse_args().port
     if problem := ports.why_unusable(port):
         sys.exit(f"Port {port} cannot be used ({problem}): choose another, such as 'make run PORT=8001'.")
+    mock_mode = os.environ.get("ML_MOCK_MODE", "auto")
+    if mock_mode not in MOCK_MODES:
+        sys.exit(f"ML_MOCK_MODE is '{mock_mode}': set it to {', '.join(MOCK_MODES[:-1])} or {MOCK_MODES[-1]}.")
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            _run(port, demo.models_folder())
+            _run(port, demo.models_folder(), mock_mode)
     except Problem as problem:
         sys.exit(str(problem))
     print("Stopped.")
 
 
-def _run(port: int, models: Path) -> None:
+def _run(port: int, models: Path, mock_mode: MockMode) -> None:
     logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
     LOG.unlink(missing_ok=True)
@@ -55,6 +59,7 @@ def _run(port: int, models: Path) -> None:
             *WATCHED,
             target=serve,
             args=(port, aws, physical_ids, str(models), invocations_port),
+            kwargs={"mock_mode": mock_mode},
             watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml", ".html")),
         )
     finally:

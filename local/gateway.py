@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from local.template import Route, path_pattern
+from local.template import DEFAULT_ROUTE, Cors, Route, path_pattern
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -48,22 +48,47 @@ class LambdaContext:
 class Gateway:
     """A WSGI application over the functions' handlers, each called while `one_at_a_time` is held."""
 
-    def __init__(self, routes: Iterable[Route], handlers: Mapping[str, Handler], one_at_a_time: threading.Lock) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        handlers: Mapping[str, Handler],
+        one_at_a_time: threading.Lock,
+        cors: Cors | None = None,
+    ) -> None:
+        """cors: without it, no page of another origin may call, and OPTIONS is a method as any other."""
+        known = list(routes)
         # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
-        by_specificity = sorted(routes, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
-        self._routes = [(route, path_pattern(route.path)) for route in by_specificity]
+        by_specificity = sorted(known, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
+        self._routes = [(route, path_pattern(route.path)) for route in by_specificity if route.path != DEFAULT_ROUTE]
+        self._default = next((route for route in known if route.path == DEFAULT_ROUTE), None)
+        self._cors = cors
         self._handlers = handlers
         self._one_at_a_time = one_at_a_time
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
         request = Request(environ)
-        response = self._answer(request)
+        response = self._shared(request, self._answer(request))
         milliseconds = 1000 * (time.perf_counter() - started)
         print(f"{request.method} {request.path} {response.status_code} {milliseconds:.1f} ms", file=sys.stderr)
         return response(environ, start_response)
 
+    def _shared(self, request: Request, response: Response) -> Response:
+        """The answer, with what lets a page of an allowed origin read it."""
+        origin = request.headers.get("Origin")
+        if self._cors is None or origin is None or not {origin, "*"} & set(self._cors.origins):
+            return response
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = ",".join(self._cors.exposed)
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = ",".join(self._cors.methods)
+            response.headers["Access-Control-Allow-Headers"] = ",".join(self._cors.headers)
+            response.headers["Access-Control-Max-Age"] = str(self._cors.max_age)
+        return response
+
     def _answer(self, request: Request) -> Response:
+        if self._cors and request.method == "OPTIONS":
+            return Response(status=204)
         route, variables = self._match(request)
         if route is None:
             return _message(404, "Not Found")
@@ -87,7 +112,7 @@ class Gateway:
         for route, pattern in self._routes:
             if route.method in (request.method, "ANY") and (found := pattern.fullmatch(request.path)):
                 return route, found.groupdict()
-        return None, {}
+        return self._default, {}
 
 
 def http_event(request: Request, route: Route, variables: Mapping[str, str]) -> dict[str, Any]:

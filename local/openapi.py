@@ -11,6 +11,7 @@ from functions.admin import app as admin
 from functions.batch import app as batch
 from functions.predict import app as predict
 from functions.segment import app as segment
+from local import openapi_schemas
 from loyalty_ml.api.http import BASE_PATH
 
 
@@ -29,10 +30,20 @@ OPEN = ("/health", "/admin", "/openapi.json")
 DESCRIPTION = """\
 Churn probability, next best offer and RFM for one customer, up to 100, a segment, or files of any size.
 
-Every route answers with and without a trailing slash. Each answer has an `X-Correlation-Id` header: the logs name
-the request by it. Numbers are exact: a probability is the model's float32, written so that it reads back to the bit.
-A route refuses query parameters and fields that it does not have.
+Every route answers with and without a trailing slash, and HEAD wherever GET does. Each answer has an
+`X-Correlation-Id` header, the caller's own if there was one: the logs name the request by it. Numbers are exact: a
+probability is the model's float32, written so that it reads back to the bit. A route refuses query parameters and
+fields that it does not have.
 """
+CORRELATION_ID = {
+    "name": "X-Correlation-Id",
+    "in": "header",
+    "required": False,
+    "description": "Your own name of the request, of visible ASCII: the answer and the log have it. Without it, the "
+    "gateway makes one",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+    "example": "order-17",
+}
 _GATEWAY = {
     "401": "There is no token, or it is for another audience",
     "403": "The token lacks the scope",
@@ -48,24 +59,42 @@ def document() -> dict[str, Any]:
         schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
         paths |= schema["paths"]
         schemas |= schema["components"]["schemas"]
+    schemas = openapi_schemas.with_whole_bodies(schemas)
+    openapi_schemas.mark_moments(schemas)
+    openapi_schemas.type_job_answers(schemas)
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError", "Reply"):
         schemas.pop(unused, None)
     for path, operations in paths.items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            openapi_schemas.name_operation(method, path, operation)
             for without_body in operation["responses"].keys() & {"204", "304"}:
                 operation["responses"][without_body].pop("content", None)
             if path in OPEN:
                 operation["security"] = []
                 continue
             operation["responses"] |= {
-                status: {"description": f"{reason} (answered by the gateway)"} for status, reason in _GATEWAY.items()
+                status: {
+                    "description": f"{reason} (answered by the gateway)",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayError"}}},
+                }
+                for status, reason in _GATEWAY.items()
             }
+            operation.setdefault("parameters", []).append(CORRELATION_ID)
             operation["responses"] = dict(sorted(operation["responses"].items()))
+    schemas["GatewayError"] = {
+        "type": "object",
+        "title": "GatewayError",
+        "description": "An answer of API Gateway's own, which has no code",
+        "properties": {"message": {"type": "string"}},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Loyalty ML", "version": "1", "description": DESCRIPTION},
         "servers": [{"url": BASE_PATH}],
         "security": [{"jwt": []}],
+        "tags": [
+            {"name": name, "description": meaning} for name, meaning in dict(openapi_schemas.TAGS.values()).items()
+        ],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),

@@ -15,6 +15,7 @@ import waitress
 
 from local import events, state_machines, template
 from local.gateway import Gateway
+from loyalty_ml.vocabulary import MockMode
 
 LOG = Path("build/local/functions.log")
 
@@ -23,19 +24,25 @@ FOR_OTHER_TOOLS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"
 
 
 def serve(
-    port: int, aws: Mapping[str, str], physical_ids: Mapping[str, str], models: str, invocations_port: int
+    port: int,
+    aws: Mapping[str, str],
+    physical_ids: Mapping[str, str],
+    models: str,
+    invocations_port: int,
+    *,
+    mock_mode: MockMode,
 ) -> None:
     """Serves the routes of template.yaml on the loopback interface until interrupted.
 
     aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from;
-    invocations_port: where the state machine's tasks come in.
+    invocations_port: where the state machine's tasks come in; mock_mode: as the functions read it.
     """
     # Nothing here needs saving, and Ctrl-C reaches this process twice: from the terminal and from the one above.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     described = template.load()
     os.environ.update(aws)
-    os.environ.update(template.environment(described, physical_ids))
+    os.environ.update(template.environment(described, physical_ids, mock_mode))
     os.environ.setdefault("MODEL_CACHE", str(LOG.parent / "model-cache"))
     os.environ.setdefault("SNAPSHOT_CACHE", str(LOG.parent / "snapshot-cache"))
     LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +59,14 @@ def serve(
     # A Lambda instance has one event at a time, and the functions count on it. Here those that HTTP reaches share a
     # process.
     one_at_a_time = threading.Lock()
-    gateway = Gateway(template.routes(described), handlers, one_at_a_time)
+    cors = template.cors(described, os.environ.get("CORS_ORIGINS", ""))
+    gateway = Gateway(template.routes(described), handlers, one_at_a_time, cors)
     server = waitress.create_server(gateway, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
     events.start(template.queue_sources(described), physical_ids, aws, LOG.parent, LOG)
-    state_machines.start(invocations_port, aws, LOG.parent, LOG)
+    machine_arn = os.environ["DATASET_STATE_MACHINE_ARN"]
+    state_machines.start(invocations_port, aws, LOG.parent, LOG, machine_arn)
     server.run()
 
 

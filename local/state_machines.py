@@ -7,15 +7,19 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 import urllib.request
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import boto3
 import waitress
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import ThreadedMotoServer
 from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.wrappers import Request, Response
@@ -24,7 +28,8 @@ from local import events, template
 from local.gateway import Handler, LambdaContext
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from mypy_boto3_stepfunctions import SFNClient
 
 MACHINE, FUNCTION = "ScoreDataset", "FilesFunction"
 """The logical ids, in template.yaml, of the machine and of what its tasks invoke."""
@@ -37,6 +42,8 @@ LEFT_OUT = {
 
 INVOCATIONS = "/2015-03-31/functions/"
 INVOKE_SECONDS = 900
+LOOK_SECONDS = 2.0
+"""Between two looks for executions that stopped."""
 
 
 def definition(described: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, Any]:
@@ -83,14 +90,76 @@ def connect(moto: ThreadedMotoServer, invocations_port: int) -> None:
         pass
     target = {"target": f"http://127.0.0.1:{invocations_port}/"}
     assert moto._server
-    moto._server.app = ProxyMiddleware(moto._server.app, {INVOCATIONS: target}, timeout=INVOKE_SECONDS)
+    proxied = ProxyMiddleware(moto._server.app, {INVOCATIONS: target}, timeout=INVOKE_SECONDS)
+    moto._server.app = as_lambda_answers(proxied)
 
 
-def start(port: int, aws: Mapping[str, str], folder: Path, log: Path) -> None:
+def as_lambda_answers(application: "WSGIApplication") -> "WSGIApplication":
+    """The same, but each invocation's answer has a request id, and a killed instance is Lambda's own failure.
+
+    Without them moto cannot say why a task has failed, and the execution runs for ever.
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith(INVOCATIONS):
+            return application(environ, start_response)
+        response = Response.from_app(application, environ)
+        if response.status_code == HTTPStatus.BAD_GATEWAY:  # nobody answers on the port: another takes its place
+            response = Response(
+                json.dumps({"Message": "The instance has ended."}),
+                500,
+                {"x-amzn-ErrorType": "ServiceException"},
+                content_type="application/json",
+            )
+        response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
+        return response(environ, start_response)
+
+    return answer
+
+
+def tell_of_stopped(
+    stepfunctions: "SFNClient", machine_arn: str, invoke: Callable[[Any], object], told: set[str]
+) -> None:
+    """The part of EventBridge: invokes the function with the event of each execution that did not come to its end.
+
+    told: the executions that it was told of; those of this call are added.
+    """
+    for status in ("FAILED", "TIMED_OUT", "ABORTED"):
+        for execution in stepfunctions.list_executions(stateMachineArn=machine_arn, statusFilter=status)["executions"]:
+            arn = execution["executionArn"]
+            if arn in told:
+                continue
+            detail: dict[str, Any] = {
+                name: value
+                for name, value in stepfunctions.describe_execution(executionArn=arn).items()
+                if name in ("executionArn", "name", "status", "error", "cause")
+            }
+            invoke({"detail-type": "Step Functions Execution Status Change", "source": "aws.states", "detail": detail})
+            told.add(arn)
+
+
+def _tell_for_ever(machine_arn: str) -> None:
+    stepfunctions, functions = boto3.client("stepfunctions"), boto3.client("lambda")
+    told: set[str] = set()
+
+    def invoke(event: Any) -> None:
+        functions.invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
+
+    while True:
+        time.sleep(LOOK_SECONDS)
+        try:
+            tell_of_stopped(stepfunctions, machine_arn, invoke, told)
+        except (ClientError, BotoCoreError):
+            traceback.print_exc(file=sys.stdout)
+
+
+def start(port: int, aws: Mapping[str, str], folder: Path, log: Path, machine_arn: str) -> None:
     """Has an instance of the function that the machine's tasks invoke answer on the port, in a process of its own.
 
-    What it prints goes to `log`, and what it keeps into `folder`, as with local/events.py.
+    It is told of executions that stopped, too. What it prints goes to `log`, and what it keeps into `folder`, as with
+    local/events.py.
     """
+    threading.Thread(target=_tell_for_ever, args=(machine_arn,), daemon=True).start()
     told = {"aws": dict(aws), "function": FUNCTION, "port": port}
     arguments = (told, folder / f"{FUNCTION}-of-{MACHINE}", log)
     threading.Thread(target=events.keep_one_working, args=arguments, daemon=True).start()

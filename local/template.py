@@ -8,10 +8,15 @@ from typing import Any
 
 import yaml
 
+from loyalty_ml.vocabulary import MockMode
+
 PATH = Path(__file__).parent.parent / "template.yaml"
 
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
+
+DEFAULT_ROUTE = "$default"
+"""The path of the route that takes what no other does."""
 
 STACK = "loyalty-ml"
 
@@ -54,7 +59,18 @@ class Route:
 
     @property
     def key(self) -> str:
-        return f"{self.method} {self.path}"
+        return DEFAULT_ROUTE if self.path == DEFAULT_ROUTE else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """What the gateway tells browsers: which pages may call it, how, and what they may read of the answers."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed: tuple[str, ...]
+    max_age: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +98,11 @@ def stores(template: Mapping[str, Any]) -> dict[str, Any]:
         # What a store depends on by name is a policy, and moto asks for none.
         name: {part: value for part, value in resource.items() if part != "DependsOn"}
         for name, resource in template["Resources"].items()
-        # moto runs no schedule, and sends a rule that has no pattern every event there is.
-        if resource["Type"] in STORE_TYPES and "ScheduleExpression" not in resource.get("Properties", {})
+        # moto runs no schedule, and sends a rule that has no pattern every event there is. Of what is there only on a
+        # condition, such as a topic to send to, nothing is needed here.
+        if resource["Type"] in STORE_TYPES
+        and "Condition" not in resource
+        and "ScheduleExpression" not in resource.get("Properties", {})
     }
     parameters = {name: {"Default": "local", **parameter} for name, parameter in template["Parameters"].items()}
     for parameter in parameters.values():
@@ -95,7 +114,22 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
     for name, function in functions(template).items():
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
-                yield Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+                properties = event["Properties"]
+                yield Route(properties.get("Method", "ANY").upper(), properties.get("Path", DEFAULT_ROUTE), name)
+
+
+def cors(template: Mapping[str, Any], origins: str) -> Cors | None:
+    """What the gateway is configured to if these origins may call, with commas between them; None for no origin."""
+    if not origins:
+        return None
+    _, configured, _ = template["Resources"]["Api"]["Properties"]["CorsConfiguration"]["Fn::If"]
+    return Cors(
+        origins=tuple(origin.strip() for origin in origins.split(",")),
+        methods=tuple(configured["AllowMethods"]),
+        headers=tuple(configured["AllowHeaders"]),
+        exposed=tuple(configured["ExposeHeaders"]),
+        max_age=configured["MaxAge"],
+    )
 
 
 def queue_sources(template: Mapping[str, Any]) -> Iterator[QueueSource]:
@@ -131,11 +165,15 @@ def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
     return f"{folder}.{module}", name
 
 
-def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    template: Mapping[str, Any], physical_ids: Mapping[str, str], mock_mode: MockMode = "auto"
+) -> dict[str, str]:
     """The variables of all functions, which share one process here, with each !Ref and !Sub resolved.
 
+    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained.
     Raises ValueError where two functions want different values of one variable.
     """
+    template = _with_default(template, "MockMode", mock_mode)
     shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
@@ -145,6 +183,13 @@ def environment(template: Mapping[str, Any], physical_ids: Mapping[str, str]) ->
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved
+
+
+def _with_default(template: Mapping[str, Any], name: str, value: str) -> Mapping[str, Any]:
+    parameters = template.get("Parameters", {})
+    if name not in parameters:
+        return template
+    return {**template, "Parameters": {**parameters, name: {**parameters[name], "Default": value}}}
 
 
 def path_pattern(path: str) -> re.Pattern[str]:

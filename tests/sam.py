@@ -79,11 +79,12 @@ def translated(run_in_sam_venv: Callable[..., str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def routes(translated: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Route key ("POST /api/...") -> its OpenAPI operation, of the document that API Gateway imports."""
+    """Route key ("POST /api/...") -> its OpenAPI operation, of the document that API Gateway imports; no $default."""
     paths = translated["Resources"]["Api"]["Properties"]["Body"]["paths"]
     return {
         f"{method.upper()} {path}": operation
         for path, operations in paths.items()
+        if path != "$default"
         for method, operation in operations.items()
     }
 

@@ -20,8 +20,7 @@ from functions.segment_worker import app as segment_worker
 from local import stores, template
 from local.gateway import LambdaContext
 from loyalty_ml.api.http import entrypoint
-from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.admin import AdminParts
 from loyalty_ml.wiring.batch import BatchParts

@@ -37,6 +37,7 @@ SCOPES = {
     f"POST {BASE}/ml/jobs": "loyalty/predict",
     f"GET {BASE}/ml/jobs": "loyalty/read",
     f"GET {BASE}/ml/jobs/{{job_id}}": "loyalty/read",
+    f"DELETE {BASE}/ml/jobs/{{job_id}}": "loyalty/predict",
     f"GET {BASE}/segments": "loyalty/read",
     f"GET {BASE}/segments/{{segment_id}}": "loyalty/read",
     f"PUT {BASE}/segments/{{segment_id}}": "loyalty/segments",
@@ -54,6 +55,7 @@ SCOPES = {
     f"GET {BASE}/openapi.json": None,
     f"GET {BASE}/health": None,
 }
+SCOPES |= {key.replace("GET ", "HEAD "): scope for key, scope in SCOPES.items() if key.startswith("GET ")}
 TWIN = "/{proxy+}"
 STARTED_AHEAD = {"PredictFunction", "BatchFunction"}
 """The functions of predictions: published, and started from a snapshot or kept started."""
@@ -193,9 +195,32 @@ def test_the_gateway_may_call_the_function_behind_each_route(
         for permission in [resource["Properties"]]
         if permission["Principal"] == "apigateway.amazonaws.com"
     }
-    assert allowed == {
+    assert allowed == {("AdminFunctionAliaslive", "*")} | {
         (called_by(operation), re.sub(r"\{[^}]+\}", "*", key.replace(" ", ""))) for key, operation in routes.items()
     }
+
+
+def test_what_no_route_matches_asks_for_no_token_and_the_function_answers_it_with_no_route(
+    translated: dict[str, Any],
+) -> None:
+    """What it answers is in tests/functions/test_requests.py."""
+    body = translated["Resources"]["Api"]["Properties"]["Body"]
+    (operation,) = body["paths"]["$default"].values()
+    assert (operation["security"], called_by(operation)) == ([{"NONE": []}], "AdminFunctionAliaslive")
+
+
+def test_only_the_origins_of_the_parameter_may_call_and_none_by_default(translated: dict[str, Any]) -> None:
+    body = translated["Resources"]["Api"]["Properties"]["Body"]
+    condition, cors, otherwise = body["x-amazon-apigateway-cors"]["Fn::If"]
+    assert (condition, otherwise) == ("HasCorsOrigins", {"Ref": "AWS::NoValue"})
+    assert cors.keys() == {"allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"}
+    assert cors["allowOrigins"]["Fn::Split"][0] == ","
+    assert set(cors["allowMethods"]) == {key.split()[0] for key in SCOPES}
+    assert {"authorization", "content-type", "if-match", "prefer"} <= set(cors["allowHeaders"])
+    parameter = translated["Parameters"]["CorsOrigins"]
+    assert parameter["Default"] == ""
+    assert re.search(parameter["AllowedPattern"], "https://crm.example.com,http://localhost:5173")
+    assert not re.search(parameter["AllowedPattern"], "https://crm.example.com, http://localhost:5173")
 
 
 def test_predictions_are_answered_by_published_versions_and_no_route_by_an_unpublished_one_of_them(

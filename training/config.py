@@ -21,8 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer, Thresholds
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
 from training import defaults

@@ -101,6 +101,8 @@ def _scopes(described: Mapping[str, Any]) -> dict[tuple[str, str], str | None]:
                 continue
             properties = event["Properties"]
             scopes = properties["Auth"].get("AuthorizationScopes", [None])
+            if "Path" not in properties:  # $default, of which there is nothing to say
+                continue
             found[properties["Method"].upper(), properties["Path"].removeprefix(BASE_PATH)] = scopes[0]
     return found
 

@@ -13,15 +13,15 @@ from loyalty_ml.api.http import status_of
 OF_THE_GATEWAY = (
     ("401", "No token, an expired one, or one for another audience.", "Get a token from your issuer."),
     ("403", "The token lacks the route's scope.", "Ask for a token with the scope that the API page names."),
-    ("404", "The API has no such path or method.", "Look at the list of routes in openapi.json."),
+    ("413", "The body is over 10 MB.", "Send a file instead."),
     ("429", "More requests than the stage lets through.", "Wait, then try again: double the wait each time."),
 )
 A_BUG = (
     "A bug of ours.",
     "Report the correlation id, which is in `details` and in `X-Correlation-Id`: the log has the request under it.",
 )
-NO_REQUEST = {"INVALID_FILE"}
-"""Codes that no request is answered with: only jobs fail with them."""
+NO_REQUEST = {"INVALID_FILE", "INVALID_CUSTOMER_ID"}
+"""Codes that no request is answered with: only jobs, or customers of a batch or a file, fail with them."""
 
 
 def kinds(parent: type[errors.LoyaltyError] = errors.LoyaltyError) -> Iterator[type[errors.LoyaltyError]]:
@@ -60,11 +60,11 @@ def page() -> str:
         "## Customers in a batch, a segment or a file",
         "`CUSTOMER_NOT_FOUND`, `NO_PURCHASES`, `MISSING_FEATURES` and `INVALID_FEATURES` are about one customer. A "
         "single prediction is answered with their status. In a batch, a segment or a file they are entries of "
-        "`errors`, and the other customers are answered. A file has [two "
-        "more](../files.md#lines-without-an-answer) for its lines.",
+        "`errors`, and the other customers are answered. A blank id of a batch or a file is `INVALID_CUSTOMER_ID`. A "
+        "file has [one more](../files.md#lines-without-an-answer) for its lines.",
         "## Answers of the gateway",
-        "API Gateway answers these before any function runs. Their body is the gateway's own: "
-        '`{"message": "..."}` without a code.',
+        "API Gateway answers these before any function runs, and an HTTP API lets nobody change them. Their body is "
+        'the gateway\'s own: `{"message": "..."}` without a code.',
         markdown.table(["status", "when", "what to do"], [list(row) for row in OF_THE_GATEWAY]),
     )
 

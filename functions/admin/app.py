@@ -31,6 +31,7 @@ Limit = Annotated[
 
 _CHANGE_ERRORS = (
     errors.InvalidJson,
+    errors.UnsupportedMediaType,
     errors.InvalidRequest,
     errors.PayloadTooLarge,
     errors.ModelRefused,

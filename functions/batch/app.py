@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs
@@ -17,10 +17,10 @@ from loyalty_ml.jobs.contracts import (
     JobRequest,
     JobStarted,
 )
-from loyalty_ml.jobs.record import Job, JobStatus
+from loyalty_ml.jobs.idempotency import MAX_KEY_CHARACTERS
+from loyalty_ml.jobs.record import REMOVAL_SECONDS, Job, JobStatus
 from loyalty_ml.models import catalogue
-from loyalty_ml.scoring.contracts import BatchAnswer, BatchRequest
-from loyalty_ml.scoring.predictions import batch_answer
+from loyalty_ml.scoring.contracts import AllBatchAnswer, BatchAnswer, BatchRequest
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.vocabulary import FileFormat, FileType
 from loyalty_ml.wiring import start
@@ -40,24 +40,47 @@ Next = Annotated[str | None, Query(alias="next", description="Page token: `next`
 _STARTED = http.responses(
     JobStarted,
     errors.InvalidJson,
+    errors.UnsupportedMediaType,
     errors.InvalidRequest,
     errors.UnknownType,
     errors.PayloadTooLarge,
     errors.SegmentNotFound,
+    errors.IdempotencyKeyReused,
     errors.StoreUnavailable,
 )
 del _STARTED[200]
 
 
-def _announce(parts: BatchParts, prediction_type: FileType, extension: FileFormat) -> http.Reply:
-    job_id = uuid.uuid4().hex
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY_CHARACTERS,
+        description="A text of your own for this job: the same key and body within a day is the same job, and with "
+        "another body it is 422",
+    ),
+]
+
+
+def _announce(parts: BatchParts, job_id: str, prediction_type: FileType, extension: FileFormat) -> http.Reply:
     key = upload_key(prediction_type, job_id, extension)
     upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
     request = {"type": prediction_type, "format": extension, "key": key}
     return jobs.upload_reply(parts.file_jobs.announce(job_id, request), upload)
 
 
-def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest) -> Job:
+def _start(parts: BatchParts, request: JobRequest, job_id: str) -> http.Reply:
+    """Starts the job of this id; one that was started is answered as it is. Raises JobNotFound if it was deleted."""
+    if request.segment_id is not None:
+        return jobs.start_reply(_start_segment(parts, request.segment_id, request, job_id))
+    if request.format is not None:
+        return _announce(parts, job_id, request.type, request.format)
+    assert request.prefix is not None
+    return jobs.start_reply(parts.datasets.start(request.type, request.prefix, job_id))
+
+
+def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_id: str) -> Job:
     parts.segments.get(segment_id)
     if request.offer is not None:  # or the job would fail where this can say so
         offers = scorer_for("nbo", parts.models.current(), parts.settings.ml_mock_mode).offers
@@ -65,11 +88,10 @@ def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest) -> J
     ranking = {name: value for name in ("top", "offer", "include") if (value := getattr(request, name)) is not None}
     asked = {"type": request.type, "segment_id": segment_id, **ranking}
     if request.format is None:
-        return parts.queued_jobs.start("dataset", "segment_dataset", asked)
-    job_id = uuid.uuid4().hex
+        return parts.queued_jobs.start("dataset", "segment_dataset", asked, job_id)
     key = upload_key(request.type, job_id, request.format)
     job = parts.file_jobs.announce(job_id, {**asked, "format": request.format, "key": key}, "queued")
-    parts.queued_jobs.send("segment_file", job_id)
+    parts.queued_jobs.send("segment_file", job)
     return job
 
 
@@ -80,11 +102,11 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     @app.post(
         "/ml/predict/batch",
         summary="Predict for up to 100 customers; if one fails, the others are still answered",
-        responses=http.responses(BatchAnswer, *http.BATCH_ERRORS),
+        responses=http.responses(BatchAnswer | AllBatchAnswer, *http.BATCH_ERRORS),
     )
     @http.json_route(app)
-    def predict_batch(request: BatchRequest) -> BatchAnswer:
-        return batch_answer(request.customer_ids, parts().predict(request.type, request.customer_ids))
+    def predict_batch(request: BatchRequest) -> BatchAnswer | AllBatchAnswer:
+        return parts().answer_batch(request.type, request.customer_ids)
 
     @app.post(
         "/ml/jobs",
@@ -100,14 +122,23 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         },
     )
     @http.json_route(app)
-    def start_job(request: JobRequest) -> http.Reply:
+    def start_job(request: JobRequest, idempotency_key: IdempotencyKey = None) -> http.Reply:
         own = parts()
-        if request.segment_id is not None:
-            return jobs.start_reply(_start_segment(own, request.segment_id, request))
-        if request.format is not None:
-            return _announce(own, request.type, request.format)
-        assert request.prefix is not None
-        return jobs.start_reply(own.datasets.start(request.type, request.prefix))
+        if idempotency_key is None:
+            return _start(own, request, uuid.uuid4().hex)
+        if not 0 < len(idempotency_key) <= MAX_KEY_CHARACTERS:
+            raise errors.InvalidRequest.of("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARACTERS} characters")
+        caller = http.caller(app.current_event.raw_event)
+        body = request.model_dump_json()
+        job_id = own.idempotency_keys.job_for(caller, idempotency_key, body)
+        try:
+            return _start(own, request, job_id)
+        except errors.JobNotFound:  # it was deleted
+            job_id = own.idempotency_keys.job_for(caller, idempotency_key, body, instead_of=job_id)
+            return _start(own, request, job_id)
+        except errors.LoyaltyError:
+            own.idempotency_keys.release(caller, idempotency_key, job_id)
+            raise
 
     @app.get(
         "/ml/jobs",
@@ -122,16 +153,36 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     @app.get(
         "/ml/jobs/<job_id>",
         summary="A job: its progress and, when it is finished, its answer or results; jobs are kept for 30 days",
-        responses=http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.StoreUnavailable),
+        responses={
+            **http.responses(JobAnswer, errors.JobNotFound, errors.PayloadTooLarge, errors.StoreUnavailable),
+            200: jobs.job_response(),
+        },
     )
     @http.json_route(app)
-    def job(job_id: str) -> JobAnswer:
+    def job(job_id: str) -> http.Reply:
         own = parts()
 
         def sign_url(key: str, name: str) -> str:
             return presigned.download(own.signing_s3, own.settings.data_bucket, key, name)
 
-        return jobs.job_answer(own.jobs.get(job_id), own.jobs.answer, sign_url)
+        return jobs.job_reply(own.jobs.get(job_id), own.jobs.answer, sign_url)
+
+    @app.delete(
+        "/ml/jobs/<job_id>",
+        summary="Stop a job, and remove it with all that it made",
+        description="Who works on it stops within seconds, and what it made is removed a little later. The files that "
+        "were scored stay.",
+        responses=http.responses(None, errors.JobNotFound, errors.StoreUnavailable),
+    )
+    @http.json_route(app)
+    def delete_job(job_id: str) -> http.Reply:
+        own = parts()
+        job = own.jobs.delete(job_id)
+        if job.kind == "dataset":
+            own.datasets.stop(job_id)
+        task = {"task": "remove", "job_id": job_id, "kind": job.kind, "request": dict(job.request)}
+        own.segment_queue.send(task, delay_seconds=REMOVAL_SECONDS)
+        return http.Reply(None, 204)
 
     return app
 

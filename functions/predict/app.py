@@ -8,8 +8,14 @@ from loyalty_ml.api import http
 from loyalty_ml.api.contracts import HealthAnswer, StatusAnswer
 from loyalty_ml.api.status import status_answer
 from loyalty_ml.errors import BatchTooLarge
-from loyalty_ml.scoring.contracts import BatchAnswer, PredictOrBatchRequest, PredictRequest, SingleAnswer
-from loyalty_ml.scoring.predictions import batch_answer, single_answer
+from loyalty_ml.scoring.contracts import (
+    AllAnswer,
+    AllBatchAnswer,
+    BatchAnswer,
+    PredictOrBatchRequest,
+    PredictRequest,
+    SingleAnswer,
+)
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.predict import PredictParts
 from loyalty_ml.wiring.settings import PredictSettings
@@ -19,28 +25,29 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
     """The routes, over the parts of one deployment."""
     app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
-    def one(customer_id: str, request: PredictRequest | PredictOrBatchRequest) -> SingleAnswer:
-        predictions = parts().predict(request.type, [customer_id])
-        return single_answer(customer_id, predictions, with_features=request.features)
-
     @app.post(
-        "/ml/predict", summary="Predict for one customer", responses=http.responses(SingleAnswer, *http.SINGLE_ERRORS)
+        "/ml/predict",
+        summary="Predict for one customer",
+        responses=http.responses(SingleAnswer | AllAnswer, *http.SINGLE_ERRORS),
     )
     @http.json_route(app)
-    def predict(request: PredictRequest) -> SingleAnswer:
-        return one(request.customer_id, request)
+    def predict(request: PredictRequest) -> SingleAnswer | AllAnswer:
+        return parts().answer_one(request.type, request.customer_id, with_features=request.features)
 
     @app.post(
         "/config/ml/test",
         summary="Predict for one customer, if the body has `customer_id`, or for up to 100, if it has `customer_ids`",
-        responses=http.responses(SingleAnswer | BatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge),
+        responses=http.responses(
+            SingleAnswer | BatchAnswer | AllAnswer | AllBatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge
+        ),
     )
     @http.json_route(app)
-    def predict_one_or_batch(request: PredictOrBatchRequest) -> SingleAnswer | BatchAnswer:
+    def predict_one_or_batch(
+        request: PredictOrBatchRequest,
+    ) -> SingleAnswer | BatchAnswer | AllAnswer | AllBatchAnswer:
         if request.customer_id is not None:
-            return one(request.customer_id, request)
-        customer_ids = request.customer_ids or []
-        return batch_answer(customer_ids, parts().predict(request.type, customer_ids))
+            return parts().answer_one(request.type, request.customer_id, with_features=request.features)
+        return parts().answer_batch(request.type, request.customer_ids or [])
 
     @app.get(
         "/config/ml/status",

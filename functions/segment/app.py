@@ -12,6 +12,7 @@ from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
     ListUploadAnswer,
+    SegmentAllAnswer,
     SegmentAnswer,
     SegmentDefinitionAnswer,
     SegmentListAnswer,
@@ -35,7 +36,8 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="The ETag of a version: only this version is changed; otherwise the answer is 412",
+        description="The ETag of a version: only this version is changed; otherwise the answer is 412. `*` is any "
+        "version that there is",
     ),
 ]
 IfNoneMatch = Annotated[
@@ -190,6 +192,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             **http.responses(
                 SegmentDefinitionAnswer,
                 errors.InvalidJson,
+                errors.UnsupportedMediaType,
                 errors.InvalidRequest,
                 errors.PayloadTooLarge,
                 errors.VersionConflict,
@@ -254,6 +257,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         responses=http.responses(
             SegmentPreviewAnswer,
             errors.InvalidJson,
+            errors.UnsupportedMediaType,
             errors.InvalidRequest,
             errors.PayloadTooLarge,
             errors.ModelUnavailable,
@@ -277,7 +281,12 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         "it: 202, with its address in Location.",
         responses={
             **http.responses(
-                SegmentAnswer, errors.InvalidJson, errors.UnknownType, errors.PayloadTooLarge, *_SERVED_ERRORS
+                SegmentAnswer | SegmentAllAnswer,
+                errors.InvalidJson,
+                errors.UnsupportedMediaType,
+                errors.UnknownType,
+                errors.PayloadTooLarge,
+                *_SERVED_ERRORS,
             ),
             **_AS_A_JOB,
         },

@@ -6,7 +6,8 @@ A message is one of:
 - {"task": "statistics", "segment_id": "..."}, null for the whole base;
 - {"task": "job", "job_id": "..."};
 - {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored;
-- {"task": "segment_file", "job_id": "..."}: the members as one file, which is scored as every file that comes.
+- {"task": "segment_file", "job_id": "..."}: the members as one file, which is scored as every file that comes;
+- {"task": "remove", "job_id": "...", "kind": "...", "request": {}}: what a deleted job has made.
 """
 
 import math
@@ -19,7 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from loyalty_ml import telemetry
 from loyalty_ml.aws.queue import Message, Queue, message_of
-from loyalty_ml.customers import snapshot_store
+from loyalty_ml.customers import snapshot, snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
 from loyalty_ml.jobs.attempt import attempt, end_after_last, look_again, new_owner
@@ -31,6 +32,7 @@ from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.segments.drift import alarming_psi
 from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
@@ -71,6 +73,10 @@ def _work(parts: SegmentWorkerParts, message: Message) -> None:
         case {"detail-type": "Object Created", "detail": {"object": {"key": key}}} if key in PUBLISHED_KEYS:
             with queue.work(message, "plan"):
                 _plan(parts, queue)
+                _tell_what_is_live(parts, key)
+        case {"task": "remove", "job_id": str(job_id), "kind": kind, "request": dict(request)}:
+            with queue.work(message, "remove"):
+                parts.removal.remove(job_id, kind, request)
         case {"task": "statistics", "segment_id": None | str() as segment_id}:
             with queue.work(message, "statistics"):
                 _refresh(parts, segment_id)
@@ -96,6 +102,23 @@ def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
     segment_ids = [None, *parts.segments.ids()]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
     queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
+
+
+def _tell_what_is_live(parts: SegmentWorkerParts, key: str) -> None:
+    """Sends the event of a model set or a snapshot that is now served; more than once if the message comes again."""
+    if key == CURRENT_KEY:
+        card = snapshot.read_current(parts.s3, parts.settings.data_bucket)
+        if card is not None:
+            parts.events.send(
+                "loyalty.snapshot",
+                {"snapshot": card.version, "features_as_of": rfc3339(card.as_of), "customers": card.customers},
+            )
+        return
+    parts.models.look_again()
+    manifest = parts.models.current().manifest
+    if manifest is not None:
+        versions = {name: model.version for name, model in sorted(manifest.models.items())}
+        parts.events.send("loyalty.models", {"models": versions, "created": rfc3339(manifest.created)})
 
 
 def _refresh(parts: SegmentWorkerParts, segment_id: str | None) -> None:

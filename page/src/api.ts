@@ -5,6 +5,8 @@ import type { components } from "./api.gen";
 import { text } from "./text";
 
 export type Schemas = components["schemas"];
+/** A field's type, of the forms of an object that have it. */
+export type FieldOf<T, K extends string> = T extends unknown ? (K extends keyof T ? NonNullable<T[K]> : never) : never;
 export type PredictionType = Schemas["SingleAnswer"]["type"];
 
 const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");

@@ -1,8 +1,8 @@
 /** Files that the service reads, by their names. */
 
-import type { Schemas } from "./api";
+import type { FieldOf, Schemas } from "./api";
 
-export type Format = NonNullable<Schemas["JobRequest"]["format"]>;
+export type Format = FieldOf<Schemas["JobRequest"], "format">;
 const FORMATS: Format[] = ["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"];
 
 /** The format that a file's name says; null for one that the service does not read. */

@@ -1,6 +1,6 @@
 /** Segments' definitions as the builder has them, and what a spread of probabilities says. */
 
-import type { Schemas } from "./api";
+import type { FieldOf, Schemas } from "./api";
 import { tidy } from "./ids";
 import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
 import { text } from "./text";
@@ -107,9 +107,9 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
       return ids.length ? { definition: { segment_name, customer_ids: ids } } : { problem: text.builder.needIds };
     }
     case "churn_risk":
-      return { definition: { segment_name, churn_risk: draft.band as NonNullable<Definition["churn_risk"]> } };
+      return { definition: { segment_name, churn_risk: draft.band as FieldOf<Definition, "churn_risk"> } };
     case "rfm_segment":
-      return { definition: { segment_name, rfm_segment: draft.rfm as NonNullable<Definition["rfm_segment"]> } };
+      return { definition: { segment_name, rfm_segment: draft.rfm as FieldOf<Definition, "rfm_segment"> } };
     case "recommended_offer":
       return draft.offer.trim()
         ? { definition: { segment_name, recommended_offer: draft.offer.trim() } }

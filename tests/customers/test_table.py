@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_ml.customers.online_store import AS_OF, FeatureStore
-from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT, FeatureTable, problem_codes
+from loyalty_ml.customers.online_store import FeatureStore
+from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, FeatureTable, problem_codes
 from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures, NoPurchases
 from tests import sample_set
 

@@ -20,6 +20,7 @@ import pytest
 from botocore.stub import Stubber
 from werkzeug.serving import make_server
 from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from functions.files import app as files
 from functions.segment_worker import app as refresh
@@ -554,6 +555,7 @@ class Stack:
 
     service: Service
     machine: str
+    moto: Any
 
     def put(self, key: str, body: bytes) -> None:
         self.service.s3.put_object(Bucket=self.service.ids["DataBucket"], Key=key, Body=body)
@@ -606,7 +608,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         state_machines.connect(moto, server.server_port)
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
-        yield Stack(service, state_machines.create(DESCRIBED, ids))
+        yield Stack(service, state_machines.create(DESCRIBED, ids), moto)
         server.shutdown()
         moto.stop()
     new_process()
@@ -798,3 +800,83 @@ def test_a_function_that_raises_answers_as_lambda_does(capsys: pytest.CaptureFix
     assert answer.json == {"errorMessage": "no", "errorType": "ValueError"}
     assert "ValueError: no" in capsys.readouterr().out
     assert client.post("/2015-03-31/functions/G/invocations", json={}).status_code == 404
+
+
+class Ended:
+    """A function whose instance ends before it answers, so often; then it is there again."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"].startswith(state_machines.INVOCATIONS) and self.left:
+            self.left -= 1
+            return Response("<h1>Bad Gateway</h1>", 502)(environ, start_response)
+        return Response('{"status": "done"}', content_type="application/json")(environ, start_response)
+
+
+def test_an_instance_that_is_killed_is_a_failure_of_lambda_and_each_answer_has_a_request_id() -> None:
+    client = Client(state_machines.as_lambda_answers(Ended(1)))
+    address = "/2015-03-31/functions/F/invocations"
+    killed = client.post(address, json={})
+    assert (killed.status_code, killed.headers["x-amzn-ErrorType"]) == (500, "ServiceException")
+    assert (killed.get_json() or {})["Message"] == "The instance has ended."
+    answered = client.post(address, json={})
+    assert answered.get_json() == {"status": "done"}
+    assert killed.headers["x-amzn-RequestId"] != answered.headers["x-amzn-RequestId"]
+    assert "x-amzn-RequestId" not in client.get("/elsewhere").headers
+
+
+def test_an_execution_that_did_not_come_to_its_end_is_told_once_and_its_job_has_failed(stack: Stack) -> None:
+    """As the template's rule tells the function on AWS."""
+    stepfunctions = boto3.client("stepfunctions")
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    job = process().batch.jobs.record("dataset", {"type": "churn", "prefix": prefix})
+    process().batch.jobs.running(job.job_id)
+    # A machine that fails at once, as one whose workers die at each try does in the end.
+    definition = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Error": "WorkersDied"}}}
+    machine = stepfunctions.create_state_machine(
+        name=f"failing-{uuid.uuid4().hex}",
+        definition=json.dumps(definition),
+        roleArn="arn:aws:iam::123456789012:role/r",
+    )["stateMachineArn"]
+    arn = stepfunctions.start_execution(stateMachineArn=machine, name=job.job_id)["executionArn"]
+    ended = time.monotonic() + ENOUGH_SECONDS
+    while stepfunctions.describe_execution(executionArn=arn)["status"] == "RUNNING" and time.monotonic() < ended:
+        time.sleep(0.1)
+    told: set[str] = set()
+    events: list[Any] = []
+
+    def invoke(event: Any) -> None:
+        events.append(event)
+        files.handler(event, CONTEXT)
+
+    for _ in range(2):
+        state_machines.tell_of_stopped(stepfunctions, machine, invoke, told)
+    assert ([event["detail"]["name"] for event in events], told) == ([job.job_id], {arn})
+    failed_job = process().batch.jobs.get(job.job_id)
+    assert (failed_job.status, failed_job.code) == ("failed", "DATASET_STOPPED")
+    assert "WorkersDied" in (failed_job.error or "")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("own_process")
+def test_a_dataset_whose_worker_was_killed_is_scored_by_the_next(stack: Stack) -> None:
+    """moto runs the retry of the definition, which waits for two seconds."""
+    moto: Any = stack.moto._server
+    served, killed = moto.app, Ended(5)  # boto3 itself asks five times before the state machine hears of it
+
+    def front(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"].startswith(state_machines.INVOCATIONS) and killed.left:
+            return state_machines.as_lambda_answers(killed)(environ, start_response)
+        return served(environ, start_response)
+
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    stack.put(f"{prefix}one.csv", csv_of(customer("a")))
+    moto.app = front
+    try:
+        job, summary = stack.score(prefix)
+    finally:
+        moto.app = served
+    assert killed.left == 0
+    assert (job.status, summary["rows"], summary["failed"]) == ("succeeded", 1, 0)

@@ -77,7 +77,7 @@ def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture
     telemetry.count_answer(
         {"model": {"version": "v"}, "mode": "segment", "successful": 1, "failed": 1, "type": "nbo", "mock": True}
     )
-    telemetry.write_request("GET /", 200, 1.0, "id")
+    telemetry.write_request("GET /", 200, 1.0, "id", "of the gateway")
     telemetry.write_task("plan", "done", 1.0, "id")
     telemetry.write_drift("*", "churn", 0.1, {"revenue": 0.1})
     telemetry.write_file("churn", {"status": "succeeded", "rows": 2, "predictions": 1, "errors": 1, "job_id": "j"})

@@ -54,7 +54,7 @@ def a_clock() -> Callable[[], datetime]:
     return lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(minutes=next(minutes))
 
 
-def jobs_of(service: Service, dynamodb: Any = None, **settings: int) -> JobStore:
+def jobs_of(service: Service, dynamodb: Any = None, **settings: Any) -> JobStore:
     return JobStore(
         dynamodb or service.dynamodb,
         service.s3,
@@ -148,8 +148,8 @@ def test_an_unknown_type_is_told_the_four_there_are(service: Service) -> None:
     answer = post(service, {"type": "ltv", "format": "csv"})
     assert (answer.status, answer.body["code"]) == (400, "UNKNOWN_TYPE")
     assert answer.body["details"] == {"types": list(get_args(FileType))}
-    single = service.predict("1", "all")
-    assert (single.status, single.body["details"]) == (400, {"types": ["churn", "nbo", "rfm"]})
+    single = service.predict("1", "ltv")
+    assert (single.status, single.body["details"]) == (400, answer.body["details"])
 
 
 class Datasets:
@@ -158,7 +158,7 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, job_id: str) -> Job:
         if self._outcome:
             raise self._outcome
         return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})

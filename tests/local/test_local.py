@@ -247,3 +247,11 @@ def test_a_store_waits_for_nothing_that_is_not_made_here() -> None:
     bucket = {"Type": "AWS::S3::Bucket", "DependsOn": "QueuePolicy"}
     described = {"Parameters": {}, "Resources": {"Bucket": bucket, "QueuePolicy": {"Type": "AWS::SQS::QueuePolicy"}}}
     assert template.stores(described)["Resources"] == {"Bucket": {"Type": "AWS::S3::Bucket"}}
+
+
+def test_mock_data_is_for_this_machine_and_a_deployment_has_none() -> None:
+    loaded = template.load()
+    assert loaded["Parameters"]["MockMode"]["Default"] == "false"
+    ids = dict.fromkeys(loaded["Resources"], "made")
+    assert template.environment(loaded, ids)["ML_MOCK_MODE"] == "auto"
+    assert template.environment(loaded, ids, "false")["ML_MOCK_MODE"] == "false"

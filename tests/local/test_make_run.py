@@ -60,11 +60,18 @@ def test_status_and_health(running: Running) -> None:
 
 
 def test_errors_reach_the_caller_and_the_next_request_works(running: Running) -> None:
-    refused = requests.post(f"{running.base}/ml/predict", data=b"\xff\xfe", timeout=30)
+    refused = requests.post(f"{running.base}/ml/predict", data=b"{}", timeout=30)
+    assert (refused.status_code, refused.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    said = {"Content-Type": "application/json"}
+    refused = requests.post(f"{running.base}/ml/predict", data=b"\xff\xfe", headers=said, timeout=30)
     assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_JSON")
     refused = requests.post(f"{running.base}/ml/predict/batch", data="{" + " " * 11_000_000, timeout=30)
     assert refused.status_code == 413
-    assert running.get("/no/such/route").status_code == 404
+    missing = running.get("/no/such/route")
+    assert (missing.status_code, missing.json()["code"]) == (404, "ROUTE_NOT_FOUND")
+    assert requests.head(f"{running.base}/health", timeout=30).status_code == 200
+    changed = requests.put(f"{running.base}/segments/high-value%0a", json={"segment_name": "x", "rule": {}}, timeout=30)
+    assert (changed.status_code, changed.json()["code"]) == (400, "INVALID_REQUEST")
     assert running.get("/ml/predict").status_code == 404, "the gateway knows a route by its method too"
     unknown = running.post("/ml/predict", {"customer_id": "nobody"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "CUSTOMER_NOT_FOUND")
@@ -291,3 +298,15 @@ def test_a_taken_port_is_one_sentence(running: Running) -> None:
     assert again.returncode != 0
     assert again.stderr.count("\n") == 1
     assert f"Port {running.port} cannot be used" in again.stderr
+
+
+def test_a_mock_mode_that_there_is_not_is_said_at_the_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "--port", "0"],
+        env=os.environ | {"ML_MOCK_MODE": "maybe"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == "ML_MOCK_MODE is 'maybe': set it to auto, true or false."

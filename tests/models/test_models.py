@@ -13,7 +13,9 @@ from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.models.store import REFRESH_SECONDS, ModelStore
 from tests import sample_set
 from tests.functions.test_api import assert_error
+from tests.segments.test_statistics_store import point
 from tests.service import Service, new_process, process, put_in_place
+from training.registry import publish
 
 pytestmark = pytest.mark.moto
 
@@ -291,6 +293,90 @@ def test_false_is_an_error_where_no_model_is_published(empty_service: Service, m
     assert_error(answer, 503, "MODEL_UNAVAILABLE", "ML_MOCK_MODE")
     assert "Retry-After" not in answer.headers
     assert empty_service.predict("good", "rfm").status == 200
+
+
+def empty_the_bucket(service: Service) -> None:
+    listed = service.s3.list_objects_v2(Bucket=service.model_bucket).get("Contents", [])
+    for entry in listed:
+        service.s3.delete_object(Bucket=service.model_bucket, Key=entry["Key"])
+
+
+def purge_the_bucket(service: Service) -> None:
+    """With every version and delete marker, as who cleans up does, or a bucket made again under its name."""
+    versions = service.s3.list_object_versions(Bucket=service.model_bucket)
+    for entry in [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]:
+        service.s3.delete_object(Bucket=service.model_bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+
+
+def delete_the_manifest_for_good(service: Service) -> None:
+    versions = service.s3.list_object_versions(Bucket=service.model_bucket, Prefix=MANIFEST_KEY)
+    for entry in versions["Versions"]:
+        service.s3.delete_object(Bucket=service.model_bucket, Key=MANIFEST_KEY, VersionId=entry["VersionId"])
+
+
+def measure_and_purge(service: Service) -> None:
+    """Statistics of all customers as the daily refresh stores them, damaged ones beside them, and then no bucket."""
+    store = process().segment.statistics
+    store.put(point(segment_id=None, models={"churn": "v1", "nbo": "mock", "rfm": "fixed"}))
+    odd = {"segment_id": {"S": "*"}, "point": {"S": "by hand"}, "body": {"N": "1"}}
+    service.dynamodb.put_item(TableName=service.ids["SegmentStatisticsTable"], Item=odd)
+    purge_the_bucket(service)
+
+
+LOSSES = {
+    "emptied": (empty_the_bucket, "is or was below models/"),
+    "no manifest": (delete_the_manifest_for_good, "is or was below models/"),
+    "purged": (measure_and_purge, "stored statistics"),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("mock_mode", ["auto", "false"])
+def test_what_was_published_and_is_lost_is_an_error_and_never_mock(
+    service: Service, monkeypatch: pytest.MonkeyPatch, loss: str, mock_mode: str
+) -> None:
+    lose, sign = LOSSES[loss]
+    lose(service)
+    monkeypatch.setenv("ML_MOCK_MODE", mock_mode)
+    new_process()
+    for prediction_type in ("churn", "nbo", "rfm", "all"):
+        for answer in (service.predict("good", prediction_type), service.predict_batch(["good"], prediction_type)):
+            assert_error(answer, 503, "MODEL_UNAVAILABLE", "missing", sign, "publish a model set")
+            assert "Retry-After" not in answer.headers
+    for status in service.call("GET", "/config/ml/status").body["models"].values():
+        assert (status["exists"], status["loaded"]) == (False, False)
+        assert sign in status["message"]
+    publish(service.s3, service.model_bucket, sample_set.FOLDER)
+    assert service.predict("good").body["mock"] is False, "what the sentence says helps"
+
+
+def test_a_manifest_without_models_is_an_error_and_never_mock(service: Service) -> None:
+    put_manifest(service, {}, rfm=CUTS)
+    for prediction_type in ("churn", "nbo"):
+        assert_error(service.predict("good", prediction_type), 503, "MODEL_UNAVAILABLE", "names no model", "roll back")
+    assert service.predict("good", "rfm").body["model"]["version"] == "2018", "its cut points are good"
+    for status in service.call("GET", "/config/ml/status").body["models"].values():
+        assert "names no model" in status["message"]
+
+
+def test_a_manifest_without_models_leaves_the_set_before_it_serving(service: Service, clock: Clock) -> None:
+    before = service.predict("good").body
+    put_manifest(service, {})
+    clock.now += REFRESH_SECONDS
+    assert service.predict("good").body == before
+    message = service.call("GET", "/config/ml/status").body["models"]["churn"]["message"]
+    assert "names no model" in message
+
+
+@pytest.mark.parametrize("models", [{"churn": "mock", "nbo": "mock", "rfm": "fixed"}, {}])
+def test_statistics_of_mock_data_are_no_sign_of_a_model(empty_service: Service, models: dict[str, str]) -> None:
+    process().segment.statistics.put(point(segment_id=None, models=models))
+    assert empty_service.predict("good").body["mock"] is True
+
+
+def test_whether_a_model_was_published_is_not_guessed(empty_service: Service) -> None:
+    empty_service.dynamodb.delete_table(TableName=empty_service.ids["SegmentStatisticsTable"])
+    assert_error(empty_service.predict("good"), 503, "MODEL_UNAVAILABLE", "ever published is not known")
 
 
 def test_true_mocks_even_where_models_are_published(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def delete(service: Service, segment_id: str, **headers: str) -> Answer:
 
 def call(service: Service, method: str, segment_id: str, body: Any, **headers: str) -> Answer:
     """`if_match='"3"'` is the header If-Match."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return service.call(method, f"/segments/{segment_id}", body, headers=sent)
 
 
@@ -422,7 +422,7 @@ def test_an_id_that_no_segment_can_have(service: Service, segment_id: str) -> No
     assert_error(delete(service, segment_id), 404, "SEGMENT_NOT_FOUND")
 
 
-@pytest.mark.parametrize("if_match", ["1", '""', '"0"', '"-1"', '"1.0"', '"x"', '"1", "2"', "*", 'W/"1"', '"٣"', ""])
+@pytest.mark.parametrize("if_match", ["1", '""', '"0"', '"-1"', '"1.0"', '"x"', '"1", "2"', 'W/"1"', '"٣"', ""])
 def test_an_if_match_that_is_no_version(service: Service, if_match: str) -> None:
     put(service, "some", EVERYONE)
     assert_error(put(service, "some", HIGH_VALUE, if_match=if_match), 400, "INVALID_REQUEST", "If-Match", '"3"')

@@ -99,7 +99,7 @@ class Deployment:
             f"/segments/{segment_id}/ml/predict",
             {"type": prediction_type},
             queryStringParameters={name: str(value) for name, value in query.items()},
-            headers=headers or {},
+            headers={"content-type": "application/json"} | (headers or {}),
         )
 
     def stats(self, segment_id: str, **headers: str) -> Answer:
@@ -202,6 +202,54 @@ def test_a_segment_is_what_its_members_are_one_by_one(deployment: Deployment, pr
     assert (body["segment_id"], body["type"], body["mode"], body["mock"]) == (
         "high-value", prediction_type, "segment", False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"rule": HIGH_VALUE},
+        {"rule": {}},
+        {"rule": {"<": [{"var": "revenue"}, -1]}},
+        {"churn_risk": "high"},
+        {"customer_ids": ["c-5", "zz", "c-3", "absent", "c-7"]},
+    ],
+    ids=["rule", "everyone", "nobody", "churn_risk", "list"],
+)
+def test_all_of_a_segment_is_each_type_of_it_side_by_side(deployment: Deployment, definition: Any) -> None:
+    deployment.define("some", **definition)
+    body = deployment.predict("some", "all").body
+    alone = {name: deployment.predict("some", name).body for name in ("churn", "nbo", "rfm")}
+    for name, each in alone.items():
+        assert body["aggregated_stats"][name] == each["aggregated_stats"]
+        assert body["failed_by_type"][name] == each["failed"]
+        assert body["models"][name] == each["model"]
+        assert body["total_customers"] == body["processed"] == each["total_customers"]
+    assert body["total_customers"] == body["successful"] + body["failed"]
+    assert body["has_more_results"] is (body["successful"] > len(body["results"]))
+    shown = [entry["customer_id"] for entry in [*body["results"], *body["errors"]]]
+    if shown:
+        batch = deployment.service.predict_batch(shown[:100], "all").body
+        told = {entry["customer_id"]: entry for entry in batch["results"] + batch["errors"]}
+        for entry in body["results"][:100]:
+            assert entry == told.get(entry["customer_id"], entry)
+        for entry in body["errors"]:
+            assert entry == told.get(entry["customer_id"], entry)
+    assert [entry["customer_id"] for entry in body["results"]] == sorted(
+        entry["customer_id"] for entry in body["results"]
+    )
+
+
+def test_all_of_a_segment_has_no_ranking_and_may_be_a_job(deployment: Deployment) -> None:
+    deployment.define("some", rule={})
+    for query in ({"top": 5}, {"top": 5, "offer": "4"}, {"top": 5, "include": "lapsed"}):
+        answer = deployment.predict("some", "all", **query)
+        assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
+        assert "ask for churn or nbo" in answer.body["error"]
+    started = deployment.predict("some", "all", headers={"prefer": "respond-async"})
+    assert started.status == 202
+    deployment.work_off_the_queue()
+    job = deployment.service.call("GET", f"/ml/jobs/{started.body['job_id']}").body
+    assert job["answer"] == deployment.predict("some", "all").body
 
 
 def test_an_empty_rule_is_everyone(deployment: Deployment) -> None:

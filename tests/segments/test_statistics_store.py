@@ -142,8 +142,9 @@ def test_a_point_without_a_part_is_not_valid_and_is_named(store: StatisticsStore
     body = json.loads(item["body"]["S"])
     del body["stats"][part]
     dynamodb.put_item(TableName=table, Item={**item, "body": {"S": json.dumps(body)}})
+    assert store.points("vip") == []
     with pytest.raises(StoreUnavailable, match=r"vip, .* cannot be read: delete that item"):
-        store.points("vip")
+        get(store, point())
 
 
 def test_deletes_that_dynamodb_leaves_undone_are_asked_for_again(
@@ -208,11 +209,14 @@ def test_what_dynamodb_does_not_do_is_an_error_that_names_the_table_and_the_caus
 @pytest.mark.parametrize(
     "body", [{}, {"body": {"N": "1"}}, {"body": {"S": "{"}}, {"body": {"S": '{"segment_id": "vip"}'}}]
 )
-def test_an_item_that_cannot_be_read_is_named(store: StatisticsStore, table: str, body: dict[str, Any]) -> None:
+def test_an_item_that_cannot_be_read_hides_no_other_and_is_named(
+    store: StatisticsStore, table: str, body: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     store.put(point())
-    key = {"segment_id": {"S": "vip"}, "point": {"S": "by hand"}}
-    store._dynamodb.put_item(TableName=table, Item={**key, **body})
-    with pytest.raises(StoreUnavailable, match=f"vip, by hand in the table {table} .*delete that item"):
-        store.points("vip")
-    store._dynamodb.delete_item(TableName=table, Key=key)
+    store.put(point(definition=2))
+    (key,) = [item for item in store._query("vip") if json.loads(item["body"]["S"])["definition"] == 2]
+    store._dynamodb.put_item(TableName=table, Item={"segment_id": key["segment_id"], "point": key["point"], **body})
     assert store.points("vip") == [point()]
+    assert [vars(record)["item"] for record in caplog.records] == [f"vip, {key['point']['S']}"]
+    with pytest.raises(StoreUnavailable, match=f"in the table {table} .*delete that item"):
+        get(store, point(definition=2))

@@ -20,7 +20,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 (botocore's own)
 
 from loyalty_ml.aws.backoff import FIRST_SECONDS, pauses
-from loyalty_ml.customers.online_store import AS_OF, TRANSIENT_CODES, Item, parse_items
+from loyalty_ml.customers.online_store import TRANSIENT_CODES, Item, parse_items
+from loyalty_ml.customers.table import AS_OF
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training.aws import asking
 from training.errors import Problem

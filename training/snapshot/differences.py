@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.snapshot import ROW_GROUP
+from loyalty_ml.customers.table import AS_OF
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training.snapshot.parts import quoted, working_duckdb
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 from ibis.expr import types as ir
 from tqdm import tqdm
 
-from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotPart
+from loyalty_ml.customers.table import AS_OF
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training import defaults
 from training.errors import Problem

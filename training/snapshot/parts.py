@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from ibis.expr import datatypes as dt
 from ibis.expr import types as ir
 
-from loyalty_ml.customers.online_store import AS_OF
 from loyalty_ml.customers.snapshot import ROW_GROUP
+from loyalty_ml.customers.table import AS_OF
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 from training.errors import Problem
 from training.warehouse.connection import asking

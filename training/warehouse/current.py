@@ -8,8 +8,7 @@ import ibis
 import numpy as np
 from ibis.expr import types as ir
 
-from loyalty_ml.customers.online_store import AS_OF
-from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.manifest import LIFETIME_RFM_FEATURES
 from training.config import Config
 from training.errors import Problem

@@ -9,8 +9,10 @@ LoyaltyError
 │   ├── BatchTooLarge          BATCH_TOO_LARGE
 │   ├── UnknownType            UNKNOWN_TYPE
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
+│   ├── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
 │   ├── VersionConflict        VERSION_CONFLICT
+│   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged          MODELS_CHANGED
 │   └── ModelRefused           MODEL_REFUSED
 ├── NotFound
@@ -19,6 +21,7 @@ LoyaltyError
 │   ├── JobNotFound            JOB_NOT_FOUND
 │   ├── ModelVersionNotFound   MODEL_VERSION_NOT_FOUND
 │   └── CustomerNotFound       CUSTOMER_NOT_FOUND     (also a customer's failure)
+├── InvalidCustomerId          INVALID_CUSTOMER_ID    a customer's failure: the id is blank
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
 │   ├── NoPurchases            NO_PURCHASES
 │   ├── MissingFeatures        MISSING_FEATURES
@@ -131,6 +134,17 @@ class PayloadTooLarge(RequestError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class UnsupportedMediaType(RequestError):
+    """The body is not said to be JSON. Send the header `Content-Type: application/json`."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request does not say that its body is JSON: send it with the header Content-Type: application/json."
+        )
+
+
 class InvalidFile(RequestError):
     """The whole of a file cannot be scored: it is empty, has no `customer_id`, or is not what its name says. Correct
     the file as the sentence says and send it again.
@@ -152,6 +166,17 @@ class VersionConflict(RequestError):
         super().__init__(
             f"{state}, and the request expects another state: read the segment again, then decide.",
             {"version": current},
+        )
+
+
+class IdempotencyKeyReused(RequestError):
+    """The `Idempotency-Key` came with another body within a day. Send another key, or the body that it came with."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another body less than a day ago: send another key, or the same body."
         )
 
 
@@ -226,6 +251,15 @@ class JobNotFound(NotFound):
         super().__init__("There is no job with this id, or its 30 days are over: start it again.")
 
 
+class InvalidCustomerId(LoyaltyError):
+    """An id of a batch is blank. Leave it out, or correct it."""
+
+    code = "INVALID_CUSTOMER_ID"
+
+    def __init__(self) -> None:
+        super().__init__("The customer's id is blank: leave it out, or correct it.")
+
+
 class Unscorable(LoyaltyError):
     pass
 
@@ -256,8 +290,8 @@ class MissingFeatures(Unscorable):
 
 
 class InvalidFeatures(Unscorable):
-    """A feature of the customer is not a finite number. Correct the features that `details.features` names in the
-    warehouse or the file.
+    """A feature of the customer is not a finite number, or `features_as_of` is no moment. Correct what
+    `details.features` names in the warehouse or the file, then run `materialize`.
     """
 
     code = "INVALID_FEATURES"

@@ -67,18 +67,22 @@ def described(error: Exception) -> tuple[str, str]:
 
 def count_answer(answer: Mapping[str, Any]) -> None:
     """Counts a prediction answer's successes and failures by type; other answers have none."""
-    if "model" not in answer:
+    if "mode" not in answer:
         return
     results = answer.get("successful", 1)
     _dimensions["type"] = answer["type"]
     _counts["Predictions"] = results
     if answer["mock"]:
         _counts["MockPredictions"] = results
-    _facts["model_version"] = answer["model"]["version"]
+    if answer["type"] == "all":
+        _facts["model_version"] = {name: model["version"] for name, model in answer["models"].items()}
+    else:
+        _facts["model_version"] = answer["model"]["version"]
     if answer["mode"] == "segment":  # whose errors are only the first of them
         _counts["FailedPredictions"] = answer["failed"]
         return
-    for error in answer.get("errors", ()):
+    errors: Any = answer.get("errors", ())
+    for error in errors.values() if isinstance(errors, dict) else errors:  # by type, of all types for one customer
         _counts[error["code"]] += 1
 
 
@@ -87,9 +91,10 @@ def count_failure(code: str) -> None:
     _counts[code] += 1
 
 
-def write_request(route: str, status: int, milliseconds: float, correlation_id: str) -> None:
-    """Writes the request's line, and begins the next."""
-    _write("Latency", milliseconds, {"route": route, "status": status, "correlation_id": correlation_id})
+def write_request(route: str, status: int, milliseconds: float, correlation_id: str, request_id: str) -> None:
+    """Writes the request's line, and begins the next. request_id: as the gateway's own log has it."""
+    facts = {"route": route, "status": status, "correlation_id": correlation_id, "request_id": request_id}
+    _write("Latency", milliseconds, facts)
 
 
 def write_task(task: str, outcome: str, milliseconds: float, correlation_id: str) -> None:

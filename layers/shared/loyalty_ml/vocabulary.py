@@ -1,5 +1,6 @@
 """The words of the service: prediction types, ids, moments, and how a request is checked."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 
 PredictionType = Literal["churn", "nbo", "rfm"]
 PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
-FileType = Literal["churn", "nbo", "rfm", "all"]
+AskedType = Literal["churn", "nbo", "rfm", "all"]
+"""What may be asked for: one prediction, or all of them side by side."""
+FileType = AskedType
 FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
 Include = Literal["lapsed"]
 """Who is ranked beside the active."""
 MockMode = Literal["auto", "true", "false"]
+MOCK_MODES: tuple[MockMode, ...] = get_args(MockMode)
 CUSTOMER_ID = "customer_id"
 """The column of files, snapshots and the warehouse, and the key of the customers table."""
 MAX_ID_CHARACTERS = 256
@@ -34,6 +38,19 @@ CustomerId = Annotated[
 def rfc3339(moment: datetime) -> str:
     """How `features_as_of` is written everywhere, such as 2018-01-02T00:00:00Z; of one form, texts sort as moments."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+def moment_of(text: Any) -> datetime:
+    """The moment, in UTC, that an RFC 3339 text names. Raises ValueError for anything else that was stored in place."""
+    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
+        raise ValueError("not a moment as RFC 3339 writes it")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:  # year 1 or 9999, moved across the end of what there is by its offset
+        raise ValueError("not a moment that UTC has") from error
 
 
 class Request(BaseModel):

@@ -20,9 +20,9 @@ import pytest
 from botocore.exceptions import ClientError
 from ibis.expr import types as ir
 
-from loyalty_ml.customers.online_store import AS_OF, FeatureStore
+from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
-from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.vocabulary import rfc3339
 from tests import sample_set
 from tests.service import GOOD, LAPSED, SNAPSHOT_FEATURES, Service

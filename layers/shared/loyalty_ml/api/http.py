@@ -3,6 +3,7 @@
 import base64
 import functools
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,12 +35,18 @@ More than that, and the function's process ends; the gateway's answer would be a
 MAX_PROBLEMS = 200
 """In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
 
+NO_ROUTE = "$default"
+"""The key of the gateway's route for what no other route matches."""
+_NO_ROUTE = "There is no such route: openapi.json lists all routes."
+
 RETRY_SECONDS = 5
 """Until a store that did not answer is worth another try: it was tried for up to 8 s before the error."""
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
     errors.PayloadTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.IdempotencyKeyReused: 422,
     errors.VersionConflict: 412,
     errors.ModelsChanged: 409,
     errors.NotFound: 404,
@@ -96,6 +103,7 @@ _PREDICTION_ERRORS = (
     errors.InvalidRequest,
     errors.UnknownType,
     errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
     errors.ModelUnavailable,
     errors.FeatureStoreUnavailable,
 )
@@ -159,6 +167,11 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
     return decorate
 
 
+_JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.ASCII)
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_CORRELATION_ID = re.compile(r"[!-~]{1,128}")
+
+
 def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], dict[str, Any]]:
     """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log."""
     app.exception_handler(errors.LoyaltyError)(_answer_error)
@@ -167,25 +180,73 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
 
     def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
         started = time.perf_counter()
-        correlation_id = event["requestContext"]["requestId"]
+        request_id: str = event["requestContext"]["requestId"]
+        asked_for = event["headers"].get("x-correlation-id", request_id)
+        correlation_id = asked_for if _CORRELATION_ID.fullmatch(asked_for) else request_id
         logger.set_correlation_id(correlation_id)
-        if event["rawPath"].endswith("/"):  # each route answers with and without it
-            event = {**event, "rawPath": event["rawPath"].rstrip("/")}
-        response = app.resolve(event, context)
+        problem = _problem_before_routes(event, asked_for is not correlation_id)
+        response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
+        if event["requestContext"]["http"]["method"] == "HEAD":
+            response = {**response, "body": "", "isBase64Encoded": False}
         response["headers"]["X-Correlation-Id"] = correlation_id
         telemetry.write_request(
             route=event.get("routeKey", ""),
             status=response["statusCode"],
             milliseconds=1000 * (time.perf_counter() - started),
             correlation_id=correlation_id,
+            request_id=request_id,
         )
         return response
 
     return telemetry.traced(handler)
 
 
+def caller(event: Event) -> str:
+    """Who sends the request, as the token says; "" where no token is asked for."""
+    claims = event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims", {})
+    return str(claims.get("sub") or claims.get("client_id") or "")
+
+
+def _problem_before_routes(event: Event, is_misnamed: bool) -> errors.LoyaltyError | None:  # noqa: FBT001
+    """What is wrong with a request whichever route it is for."""
+    if event.get("routeKey") == NO_ROUTE:  # nobody was asked for a token, so no route may answer
+        return errors.RouteNotFound(_NO_ROUTE)
+    if is_misnamed:
+        return errors.InvalidRequest.of(
+            "X-Correlation-Id", "must have 1 to 128 characters of visible ASCII, without spaces"
+        )
+    # A pattern that ends in $ lets a line end pass, and the segment of another id would be changed.
+    if _CONTROL.search(event["rawPath"]):
+        return errors.InvalidRequest.of("path", "must not have control characters, such as %0A: remove them")
+    return None
+
+
+def _as_routed(event: Event) -> Event:
+    """The event as the routes know it: without a slash at its end, and HEAD as the GET that it is without a body."""
+    context = event["requestContext"]
+    if context["http"]["method"] == "HEAD":
+        event = {**event, "requestContext": {**context, "http": {**context["http"], "method": "GET"}}}
+    if event["rawPath"].endswith("/"):
+        event = {**event, "rawPath": event["rawPath"].rstrip("/")}
+    return event
+
+
+def _sent(error: errors.LoyaltyError) -> dict[str, Any]:
+    """An error's answer as Lambda sends it."""
+    response = _answer_error(error)
+    return {
+        "statusCode": response.status_code,
+        "headers": {"Content-Type": "application/json"},
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+
+
 def read_body(event: Event, model: type[RequestT]) -> RequestT:
     """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
+    if not _JSON.fullmatch(event["headers"].get("content-type", "")):
+        # A page of any site can send a form or text to a service on a developer's machine, but not this.
+        raise errors.UnsupportedMediaType
     text: str = event.get("body") or ""
     try:
         body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
@@ -282,7 +343,7 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
 
 
 def _answer_no_route(error: NotFoundError) -> Response[str]:
-    return _answer_error(errors.RouteNotFound("There is no such route: openapi.json lists all routes."))
+    return _answer_error(errors.RouteNotFound(_NO_ROUTE))
 
 
 def _answer_bug(error: Exception) -> Response[str]:

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from loyalty_ml.api.http import BASE_PATH, Reply
-from loyalty_ml.jobs.contracts import JobAnswer, JobListed, JobStarted, ResultFile, UploadAddress, UploadAwaited
+from loyalty_ml.jobs.contracts import (
+    JobAnswer,
+    JobListed,
+    JobStarted,
+    JobSummary,
+    ResultFile,
+    UploadAddress,
+    UploadAwaited,
+)
 from loyalty_ml.jobs.presigned import MAX_UPLOAD_BYTES, Upload
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import rfc3339
@@ -24,6 +32,21 @@ def upload_response(description: str) -> Any:
 def started_response(description: str) -> Any:
     """The OpenAPI entry of `start_reply`."""
     return _response(JobStarted, description, **{"Location": _LOCATION, "Retry-After": _RETRY_AFTER})
+
+
+def job_response() -> Any:
+    """The OpenAPI entry of `job_reply`."""
+    again = {
+        "description": "While it is queued or runs: seconds to wait before the next look",
+        "schema": {"type": "integer"},
+    }
+    return _response(JobAnswer, "OK", **{"Retry-After": again})
+
+
+def job_reply(job: Job, read_answer: Callable[[str], dict[str, Any]], sign_url: Callable[[str, str], str]) -> Reply:
+    """The answer of a job, as job_answer makes it, and when to look again."""
+    waits = job.status in ("queued", "running")
+    return Reply(job_answer(job, read_answer, sign_url), headers={"Retry-After": str(RETRY_SECONDS)} if waits else None)
 
 
 def start_reply(job: Job) -> Reply:
@@ -78,7 +101,7 @@ def job_answer(
     """
     answer = cast("JobAnswer", list_entry(job))
     if job.summary is not None:
-        answer["summary"] = dict(job.summary)
+        answer["summary"] = cast("JobSummary", dict(job.summary))
         answer["results"] = {
             name: ResultFile(key=key, url=sign_url(key, f"{job.job_id}-{key.rpartition('/')[2]}"))
             for name, key in job.summary["files"].items()

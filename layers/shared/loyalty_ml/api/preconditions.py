@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -29,13 +29,18 @@ def is_known(if_none_match: str | None, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def expected_version(if_match: str | None) -> int | None:
-    """The version that If-Match allows a change of; None without the header. Raises InvalidRequest."""
-    if if_match is None:
-        return None
+def expected_version(if_match: str | None) -> int | Literal["*"] | None:
+    """The version that If-Match allows a change of, `*` for any that there is; None without the header.
+
+    Raises InvalidRequest.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return "*" if if_match else None
     version = _VERSION_ETAG.fullmatch(if_match.strip())
     if version is None:
-        raise InvalidRequest.of("If-Match", 'this is not an ETag of a segment: send one with its quotes, such as "3"')
+        raise InvalidRequest.of(
+            "If-Match", 'this is not an ETag of a segment: send one with its quotes, such as "3", or *'
+        )
     return int(version[1])
 
 

@@ -1,12 +1,14 @@
 """Customers' features from DynamoDB, by id.
 
-An item is {customer_id: S, features_as_of: S, feature: N, ...}. A stored value that is not a number stays visible as
-such; nothing is filled in.
+An item is {customer_id: S, features_as_of: S, feature: N, ...}. Whatever else is stored in place of one of these is the
+failure of that customer alone: nothing is filled in.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +20,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from loyalty_ml.aws import backoff
-from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT, FeatureTable
+from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, FeatureTable
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import CUSTOMER_ID
+from loyalty_ml.vocabulary import CUSTOMER_ID, moment_of, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 DEADLINE_SECONDS = 8.0
-
-AS_OF = "features_as_of"
 
 TRANSIENT_CODES = {
     "ProvisionedThroughputExceededException",
@@ -90,6 +90,8 @@ class FeatureStore:
         Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
         an id that was not answered is not an unknown customer.
         """
+        if not customer_ids:
+            return _table(customer_ids, names, {})
         attributes = dict.fromkeys((CUSTOMER_ID, AS_OF, *names, LIFETIME_TRANSACTION_COUNT))
         placeholders = {f"#{place}": name for place, name in enumerate(attributes)}
         pending: Mapping[str, Any] = {
@@ -150,15 +152,35 @@ def _table(customer_ids: Sequence[str], names: Sequence[str], items: Mapping[str
         values = _numbers(texts)
         counts = [items.get(customer_id, {}).get(LIFETIME_TRANSACTION_COUNT, {}) for customer_id in customer_ids]
         purchases = _numbers([count.get("N", "null") for count in counts])
+    as_of, undated = _moments([items.get(customer_id, {}).get(AS_OF) for customer_id in customer_ids])
     return FeatureTable(
         customer_ids=customer_ids,
         names=tuple(names),
         values=values.reshape(shape),
         absent=absent,
         found=found,
-        as_of=min((item[AS_OF]["S"] for item in items.values() if AS_OF in item), default=None),
+        as_of=as_of,
         purchases=purchases,
+        undated=undated,
     )
+
+
+def _moments(stored: Sequence[Mapping[str, Any] | None]) -> tuple[str | None, NDArray[np.bool_] | None]:
+    """The oldest of these moments, and which of them are none; one that is not stored at all counts as neither."""
+    moments: dict[Any, datetime | None] = {}
+    texts = [None if attribute is None else attribute.get("S") for attribute in stored]
+    for text in set(texts):  # of a batch, all have mostly one
+        try:
+            moments[text] = moment_of(text)
+        except ValueError:
+            moments[text] = None
+    oldest = min((moment for moment in moments.values() if moment), default=None)
+    undated = None
+    if None in moments.values():
+        undated = np.array(
+            [attribute is not None and moments[text] is None for attribute, text in zip(stored, texts, strict=True)]
+        )
+    return rfc3339(oldest) if oldest else None, undated
 
 
 def _numbers(texts: Sequence[str]) -> NDArray[np.float64]:
@@ -166,4 +188,14 @@ def _numbers(texts: Sequence[str]) -> NDArray[np.float64]:
 
     One JSON array parses three times as fast as a float() for each, to the same nearest double.
     """
-    return np.array(orjson.loads(f"[{','.join(texts)}]"), np.float64)
+    try:
+        return np.array(orjson.loads(f"[{','.join(texts)}]"), np.float64)
+    except orjson.JSONDecodeError:  # one of them is no JSON number, as +1 and .5 are none: the others are read anyway
+        return np.array([_number(text) for text in texts], np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -23,6 +23,9 @@ DEFAULT_FEATURES = (
 )
 """The order that the project's own training uses. A model's card says what that model wants; nothing else does."""
 
+AS_OF = "features_as_of"
+"""The attribute of the customers table that says when a customer's features were computed."""
+
 LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
 """Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing. Nothing else makes it up."""
 
@@ -38,6 +41,8 @@ class FeatureTable:
                 None where no customer was found.
     purchases:  the stored LIFETIME_TRANSACTION_COUNT, float64 (n,), NaN where there is none; None if the source
                 has no such column or nobody lacks a feature. It only says why a row has no answer.
+    undated:    bool (n,), True where what is stored as the moment of the features is none; None for nowhere. Such
+                values may be of any day, so the row has no answer.
     """
 
     customer_ids: Sequence[str]
@@ -47,11 +52,24 @@ class FeatureTable:
     found: NDArray[np.bool_] | None
     as_of: str | None
     purchases: NDArray[np.float64] | None = None
+    undated: NDArray[np.bool_] | None = None
+
+    @property
+    def usable(self) -> NDArray[np.bool_] | None:
+        """The rows that are found and dated, bool (n,), whatever their values are; None for all of them."""
+        usable = self.found
+        if self.undated is not None and self.undated.any():
+            usable = ~self.undated if usable is None else usable & ~self.undated
+        return None if usable is None or usable.all() else usable
 
     def problem(self, row: int, dtype: DTypeLike = np.float64) -> LoyaltyError:
-        """Why this row cannot be scored, for a row that is not found or not finite as `dtype`."""
+        """Why this row cannot be scored, for a row that is not usable or not finite as `dtype`."""
         if self.found is not None and not self.found[row]:
             return CustomerNotFound()
+        if self.undated is not None and self.undated[row]:
+            return InvalidFeatures(
+                [AS_OF], "The customer's record does not say when its features were computed (run materialize)"
+            )
         if self.absent is not None and self.absent[row].any():
             if self.purchases is not None and self.purchases[row] == 0:
                 return NoPurchases()

@@ -41,13 +41,16 @@ class DatasetJobs:
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
 
-    def start(self, prediction_type: FileType, prefix: str) -> Job:
+    def start(self, prediction_type: FileType, prefix: str, job_id: str | None = None) -> Job:
         """Records a job for the files of the data bucket whose keys begin with the prefix, and has it run.
 
+        job_id: of a job that may have been started already: then it is not started again.
         Raises InvalidRequest for a prefix that has no files or is none of datasets.
         """
         self._check(prefix)
-        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix})
+        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix}, job_id)
+        if job.status != "queued":
+            return job
         with self._jobs.failing(job.job_id):
             self.execute(job.job_id, prediction_type, prefix)
         return job
@@ -69,6 +72,12 @@ class DatasetJobs:
             except self._stepfunctions.exceptions.ExecutionDoesNotExist:
                 return False
         return True
+
+    def stop(self, job_id: str) -> None:
+        """Stops the execution of a job, if there is one."""
+        missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
+        with asking("state_machine", "The dataset's state machine cannot be stopped"), suppress(missing):
+            self._stepfunctions.stop_execution(executionArn=self.execution_arn(job_id), error="JOB_DELETED")
 
     def execution_arn(self, job_id: str) -> str:
         return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{job_id}"

@@ -12,8 +12,10 @@ from loyalty_ml.aws.dynamodb import attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import LoyaltyError
 from loyalty_ml.files.source import FileJobRequest, FileSource, announced_job_id, job_id_of
+from loyalty_ml.jobs.ended import OnEnd, ended_job, nobody_is_told
 from loyalty_ml.jobs.lease import Claim, Leases
-from loyalty_ml.jobs.record import Job, job_of, new_item, outcome_of, timestamp
+from loyalty_ml.jobs.record import Job, is_deleted, new_item, outcome_of, timestamp
+from loyalty_ml.jobs.store import put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,24 +28,29 @@ class FileJobStore:
     made here. A write that was done though its answer was lost, and that the client then sends again, counts as done.
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Callable[[], float] = time.time) -> None:
-        """clock: epoch seconds."""
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        clock: Callable[[], float] = time.time,
+        on_end: OnEnd = nobody_is_told,
+    ) -> None:
+        """clock: epoch seconds; on_end: is told of jobs that end."""
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
-        self.leases = Leases(dynamodb, table, clock)
+        self._on_end = on_end
+        self.leases = Leases(dynamodb, table, clock, on_end=on_end)
 
     def announce(
         self, job_id: str, request: Mapping[str, Any], status: Literal["awaiting_upload", "queued"] = "awaiting_upload"
     ) -> Job:
-        """Records the job of a file that is to come; request: its `type`, `format` and `key`.
+        """Records the job of a file that is to come, unless it is recorded; request: its `type`, `format` and `key`.
 
         status: queued, where the service writes the file itself.
         """
         item = new_item(job_id, "file", status, request, self._moment()) | {"key": attribute(request["key"])}
-        with asking("jobs", "The job cannot be recorded in the jobs table"):
-            self._dynamodb.put_item(TableName=self._table, Item=item)
-        return job_of(item)
+        return put_new(self._dynamodb, self._table, item)
 
     def job_id_for(self, source: FileSource) -> str:
         """The job that scores this version of an object: the announced one, if the version is the first of its key."""
@@ -57,13 +64,15 @@ class FileJobStore:
                 self._table,
                 {"job_id": announced},
                 update="SET #version = :version, #status = :status, #updated = :updated",
-                condition="#key = :key AND attribute_not_exists(#version)",
+                condition="#key = :key AND attribute_not_exists(#version) AND attribute_not_exists(#deleted)",
                 values=attributes(
                     {"version": version, "status": "queued", "key": source.key, "updated": timestamp(self._moment())}
                 ),
             )
         is_first = before.get("key") == attribute(source.key) and before.get("version") == attribute(version)
-        return announced if written or is_first else job_id_of(source)
+        # The upload of a deleted job is that job's still, which nobody works on any more.
+        is_deleted_ones = before.get("key") == attribute(source.key) and is_deleted(before)
+        return announced if written or is_first or is_deleted_ones else job_id_of(source)
 
     def refuse(self, source: FileSource, error: LoyaltyError) -> str:
         """Records a job that failed before it began, as its key says no type or format; gives its id."""
@@ -72,6 +81,7 @@ class FileJobStore:
         item = new_item(job_id, "file", "failed", _named(source), self._moment()) | failure
         with asking("jobs", "The job cannot be recorded in the jobs table"):
             self._dynamodb.put_item(TableName=self._table, Item=item)
+        self._on_end(ended_job(item, {"status": "failed", "code": error.code}))
         return job_id
 
     def claim(self, job: FileJobRequest, owner: str) -> Claim:

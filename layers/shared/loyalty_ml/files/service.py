@@ -149,8 +149,10 @@ class FileService:
         if claim.outcome == "running":
             return Ran("running", job.job_id, claim.lease_left)
         if claim.outcome == "finished":
-            assert claim.job is not None
-            ended = claim.job.summary or summary.failure(job, claim.job.code, claim.job.error)
+            if claim.job is None:
+                ended: Mapping[str, Any] = summary.failure(job, "JOB_NOT_FOUND", "The job was deleted: start it again.")
+            else:
+                ended = claim.job.summary or summary.failure(job, claim.job.code, claim.job.error)
             return Ran("finished", job.job_id, summary=ended)
         leases = self._jobs.leases
         try:

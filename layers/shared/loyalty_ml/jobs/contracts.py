@@ -22,9 +22,9 @@ class JobRequest(Request):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["format"], "not": {"required": ["segment_id"]}},
+                {"required": ["format"]},
                 {"required": ["prefix"]},
-                {"required": ["segment_id"]},
+                {"required": ["segment_id"], "x-with": ["format", "top", "offer", "include"]},
             ]
         }
     )
@@ -145,6 +145,18 @@ class ResultFile(TypedDict):
     url: Annotated[str, Field(description="A download address, valid for 15 minutes; GET the job again for a new one")]
 
 
+class JobSummary(TypedDict):
+    """What a job of files came to; a file's has its models and columns besides, a dataset's its counts of files."""
+
+    job_id: str
+    status: str
+    type: FileType
+    rows: int
+    predictions: int
+    errors: Annotated[int, Field(description="rows = predictions + errors")]
+    files: Annotated[dict[str, str], Field(description="The keys of the results in the data bucket, by name")]
+
+
 class JobAnswer(JobListed):
     answer: NotRequired[
         Annotated[
@@ -153,9 +165,7 @@ class JobAnswer(JobListed):
         ]
     ]
     summary: NotRequired[
-        Annotated[
-            dict[str, object], Field(description="If a job of files succeeded: its counts; rows = predictions + errors")
-        ]
+        Annotated[JobSummary, Field(description="If a job of files succeeded: its counts; rows = predictions + errors")]
     ]
     results: NotRequired[
         Annotated[dict[str, ResultFile], Field(description="If a job of files succeeded: its files, by name")]

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import JobNotFound
-from loyalty_ml.jobs.record import Job, job_of, timestamp
+from loyalty_ml.jobs.ended import ENDED, OnEnd, ended_job, nobody_is_told
+from loyalty_ml.jobs.record import Job, is_deleted, job_of, timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -68,12 +69,14 @@ class Leases:
         table: str,
         clock: Callable[[], float] = time.time,
         seconds: float = LEASE_SECONDS,
+        on_end: OnEnd = nobody_is_told,
     ) -> None:
-        """clock: epoch seconds; seconds: how long a lease is held without a beat."""
+        """clock: epoch seconds; seconds: how long a lease is held without a beat; on_end: is told of jobs that end."""
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
         self.seconds = seconds
+        self._on_end = on_end
 
     def claim(self, job_id: str, owner: str, new: Item | None = None) -> Claim:
         """Takes the job's lease if it is free or the owner's.
@@ -105,6 +108,8 @@ class Leases:
         )
         if not before and not is_written:
             raise JobNotFound
+        if is_deleted(before):
+            return Claim("finished")
         job = job_of(before) if "status" in before else None
         if is_written:
             # A worker that ends in any other way changes the status.
@@ -112,7 +117,7 @@ class Leases:
             return Claim("claimed", job=job, was_killed=was_running and before.get("lease_owner") != attribute(owner))
         if "final" in before or (job is not None and job.status == "succeeded"):
             return Claim("finished", job=job)
-        return Claim("running", max(0.0, float(before["lease_until"]["N"]) - now), job)
+        return Claim("running", _seconds_left(before, now), job)
 
     def beat(self, job_id: str, owner: str, progress: Mapping[str, float] | None = None) -> None:
         """Holds the lease for another while, and records how far the job is. Raises LeaseLost.
@@ -162,9 +167,11 @@ class Leases:
             "#status = :running AND #lease_until <= :now",
             {"failed": "failed", "code": code, "error": error, "running": "running", "now": now},
         )
+        if is_written:
+            self._on_end(ended_job(before, {"status": "failed", "code": code}))
         if is_written or "lease_until" not in before:
             return 0.0
-        return max(0.0, float(before["lease_until"]["N"]) - now)
+        return _seconds_left(before, now)
 
     def _end(self, job_id: str, owner: str, values: Mapping[str, Value], *, is_final: bool) -> None:
         assignments = "".join(f", #{name} = :new_{name}" for name in values)
@@ -182,11 +189,13 @@ class Leases:
         is_done_already = (
             before.get("lease_owner") == attribute(owner)
             and "lease_until" not in before
-            and before["status"] == attribute(values["status"])
+            and before.get("status") == attribute(values["status"])
             and ("final" in before) == is_final
         )
         if not is_written and not is_done_already:
             raise LeaseLost(job_id)
+        if values["status"] in ENDED:
+            self._on_end(ended_job(before, values))
 
     def _update(
         self, job_id: str, update: str, condition: str, values: Mapping[str, Value], made: Item | None = None
@@ -201,3 +210,11 @@ class Leases:
                 condition=condition,
                 values={**given, **(made or {})},
             )
+
+
+def _seconds_left(record: Item, now: float) -> float:
+    """Of a lease; of one that is no number, as long as a whole one, after which someone looks again."""
+    try:
+        return max(0.0, float(record["lease_until"]["N"]) - now)
+    except (KeyError, ValueError):
+        return LEASE_SECONDS

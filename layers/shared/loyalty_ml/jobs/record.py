@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from loyalty_ml.aws.dynamodb import Item, attribute, attributes
+from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import moment_of
 
 JobKind = Literal["segment", "file", "dataset"]
 JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
+REMOVAL_SECONDS = 10
+"""Until what a deleted job made is removed: whoever works on it knows of it by the next beat, in three seconds."""
 # All in one partition, which takes 1,000 writes a second. The files of a dataset are not listed and so not in it.
 LISTED = attribute("all")
 
@@ -70,31 +76,104 @@ def new_item(
 
 
 def job_of(item: Item) -> Job:
-    """The job of a record."""
-    failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
-    processed = int(item["processed"]["N"])
+    """The job of a record. Raises StoreUnavailable if the record is not of the shape that this service writes."""
+    try:
+        record = _Record.model_validate({name: _plain(value) for name, value in item.items()})
+    except ValidationError as error:
+        job_id = item["job_id"]["S"]
+        parts = sorted({str(problem["loc"][0]) for problem in error.errors(include_url=False, include_input=False)})
+        logger.error("A job's record is damaged", job_id=job_id, parts=parts)
+        raise StoreUnavailable(
+            "jobs",
+            f"The record of job {job_id} in the jobs table is damaged ({', '.join(parts)}): start the job again.",
+            retry=False,
+        ) from error
+    failed = record.status == "failed"  # the failure of an attempt before the last one stays in the item
     rate = None
-    if "counted" in item:
-        seconds = float(item["counted"]["N"]) - float(item["claimed"]["N"])
+    if record.counted is not None:
+        seconds = record.counted - record.claimed
         # Of a worker that has counted nothing yet, the last count is from before it took the job. And it goes on from a
         # checkpoint, which may be a little before what the one before it had counted.
-        rate = max(0, processed - int(item["claimed_rows"]["N"])) / seconds if seconds > 0 else None
+        rate = max(0, record.processed - record.claimed_rows) / seconds if seconds > 0 else None
     return Job(
-        job_id=item["job_id"]["S"],
-        kind=cast("JobKind", item["kind"]["S"]) if "kind" in item else "segment",  # all were, before there were kinds
-        status=cast("JobStatus", item["status"]["S"]),
-        created=item["created"]["S"],
-        updated=item["updated"]["S"],
-        request=orjson.loads(item["request"]["S"]),
-        processed=processed,
-        total=int(item["total"]["N"]) if "total" in item else None,
-        errors=int(item["errors"]["N"]) if "errors" in item else 0,
-        share=float(item["share"]["N"]) if "share" in item else None,
+        job_id=record.job_id,
+        kind=record.kind,
+        status=record.status,
+        created=record.created,
+        updated=record.updated,
+        request=record.request,
+        processed=record.processed,
+        total=record.total,
+        errors=record.errors,
+        share=record.share,
         rate=rate,
-        summary=orjson.loads(item["summary"]["S"]) if "summary" in item else None,
-        error=item["error"]["S"] if failed else None,
-        code=item["code"]["S"] if failed else None,
+        summary=record.summary,
+        error=record.error if failed else None,
+        code=record.code if failed else None,
     )
+
+
+def _moment(text: str) -> str:
+    moment_of(text)
+    return text
+
+
+def _object(text: Any) -> dict[str, Any]:
+    parsed = orjson.loads(text if isinstance(text, str) else b"")
+    if not isinstance(parsed, dict):
+        raise ValueError("must be an object")  # noqa: TRY004  pydantic counts no TypeError as a problem of a field
+    try:
+        orjson.dumps([[[[parsed]]]])  # as deep as an answer has it
+    except TypeError as error:
+        raise ValueError("must be an object that can be written") from error
+    return parsed
+
+
+def _summary(parsed: dict[str, Any]) -> dict[str, Any]:
+    match parsed:
+        case {"files": dict(files)} if all(isinstance(key, str) for key in files.values()):
+            return parsed
+    raise ValueError("must name its files")
+
+
+_Moment = Annotated[str, AfterValidator(_moment)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Object = Annotated[dict[str, Any], BeforeValidator(_object)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Record(BaseModel):
+    """What an item must be: whoever may write to the table may have written anything."""
+
+    job_id: str
+    kind: JobKind = "segment"  # all were, before there were kinds
+    status: JobStatus
+    created: _Moment
+    updated: _Moment
+    request: _Object
+    processed: _Count
+    total: _Count | None = None
+    errors: _Count = 0
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    counted: _Number | None = None
+    claimed: _Number = 0
+    claimed_rows: _Count = 0
+    summary: Annotated[_Object, AfterValidator(_summary)] | None = None
+    error: str | None = None
+    code: str | None = None
+
+
+def _plain(attribute: Any) -> Any:
+    """A text or a number's text; what is neither stays as it is, and is refused."""
+    match attribute:
+        case {"S": str(text)} | {"N": str(text)}:
+            return text
+    return attribute
+
+
+def is_deleted(item: Item) -> bool:
+    """Whether the record only says that there was a job, so that nobody works on it or makes it again."""
+    return "deleted" in item
 
 
 def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:

@@ -24,17 +24,20 @@ class QueuedJobs:
         self._sqs = sqs
         self._queue_url = queue_url
 
-    def start(self, kind: JobKind, task: Task, request: Mapping[str, Any]) -> Job:
+    def start(self, kind: JobKind, task: Task, request: Mapping[str, Any], job_id: str | None = None) -> Job:
         """Records a job and has it run. `request` is what its worker needs to know, as JSON can hold it.
 
+        job_id: of a job that may have been started already: then it is not started again.
         Raises StoreUnavailable. A job that cannot be sent is recorded as failed, or it would wait for ever.
         """
-        job = self._jobs.record(kind, request)
-        self.send(task, job.job_id)
+        job = self._jobs.record(kind, request, job_id)
+        self.send(task, job)
         return job
 
-    def send(self, task: Task, job_id: str) -> None:
-        """Has a recorded job run. Raises as `start` does."""
-        message = orjson.dumps({"task": task, "job_id": job_id}).decode()
-        with self._jobs.failing(job_id), asking("queue", "The job cannot be put into the queue"):
+    def send(self, task: Task, job: Job) -> None:
+        """Has a recorded job run, unless it has begun. Raises as `start` does."""
+        if job.status != "queued":
+            return
+        message = orjson.dumps({"task": task, "job_id": job.job_id}).decode()
+        with self._jobs.failing(job.job_id), asking("queue", "The job cannot be put into the queue"):
             self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message)

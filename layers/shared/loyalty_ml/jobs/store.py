@@ -5,6 +5,7 @@ segment's has a message in the queue that has it run, and in the end its answer 
 lease.py. A success is final, and what comes after it changes nothing. What files need besides is in files/job_store.py.
 """
 
+import base64
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +18,14 @@ import orjson
 from loyalty_ml.aws.dynamodb import Item, Value, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, JobNotFound, StoreUnavailable
+from loyalty_ml.jobs.ended import ENDED, OnEnd, ended_job, nobody_is_told
 from loyalty_ml.jobs.record import (
     LISTED,
     Job,
     JobKind,
     JobStatus,
     answer_key,
+    is_deleted,
     job_of,
     new_item,
     outcome_of,
@@ -39,7 +42,7 @@ INDEX = "by-created"
 QUERIES_PER_PAGE = 10
 """Of 1 MB each: how far one page looks for jobs of one status."""
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_TOKEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)\.([0-9a-f]{32})")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,8192}")
 
 
 class JobStore:
@@ -57,13 +60,16 @@ class JobStore:
         bucket: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         queries_per_page: int = QUERIES_PER_PAGE,
+        on_end: OnEnd = nobody_is_told,
     ) -> None:
+        """on_end: is told of each job whose end this records."""
         self._dynamodb = dynamodb
         self._table = table
         self._s3 = s3
         self._bucket = bucket
         self._now = now
         self._queries_per_page = queries_per_page
+        self._on_end = on_end
 
     @contextmanager
     def failing(self, job_id: str) -> Iterator[None]:
@@ -78,11 +84,34 @@ class JobStore:
     def record(
         self, kind: JobKind, request: Mapping[str, Any], job_id: str | None = None, status: JobStatus = "queued"
     ) -> Job:
-        """Records a job, under an id of its own where none is given; whoever calls has it run."""
+        """Records a job, under an id of its own where none is given; whoever calls has it run.
+
+        Where there is a job of this id already, gives that one as it is. Raises JobNotFound if it was deleted.
+        """
         item = new_item(job_id or uuid.uuid4().hex, kind, status, request, self._now())
-        with asking("jobs", "The job cannot be recorded in the jobs table"):
-            self._dynamodb.put_item(TableName=self._table, Item=item)
-        return job_of(item)
+        return put_new(self._dynamodb, self._table, item)
+
+    def delete(self, job_id: str) -> Job:
+        """Stops a job and hides it; gives it as it was. Raises JobNotFound.
+
+        A record stays, for as long as the job's own would: it ends whoever works on the job, and it keeps a message or
+        an upload that comes later from making the job again.
+        """
+        if not _JOB_ID.fullmatch(job_id):
+            raise JobNotFound
+        with asking("jobs", "The job cannot be deleted from the jobs table"):
+            before, is_written = conditional_update(
+                self._dynamodb,
+                self._table,
+                {"job_id": job_id},
+                update="SET #deleted = :yes, #final = :yes, #updated = :updated "
+                "REMOVE #listed, #status, #lease_until, #lease_owner, #summary, #error, #code",
+                condition="attribute_exists(#job_id) AND attribute_not_exists(#deleted)",
+                values=attributes({"yes": True, "updated": timestamp(self._now())}),
+            )
+        if not is_written:
+            raise JobNotFound
+        return job_of(before)
 
     def get(self, job_id: str) -> Job:
         """The job as it stands. Raises JobNotFound."""
@@ -90,9 +119,10 @@ class JobStore:
             raise JobNotFound
         with asking("jobs", "The job cannot be read from the jobs table"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
-        if "Item" not in answer:
+        item = cast("Item", answer.get("Item", {}))
+        if not item or is_deleted(item):
             raise JobNotFound
-        return job_of(cast("Item", answer["Item"]))
+        return job_of(item)
 
     def list(
         self, limit: int, status: JobStatus | None = None, token: str | None = None
@@ -100,7 +130,8 @@ class JobStore:
         """A page of jobs, the newest first, and the token of the page after it, None where there is none.
 
         With `status` only the jobs that have it. Then a page looks so far and no further: it may hold fewer than
-        `limit`, even none, and yet have a next one. A job may show here a moment later than it does by its id.
+        `limit`, even none, and yet have a next one. A job may show here a moment later than it does by its id. One
+        whose record is damaged is left out, and logged.
         Raises InvalidRequest for a token that this did not give.
         """
         query: dict[str, Any] = {
@@ -118,19 +149,21 @@ class JobStore:
             query["ExpressionAttributeValues"] = {":listed": LISTED, ":status": {"S": status}}
         if token is not None:
             query["ExclusiveStartKey"] = _key_of(token)
-        items: list[Item] = []
+        found: list[tuple[Job, Item]] = []
         for _ in range(self._queries_per_page):
             with asking("jobs", "The jobs cannot be read from the jobs table"):
                 answer: Mapping[str, Any] = self._dynamodb.query(**query)
-            items += answer["Items"]
+            for item in answer["Items"]:
+                with suppress(StoreUnavailable):
+                    found.append((job_of(item), item))
             last: Item | None = answer.get("LastEvaluatedKey")
-            if len(items) >= limit or not last:
+            if len(found) >= limit or not last:
                 break
             query["ExclusiveStartKey"] = last
-        if len(items) > limit:
-            items = items[:limit]
-            last = items[-1]
-        return [job_of(item) for item in items], f"{last['created']['S']}.{last['job_id']['S']}" if last else None
+        if len(found) > limit:
+            found = found[:limit]
+            last = found[-1][1]
+        return [job for job, _ in found], _token_after(last) if last else None
 
     def running(self, job_id: str) -> None:
         """Records that a job is at work that no lease is needed for."""
@@ -164,21 +197,54 @@ class JobStore:
         values["updated"] = timestamp(self._now())
         assignments = ", ".join(f"#{name} = :{name}" for name in values)
         with asking("jobs", "The job cannot be written to the jobs table"):
-            _, is_written = conditional_update(
+            before, is_written = conditional_update(
                 self._dynamodb,
                 self._table,
                 {"job_id": job_id},
                 update=f"SET {assignments}",
-                condition="attribute_exists(#job_id) AND #status <> :final",
+                condition="attribute_exists(#job_id) AND attribute_not_exists(#deleted) AND #status <> :final",
                 values=attributes({**values, "final": "succeeded"}),
             )
         if not is_written:
-            logger.info("The job has succeeded or expired: its record stays as it is", job_id=job_id)
+            logger.info("The job has succeeded, was deleted or has expired: its record stays as it is", job_id=job_id)
+        elif values.get("status") in ENDED:
+            self._on_end(ended_job(before, values))
+
+
+def put_new(dynamodb: "DynamoDBClient", table: str, item: Item) -> Job:
+    """Writes the record of a job; gives the job, or the one that there is under its id.
+
+    Raises JobNotFound if that was deleted, StoreUnavailable.
+    """
+    with asking("jobs", "The job cannot be recorded in the jobs table"):
+        try:
+            dynamodb.put_item(
+                TableName=table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(job_id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException as refused:
+            there = cast("Item", refused.response.get("Item", {}))
+            if is_deleted(there):
+                raise JobNotFound from refused
+            return job_of(there)
+    return job_of(item)
+
+
+def _token_after(key: Item) -> str:
+    """The page token that names where a page ended, whatever the index has there."""
+    place = orjson.dumps([key["created"]["S"], key["job_id"]["S"]])
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
 
 
 def _key_of(token: str) -> Item:
     """The key of the index that a page ended with. Raises InvalidRequest."""
-    found = _TOKEN.fullmatch(token)
-    if found is None:
-        raise InvalidRequest.of("next", "this is not a page token: send `next` of the answer before, unchanged")
-    return {"listed": LISTED, "created": {"S": found[1]}, "job_id": {"S": found[2]}}
+    place: Any = None
+    if _TOKEN.fullmatch(token):
+        with suppress(ValueError):  # which those of base64 and of orjson are
+            place = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    match place:
+        case [str(created), str(job_id)] if created and job_id:
+            return {"listed": LISTED, "created": {"S": created}, "job_id": {"S": job_id}}
+    raise InvalidRequest.of("next", "this is not a page token: send `next` of the answer before, unchanged")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.errors import can_pass
+from loyalty_ml.errors import StoreUnavailable, can_pass
 from loyalty_ml.models.card import Card, card_key, model_key, parse_card
 from loyalty_ml.models.document import Refused, check_content
 from loyalty_ml.models.interpreter import Network
@@ -84,12 +84,16 @@ class ModelStore:
         cache: Path,
         refresh_seconds: float = REFRESH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        has_measured: Callable[[], bool] = lambda: False,
     ) -> None:
+        """has_measured: whether statistics of a model are stored, which there are only if one was published."""
         self._s3 = s3
         self._bucket = bucket
         self._cache = cache
         self._refresh_seconds = refresh_seconds
         self._clock = clock
+        self._has_measured = has_measured
         self._set = ModelSet()
         self._etag: str | None = None
         self._next_look: float | None = None
@@ -113,10 +117,19 @@ class ModelStore:
         except (Refused, ClientError, BotoCoreError) as error:
             self._keep(_problem(f"{MANIFEST_KEY} cannot be used", error))
             return
+        except StoreUnavailable as error:
+            sentence = f"Whether a model was ever published is not known. {error.message}"
+            self._keep(Problem(sentence, error.retry))
+            return
         if found is None:
             self._set = dataclasses.replace(self._set, trouble=None)
             return
         manifest, etag = found
+        if not manifest.models:
+            self._keep(Problem(f"{MANIFEST_KEY} names no model: publish a model set, or roll back.", retry=False))
+            if not self._set.loaded:  # its cut points are good all the same
+                self._set = dataclasses.replace(self._set, manifest=manifest)
+            return
         new = self.load(manifest)
         lost = [name for name in new.problems if name in self._set.loaded]
         if lost:
@@ -149,10 +162,24 @@ class ModelStore:
             code = error.response["Error"]["Code"]
             if code in ("304", "NotModified"):
                 return None
-            if code == "NoSuchKey" and self._set.manifest is None:
-                return None
-            raise
+            if code != "NoSuchKey":
+                raise
+            if sign := self._sign_of_a_loss():
+                raise Refused(
+                    f"it is missing, but was published once, as {sign} shows: publish a model set, promote a version, "
+                    "or restore the object."
+                ) from error
+            return None
         return parse_manifest(answer["Body"].read()), answer["ETag"]
+
+    def _sign_of_a_loss(self) -> str | None:
+        """What tells that the manifest was there; None if nothing does. Raises StoreUnavailable, botocore's errors."""
+        if self._set.manifest is not None:
+            return "this function's memory of it"
+        found = self._s3.list_object_versions(Bucket=self._bucket, Prefix="models/", MaxKeys=1)
+        if found.get("Versions") or found.get("DeleteMarkers"):
+            return "what is or was below models/"
+        return "a segment's stored statistics" if self._has_measured() else None
 
     def load(self, manifest: Manifest) -> ModelSet:
         """The models that a manifest names, fetched and checked; those that cannot be served are among the problems."""

@@ -11,14 +11,18 @@ from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.scores import ChurnRisk
-from loyalty_ml.vocabulary import CustomerId, PredictionType, Request
+from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, AskedType, CustomerId, PredictionType, Request
 
 MAX_BATCH = 100
 CustomerIds = Annotated[
-    list[CustomerId],
-    Field(min_length=1, max_length=MAX_BATCH, description="1 to 100 ids; an id that is given twice is answered twice"),
+    list[Annotated[str, Field(strict=True, max_length=MAX_ID_CHARACTERS, examples=["1"])]],
+    Field(
+        min_length=1,
+        max_length=MAX_BATCH,
+        description="1 to 100 ids; an id that is given twice is answered twice, and one that is blank fails alone",
+    ),
 ]
-Type = Annotated[PredictionType, Field(description="The question to answer")]
+Type = Annotated[AskedType, Field(description="The question to answer; `all` answers the three side by side")]
 WithFeatures = Annotated[
     bool, Field(strict=True, description="Whether the answer shows the feature values that it was made from")
 ]
@@ -132,6 +136,15 @@ FeaturesAsOf = Annotated[
 ]
 
 
+FeatureValues = Annotated[
+    dict[str, float],
+    Field(
+        description="If they were asked for: the values that the answer was made from, in the model's order; of mock "
+        "answers none"
+    ),
+]
+
+
 class SingleAnswer(TypedDict):
     type: PredictionType
     mode: Literal["single"]
@@ -140,15 +153,12 @@ class SingleAnswer(TypedDict):
     mock: bool
     model: ModelInfo
     features_as_of: FeaturesAsOf
-    features: NotRequired[
-        Annotated[
-            dict[str, float],
-            Field(
-                description="If they were asked for: the values that the answer was made from, in the model's order; "
-                "of mock answers none"
-            ),
-        ]
-    ]
+    features: NotRequired[FeatureValues]
+
+
+FailureCode = Annotated[
+    str, Field(examples=["CUSTOMER_NOT_FOUND", "NO_PURCHASES", "MISSING_FEATURES", "INVALID_FEATURES"])
+]
 
 
 class CustomerResult(TypedDict):
@@ -159,7 +169,7 @@ class CustomerResult(TypedDict):
 class CustomerError(TypedDict):
     customer_id: str
     error: str
-    code: Annotated[str, Field(examples=["CUSTOMER_NOT_FOUND", "NO_PURCHASES", "MISSING_FEATURES", "INVALID_FEATURES"])]
+    code: FailureCode
 
 
 class BatchAnswer(TypedDict):
@@ -172,4 +182,77 @@ class BatchAnswer(TypedDict):
     errors: list[CustomerError]
     mock: bool
     model: ModelInfo
+    features_as_of: FeaturesAsOf
+
+
+class ResultsByType(TypedDict):
+    """Of `all`: each type that has an answer."""
+
+    churn: NotRequired[ChurnResult]
+    nbo: NotRequired[NboResult]
+    rfm: NotRequired[RfmResult]
+
+
+class TypeFailure(TypedDict):
+    """Why a customer has no answer of one type."""
+
+    error: str
+    code: FailureCode
+
+
+class ErrorsByType(TypedDict):
+    """Of `all`: each type that has no answer, and why; empty if all have one."""
+
+    churn: NotRequired[TypeFailure]
+    nbo: NotRequired[TypeFailure]
+    rfm: NotRequired[TypeFailure]
+
+
+class ModelsByType(TypedDict):
+    churn: ModelInfo
+    nbo: ModelInfo
+    rfm: ModelInfo
+
+
+class AllAnswer(TypedDict):
+    """The three types for one customer, who has an answer of at least one."""
+
+    type: Literal["all"]
+    mode: Literal["single"]
+    customer_id: str
+    results: ResultsByType
+    errors: ErrorsByType
+    mock: Annotated[bool, Field(description="Whether one of the answers is mock data")]
+    models: ModelsByType
+    features_as_of: FeaturesAsOf
+    features: NotRequired[FeatureValues]
+
+
+class AllResult(TypedDict):
+    customer_id: str
+    results: ResultsByType
+    errors: ErrorsByType
+
+
+class AllError(TypedDict):
+    """A customer without any answer; `error` and `code` are the first type's."""
+
+    customer_id: str
+    error: str
+    code: FailureCode
+    errors: ErrorsByType
+
+
+class AllBatchAnswer(TypedDict):
+    """The three types for each customer. Who has an answer of at least one is among the results."""
+
+    type: Literal["all"]
+    mode: Literal["batch"]
+    total: int
+    successful: int
+    failed: int
+    results: Annotated[list[AllResult], Field(description="In the order of the request")]
+    errors: list[AllError]
+    mock: Annotated[bool, Field(description="Whether one of the answers is mock data")]
+    models: ModelsByType
     features_as_of: FeaturesAsOf

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import FeatureTable, taking
-from loyalty_ml.errors import LoyaltyError
+from loyalty_ml.errors import InvalidCustomerId, LoyaltyError
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring.contracts import BatchAnswer, CustomerError, CustomerResult, Result, SingleAnswer
 from loyalty_ml.scoring.scored import scoring
-from loyalty_ml.scoring.scorers import scorer_for
-from loyalty_ml.vocabulary import MockMode, PredictionType
+from loyalty_ml.scoring.scorers import Scorer, scorer_for
+from loyalty_ml.vocabulary import PREDICTION_TYPES, MockMode, PredictionType
 
 ReadFeatures = Callable[[Sequence[str], Sequence[str]], FeatureTable]
 """Customer ids (each once) and feature names in, their table out, a row an id in that order."""
@@ -50,13 +50,32 @@ def predict(
     Raises ModelUnavailable, and whatever `read_features` raises; what is wrong with one customer is an outcome.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
-    table = read_features(list(dict.fromkeys(customer_ids)), scorer.features)
+    return _predictions(prediction_type, scorer, customer_ids, read_features(_asked(customer_ids), scorer.features))
 
+
+def predict_all(
+    customer_ids: Sequence[str], models: ModelSet, read_features: ReadFeatures, mock_mode: MockMode
+) -> Mapping[PredictionType, Predictions]:
+    """The same for every type, of one read of the customers. Raises ModelUnavailable if one type has no model."""
+    scorers = {name: scorer_for(name, models, mock_mode) for name in PREDICTION_TYPES}
+    names = list(dict.fromkeys(name for scorer in scorers.values() for name in scorer.features))
+    table = read_features(_asked(customer_ids), names)
+    return {name: _predictions(name, scorer, customer_ids, table) for name, scorer in scorers.items()}
+
+
+def _asked(customer_ids: Sequence[str]) -> list[str]:
+    """Each id once; an empty one is nobody's, and DynamoDB refuses it as a key."""
+    return [customer_id for customer_id in dict.fromkeys(customer_ids) if customer_id]
+
+
+def _predictions(
+    prediction_type: PredictionType, scorer: Scorer, customer_ids: Sequence[str], table: FeatureTable
+) -> Predictions:
     def ids_of(rows: NDArray[np.intp]) -> list[str]:
         return [table.customer_ids[row] for row in rows.tolist()]
 
     scored = scoring([scorer], table.names)(table, ids_of)
-    outcomes: dict[str, Result | LoyaltyError] = {}
+    outcomes: dict[str, Result | LoyaltyError] = {"": InvalidCustomerId()} if "" in customer_ids else {}
     ids = table.customer_ids
     if scored.answered is not None:
         ids = ids_of(np.flatnonzero(scored.answered))
@@ -75,7 +94,6 @@ def single_answer(customer_id: str, predictions: Predictions, *, with_features: 
     outcome = predictions.outcomes[customer_id]
     if isinstance(outcome, LoyaltyError):
         raise outcome
-    table = predictions.table
     answer: SingleAnswer = {
         "type": predictions.type,
         "mode": "single",
@@ -83,13 +101,19 @@ def single_answer(customer_id: str, predictions: Predictions, *, with_features: 
         "result": outcome,
         "mock": predictions.mock,
         "model": predictions.model,
-        "features_as_of": table.as_of,
+        "features_as_of": predictions.table.as_of,
     }
     if with_features:
-        values = taking(predictions.features, table.names)(table.values)
-        read = values[table.customer_ids.index(customer_id)].tolist()
-        answer["features"] = dict(zip(predictions.features, read, strict=True))
+        answer["features"] = feature_values(customer_id, predictions)
     return answer
+
+
+def feature_values(customer_id: str, predictions: Predictions) -> dict[str, float]:
+    """What the answer for a customer was made from, in the model's order, as it was read."""
+    table = predictions.table
+    values = taking(predictions.features, table.names)(table.values)
+    read = values[table.customer_ids.index(customer_id)].tolist()
+    return dict(zip(predictions.features, read, strict=True))
 
 
 def batch_answer(customer_ids: Sequence[str], predictions: Predictions) -> BatchAnswer:

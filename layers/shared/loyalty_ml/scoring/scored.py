@@ -51,7 +51,7 @@ def scoring(
     def score(table: FeatureTable, ids_of: IdsOf) -> Scored:
         matrices = matrices_of(table.values)
         dtypes = [matrix.dtype for matrix in matrices]
-        answered = None if table.found is None or table.found.all() else table.found
+        answered = table.usable
         for matrix in matrices:
             finite = np.isfinite(matrix)
             if not finite.all():  # which is known in a tenth of the time that it takes to know it row by row
@@ -143,10 +143,11 @@ def _problem(
             found=None if table.found is None else table.found[one],
             as_of=None,
             purchases=None if table.purchases is None else table.purchases[one],
+            undated=None if table.undated is None else table.undated[one],
         )
         with np.errstate(over="ignore"):
             is_usable = np.isfinite(view.values.astype(dtype)).all()
-        if not is_usable or (view.found is not None and not view.found[0]):
+        if not is_usable or view.usable is not None:
             return view.problem(0, dtype)
     raise AssertionError("The row can be scored")
 

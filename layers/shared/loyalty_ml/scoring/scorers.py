@@ -16,6 +16,9 @@ from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmA
 from loyalty_ml.scoring.scores import ActiveColumn, Network, explores, score_churn, score_offers
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
+MOCK_VERSION = "mock"
+"""What stands for a model's version in mock answers."""
+
 Scores = tuple[NDArray[Any], ...]
 """Columns of n customers. Where the first has a number that is not finite, there is no answer."""
 
@@ -130,7 +133,7 @@ def _mock_scorer(name: PredictionType) -> Scorer:
         matrix=_as_read,
         score=lambda customer_ids, matrix: kind.mock(customer_ids),
         answers=kind.answers(kind.mock_offers),
-        info={"name": name, "version": "mock", "placeholder": True},
+        info={"name": name, "version": MOCK_VERSION, "placeholder": True},
         is_mock=True,
         needs_ids=True,
         offers=kind.mock_offers,

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
-from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Type
+from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, ModelsByType, Type
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
@@ -96,6 +96,42 @@ class SegmentAnswer(TypedDict):
     has_more_results: bool
     mock: bool
     model: ModelInfo
+    features_as_of: str
+    message: NotRequired[
+        Annotated[str, Field(description="Why the answer is from an older feature snapshot than the newest")]
+    ]
+
+
+class FailedByType(TypedDict):
+    churn: int
+    nbo: int
+    rfm: int
+
+
+class AggregatesByType(TypedDict):
+    churn: ChurnAggregate
+    nbo: Annotated[dict[str, int], Field(description="The number of members by name of the recommended offer")]
+    rfm: Annotated[dict[str, int], Field(description="The number of members by RFM segment")]
+
+
+class SegmentAllAnswer(TypedDict):
+    """The three types for every member. Who has an answer of at least one is successful."""
+
+    segment_id: str
+    segment_name: str
+    type: Literal["all"]
+    mode: Literal["segment"]
+    total_customers: Annotated[int, Field(description="The number of members: all are counted, none is sampled")]
+    processed: int
+    successful: int
+    failed: int
+    failed_by_type: Annotated[FailedByType, Field(description="The number of members without an answer of each type")]
+    aggregated_stats: AggregatesByType
+    results: Annotated[list[AllResult], Field(description="The first 100 in order of customer_id")]
+    errors: Annotated[list[AllError], Field(description="The first 10 in order of customer_id")]
+    has_more_results: bool
+    mock: Annotated[bool, Field(description="Whether one of the answers is mock data")]
+    models: ModelsByType
     features_as_of: str
     message: NotRequired[
         Annotated[str, Field(description="Why the answer is from an older feature snapshot than the newest")]

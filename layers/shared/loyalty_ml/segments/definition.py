@@ -25,7 +25,8 @@ SEGMENT_KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 MAX_NUMBER = 2**63
 """A number below it can be written into an answer."""
 
-_SEGMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SEGMENT_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_SEGMENT_ID = re.compile(SEGMENT_ID_PATTERN)
 UPLOAD = "upload-"
 """How the id of a list begins that is a file somebody has sent; other lists are named by a hash."""
 SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"

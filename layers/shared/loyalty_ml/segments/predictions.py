@@ -17,7 +17,7 @@ from loyalty_ml.models import catalogue
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.contracts import CustomerError, CustomerResult, Result
-from loyalty_ml.scoring.predictions import predict
+from loyalty_ml.scoring.predictions import ReadFeatures, predict
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments.aggregates import Tally, aggregate, by_code, not_found, tally
 from loyalty_ml.segments.answered import Answered, answering
@@ -214,6 +214,11 @@ def _predict_again(
     prediction_type: PredictionType, table: FeatureTable, models: ModelSet, mock_mode: MockMode
 ) -> Mapping[str, Result | LoyaltyError]:
     """What a batch of these customers would have."""
+    return predict(prediction_type, table.customer_ids, models, reading(table), mock_mode).outcomes
+
+
+def reading(table: FeatureTable) -> ReadFeatures:
+    """Reads some features of just these customers."""
 
     def read(_: Sequence[str], names: Sequence[str]) -> FeatureTable:
         values = taking(names, table.names)(table.values)
@@ -221,7 +226,7 @@ def _predict_again(
             table.customer_ids, tuple(names), values, np.isnan(values), None, table.as_of, table.purchases
         )
 
-    return predict(prediction_type, table.customer_ids, models, read, mock_mode).outcomes
+    return read
 
 
 def _results(

@@ -16,17 +16,18 @@ from loyalty_ml.models.store import ModelSet, ModelStore
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import scorer_for
 from loyalty_ml.segments import history
-from loyalty_ml.segments.contracts import SegmentAnswer, SegmentStatsAnswer
+from loyalty_ml.segments.contracts import SegmentAllAnswer, SegmentAnswer, SegmentStatsAnswer
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.history import Point, needed_bridge
 from loyalty_ml.segments.membership import select
 from loyalty_ml.segments.predictions import BY_ID, Ranking, predict_segment, ranked_members, shown_order
 from loyalty_ml.segments.preview import SegmentPreviewAnswer, preview
 from loyalty_ml.segments.rules import parse_rule
+from loyalty_ml.segments.side_by_side import predict_segment_all
 from loyalty_ml.segments.statistics import Measured, measure_segment, scorers_of
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.segments.store import SegmentStore
-from loyalty_ml.vocabulary import MockMode, PredictionType, rfc3339
+from loyalty_ml.vocabulary import AskedType, MockMode, rfc3339
 
 IDS_AT_ONCE = 100_000
 
@@ -74,29 +75,33 @@ class SegmentService:
     def predict(
         self,
         segment_id: str,
-        prediction_type: PredictionType,
+        prediction_type: AskedType,
         ranking: Ranking = BY_ID,
         steps: Steps = no_steps,
-    ) -> SegmentAnswer:
+    ) -> SegmentAnswer | SegmentAllAnswer:
         """Every member of the segment predicted; some of them are shown."""
         segment, models = self._segments.get(segment_id), self._models.current()
         self._check(segment, prediction_type, models, ranking)  # before the customers are fetched for nothing
         segment = self._segments.with_ids(segment)
         population, trouble = self._customers(steps)
-        answer = predict_segment(
-            segment,
-            prediction_type,
-            population,
-            models,
-            self._mock_mode,
-            ranking=ranking,
-            progress=steps("score"),
-        )
+        answer: SegmentAnswer | SegmentAllAnswer
+        if prediction_type == "all":
+            answer = predict_segment_all(segment, population, models, self._mock_mode, progress=steps("score"))
+        else:
+            answer = predict_segment(
+                segment,
+                prediction_type,
+                population,
+                models,
+                self._mock_mode,
+                ranking=ranking,
+                progress=steps("score"),
+            )
         if trouble:
             answer["message"] = trouble
         return answer
 
-    def check(self, segment_id: str, prediction_type: PredictionType, ranking: Ranking) -> None:
+    def check(self, segment_id: str, prediction_type: AskedType, ranking: Ranking) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
         self._check(self._segments.get(segment_id), prediction_type, self._models.current(), ranking)
 
@@ -151,7 +156,9 @@ class SegmentService:
             yield population.ids(numbers.tolist())
         yield unknown
 
-    def answer(self, request: Mapping[str, Any], on_progress: Progress) -> SegmentAnswer | SegmentStatsAnswer:
+    def answer(
+        self, request: Mapping[str, Any], on_progress: Progress
+    ) -> SegmentAnswer | SegmentAllAnswer | SegmentStatsAnswer:
         """What a job was asked for, however long it takes; on_progress is told of customers done and in all."""
 
         def steps(step: str) -> Progress:
@@ -204,7 +211,13 @@ class SegmentService:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
 
-    def _check(self, segment: Segment, prediction_type: PredictionType, models: ModelSet, ranking: Ranking) -> None:
+    def _check(self, segment: Segment, prediction_type: AskedType, models: ModelSet, ranking: Ranking) -> None:
+        if prediction_type == "all":
+            for name, given in ranking._asdict().items():
+                if given is not None:
+                    raise InvalidRequest.of(name, "all has no single probability to order by: ask for churn or nbo")
+            scorers_of(models, self._mock_mode)
+            return
         scorer = scorer_for(prediction_type, models, self._mock_mode)
         shown_order(segment.definition, prediction_type, scorer, ranking)
 

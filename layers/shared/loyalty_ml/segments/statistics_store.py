@@ -11,13 +11,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import ValidationError
 
 from loyalty_ml.aws import backoff
 from loyalty_ml.aws.errors import asking, unavailable
 from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.models.store import MODEL_OUTPUTS
+from loyalty_ml.scoring.scorers import MOCK_VERSION
 from loyalty_ml.segments.history import Coordinates, Point, coordinates
 from loyalty_ml.telemetry import logger
+from loyalty_ml.vocabulary import rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,8 +54,14 @@ class StatisticsStore:
             )
 
     def points(self, segment_id: str | None) -> list[Point]:
-        """All points of a segment, None for all customers: by `as_of`, then by `computed`, the oldest first."""
-        points = [self._read(item) for item in self._query(segment_id)]
+        """All points of a segment, None for all customers: by `as_of`, then by `computed`, the oldest first.
+
+        A point whose item is damaged is left out, and logged.
+        """
+        points: list[Point] = []
+        for item in self._query(segment_id):
+            with suppress(StoreUnavailable):
+                points.append(self._read(item))
         return sorted(points, key=lambda point: (point.as_of, point.computed))
 
     def get(self, segment_id: str | None, snapshot: str, models: Mapping[str, str], definition: int) -> Point | None:
@@ -62,6 +70,10 @@ class StatisticsStore:
         with asking("statistics", self._problem("read from")):
             answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return self._read(answer["Item"]) if "Item" in answer else None
+
+    def has_models(self) -> bool:
+        """Whether some statistics of all customers are a published model's, rather than mock data."""
+        return any(_of_a_model(item) for item in self._query(None))
 
     def delete(self, segment_id: str) -> None:
         """Deletes all points of a segment. Where that is interrupted, doing it again deletes the rest."""
@@ -96,8 +108,10 @@ class StatisticsStore:
 
     def _read(self, item: Mapping[str, Any]) -> Point:
         try:
-            return Point.model_validate_json(item["body"]["S"])
-        except (KeyError, ValidationError) as error:
+            point = Point.model_validate_json(item["body"]["S"])
+            # Moments that UTC has, and numbers that an answer can hold.
+            orjson.dumps([rfc3339(point.as_of), rfc3339(point.computed), point.member_count, point.stats, point.drift])
+        except (KeyError, ValueError, OverflowError, TypeError) as error:  # pydantic's and orjson's are among them
             place = f"{item['segment_id']['S']}, {item['point']['S']}"
             logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
             raise StoreUnavailable(
@@ -105,6 +119,7 @@ class StatisticsStore:
                 f"The segment's statistics {place} in the table {self._table} cannot be read: delete that item.",
                 retry=False,
             ) from error
+        return point
 
     def _problem(self, done: str) -> str:
         return f"Segments' statistics could not be {done} the table {self._table}"
@@ -117,3 +132,11 @@ def _key(segment_id: str | None, key: Coordinates) -> dict[str, Any]:
 
 def _segment(segment_id: str | None) -> dict[str, str]:
     return {"S": ALL_CUSTOMERS if segment_id is None else segment_id}
+
+
+def _of_a_model(item: Mapping[str, Any]) -> bool:
+    try:
+        models = orjson.loads(item["body"]["S"])["models"]
+        return any(name in MODEL_OUTPUTS and version != MOCK_VERSION for name, version in models.items())
+    except (KeyError, ValueError, TypeError, AttributeError):  # damaged: it tells nothing
+        return False

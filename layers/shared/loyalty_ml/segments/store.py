@@ -11,24 +11,24 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from loyalty_ml.aws.dynamodb import Item, Value, attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, PayloadTooLarge, SegmentNotFound, StoreUnavailable, VersionConflict
 from loyalty_ml.segments.definition import (
+    MAX_NUMBER,
     SEGMENT_ID_RULE,
     SEGMENT_KINDS,
     UPLOAD,
     Segment,
     SegmentDefinition,
-    SegmentKind,
     SegmentSummary,
     is_segment_id,
 )
 from loyalty_ml.segments.lists import ListStore
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import rfc3339
+from loyalty_ml.vocabulary import moment_of, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -114,7 +114,7 @@ class SegmentStore:
         for item in items[:limit]:
             try:
                 summaries.append(_summary(item))
-            except (KeyError, ValueError):
+            except (KeyError, ValueError, StopIteration):
                 logger.error("A segment's item is damaged", segment_id=item["segment_id"]["S"])
         return summaries, items[limit - 1]["segment_id"]["S"] if len(items) > limit else None
 
@@ -126,14 +126,19 @@ class SegmentStore:
             yield from (summary.segment_id for summary in summaries)
 
     def put(
-        self, segment_id: str, definition: SegmentDefinition, if_match: int | None = None, *, must_be_new: bool = False
+        self,
+        segment_id: str,
+        definition: SegmentDefinition,
+        if_match: int | Literal["*"] | None = None,
+        *,
+        must_be_new: bool = False,
     ) -> tuple[Segment, bool]:
         """Stores a definition; gives the segment, and whether it was made rather than changed.
 
         A definition that is already there is not written again, and keeps its version. A long list is stored apart: the
         segment that is given back has it as `customer_list`, as `get` gives it.
 
-        if_match:     write only over this version.
+        if_match:     write only over this version; `*` for any that there is.
         must_be_new:  write only where there is no such segment.
         Raises VersionConflict where one of these two forbids it, InvalidRequest for the id, and PayloadTooLarge.
         """
@@ -160,6 +165,8 @@ class SegmentStore:
             condition = "attribute_not_exists(#definition)"
         elif if_match is None:
             condition = "attribute_not_exists(#definition) OR #definition <> :definition"
+        elif if_match == "*":
+            condition = "attribute_exists(#definition) AND #definition <> :definition"
         else:
             condition = "attribute_exists(#definition) AND #definition <> :definition AND #version = :match"
             values["match"] = if_match
@@ -176,11 +183,11 @@ class SegmentStore:
         current = _segment(segment_id, before) if "definition" in before else None
         if current and before.get("write") == attribute(values["write"]):
             return current, must_be_new
-        if current is None or must_be_new or if_match not in (None, current.version):
+        if current is None or must_be_new or if_match not in (None, "*", current.version):
             raise VersionConflict(current.version if current else None)
         return current, False
 
-    def delete(self, segment_id: str, if_match: int | None = None) -> None:
+    def delete(self, segment_id: str, if_match: int | Literal["*"] | None = None) -> None:
         """Deletes a segment and its lists, only at version `if_match` where it is given.
 
         Raises SegmentNotFound, VersionConflict.
@@ -189,7 +196,7 @@ class SegmentStore:
             raise SegmentNotFound
         condition = "attribute_exists(#definition)"
         values: dict[str, Value] = {"updated": rfc3339(self._now()), "write": uuid.uuid4().hex}
-        if if_match is not None:
+        if if_match not in (None, "*"):
             condition += " AND #version = :match"
             values["match"] = if_match
         before, written = self._update(
@@ -240,8 +247,8 @@ def _segment(segment_id: str, item: Item) -> Segment:
     try:
         return Segment(
             segment_id,
-            int(item["version"]["N"]),
-            datetime.fromisoformat(item["updated"]["S"]),
+            _version(item),
+            moment_of(item["updated"]["S"]),
             SegmentDefinition.model_validate_json(zlib.decompress(item["definition"]["B"])),
         )
     except (KeyError, ValueError, zlib.error) as error:  # pydantic's ValidationError is a ValueError
@@ -258,7 +265,14 @@ def _summary(item: Mapping[str, Any]) -> SegmentSummary:
     return SegmentSummary(
         segment_id=item["segment_id"]["S"],
         segment_name=item["segment_name"]["S"],
-        kind=cast("SegmentKind", item["kind"]["S"]),
-        version=int(item["version"]["N"]),
-        updated=datetime.fromisoformat(item["updated"]["S"]),
+        kind=next(kind for kind in SEGMENT_KINDS if kind == item["kind"]["S"]),
+        version=_version(item),
+        updated=moment_of(item["updated"]["S"]),
     )
+
+
+def _version(item: Mapping[str, Any]) -> int:
+    version = int(item["version"]["N"])
+    if not 0 < version < MAX_NUMBER:
+        raise ValueError("no version has this number")
+    return version

@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from loyalty_ml.aws.queue import Queue
+from loyalty_ml.jobs.idempotency import IdempotencyKeys
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.jobs import SegmentJobParts
 from loyalty_ml.wiring.predict import PredictParts
@@ -29,7 +31,15 @@ class BatchParts(PredictParts, SegmentJobParts):
     def file_jobs(self) -> "FileJobStore":
         from loyalty_ml.files.job_store import FileJobStore  # noqa: PLC0415  a batch of customers starts without it
 
-        return FileJobStore(self.dynamodb, self.settings.jobs_table)
+        return FileJobStore(self.dynamodb, self.settings.jobs_table, on_end=self.tell_of_end)
+
+    @cached_property
+    def segment_queue(self) -> Queue:
+        return Queue(self.sqs, self.settings.segment_queue_url)
+
+    @cached_property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        return IdempotencyKeys(self.dynamodb, self.settings.jobs_table)
 
     @cached_property
     def datasets(self) -> "DatasetJobs":

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from loyalty_ml.aws.events import EventBridge
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
@@ -50,6 +52,12 @@ def dynamodb() -> "DynamoDBClient":
 
 def sqs() -> "SQSClient":
     return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard"}))
+
+
+def eventbridge() -> EventBridge:
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard"})
+    client: EventBridge = boto3.client("events", config=config)
+    return client
 
 
 def stepfunctions() -> "SFNClient":

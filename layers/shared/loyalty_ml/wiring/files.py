@@ -33,7 +33,7 @@ class FilesParts(JobParts):
 
     @cached_property
     def file_jobs(self) -> FileJobStore:
-        return FileJobStore(self.dynamodb, self.settings.jobs_table)
+        return FileJobStore(self.dynamodb, self.settings.jobs_table, on_end=self.tell_of_end)
 
     @cached_property
     def files(self) -> FileService:

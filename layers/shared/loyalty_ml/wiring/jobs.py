@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from loyalty_ml.aws.events import Events
+from loyalty_ml.jobs.ended import EndedJob
 from loyalty_ml.jobs.start import QueuedJobs
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.wiring import clients
@@ -30,7 +32,24 @@ class JobParts(ModelParts):
 
     @cached_property
     def jobs(self) -> JobStore:
-        return JobStore(self.dynamodb, self.s3, table=self.settings.jobs_table, bucket=self.settings.data_bucket)
+        return JobStore(
+            self.dynamodb,
+            self.s3,
+            table=self.settings.jobs_table,
+            bucket=self.settings.data_bucket,
+            on_end=self.tell_of_end,
+        )
+
+    @cached_property
+    def events(self) -> Events:
+        return Events(clients.eventbridge())
+
+    def tell_of_end(self, ended: EndedJob) -> None:
+        """Sends the event of a job's end; a dataset has one, and none for each of its files."""
+        if ended.listed:
+            detail = ended._asdict()
+            del detail["listed"]
+            self.events.send("loyalty.job", detail)
 
 
 class SegmentJobParts(JobParts):

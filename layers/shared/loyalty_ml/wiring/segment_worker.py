@@ -4,6 +4,7 @@ from functools import cached_property
 
 from loyalty_ml.aws.queue import Queue
 from loyalty_ml.datasets.members import SegmentDatasets
+from loyalty_ml.datasets.removal import Removal
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.jobs.lease import Leases
 from loyalty_ml.wiring import clients
@@ -23,7 +24,11 @@ class SegmentWorkerParts(SegmentParts):
 
     @cached_property
     def leases(self) -> Leases:
-        return Leases(self.dynamodb, self.settings.jobs_table)
+        return Leases(self.dynamodb, self.settings.jobs_table, on_end=self.tell_of_end)
+
+    @cached_property
+    def removal(self) -> Removal:
+        return Removal(self.jobs, self.s3, bucket=self.settings.data_bucket)
 
     @cached_property
     def datasets(self) -> DatasetJobs:

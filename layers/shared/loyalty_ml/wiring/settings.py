@@ -23,9 +23,14 @@ class Settings(BaseModel):
         alias="DATA_BUCKET", min_length=1, description="The bucket of feature snapshots, files and results"
     )
     ml_mock_mode: MockMode = Field(
-        "auto",
+        "false",
         alias="ML_MOCK_MODE",
         description="`auto`: mock data for a type whose model was never published; `true`: always; `false`: never",
+    )
+    segment_statistics_table: str = Field(
+        alias="SEGMENT_STATISTICS_TABLE",
+        min_length=1,
+        description="The table of segments' statistics, which also tell that a model was published once",
     )
     # /tmp is the one folder that a Lambda function may write to.
     model_cache: Path = Field(
@@ -87,10 +92,6 @@ class AdminSettings(Settings):
 
 class SegmentSettings(SegmentJobSettings, _Snapshots):
     """Of functions/segment."""
-
-    segment_statistics_table: str = Field(
-        alias="SEGMENT_STATISTICS_TABLE", min_length=1, description="The table of segments' statistics"
-    )
 
 
 class SegmentWorkerSettings(SegmentSettings, _Datasets):

@@ -1,0 +1,118 @@
+"""A client generated from openapi.json has every operation, typed, and works against a running server."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from local import openapi, openapi_schemas, template
+from local.gateway import Gateway
+from tests.segments.test_segments import Deployment, deployment  # noqa: F401 (a fixture)
+from tests.service import BASE, DESCRIBED, process
+
+pytestmark = [pytest.mark.process, pytest.mark.long]
+
+ROOT = Path(__file__).parents[2]
+GENERATOR = ROOT / ".venv-client" / "bin" / "openapi-python-client"
+
+
+@pytest.fixture
+def generated(tmp_path: Path) -> Path:
+    """A folder with the client as the package loyalty_client."""
+    if not GENERATOR.exists():
+        pytest.skip("The generator is not installed: run 'make .venv-client/stamp'.")
+    done = subprocess.run(
+        [GENERATOR, "generate", "--path", openapi.PATH, "--output-path", tmp_path / "loyalty_client", "--meta", "none"],
+        env=os.environ | {"PATH": f"{GENERATOR.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr, "what the generator leaves out"
+    return tmp_path
+
+
+@pytest.fixture
+def address(deployment: Deployment) -> Iterator[str]:  # noqa: F811
+    """The functions behind the local gateway, on a port, with customers and models."""
+    functions = {
+        "PredictFunction": "predict",
+        "BatchFunction": "batch",
+        "SegmentFunction": "segment",
+        "AdminFunction": "admin",
+    }
+    handlers = {name: process().handlers[function] for name, function in functions.items()}
+    server = make_server("127.0.0.1", 0, Gateway(template.routes(DESCRIBED), handlers, threading.Lock()))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}{BASE}"
+    server.shutdown()
+
+
+def test_a_generated_client_calls_every_operation(generated: Path, address: str) -> None:
+    done = subprocess.run(
+        [GENERATOR.with_name("python"), Path(__file__).with_name("client_calls.py"), address],
+        env=os.environ | {"PYTHONPATH": str(generated)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    operations = {
+        operation["operationId"] for methods in openapi.document()["paths"].values() for operation in methods.values()
+    }
+    assert set(told["operations"]) == set(told["given"]) == operations
+    given: dict[str, list[list[Any]]] = told["given"]
+    assert given["predict_customer"] == [[200, "SingleAnswer"]] * 3 + [[200, "AllAnswer"], [404, "ErrorAnswer"]]
+    assert given["predict_batch"] == [[200, "BatchAnswer"]] * 3 + [[200, "AllBatchAnswer"]]
+    assert given["predict_one_or_batch"] == [[200, "SingleAnswer"], [200, "BatchAnswer"]]
+    assert given["predict_segment"] == [[200, "SegmentAnswer"]] * 3 + [[200, "SegmentAllAnswer"]]
+    assert given["put_segment"] == [[201, "SegmentDefinitionAnswer"], [200, "SegmentDefinitionAnswer"]]
+    assert given["start_job"] == [
+        [202, "JobStarted"], [202, "JobStarted"], [201, "UploadAwaited"], [400, "ErrorAnswer"],
+    ]  # fmt: skip
+    assert given["get_job"] == [[200, "JobAnswer"], [404, "ErrorAnswer"]]
+    assert given["delete_job"] == given["delete_segment"] == [[204, "NoneType"]]
+    assert given["promote_models"] == [[200, "ModelChangeAnswer"]]
+    assert given["roll_back_models"] == [[404, "ErrorAnswer"]], "there is no set before the first"
+    for name in set(given) - {"get_page", "get_description", "delete_job", "delete_segment"}:
+        assert all(kind != "NoneType" for _, kind in given[name]), name
+
+
+def test_no_body_of_the_generated_client_is_of_any_type(generated: Path) -> None:
+    bodies = {
+        path.stem: found[1]
+        for path in generated.glob("loyalty_client/api/*/*.py")
+        if (found := re.search(r"^    body: ([\w\s|]+),$", path.read_text(), re.MULTILINE))
+    }
+    described = [
+        operation["operationId"]
+        for methods in openapi.document()["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation
+    ]
+    assert set(bodies) == set(described)
+    assert not [name for name, kind in bodies.items() if re.search(r"\bAny\b|\bdict\b|\bobject\b", kind)]
+
+
+def test_every_operation_has_a_name_a_tag_and_an_example() -> None:
+    document = openapi.document()
+    tags = {tag["name"] for tag in document["tags"]}
+    names = []
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            names.append(operation["operationId"])
+            assert operation["tags"] == [openapi_schemas.tag_of(path)]
+            assert set(operation["tags"]) <= tags
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert isinstance(content["example"], dict), path
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)+", name) for name in names), names
