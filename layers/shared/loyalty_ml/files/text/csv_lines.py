@@ -23,7 +23,17 @@ from loyalty_ml.files.text.bit_words import (
     words_where,
 )
 from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar
-from loyalty_ml.files.text.lines import BLANKS, LIMITS, BadLine, Limits, State, leave_off, take_up, too_long
+from loyalty_ml.files.text.lines import (
+    BLANKS,
+    LIMITS,
+    BadLine,
+    Limits,
+    State,
+    leave_off,
+    line_ends,
+    take_up,
+    too_long,
+)
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 __all__ = ["BadLine", "Dialect", "Limits", "Records", "State", "detect_dialect", "split_records"]
@@ -38,11 +48,13 @@ class Records(NamedTuple):
     text:   the records, one after the other, each ended by exactly \n, with their quotes as they were.
     lines:  the number of the line at which each begins, int64 (n,).
     bad:    in order of line.
+    blank:  how many lines are neither.
     """
 
     text: bytes | memoryview
     lines: NDArray[np.int64]
     bad: list[BadLine]
+    blank: int = 0
 
 
 class _Lines(NamedTuple):
@@ -85,7 +97,7 @@ def split_records(
         cut_off, left = [], State(data[lines.starts[found.whole] :], state.line + found.whole, skipping=False)
     else:
         cut_off, left = leave_off(data[lines.stop :], state.line + count, limits)
-    return Records(_text(data, found.starts, found.ends), found.numbers, found.bad + cut_off), left
+    return Records(_text(data, found.starts, found.ends), found.numbers, found.bad + cut_off, found.blank), left
 
 
 class _Found(NamedTuple):
@@ -95,6 +107,7 @@ class _Found(NamedTuple):
     numbers:       of the lines at which they begin, int64 (n,).
     bad:           in order of line.
     whole:         how many lines there are before the record that is not whole yet, if there is one.
+    blank:         how many of them are blank.
     """
 
     starts: NDArray[np.int64]
@@ -102,6 +115,7 @@ class _Found(NamedTuple):
     numbers: NDArray[np.int64]
     bad: list[BadLine]
     whole: int
+    blank: int = 0
 
 
 def _find_lines(data: bytes, *, final: bool) -> _Lines:
@@ -172,7 +186,7 @@ def _judge(
     is_record, ends = ~suspects, lines.ends.copy()
     bad = []
     whole = len(suspects)
-    following = 0
+    following = blank = 0
     numbers = np.flatnonzero(suspects)
     spans = zip(numbers.tolist(), lines.starts[numbers].tolist(), lines.ends[numbers].tolist(), strict=True)
     for place, start, end in spans:
@@ -183,6 +197,7 @@ def _judge(
             continue
         line = data[start:end]
         if not line.strip(blanks):
+            blank += 1
             continue
         if b'"' in line and unclosed.fullmatch(line):
             last = _last_line(data, lines, place, dialect, limits=limits, final=final)
@@ -201,7 +216,7 @@ def _judge(
         else:
             is_record[place] = True
     records = np.flatnonzero(is_record[:whole])
-    return _Found(lines.starts[records], ends[records], first + records, bad, whole)
+    return _Found(lines.starts[records], ends[records], first + records, bad, whole, blank)
 
 
 def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limits: Limits, final: bool) -> int | None:
@@ -277,12 +292,11 @@ def _without_unreadable(data: bytes, found: _Found, dialect: Dialect) -> _Found:
         problems[place] = "The line has NUL bytes."
     if not problems:
         return found
-    bad = [
-        BadLine(
-            int(found.numbers[place]), _customer_id(data[found.starts[place] : found.ends[place]], dialect), problem
-        )
-        for place, problem in problems.items()
-    ]
+    bad = []
+    for place, problem in problems.items():
+        record = data[found.starts[place] : found.ends[place]]
+        lines = 1 + line_ends(record)
+        bad.append(BadLine(int(found.numbers[place]), _customer_id(record, dialect), problem, lines))
     readable = np.ones(len(found.numbers), np.bool_)
     readable[list(problems)] = False
     return _Found(
@@ -291,6 +305,7 @@ def _without_unreadable(data: bytes, found: _Found, dialect: Dialect) -> _Found:
         found.numbers[readable],
         sorted(found.bad + bad, key=lambda bad_line: bad_line.line),
         found.whole,
+        found.blank,
     )
 
 
