@@ -53,7 +53,8 @@ class Ran(NamedTuple):
     outcome:     finished: the record says succeeded or failed, for good; running: another worker has it;
                  unfinished: there was no more time, and the next worker goes on.
     lease_left:  seconds of the other worker's lease, where running.
-    summary:     where finished, as in results/{job_id}/summary.json; of a failed job job_id, status, code and error.
+    summary:     where finished, as in results/{job_id}/summary.json; of a job that failed before its end only job_id,
+                 status, code and error.
     """
 
     outcome: Literal["finished", "running", "unfinished"]
@@ -178,7 +179,7 @@ class FileService:
             attempt.work.mkdir(parents=True)
             results, outcome = self._make_results(attempt)
             attempt.heart.raise_if_lost()
-            self._jobs.succeed(job.job_id, owner, outcome)
+            self._jobs.finish(job.job_id, owner, outcome)
             telemetry.write_file(job.type, outcome)
             results.clean()
         except _OutOfTime:
@@ -228,7 +229,7 @@ class FileService:
                         raise
                 attempt.heart.raise_if_lost()
                 return self._finish(
-                    results, {"made_with": plan.made_with, "summary": summary.success(job, plan, counts)}
+                    results, {"made_with": plan.made_with, "summary": summary.of_end(job, plan, counts)}
                 )
 
     def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> tuple[Counts, int]:

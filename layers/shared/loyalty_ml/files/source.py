@@ -23,12 +23,17 @@ class FileSource(ObjectVersion):
 
 @dataclass(frozen=True, slots=True)
 class FileJobRequest:
-    """A file, what to predict for its customers, and the job that does it; `dataset` is the job it is a part of."""
+    """A file, what to predict for its customers, and the job that does it.
+
+    dataset:   the job that it is a part of.
+    is_share:  of a larger list, which is no mistake if nobody in it has an answer.
+    """
 
     source: FileSource
     type: FileType
     job_id: str
     dataset: str | None = None
+    is_share: bool = False
 
 
 class Format(NamedTuple):
@@ -70,6 +75,24 @@ def format_of(key: str) -> Format:
     raise InvalidFile(
         f"{key.rpartition('/')[2]!r} has none of the extensions .{', .'.join(_FORMATS)}: name its format."
     )
+
+
+def no_data(key: str) -> str | None:
+    """Why an object is known to hold no customers, a sentence; None for a file to score.
+
+    It is a folder, what a writer of many files keeps beside them, or below what Spark and others hide.
+    """
+    *folders, name = key.split("/")[1:]
+    hidden = next((element for element in (*folders, name) if element.startswith(("_", "."))), None)
+    if hidden is not None:
+        return f"{hidden!r} begins with {hidden[0]}, as what Spark and others keep beside their data."
+    if not name or name.endswith("_$folder$"):
+        return "It marks a folder and is no file."
+    if name.lower().endswith(".crc"):
+        return "It is a checksum of another file."
+    if name.lower().endswith("manifest"):
+        return "It lists the files of an export and has no customers."
+    return None
 
 
 def type_of(key: str) -> FileType:

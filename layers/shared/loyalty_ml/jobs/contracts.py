@@ -13,6 +13,17 @@ DATASETS = "datasets/"
 MAX_PREFIX = 512
 
 
+def prefix_problem(prefix: str) -> str | None:
+    """What is wrong with the prefix of a dataset, a clause; None for a good one."""
+    if not prefix.startswith(DATASETS):
+        return f"must begin with {DATASETS}"
+    if ".." in prefix.split("/"):
+        return "must not have .. between its slashes"
+    if hidden := next((each for each in prefix.split("/") if each.startswith(("_", "."))), None):
+        return f"{hidden} begins with {hidden[0]}, and what is below such a name is no data: name a folder of files"
+    return None
+
+
 class JobRequest(Request):
     """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
@@ -40,10 +51,8 @@ class JobRequest(Request):
     @field_validator("prefix")
     @classmethod
     def _is_below_the_datasets(cls, prefix: str | None) -> str | None:
-        if prefix is not None and not prefix.startswith(DATASETS):
-            raise ValueError(f"must begin with {DATASETS}")
-        if prefix is not None and ".." in prefix.split("/"):
-            raise ValueError("must not have .. between its slashes")
+        if prefix is not None and (problem := prefix_problem(prefix)):
+            raise ValueError(problem)
         return prefix
 
     @model_validator(mode="after")
@@ -93,6 +102,8 @@ class JobListed(TypedDict):
     updated: Annotated[str, Field(description="RFC 3339, to the millisecond")]
     progress: JobProgress
     request: Annotated[dict[str, object], Field(description="The request that started the job")]
+    error: NotRequired[Annotated[str, Field(description="If the job failed, or partly: what is wrong, and what to do")]]
+    code: NotRequired[Annotated[str, Field(description="If the job failed, or partly: the error code, for programs")]]
 
 
 class JobListAnswer(TypedDict):
@@ -118,13 +129,11 @@ class JobAnswer(JobListed):
         Annotated[
             dict[str, object],
             Field(
-                description="If a job of files succeeded: its counts; rows = predictions + errors, and the lines of a "
-                "file are those of its header, blank ones, those of rows and bad ones"
+                description="If a job of files came to its end: its counts; rows = predictions + errors, and the lines "
+                "of a file are those of its header, blank ones, those of rows and bad ones"
             ),
         ]
     ]
     results: NotRequired[
-        Annotated[dict[str, ResultFile], Field(description="If a job of files succeeded: its files, by name")]
+        Annotated[dict[str, ResultFile], Field(description="If a job of files came to its end: its files, by name")]
     ]
-    error: NotRequired[Annotated[str, Field(description="If the job failed: what is wrong, and what to do")]]
-    code: NotRequired[Annotated[str, Field(description="If the job failed: the error code, for programs")]]

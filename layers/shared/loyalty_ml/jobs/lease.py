@@ -144,7 +144,11 @@ class Leases:
 
     def succeed(self, job_id: str, owner: str, outcome: Mapping[str, Value] | None = None) -> None:
         """Records the success, for good, with what else the record says of it. Raises LeaseLost."""
-        self._end(job_id, owner, {**(outcome or {}), "status": "succeeded"}, is_final=True)
+        self.finish(job_id, owner, {**(outcome or {}), "status": "succeeded"})
+
+    def finish(self, job_id: str, owner: str, outcome: Mapping[str, Value]) -> None:
+        """Records the end, for good: its `status`, and what else the record says of it. Raises LeaseLost."""
+        self._end(job_id, owner, outcome, is_final=True)
 
     def fail(self, job_id: str, owner: str, code: str, error: str, *, final: bool) -> None:
         """Records a failure: for good, or until the job is claimed once more. error: a sentence. Raises LeaseLost."""

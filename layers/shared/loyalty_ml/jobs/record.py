@@ -10,7 +10,8 @@ import orjson
 from loyalty_ml.aws.dynamodb import Item, attribute, attributes
 
 JobKind = Literal["segment", "file", "dataset"]
-JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
+JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "partly_failed", "failed"]
+"""`partly_failed` is a dataset of which some files are scored and others could not be."""
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
@@ -28,8 +29,8 @@ class Job:
     errors:             of `processed`, the rows that could not be answered.
     share:              of a file, how much of the input is read, 0 to 1; None until it is known.
     rate:               of a file, rows a second since its present worker took it; None until it is known.
-    summary:            of a file or dataset that succeeded.
-    error, code:        of a job that failed.
+    summary:            of a file or dataset that was scored to its end.
+    error, code:        of a job that failed, or partly.
     """
 
     job_id: str
@@ -71,7 +72,8 @@ def new_item(
 
 def job_of(item: Item) -> Job:
     """The job of a record."""
-    failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
+    # The failure of an attempt before the last one stays in the item.
+    failed = item["status"]["S"] in ("failed", "partly_failed")
     processed = int(item["processed"]["N"])
     rate = None
     if "counted" in item:
@@ -98,9 +100,10 @@ def job_of(item: Item) -> Job:
 
 
 def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """What the record of a job says that succeeded and whose results are files, from its summary."""
+    """What the record of a job says that came to its end and whose results are files, from its summary."""
     return {
-        "status": "succeeded",
+        "status": summary["status"],
+        **{name: summary[name] for name in ("code", "error") if name in summary},
         "summary": orjson.dumps(summary).decode(),
         "processed": summary["rows"],
         "total": summary["rows"],
