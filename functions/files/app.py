@@ -130,7 +130,7 @@ def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | Non
     if not record["eventName"].startswith("ObjectCreated:") or not key.startswith(INCOMING):
         logger.warning("A notification that asks for nothing is dropped", key=key, event=record["eventName"])
         return None
-    if reason := no_data(key.removeprefix(INCOMING)):
+    if reason := no_data(key):
         logger.info("An object that is no file to score is passed over", key=key, reason=reason)
         return None
     version_id = described.get("versionId", object_versions.NO_VERSION)

@@ -199,6 +199,18 @@ def test_of_ten_who_claim_at_once_one_has_the_job(files: Files) -> None:
     assert sorted(outcomes) == ["claimed"] + 9 * ["running"]
 
 
+def test_the_rate_of_a_job_that_is_done_is_of_all_its_workers(files: Files) -> None:
+    job = a_job()
+    files.store.claim(job, "killed")
+    files.clock.now += LEASE_SECONDS
+    files.store.leases.beat(job.job_id, "killed", {"processed": 900, "errors": 0, "share": 0.9})
+    files.clock.now += LEASE_SECONDS
+    files.store.claim(job, "next")
+    files.clock.now += 5
+    files.store.finish(job.job_id, "next", SUMMARY)
+    assert files.get(job.job_id).rate == 1000 / (2 * LEASE_SECONDS + 5)
+
+
 def test_a_success_is_final_and_tells_what_came_of_it(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")

@@ -92,7 +92,7 @@ def test_what_is_known_to_be_no_data(key: str) -> None:
 
 
 @given(
-    folders=st.lists(st.sampled_from(["2026-11", "ds=2026-11-01", "a_b", "x.y", "ä"]), max_size=3),
+    folders=st.lists(st.sampled_from(["2026-11", "ds=2026-11-01", "..", "a_b", "x.y", "ä"]), max_size=3),
     name=st.sampled_from(["part-0000", "000", "0000_part_00", "notes.txt", "customers", "a_.csv", "my_manifest.csv"]),
     extension=st.sampled_from(["", *(f".{name.partition('.')[0]}" for name in FORMATS)]),
 )

@@ -276,6 +276,7 @@ def test_a_dataset_that_is_scored_to_its_end_and_not_whole_has_results_and_a_rea
     body = get(service, job_id)
     assert (body["status"], body["code"], body["error"]) == (status, *reason.values())
     assert body["results"]["files"]["key"] == key
+    assert set(body["progress"]) == {"processed", "total", "errors", "share", "rate"}
     (listed,) = listing(service, status=status).body["jobs"]
     assert listed == {name: value for name, value in body.items() if name not in ("summary", "results")}
 

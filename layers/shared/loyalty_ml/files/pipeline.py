@@ -146,7 +146,7 @@ class Pipeline:
         population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers.get()
         made_with = {
             "type": job.type,
-            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
+            "blocks": file.block_size,  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
         }

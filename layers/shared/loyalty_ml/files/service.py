@@ -43,6 +43,8 @@ from loyalty_ml.vocabulary import MockMode
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+READING_SHARE = 0.9
+"""Of a file's work, what is done once all is read and scored: then the results are put together and appear."""
 RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
@@ -203,7 +205,7 @@ class FileService:
             assert results.position is not None
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
-            _tell(attempt.heart, counts_at(results.position), results.position["done"]["share"])
+            _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
         written = format_of(job.source.key)
         with (
             self._connect(attempt.work) as connection,
@@ -222,8 +224,9 @@ class FileService:
                     )
                 if plan.parts:
                     try:
-                        for piece in plan.parts.merged(connection, counts.predictions):
+                        for piece, copied in plan.parts.merged(connection, counts.predictions):
                             results.append("predictions", piece)
+                            _tell(attempt.heart, counts, READING_SHARE + (1 - READING_SHARE) * copied)
                     except PartsMissing:
                         results.abort()  # the next attempt begins from the beginning
                         raise
@@ -250,7 +253,7 @@ class FileService:
             results.append("errors", block.errors)
             counts.add(block.counts)
             lines = position["lines"]
-            _tell(attempt.heart, counts, position["share"])
+            _tell(attempt.heart, counts, READING_SHARE * position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
             if is_out_of_time or self._clock() >= next_save:
@@ -302,4 +305,4 @@ def _described(error: Exception) -> tuple[str, str]:
 
 
 def _tell(heart: Heartbeat, counts: Counts, share: float) -> None:
-    heart.note(processed=counts.rows, errors=counts.errors.total(), share=share)
+    heart.tell(processed=counts.rows, errors=counts.errors.total(), share=share)

@@ -82,8 +82,9 @@ def no_data(key: str) -> str | None:
 
     It is a folder, what a writer of many files keeps beside them, or below what Spark and others hide.
     """
-    *folders, name = key.split("/")[1:]
-    hidden = next((element for element in (*folders, name) if element.startswith(("_", "."))), None)
+    elements = key.split("/")
+    name = elements[-1]
+    hidden = next((each for each in elements if each.startswith(("_", ".")) and each not in (".", "..")), None)
     if hidden is not None:
         return f"{hidden!r} begins with {hidden[0]}, as what Spark and others keep beside their data."
     if not name or name.endswith("_$folder$"):

@@ -89,9 +89,14 @@ class JobProgress(TypedDict):
     total: Annotated[int | None, Field(description="How many there are in all; null until that is known")]
     errors: NotRequired[Annotated[int, Field(description="Files only: the `processed` rows without a prediction")]]
     share: NotRequired[
-        Annotated[float | None, Field(description="Files only: the share of the input that is read, 0 to 1")]
+        Annotated[
+            float | None,
+            Field(description="Files only: the share of the work done, 0 to 1; 0.9 once all is read"),
+        ]
     ]
-    rate: NotRequired[Annotated[float | None, Field(description="Files only: rows per second")]]
+    rate: NotRequired[
+        Annotated[float | None, Field(description="Files only: rows per second; at the end, of the whole job")]
+    ]
 
 
 class JobListed(TypedDict):

@@ -27,8 +27,9 @@ class Job:
     processed:          of a segment the customers, of a file or dataset the rows that are done.
     total:              what there is of them in all; None until it is known.
     errors:             of `processed`, the rows that could not be answered.
-    share:              of a file, how much of the input is read, 0 to 1; None until it is known.
-    rate:               of a file, rows a second since its present worker took it; None until it is known.
+    share:              of a file, how much of the work is done, 0 to 1; None until it is known.
+    rate:               rows a second: while a file is at work since its present worker took it, and of a job of files
+                        that was scored to its end, of all of it. None until it is known.
     summary:            of a file or dataset that was scored to its end.
     error, code:        of a job that failed, or partly.
     """
@@ -76,7 +77,11 @@ def job_of(item: Item) -> Job:
     failed = item["status"]["S"] in ("failed", "partly_failed")
     processed = int(item["processed"]["N"])
     rate = None
-    if "counted" in item:
+    if "summary" in item:
+        began = float(item["begun"]["N"]) if "begun" in item else _seconds(item["created"]["S"])
+        ended = float(item["counted"]["N"]) if "counted" in item else _seconds(item["updated"]["S"])
+        rate = processed / (ended - began) if ended > began else None
+    elif "counted" in item:
         seconds = float(item["counted"]["N"]) - float(item["claimed"]["N"])
         # Of a worker that has counted nothing yet, the last count is from before it took the job. And it goes on from a
         # checkpoint, which may be a little before what the one before it had counted.
@@ -110,6 +115,10 @@ def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
         "errors": summary["errors"],
         "share": 1,
     }
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def timestamp(moment: datetime) -> str:
