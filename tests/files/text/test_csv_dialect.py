@@ -82,6 +82,10 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
             "The header has a misplaced quote: quote whole names.",
         ),
         (
+            b'customer_id,"a\n1,2\n3,4"\n5,6\n',
+            "The header has a misplaced quote: quote whole names.",
+        ),
+        (
             b'customer_id,a"b"\n',
             "The header has a misplaced quote: quote whole names.",
         ),

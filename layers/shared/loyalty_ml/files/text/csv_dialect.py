@@ -58,6 +58,22 @@ def grammar(delimiter: str) -> Grammar:
     )
 
 
+def has_stray_quote(record: bytes, delimiter: str, columns: int) -> bool:
+    """Whether a record of several lines is rows that a stray quote has swallowed, and not a field with line ends.
+
+    It is if its only quoted field has lines that are rows of this many columns by themselves, quotes taken as text: all
+    lines between its first and its last, or most if these two are such rows as well. Of two lines both must be. Who
+    quotes more than one field writes quotes on purpose.
+    """
+    field, end = grammar(delimiter).field, delimiter.encode()
+    quoted = [found for found in field.findall(record) if found.startswith(b'"')]
+    if len(quoted) != 1:
+        return False
+    first, *between, last = (line.count(end) == columns - 1 for line in record.splitlines() if line.strip())
+    ends_are_rows = first and last
+    return all(between) if between and not ends_are_rows else ends_are_rows and 2 * sum(between) >= len(between)
+
+
 def detect_dialect(head: bytes, *, whole: bool) -> tuple[Dialect, int, int]:
     """The dialect of a CSV file, and what its header takes: bytes, and lines, with the blank ones before it.
 
@@ -104,6 +120,8 @@ def _header(text: bytes, start: int, window: int, delimiter: str) -> _Header | N
         columns = tuple(name.decode().strip() for name in fields(found[0], delimiter))
     except UnicodeDecodeError as error:
         raise InvalidFile("The header is not valid UTF-8: save the file as UTF-8.") from error
+    if len(found[0].splitlines()) > 1 and has_stray_quote(found[0], delimiter, len(columns)):
+        return None
     return _Header(columns, stop)
 
 

@@ -22,7 +22,7 @@ from loyalty_ml.files.text.bit_words import (
     words,
     words_where,
 )
-from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar
+from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar, has_stray_quote
 from loyalty_ml.files.text.lines import BLANKS, LIMITS, BadLine, Limits, State, leave_off, take_up, too_long
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
@@ -62,8 +62,9 @@ def split_records(
     r"""The records of a block of UTF-8, after what an earlier one has left, and what it leaves.
 
     Lines end in \n, \r\n or \r, mixed as they come; those of blanks alone count as lines and are no rows; a quoted
-    field may hold line ends. A quote that is not closed within the limits, or not so that the
-    record has the header's number of columns, makes its own line bad and no other. `final` says that no block follows.
+    field may hold line ends. A quote that is not closed within the limits, or not so that the record has the header's
+    number of columns, or only after lines that are rows themselves (has_stray_quote), makes its own line bad and no
+    other. `final` says that no block follows.
     The result does not depend on where a text is cut into blocks.
     """
     data, state = take_up(block, state, final=final)
@@ -216,6 +217,8 @@ def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limi
     if record and record.end() < window and data[record.end()] in b"\r\n":
         last = int(np.searchsorted(lines.ends, record.end()))
         right = _columns(record[0], dialect) == len(dialect.columns) and last - first < limits.record_lines
+        if right and last > first and has_stray_quote(record[0], dialect.delimiter, len(dialect.columns)):
+            return first
         return last if right else first
     has_room = (
         len(data) - data.endswith(b"\r") - start <= limits.line_bytes
@@ -228,7 +231,7 @@ def _problem(line: bytes, dialect: Dialect) -> str | None:
     rules = grammar(dialect.delimiter)
     if b'"' in line:
         if rules.unclosed.fullmatch(line):
-            return "A quote is opened that is not closed, or not so that a row of the header's columns comes of it."
+            return "A quote is opened that is not closed, or not so that one row of the header's columns comes of it."
         if rules.overrun.match(line):
             return "A quoted field goes on after its closing quote."
         if not rules.record.fullmatch(line):
