@@ -83,13 +83,14 @@ def read_record(text: bytes, delimiter: bytes) -> tuple[str, int]:
     return ("open" if state == "quoted" else "whole"), columns
 
 
-def swallows_rows(record: bytes, delimiter: bytes, wanted: int) -> bool:
+def swallows_rows(record: bytes, delimiter: bytes, wanted: range) -> bool:
     """Whether lines of the only quoted field are rows by themselves: of its inner ones all, or of all most."""
     begins_field = [place for place in range(len(record)) if place == 0 or record[place - 1 : place] == delimiter]
     outside = [place for place in begins_field if not record[:place].count(b'"') % 2]
     if sum(record[place : place + 1] == b'"' for place in outside) != 1:
         return False
-    rows = [line.count(delimiter) + 1 == wanted for line, _ in physical_lines(record) if line.strip()]
+    written = [line for line, _ in physical_lines(record) if line]
+    rows = [line.count(delimiter) + 1 in wanted and line.strip(b'" \t') != b"" for line in written]
     between = rows[1:-1]
     if rows[0] and rows[-1]:
         return sum(between) >= len(between) / 2
@@ -98,7 +99,8 @@ def swallows_rows(record: bytes, delimiter: bytes, wanted: int) -> bool:
 
 def expected(text: bytes, dialect: Dialect = DIALECT) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
     """By the rules as a person would follow them: the records, and of each bad line a word of its problem."""
-    delimiter, wanted = dialect.delimiter.encode(), len(dialect.columns)
+    delimiter = dialect.delimiter.encode()
+    wanted = range(len(dialect.columns), len(dialect.columns) + dialect.nameless + 1)
     lines = physical_lines(text)
     records, bad, place = [], {}, 0
     while place < len(lines):
@@ -106,7 +108,7 @@ def expected(text: bytes, dialect: Dialect = DIALECT) -> tuple[list[tuple[int, b
         taken = 1
         if len(line) > LINE_BYTES:
             bad[number] = "longer"
-        elif line.strip(b" \t".replace(delimiter, b"")):
+        elif line.strip(b" \t".replace(delimiter, b"")) and line.strip(delimiter):
             first, columns = read_record(line, delimiter)
             record = line
             read = first
@@ -117,7 +119,7 @@ def expected(text: bytes, dialect: Dialect = DIALECT) -> tuple[list[tuple[int, b
                     break
                 read, columns = read_record(record, delimiter)
             is_swallowed = taken > 1 and swallows_rows(record, delimiter, wanted)
-            if read != "whole" or columns != wanted or len(record) > LINE_BYTES or is_swallowed:
+            if read != "whole" or columns not in wanted or len(record) > LINE_BYTES or is_swallowed:
                 taken = 1
                 bad[number] = "column" if first == "whole" else "quote"
             elif b"\0" in record:
@@ -151,6 +153,8 @@ dialects = st.sampled_from(
         Dialect(",", ("customer_id",)),
         Dialect(";", ("customer_id", "revenue")),
         Dialect("\t", ("a", "customer_id")),
+        Dialect(",", ("customer_id", "revenue"), nameless=2),
+        Dialect(",", ("customer_id",), nameless=1),
     ]
 )
 
@@ -311,7 +315,10 @@ def test_a_bad_line_says_whose_it_is_where_that_is_certain() -> None:
         (b"1,2,3,4", "The line has 4 columns where the header has 3."),
         (b'1,2",3', "A quote is in the middle of a field that does not begin with one."),
         (b'1,"2" ,3', "A quoted field goes on after its closing quote."),
-        (b"1,\xff,3", "The line is not valid UTF-8."),
+        (
+            b"1,\xff,3",
+            'The line is not valid UTF-8: save the file as UTF-8, which Excel calls "CSV UTF-8".',
+        ),
         (b"1,\0,3", "The line has NUL bytes."),
         (b"1,2," + b"3" * LINE_BYTES, "The line is longer than 40 bytes."),
     ],
@@ -320,6 +327,39 @@ def test_a_bad_line_says_what_is_wrong(line: bytes, problem: str) -> None:
     records, bad = found_in([b"1,2,3\n\n" + line + b"\n4,5,6\n"], line=2)
     assert [number for number, _ in records] == [2, 5]
     assert [(found.line, found.problem) for found in bad] == [(4, problem)]
+
+
+UNREADABLE = st.sampled_from([b"\xff", b"\xfcber", b"M\xfcller", b"a\0b", b"\xed\xa0\x80", b'"\xe9, ""\xe9"""'])
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.one_of(st.just(b"a"), st.just("é".encode()), UNREADABLE)] * 3), max_size=8),
+    read=st.sets(st.sampled_from(DIALECT.columns)),
+    place=st.integers(0, 100),
+)
+@settings(max_examples=examples(200))
+def test_what_is_no_text_matters_where_it_is_read(rows: list[tuple[bytes, ...]], read: set[str], place: int) -> None:
+    text = b"".join(b",".join(row) + b"\n" for row in rows)
+    state = State(b"", 1, skipping=False)
+    read_rows, bad = [], []
+    for block, final in ((text[:place], False), (text[place:], True)):
+        found, state = split_records(block, DIALECT, state, final=final, read=read)
+        read_rows += list(csv.reader(io.StringIO(bytes(found.text).decode())))  # all of it is UTF-8
+        bad += found.bad
+
+    def is_good(row: tuple[bytes, ...]) -> bool:
+        return all(field.isascii() or field == "é".encode() for field in row_of(row)) and b"\0" not in b"".join(
+            row_of(row)
+        )
+
+    def row_of(row: tuple[bytes, ...]) -> list[bytes]:
+        return [field for name, field in zip(DIALECT.columns, row, strict=True) if name in read]
+
+    assert [line.line for line in bad] == [number for number, row in enumerate(rows, 1) if not is_good(row)]
+    good = [row for row in rows if is_good(row)]
+    for row, cells in zip(good, read_rows, strict=True):
+        wanted = [field.decode() for field in row_of(row)]
+        assert [cell for name, cell in zip(DIALECT.columns, cells, strict=True) if name in read] == wanted
 
 
 def test_a_block_without_a_flaw_is_not_copied() -> None:

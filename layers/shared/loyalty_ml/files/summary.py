@@ -4,7 +4,7 @@ from typing import Any
 
 from loyalty_ml.files.pipeline import Counts, Plan
 from loyalty_ml.files.source import FileJobRequest, format_of
-from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
+from loyalty_ml.vocabulary import rfc3339
 
 IGNORED_SHOWN = 100
 NAME_SHOWN = 100
@@ -23,7 +23,7 @@ def result_keys(job: FileJobRequest) -> dict[str, str]:
 
 def success(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
     """The summary of a file that is scored to its end."""
-    read = {CUSTOMER_ID, *plan.features}
+    read = set(plan.selection.read)
     return {
         "job_id": job.job_id,
         "status": "succeeded",
