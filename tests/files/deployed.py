@@ -98,6 +98,8 @@ class Files:
         predictions, errors = read_results(named["predictions"], self.read(named["predictions"])), rows_of(written)
         assert (ran.summary["predictions"], ran.summary["errors"]) == (len(predictions), len(errors))
         assert ran.summary["rows"] == len(predictions) + len(errors)
+        assert ran.summary["lines"] == sum(ran.summary["lines_by_kind"].values())
+        assert list(ran.summary["lines_by_kind"]) == ["header", "blank", "rows", "bad"]
         assert ran.summary["errors_by_code"] == Counter(error["code"] for error in errors)
         return predictions, errors
 

@@ -118,7 +118,7 @@ def test_a_comma_that_is_no_decimal_mark_makes_its_own_row_bad(files: Files, ext
 
 
 def test_a_text_beside_json_s_own_numbers_is_a_number_only_if_it_is_written_as_they_are(files: Files) -> None:
-    revenues = [float("nan"), None, "", "12", " 1234.5 ", "1,5", "1.234,56", True, [1], 10**30, 10**400, "NULL", "1e3"]
+    revenues = [float("nan"), None, "", "12", " 1234.5 ", "1,5", "1.234,56", True, [1], 10**9, 10**400, "NULL", "1e3"]
     lines = [
         json.dumps({"customer_id": f"c-{place}", **GOOD, "revenue": value}) for place, value in enumerate(revenues)
     ]

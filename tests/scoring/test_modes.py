@@ -68,6 +68,7 @@ def card(name: str, **changes: Any) -> Card:
     active = sample_set.manifest().models[name]
     fields = json.loads(sample_set.file_of(card_key(name, active.version)).read_bytes())
     fields.pop("outputs", None)
+    fields.pop("domains")  # of features that this network does not read
     outputs = 1 if name == "churn" else OFFERS
     golden = {"inputs": [[0.0, 0.0]], "outputs": [[0.0] * outputs]}
     fields |= {"features": FEATURES[:2], "distribution": None, "active": None, "golden": golden, **changes}

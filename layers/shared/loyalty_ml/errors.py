@@ -71,7 +71,9 @@ def can_pass(cause: str) -> bool:
 
 
 class LoyaltyError(Exception):
-    """Base of all: `message` is shown to the caller, so it holds neither secrets nor feature values."""
+    """Base of all: `message` is shown to the caller, so it holds no secrets, and of a customer's features only a value
+    that has to be corrected.
+    """
 
     code: ClassVar[str]
 
@@ -256,16 +258,20 @@ class MissingFeatures(Unscorable):
 
 
 class InvalidFeatures(Unscorable):
-    """A feature of the customer is not a finite number. Correct the features that `details.features` names in the
-    warehouse or the file.
+    """A feature of the customer is not a finite number, or is outside the feature's domain. Correct the features that
+    `details.features` names in the warehouse or the file.
     """
 
     code = "INVALID_FEATURES"
 
     def __init__(
-        self, names: Sequence[str], problem: str = "The customer has values that are not finite numbers for"
+        self,
+        names: Sequence[str],
+        problem: str = "The customer has values that are not finite numbers for",
+        described: Sequence[str] = (),
     ) -> None:
-        super().__init__(f"{problem}: {', '.join(names)}", {"features": list(names)})
+        """described: what the sentence says of each in place of its name."""
+        super().__init__(f"{problem}: {'; '.join(described) or ', '.join(names)}", {"features": list(names)})
 
 
 class Unavailable(LoyaltyError):

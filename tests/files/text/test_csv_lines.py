@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from loyalty_ml.files.text import bit_words, csv_lines
 from loyalty_ml.files.text.csv_lines import BadLine, Dialect, Records, State, split_records
-from loyalty_ml.files.text.lines import Limits, split_lines
+from loyalty_ml.files.text.lines import Limits, line_ends, split_lines
 from tests.examples import examples
 
 pytestmark = pytest.mark.unit
@@ -28,13 +29,15 @@ Found = tuple[list[tuple[int, bytes]], list[BadLine]]
 def found_in(blocks: Sequence[bytes], dialect: Dialect = DIALECT, line: int = 1) -> Found:
     """The records with their lines, and the bad lines, of a text in blocks."""
     state = State(b"", line, skipping=False)
-    records, bad = [], []
+    records, bad, counted = [], [], 0
     for number, block in enumerate(blocks, 1):
         found, state = split_records(block, dialect, state, final=number == len(blocks), limits=SMALL)
         records += numbered(found)
         bad += found.bad
+        counted += found.blank + line_ends(found.text) + sum(each.lines for each in found.bad)
         assert len(state.rest) <= LINE_BYTES + 1
     assert (state.rest, state.skipping) == (b"", False)
+    assert counted == state.line - line == len(physical_lines(b"".join(blocks))), "each line is of one kind"
     return records, bad
 
 
@@ -84,17 +87,14 @@ def read_record(text: bytes, delimiter: bytes) -> tuple[str, int]:
 
 
 def swallows_rows(record: bytes, delimiter: bytes, wanted: range) -> bool:
-    """Whether lines of the only quoted field are rows by themselves: of its inner ones all, or of all most."""
+    """Whether lines of the only quoted field are rows by themselves: its first, its last and half of the others."""
     begins_field = [place for place in range(len(record)) if place == 0 or record[place - 1 : place] == delimiter]
     outside = [place for place in begins_field if not record[:place].count(b'"') % 2]
     if sum(record[place : place + 1] == b'"' for place in outside) != 1:
         return False
     written = [line for line, _ in physical_lines(record) if line]
     rows = [line.count(delimiter) + 1 in wanted and line.strip(b'" \t') != b"" for line in written]
-    between = rows[1:-1]
-    if rows[0] and rows[-1]:
-        return sum(between) >= len(between) / 2
-    return bool(between) and all(between)
+    return rows[0] and rows[-1] and sum(rows[1:-1]) >= len(rows[1:-1]) / 2
 
 
 def expected(text: bytes, dialect: Dialect = DIALECT) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
@@ -291,6 +291,7 @@ def test_stray_quotes_swallow_nobody(
         b"one, two\n\nthree",
         b"Road 1,\nTown\nCountry",
         b'a ""quoted"" word\n, and more',
+        b"1,2,3\n1,2,3\nand so on",
     ],
 )
 def test_a_field_of_several_lines_is_one_field(field: bytes) -> None:
@@ -362,6 +363,16 @@ def test_what_is_no_text_matters_where_it_is_read(rows: list[tuple[bytes, ...]],
         assert [cell for name, cell in zip(DIALECT.columns, cells, strict=True) if name in read] == wanted
 
 
+def test_a_record_over_several_lines_that_cannot_be_read_is_all_of_them() -> None:
+    _, bad = found_in([b'1,"two\r\n\xff\nlines",3\n\n4,5,6\n7,"\0\n",8\n'])
+    assert [(line.line, line.lines) for line in bad] == [(1, 3), (6, 2)]
+
+
+@given(text=st.text(st.sampled_from("a\r\n"), max_size=12))
+def test_line_ends_are_counted_as_they_come(text: str) -> None:
+    assert line_ends(text.encode()) == len(re.findall("\r\n|\r|\n", text))
+
+
 def test_a_block_without_a_flaw_is_not_copied() -> None:
     block = b"1,2,3\n4,5,6\n7,8"
     found, state = split_records(block, DIALECT, State(b"", 2, skipping=False), final=False, limits=SMALL)
@@ -391,14 +402,16 @@ def test_of_a_line_that_is_too_long_nothing_is_kept() -> None:
 def test_lines_of_json_are_all_there_or_bad_wherever_blocks_are_cut(text: bytes, places: list[int]) -> None:
     state = State(b"", 1, skipping=False)
     blocks = cut(text, places)
-    read, bad = [], []
+    read, bad, blank = [], [], 0
     for number, block in enumerate(blocks, 1):
-        lines, too_long, state = split_lines(block, state, final=number == len(blocks), limits=SMALL)
-        read += lines
-        bad += [line.line for line in too_long]
+        found, state = split_lines(block, state, final=number == len(blocks), limits=SMALL)
+        read += found.lines
+        bad += [line.line for line in found.bad]
+        blank += found.blank
     physical = [(number, line) for number, (line, _) in enumerate(physical_lines(text), 1)]
     assert read == [(number, line) for number, line in physical if len(line) <= LINE_BYTES and line.strip(b" \t")]
     assert bad == [number for number, line in physical if len(line) > LINE_BYTES]
+    assert len(read) + len(bad) + blank == len(physical) == state.line - 1
 
 
 def test_bits_are_counted_the_same_with_numpy_1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,16 +33,25 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """Rows of the file, each of which is a prediction or an error; errors are by code."""
+    """Rows of the file, each of which is a prediction or an error; errors are by code.
+
+    lines: of the file, by what they are: `header`, `blank`, `rows` or `bad`.
+    """
 
     rows: int
     predictions: int
     errors: Counter[str]
+    lines: Counter[str]
 
     def add(self, other: "Counts") -> None:
         self.rows += other.rows
+        self.lines.update(other.lines)
         self.predictions += other.predictions
         self.errors.update(other.errors)
+
+    def add_up(self, lines: int) -> bool:
+        """Whether each row has come to one end, and each line is of one kind. lines: as they are numbered."""
+        return self.rows == self.predictions + self.errors.total() and lines == self.lines.total()
 
 
 class BlockResults(NamedTuple):
@@ -79,7 +88,7 @@ class Plan:
 def counts_at(position: Position) -> Counts:
     """The counts that a checkpoint was saved with."""
     counts = position["counts"]
-    return Counts(counts["rows"], counts["predictions"], Counter(counts["errors"]))
+    return Counts(counts["rows"], counts["predictions"], Counter(counts["errors"]), Counter(counts["lines"]))
 
 
 class Pipeline:
@@ -174,4 +183,5 @@ class Pipeline:
         errors = Counter(failure.code for failure in failures) + Counter({INVALID_LINE: len(read.bad)})
         # One by one: a block may be nothing but bad lines, millions of them.
         bad = (Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad)
-        return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), Counts(read.total, rows, errors))
+        counts = Counts(read.total, rows, errors, Counter(read.lines._asdict()))
+        return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), counts)

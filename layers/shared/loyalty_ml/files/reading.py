@@ -23,7 +23,7 @@ from loyalty_ml.files.table import Rows, no_rows
 from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
 from loyalty_ml.files.text.csv_dialect import detect_dialect
 from loyalty_ml.files.text.csv_lines import Records, split_records
-from loyalty_ml.files.text.lines import BadLine, State, split_lines
+from loyalty_ml.files.text.lines import BadLine, Lines, State, line_ends, split_lines
 from loyalty_ml.files.text.names import meant, shown
 from loyalty_ml.files.text.numbers import Decimals, decimals_of
 from loyalty_ml.vocabulary import CUSTOMER_ID
@@ -32,11 +32,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Position = dict[str, Any]
-"""`share` of the file that is before it, 0 to 1, and what the kind of file needs besides."""
+"""`share` of the file that is before it, 0 to 1, its `lines` there, and what the kind of file needs besides.
+
+Of Parquet, the rows are the lines.
+"""
 
 BlockT = TypeVar("BlockT")
 
 _EMPTY = f"The file is empty: it needs a {CUSTOMER_ID} in each row."
+
+
+class LineCounts(NamedTuple):
+    """The lines of a block: blank ones, those of rows, of which one may take several, and bad ones."""
+
+    blank: int
+    rows: int
+    bad: int
 
 
 class Read(NamedTuple):
@@ -45,6 +56,7 @@ class Read(NamedTuple):
     rows: list[Rows]
     bad: list[BadLine]
     total: int
+    lines: LineCounts
 
 
 class CsvFile:
@@ -56,8 +68,8 @@ class CsvFile:
         self._work = work
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
-        self._dialect, self._header_bytes, self._header_lines = detect_dialect(head, whole=is_whole)
-        self._first = State(b"", 1 + self._header_lines, skipping=False)
+        self._dialect, self._header_bytes, self.header_lines = detect_dialect(head, whole=is_whole)
+        self._first = State(b"", 1 + self.header_lines, skipping=False)
         self.columns = self._dialect.columns
         self.delimiter = self._dialect.delimiter
 
@@ -75,32 +87,32 @@ class CsvFile:
         def split(text: bytes, state: State, is_last: bool) -> tuple[Records, State]:  # noqa: FBT001
             return split_records(text, self._dialect, state, final=is_last, read=selection.read)
 
-        first = self._first
-        return self._text.blocks(done, first, self._header_bytes, split)
+        return self._text.blocks(done, self._first, self._header_bytes, split)
 
     def read(self, block: Records, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         rows = list(csv_rows(connection, block, self._dialect, selection, self._work))
-        return Read(rows, block.bad, len(block.lines) + len(block.bad))
+        lines = LineCounts(block.blank, line_ends(block.text), _lines_of(block.bad))
+        return Read(rows, block.bad, len(block.lines) + len(block.bad), lines)
 
     def close(self) -> None:
         self._text.close()
 
 
-class _Lines(NamedTuple):
-    lines: list[tuple[int, bytes]]
-    bad: list[BadLine]
+def _lines_of(bad: list[BadLine]) -> int:
+    return sum(line.lines for line in bad)
 
 
 class JsonFile:
     """Of JSON Lines. Raises InvalidFile where no line of the first block is an object, or none has a customer_id."""
 
     delimiter = ","
+    header_lines = 0
 
     def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes = DEPLOYED) -> None:
         self._at_once = sizes.json_rows
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
-        lines, _, _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
+        (lines, _, _), _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
         if is_whole and not head.strip():
             raise InvalidFile(_EMPTY)
         if head.lstrip().startswith(b"["):
@@ -120,20 +132,22 @@ class JsonFile:
         """By the first block. Raises InvalidFile if it writes numbers in two ways."""
         return json_decimals(self._head, selection)
 
-    def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[_Lines, Position]]:
-        def split(text: bytes, state: State, is_last: bool) -> tuple[_Lines, State]:  # noqa: FBT001
-            lines, bad, after = split_lines(text, state, final=is_last)
-            return _Lines(lines, bad), after
+    def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[Lines, Position]]:
+        def split(text: bytes, state: State, is_last: bool) -> tuple[Lines, State]:  # noqa: FBT001
+            return split_lines(text, state, final=is_last)
 
         return self._text.blocks(done, State(b"", 1, skipping=False), 0, split)
 
-    def read(self, block: _Lines, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
+    def read(self, block: Lines, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         rows, bad = [], list(block.bad)
         for first in range(0, len(block.lines), self._at_once):
             some = json_rows(block.lines[first : first + self._at_once], selection)
             rows.append(some.rows)
             bad += some.bad
-        return Read(rows, sorted(bad), len(block.lines) + len(block.bad))
+        of_rows = sum(len(some.values) for some in rows)
+        return Read(
+            rows, sorted(bad), len(block.lines) + len(block.bad), LineCounts(block.blank, of_rows, _lines_of(bad))
+        )
 
     def close(self) -> None:
         self._text.close()
@@ -143,6 +157,7 @@ class ParquetFile:
     """Downloaded as a whole: what its columns are is written at its end. Raises InvalidFile."""
 
     delimiter = ","
+    header_lines = 0
 
     def __init__(
         self,
@@ -169,17 +184,17 @@ class ParquetFile:
     def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[range, Position]]:
         for first in range(done["rows"] if done else 0, self._rows, self._block_rows):
             rows = range(first, min(first + self._block_rows, self._rows))
-            yield rows, {"rows": rows.stop, "share": rows.stop / self._rows}
+            yield rows, {"rows": rows.stop, "lines": rows.stop, "share": rows.stop / self._rows}
         if not self._rows:
-            yield range(0), {"rows": 0, "share": 1.0}  # of no rows too there is a file, with its columns
+            yield range(0), {"rows": 0, "lines": 0, "share": 1.0}  # of no rows too there is a file, with its columns
 
     def read(self, block: range, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         if not block:
-            return Read([no_rows(selection.features)], [], 0)
+            return Read([no_rows(selection.features)], [], 0, LineCounts(0, 0, 0))
         rows = list(parquet_rows(connection, self._path, block, self._table, selection))
         if sum(len(part.values) for part in rows) != len(block):
             raise InvalidFile("The Parquet file is damaged: it does not have as many rows as it says. Write it again.")
-        return Read(rows, [], len(block))
+        return Read(rows, [], len(block), LineCounts(0, len(block), 0))
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -259,6 +274,7 @@ class _Text:
             "carry": base64.b64encode(carry).decode(),
             "rest": base64.b64encode(state.rest).decode(),
             "line": state.line,
+            "lines": state.line - 1,
             "skipping": state.skipping,
         }
 

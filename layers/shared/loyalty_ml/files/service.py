@@ -214,9 +214,11 @@ class FileService:
                 results.abort()
                 results = self._open(job)
             with results:
-                counts = self._append_all(attempt, plan, results)
-                if counts.rows != counts.predictions + counts.errors.total():
-                    raise CountsDiffer(f"{counts} of {job.source.key} do not add up: look for a bug in the scoring.")
+                counts, lines = self._append_all(attempt, plan, results)
+                if not counts.add_up(lines):
+                    raise CountsDiffer(
+                        f"{counts} of {lines} lines of {job.source.key} do not add up: look for a bug in the scoring."
+                    )
                 if plan.parts:
                     try:
                         for piece in plan.parts.merged(connection, counts.predictions):
@@ -229,29 +231,35 @@ class FileService:
                     results, {"made_with": plan.made_with, "summary": summary.success(job, plan, counts)}
                 )
 
-    def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> Counts:
-        """Appends the results of all blocks that are left, or saves where it is and raises _OutOfTime."""
-        counts, done = Counts(0, 0, Counter()), None
+    def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> tuple[Counts, int]:
+        """Appends the results of all blocks that are left, or saves where it is and raises _OutOfTime.
+
+        Returns the counts of all blocks, and how many lines the file has by the numbers that they were given.
+        """
+        counts, done = Counts(0, 0, Counter(), Counter(header=plan.file.header_lines)), None
         if results.position:
             counts, done = counts_at(results.position), results.position["done"]
         else:
             results.append("predictions", plan.writer.header())
             results.append("errors", ERRORS_HEADER)
         next_save = self._clock() + self._sizes.checkpoint_seconds
+        lines = done["lines"] if done else 0
         for block, position in self._pipeline.results(plan, done):
             results.append("predictions", block.predictions)
             results.append("errors", block.errors)
             counts.add(block.counts)
+            lines = position["lines"]
             _tell(attempt.heart, counts, position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
             if is_out_of_time or self._clock() >= next_save:
-                saved = {**asdict(counts), "errors": dict(counts.errors)}  # asdict takes a Counter apart
+                # asdict takes a Counter apart
+                saved = {**asdict(counts), "errors": dict(counts.errors), "lines": dict(counts.lines)}
                 results.checkpoint({"made_with": plan.made_with, "done": position, "counts": saved})
                 next_save = self._clock() + self._sizes.checkpoint_seconds
             if is_out_of_time:
                 raise _OutOfTime
-        return counts
+        return counts, lines
 
     def _open(self, job: FileJobRequest) -> Results:
         written = format_of(job.source.key)
@@ -280,7 +288,7 @@ KILLED = (
 
 
 class CountsDiffer(Exception):
-    """Rows are not predictions and errors together: nothing of the job is shown."""
+    """Rows are not predictions and errors together, or lines are lost: nothing of the job is shown."""
 
 
 def _described(error: Exception) -> tuple[str, str]:

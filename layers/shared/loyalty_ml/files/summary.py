@@ -10,6 +10,9 @@ IGNORED_SHOWN = 100
 NAME_SHOWN = 100
 """Columns that are not read, and characters of each name, in the summary: a job's record takes 400 KB."""
 
+LINE_KINDS = ("header", "blank", "rows", "bad")
+"""What lines of a file are. A row may take several, and blank ones before the header are the header's."""
+
 
 def result_keys(job: FileJobRequest) -> dict[str, str]:
     """Where the results go, in the order in which they appear."""
@@ -31,6 +34,8 @@ def success(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
         "key": job.source.key,
         "version_id": job.source.version_id,
         **({"dataset": job.dataset} if job.dataset else {}),
+        "lines": counts.lines.total(),
+        "lines_by_kind": {kind: counts.lines[kind] for kind in LINE_KINDS},
         "rows": counts.rows,
         "predictions": counts.predictions,
         "errors": counts.errors.total(),

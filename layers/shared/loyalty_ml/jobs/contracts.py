@@ -116,7 +116,11 @@ class JobAnswer(JobListed):
     ]
     summary: NotRequired[
         Annotated[
-            dict[str, object], Field(description="If a job of files succeeded: its counts; rows = predictions + errors")
+            dict[str, object],
+            Field(
+                description="If a job of files succeeded: its counts; rows = predictions + errors, and the lines of a "
+                "file are those of its header, blank ones, those of rows and bad ones"
+            ),
         ]
     ]
     results: NotRequired[

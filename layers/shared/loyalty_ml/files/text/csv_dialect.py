@@ -79,9 +79,8 @@ def grammar(delimiter: str) -> Grammar:
 def has_stray_quote(record: bytes, dialect: Dialect) -> bool:
     """Whether a record of several lines is rows that a stray quote has swallowed, and not a field with line ends.
 
-    It is if its only quoted field has lines that have a record's columns by themselves, quotes taken as text: all lines
-    between its first and its last, or most if these two have them as well. Of two lines both must. Who quotes more than
-    one field writes quotes on purpose.
+    It is if its first line and its last have a record's columns by themselves, quotes taken as text, and half of those
+    between them at least. Who quotes more than one field writes quotes on purpose.
     """
     field, end = grammar(dialect.delimiter).field, dialect.delimiter.encode()
     quoted = [found for found in field.findall(record) if found.startswith(b'"')]
@@ -90,8 +89,7 @@ def has_stray_quote(record: bytes, dialect: Dialect) -> bool:
     first, *between, last = (
         dialect.has_width(line.count(end) + 1) and bool(line.strip(b'" \t')) for line in record.splitlines() if line
     )
-    ends_are_rows = first and last
-    return all(between) if between and not ends_are_rows else ends_are_rows and 2 * sum(between) >= len(between)
+    return first and last and 2 * sum(between) >= len(between)
 
 
 def detect_dialect(head: bytes, *, whole: bool) -> tuple[Dialect, int, int]:

@@ -38,11 +38,13 @@ class Records(NamedTuple):
     text:   the records, one after the other, each ended by exactly \n, with their quotes as they were.
     lines:  the number of the line at which each begins, int64 (n,).
     bad:    in order of line.
+    blank:  how many lines are neither.
     """
 
     text: bytes | memoryview
     lines: NDArray[np.int64]
     bad: list[BadLine]
+    blank: int = 0
 
 
 class _Lines(NamedTuple):
@@ -94,7 +96,7 @@ def split_records(
         cut_off, left = [], State(data[lines.starts[found.whole] :], state.line + found.whole, skipping=False)
     else:
         cut_off, left = leave_off(data[lines.stop :], state.line + count, limits)
-    return Records(_text(readable, found.starts, found.ends), found.numbers, found.bad + cut_off), left
+    return Records(_text(readable, found.starts, found.ends), found.numbers, found.bad + cut_off, found.blank), left
 
 
 def _find_lines(data: bytes, *, final: bool) -> _Lines:
@@ -176,7 +178,7 @@ def _judge(
     is_record, ends = ~suspects, lines.ends.copy()
     bad = []
     whole = len(suspects)
-    following = 0
+    following = blank = 0
     numbers = np.flatnonzero(suspects)
     spans = zip(numbers.tolist(), lines.starts[numbers].tolist(), lines.ends[numbers].tolist(), strict=True)
     for place, start, end in spans:
@@ -187,6 +189,7 @@ def _judge(
             continue
         line = data[start:end]
         if not line.strip(blanks) or not line.strip(delimiter):
+            blank += 1
             continue
         if b'"' in line and unclosed.fullmatch(line):
             last = _last_line(data, lines, place, dialect, limits=limits, final=final)
@@ -205,7 +208,7 @@ def _judge(
         else:
             is_record[place] = True
     records = np.flatnonzero(is_record[:whole])
-    return Found(lines.starts[records], ends[records], first + records, bad, whole)
+    return Found(lines.starts[records], ends[records], first + records, bad, whole, blank)
 
 
 def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limits: Limits, final: bool) -> int | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.files.text.bit_words import counts_before, words
 from loyalty_ml.files.text.csv_dialect import Dialect, field_spans, id_in
-from loyalty_ml.files.text.lines import NOT_UTF8, BadLine
+from loyalty_ml.files.text.lines import NOT_UTF8, BadLine, line_ends
 
 _NOT_TEXT = bytes(ord("?") if byte == 0 or byte > 127 else byte for byte in range(256))
 """A table for bytes.translate."""
@@ -21,6 +21,7 @@ class Found(NamedTuple):
     numbers:       of the lines at which they begin, int64 (n,).
     bad:           in order of line.
     whole:         how many lines there are before the record that is not whole yet, if there is one.
+    blank:         how many of them are blank.
     """
 
     starts: NDArray[np.int64]
@@ -28,6 +29,7 @@ class Found(NamedTuple):
     numbers: NDArray[np.int64]
     bad: list[BadLine]
     whole: int
+    blank: int = 0
 
 
 def without_unreadable(
@@ -54,7 +56,7 @@ def without_unreadable(
             if not _is_text(mended[place]):
                 readable[place] = False
                 problem = "The line has NUL bytes." if _is_utf8(record) else NOT_UTF8
-                bad.append(BadLine(int(found.numbers[place]), id_in(record, dialect), problem))
+                bad.append(BadLine(int(found.numbers[place]), id_in(record, dialect), problem, 1 + line_ends(record)))
     if not mended:
         return data, found
     written = bytearray(data)
@@ -66,6 +68,7 @@ def without_unreadable(
         found.numbers[readable],
         sorted(found.bad + bad, key=lambda bad_line: bad_line.line),
         found.whole,
+        found.blank,
     )
 
 
