@@ -150,9 +150,7 @@ def test_an_item_that_was_deleted_for_good_is_a_failure_of_its_own(
     assert "deleted or replaced" in answer["error"]
 
 
-@pytest.mark.parametrize(
-    ("key", "reason"), [("datasets/a/", "marks a folder"), ("datasets/a/notes.txt", "none of the extensions")]
-)
+@pytest.mark.parametrize(("key", "reason"), [("datasets/a/", "marks a folder")])
 def test_what_is_no_data_file_is_skipped_with_a_reason(
     empty_service: Service, scoring: Callable[..., Scoring], key: str, reason: str
 ) -> None:

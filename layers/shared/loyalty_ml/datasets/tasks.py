@@ -18,7 +18,7 @@ from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import FileService, Ran
-from loyalty_ml.files.source import FileJobRequest, format_of, job_id_of
+from loyalty_ml.files.source import FileJobRequest, job_id_of
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.telemetry import logger
 
@@ -73,10 +73,6 @@ class DatasetTasks:
         key: str = item["Key"]
         if key.endswith("/"):
             return _not_scored("skipped", key, None, InvalidFile.code, "It marks a folder and is no file.")
-        try:
-            format_of(key)
-        except InvalidFile as error:
-            return _not_scored("skipped", key, None, error.code, error.message)
         etag = item["Etag"] if "Etag" in item else item["ETag"]  # as Step Functions writes it, and as S3 does
         source = object_versions.find_version(self._s3, self._bucket, key, etag.strip('"'))
         if source is None:

@@ -21,7 +21,7 @@ from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
 from loyalty_ml.files.selection import Selection, select
 from loyalty_ml.files.sizes import Sizes
-from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.files.table import Rows
 from loyalty_ml.files.writing import Writer, error_rows
 from loyalty_ml.models.store import ModelStore
@@ -120,7 +120,8 @@ class Pipeline:
 
         Raises ModelUnavailable, InvalidFile for its columns, and what CurrentCustomers.get raises.
         """
-        written = format_of(job.source.key)
+        written = job.written
+        assert written is not None, "whose file is open"
         asked = question(job.type, self._models.current(), self._mock_mode)
         selection = select(file.columns, asked.wanted, asked.known)
         selection = selection._replace(decimals=file.decimals(selection, connection))

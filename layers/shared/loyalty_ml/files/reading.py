@@ -18,7 +18,7 @@ from loyalty_ml.files.json_table import json_columns, json_decimals, json_rows
 from loyalty_ml.files.parquet_table import check_features, parquet_examples, parquet_rows, parquet_table
 from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.files.source import FileSource, Format
+from loyalty_ml.files.source import FileJobRequest, FileSource
 from loyalty_ml.files.table import Rows, no_rows
 from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
 from loyalty_ml.files.text.csv_dialect import detect_dialect
@@ -294,14 +294,15 @@ AnyFile = CsvFile | JsonFile | ParquetFile
 
 def open_file(
     s3: "S3Client",
-    source: FileSource,
-    written: Format,
+    job: FileJobRequest,
     connection: duckdb.DuckDBPyConnection,
     work: Path,
     *,
     sizes: Sizes = DEPLOYED,
 ) -> AnyFile:
-    """Raises InvalidFile where the content is not what its name says, and StoreUnavailable."""
+    """The job's file, whose format is known. Raises InvalidFile if it is not of that, and StoreUnavailable."""
+    source, written = job.source, job.written
+    assert written is not None
     match written.kind:
         case "csv":
             return CsvFile(s3, source, work, gzipped=written.gzipped, sizes=sizes)

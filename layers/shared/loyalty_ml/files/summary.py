@@ -3,7 +3,7 @@
 from typing import Any
 
 from loyalty_ml.files.pipeline import Counts, Plan
-from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.vocabulary import rfc3339
 
 IGNORED_SHOWN = 100
@@ -16,10 +16,11 @@ LINE_KINDS = ("header", "blank", "rows", "bad")
 
 def result_keys(job: FileJobRequest) -> dict[str, str]:
     """Where the results go, in the order in which they appear."""
+    assert job.written is not None, "whose format is known by then"
     folder = f"results/{job.job_id}"
     return {
         "errors": f"{folder}/errors.csv",
-        "predictions": f"{folder}/predictions.{format_of(job.source.key).extension}",
+        "predictions": f"{folder}/predictions.{job.written.extension}",
         "summary": f"{folder}/summary.json",
     }
 
