@@ -169,13 +169,6 @@ def test_what_is_known_to_be_no_data_is_skipped_with_a_reason(
     assert reason in answer["error"]
 
 
-def test_what_is_not_known_is_failed_and_not_skipped(empty_service: Service, scoring: Callable[..., Scoring]) -> None:
-    called = scoring(succeeded())
-    answer = score(put_file(empty_service, "datasets/a/customers.xlsx"))
-    assert (answer["status"], answer["code"], called.jobs) == ("failed", "INVALID_FILE", [])
-    assert "none of the extensions" in answer["error"]
-
-
 def test_a_file_without_a_prediction_is_failed_and_its_rows_are_counted(
     empty_service: Service, scoring: Callable[..., Scoring]
 ) -> None:

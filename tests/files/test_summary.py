@@ -27,7 +27,7 @@ def test_columns_with_very_long_names_fit_into_the_jobs_record(files: Files) -> 
 
 LINES = {
     "csv": (
-        b'\n \ncustomer_id,note\r\nc-1,x\r\n\nc-2,"two\nlines, and\r\n\r\nblank"\n\t\nc-3,a,b\nc-4,"\xff\n"\nc-5,x',
+        b'\n \ncustomer_id,note\r\nc-1,x\r\n\nc-2,"two\nlines, and\r\n\r\nblank"\n\t\nc-3,a,b\n"c-4\xff\n",x\nc-5,x',
         {"header": 3, "blank": 2, "rows": 6, "bad": 3},
     ),
     "jsonl": (

@@ -10,11 +10,12 @@ import pytest
 import requests
 
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.files.source import FileJobRequest, FileSource, format_of, type_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, type_of
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.vocabulary import FileFormat, FileType
+from tests.files.writings import written_as
 from tests.service import BASE, Answer, Service, process, put_in_place
 
 pytestmark = pytest.mark.moto
@@ -79,7 +80,7 @@ def test_an_upload_goes_where_it_is_scored(service: Service, extension: FileForm
     assert sent.ok
     (stored,) = service.s3.list_objects_v2(Bucket=service.ids["DataBucket"])["Contents"]
     assert stored["Size"] == len(b"customer_id\n1\n")
-    assert (type_of(stored["Key"]), format_of(stored["Key"]).extension) == ("rfm", extension)
+    assert (type_of(stored["Key"]), written_as(stored["Key"]).extension) == ("rfm", extension)
     assert process().batch.file_jobs.job_id_for(FileSource("b", stored["Key"], "v1", "e", 1)) == job_id
     body = get(service, job_id)
     assert (body["kind"], body["status"]) == ("file", "queued")

@@ -19,7 +19,7 @@ from loyalty_ml.datasets.start import SEGMENT_COPIES
 from loyalty_ml.errors import InvalidFile, NoPredictions
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import FileService, Ran
-from loyalty_ml.files.source import FileJobRequest, format_of, job_id_of, no_data
+from loyalty_ml.files.source import FileJobRequest, job_id_of, no_data
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.telemetry import logger
 
@@ -74,16 +74,12 @@ class DatasetTasks:
         key: str = item["Key"]
         if reason := no_data(key):
             return _not_scored("skipped", key, None, InvalidFile.code, reason)
-        try:
-            format_of(key)
-        except InvalidFile as error:
-            return _not_scored("failed", key, None, error.code, error.message)
         etag = item["Etag"] if "Etag" in item else item["ETag"]  # as Step Functions writes it, and as S3 does
         source = object_versions.find_version(self._s3, self._bucket, key, etag.strip('"'))
         if source is None:
             return _not_scored("failed", key, None, InvalidFile.code, _GONE)
         dataset, is_share = event["job_id"], key.startswith(SEGMENT_COPIES)
-        job = FileJobRequest(source, event["type"], job_id_of(source, dataset), dataset, is_share)
+        job = FileJobRequest(source, event["type"], job_id_of(source, dataset), dataset, is_share=is_share)
         is_last = event["retries"] >= RETRIES
         ran = self._files.score(job, remaining=remaining, on_beat=_no_message_to_hide, is_last=is_last)
         return _outcome(key, ran)

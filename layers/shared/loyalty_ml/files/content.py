@@ -94,11 +94,11 @@ def _stored_blocks(
     wanted = (range(place, min(place + block_bytes, source.size)) for place in range(start, source.size, block_bytes))
     pool = ThreadPoolExecutor(ahead, "read_file")
     try:
-        coming = deque(pool.submit(_read_block, s3, source, each) for each in islice(wanted, ahead))
+        coming = deque(pool.submit(read_block, s3, source, each) for each in islice(wanted, ahead))
         read = start
         while coming:
             block = coming.popleft().result()
-            coming.extend(pool.submit(_read_block, s3, source, each) for each in islice(wanted, 1))
+            coming.extend(pool.submit(read_block, s3, source, each) for each in islice(wanted, 1))
             read += len(block)
             if on_read:
                 on_read(read)
@@ -107,7 +107,8 @@ def _stored_blocks(
         pool.shutdown(cancel_futures=True)
 
 
-def _read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
+def read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
+    """These bytes of the object, as they are stored. Raises as content_blocks does."""
     with asking("results", f"The file {source.key} could not be read from the bucket {source.bucket}"):
         try:
             return read_range(s3, source, wanted)

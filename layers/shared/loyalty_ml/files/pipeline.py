@@ -21,9 +21,10 @@ from loyalty_ml.errors import CustomerNotFound
 from loyalty_ml.files.parquet_parts import ParquetParts
 from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
+from loyalty_ml.files.selection import Selection, select
 from loyalty_ml.files.sizes import Sizes
-from loyalty_ml.files.source import FileJobRequest, format_of
-from loyalty_ml.files.table import Rows, features_in
+from loyalty_ml.files.source import FileJobRequest
+from loyalty_ml.files.table import Rows
 from loyalty_ml.files.text.lines import BadLine
 from loyalty_ml.files.unanswered import IDS_LOOKED_AT, look_of
 from loyalty_ml.files.writing import Writer, error_rows
@@ -80,7 +81,7 @@ class Plan:
     """How a file is scored.
 
     connection:  asked through cursors only, one for each thread.
-    features:    the columns that it has them in; none where they come from the snapshot, and so from `population`.
+    selection:   what is read of it; no features where they come from the snapshot, and so from `population`.
     parts:       where the results of blocks go until all are there, of Parquet.
     made_with:   what the results depend on besides the file: no file is scored by two models, nor as of two moments.
     trouble:     why the population is not of the newest snapshot, if it is not.
@@ -89,7 +90,7 @@ class Plan:
     file: AnyFile
     connection: duckdb.DuckDBPyConnection
     asked: Question
-    features: tuple[str, ...]
+    selection: Selection
     population: Population | None
     score: Callable[[Rows], Scored]
     writer: Writer
@@ -140,10 +141,12 @@ class Pipeline:
 
         Raises ModelUnavailable, InvalidFile for its columns, and what CurrentCustomers.get raises.
         """
-        written = format_of(job.source.key)
+        written = job.written
+        assert written is not None, "whose file is open"
         asked = question(job.type, self._models.current(), self._mock_mode)
-        features = features_in(file.columns, asked.wanted, asked.known)
-        population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers.get()
+        selection = select(file.columns, asked.wanted, asked.known)
+        selection = selection._replace(decimals=file.decimals(selection, connection))
+        population, trouble = (None, None) if selection.has_features else self._customers.get()
         made_with = {
             "type": job.type,
             "blocks": file.block_size,  # which positions and parts are counted in
@@ -157,9 +160,9 @@ class Pipeline:
             file,
             connection,
             asked,
-            features,
+            selection,
             population,
-            answering(asked, features, population),
+            answering(asked, selection.features, population),
             Writer(written, file.delimiter, asked, work),
             parts,
             made_with,
@@ -170,7 +173,7 @@ class Pipeline:
         """Each block's results with the position after it, in order, while the next ones are at work."""
         running: deque[tuple[Future[BlockResults], Position]] = deque()
         try:
-            for block, position in plan.file.blocks(done):
+            for block, position in plan.file.blocks(done, plan.selection):
                 running.append((self._pool.submit(self._block_results, plan, block), position))
                 if len(running) > self._threads:
                     first, after = running.popleft()
@@ -186,7 +189,7 @@ class Pipeline:
     def _block_results(self, plan: Plan, block: Any) -> BlockResults:
         written, rows = [], 0
         with plan.connection.cursor() as connection:
-            read = plan.file.read(block, plan.features, plan.asked.known, connection)
+            read = plan.file.read(block, plan.selection, connection)
             failures: list[Failure] = []
             for table in read.rows:
                 scored = plan.score(table)

@@ -5,7 +5,7 @@ any of them. Positions are what JSON can hold.
 """
 
 import base64
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,22 +14,19 @@ import duckdb
 
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.content import content_blocks, download
+from loyalty_ml.files.csv_table import csv_examples, csv_rows
+from loyalty_ml.files.json_table import json_columns, json_decimals, json_rows
+from loyalty_ml.files.parquet_table import check_features, parquet_examples, parquet_rows, parquet_table
+from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.files.source import FileSource, Format
-from loyalty_ml.files.table import (
-    Rows,
-    check_numbers,
-    csv_rows,
-    json_columns,
-    json_rows,
-    no_rows,
-    parquet_columns,
-    parquet_rows,
-)
+from loyalty_ml.files.source import FileJobRequest, FileSource
+from loyalty_ml.files.table import Rows, no_rows
 from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
-from loyalty_ml.files.text.csv_dialect import detect_dialect, shown
+from loyalty_ml.files.text.csv_dialect import detect_dialect
 from loyalty_ml.files.text.csv_lines import Records, split_records
 from loyalty_ml.files.text.lines import BadLine, Lines, State, line_ends, split_lines
+from loyalty_ml.files.text.names import meant, shown
+from loyalty_ml.files.text.numbers import Decimals, decimals_of
 from loyalty_ml.vocabulary import CUSTOMER_ID
 
 if TYPE_CHECKING:
@@ -74,24 +71,28 @@ class CsvFile:
         head, is_whole = self._text.head()
         self._dialect, self._header_bytes, self.header_lines = detect_dialect(head, whole=is_whole)
         self.block_size = self._text.block_bytes
+        self._first = State(b"", 1 + self.header_lines, skipping=False)
         self.columns = self._dialect.columns
         self.delimiter = self._dialect.delimiter
 
-    def blocks(self, done: Position | None) -> Iterator[tuple[Records, Position]]:
+    def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
+        """By the first block. Raises InvalidFile if it writes numbers in two ways."""
+        if not selection.columns:
+            return Decimals()
+        head, is_whole = self._text.head()
+        records, _ = split_records(
+            head[self._header_bytes :], self._dialect, self._first, final=is_whole, read=selection.read
+        )
+        return decimals_of(csv_examples(connection, records, self._dialect, selection, self._work))
+
+    def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[Records, Position]]:
         def split(text: bytes, state: State, is_last: bool) -> tuple[Records, State]:  # noqa: FBT001
-            return split_records(text, self._dialect, state, final=is_last)
+            return split_records(text, self._dialect, state, final=is_last, read=selection.read)
 
-        first = State(b"", 1 + self.header_lines, skipping=False)
-        return self._text.blocks(done, first, self._header_bytes, split)
+        return self._text.blocks(done, self._first, self._header_bytes, split)
 
-    def read(
-        self,
-        block: Records,
-        features: Sequence[str],
-        known: Sequence[str],
-        connection: duckdb.DuckDBPyConnection,
-    ) -> Read:
-        rows = list(csv_rows(connection, block, self._dialect, features, self._work))
+    def read(self, block: Records, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
+        rows = list(csv_rows(connection, block, self._dialect, selection, self._work))
         lines = LineCounts(block.blank, line_ends(block.text), _lines_of(block.bad))
         return Read(rows, block.bad, len(block.lines) + len(block.bad), lines)
 
@@ -124,26 +125,26 @@ class JsonFile:
             raise InvalidFile(
                 "No line of the file is a JSON object: write one object a line, or correct the file's extension."
             )
-        if CUSTOMER_ID not in columns:
-            raise InvalidFile(f"No row has a {CUSTOMER_ID}, but {shown(columns) or 'nothing'}: add it.")
+        if not meant(columns, [CUSTOMER_ID]):
+            others = (shown(columns) or "what looks like values") if columns else "nothing"
+            raise InvalidFile(f"No row has a {CUSTOMER_ID}, but {others}: add it.")
         self.columns = columns
+        self._head = lines
 
-    def blocks(self, done: Position | None) -> Iterator[tuple[Lines, Position]]:
+    def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
+        """By the first block. Raises InvalidFile if it writes numbers in two ways."""
+        return json_decimals(self._head, selection)
+
+    def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[Lines, Position]]:
         def split(text: bytes, state: State, is_last: bool) -> tuple[Lines, State]:  # noqa: FBT001
             return split_lines(text, state, final=is_last)
 
         return self._text.blocks(done, State(b"", 1, skipping=False), 0, split)
 
-    def read(
-        self,
-        block: Lines,
-        features: Sequence[str],
-        known: Sequence[str],
-        connection: duckdb.DuckDBPyConnection,
-    ) -> Read:
+    def read(self, block: Lines, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         rows, bad = [], list(block.bad)
         for first in range(0, len(block.lines), self._at_once):
-            some = json_rows(block.lines[first : first + self._at_once], features, known)
+            some = json_rows(block.lines[first : first + self._at_once], selection)
             rows.append(some.rows)
             bad += some.bad
         of_rows = sum(len(some.values) for some in rows)
@@ -174,27 +175,26 @@ class ParquetFile:
             raise InvalidFile("The file is empty: upload a Parquet file.")
         self._path = work / "input.parquet"
         download(s3, source, self._path, sizes=sizes)
-        self.columns, self._rows = parquet_columns(connection, self._path)
+        self._table = parquet_table(connection, self._path)
+        self.columns, self._rows = tuple(self._table.columns), self._table.rows
         self.block_size = sizes.rows_of_parquet(self._rows)
 
-    def blocks(self, done: Position | None) -> Iterator[tuple[range, Position]]:
+    def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
+        """Raises InvalidFile, as for a feature's type too, if the file has no one way to write numbers."""
+        check_features(self._table, selection)
+        return decimals_of(parquet_examples(connection, self._path, self._table, selection))
+
+    def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[range, Position]]:
         for first in range(done["rows"] if done else 0, self._rows, self.block_size):
             rows = range(first, min(first + self.block_size, self._rows))
             yield rows, {"rows": rows.stop, "lines": rows.stop, "share": rows.stop / self._rows}
         if not self._rows:
             yield range(0), {"rows": 0, "lines": 0, "share": 1.0}  # of no rows too there is a file, with its columns
 
-    def read(
-        self,
-        block: range,
-        features: Sequence[str],
-        known: Sequence[str],
-        connection: duckdb.DuckDBPyConnection,
-    ) -> Read:
-        check_numbers(connection, self._path, features)
+    def read(self, block: range, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         if not block:
-            return Read([no_rows(features)], [], 0, LineCounts(0, 0, 0))
-        rows = list(parquet_rows(connection, self._path, block, features))
+            return Read([no_rows(selection.features)], [], 0, LineCounts(0, 0, 0))
+        rows = list(parquet_rows(connection, self._path, block, self._table, selection))
         if sum(len(part.values) for part in rows) != len(block):
             raise InvalidFile("The Parquet file is damaged: it does not have as many rows as it says. Write it again.")
         return Read(rows, [], len(block), LineCounts(0, len(block), 0))
@@ -302,14 +302,15 @@ AnyFile = CsvFile | JsonFile | ParquetFile
 
 def open_file(
     s3: "S3Client",
-    source: FileSource,
-    written: Format,
+    job: FileJobRequest,
     connection: duckdb.DuckDBPyConnection,
     work: Path,
     *,
     sizes: Sizes = DEPLOYED,
 ) -> AnyFile:
-    """Raises InvalidFile where the content is not what its name says, and StoreUnavailable."""
+    """The job's file, whose format is known. Raises InvalidFile if it is not of that, and StoreUnavailable."""
+    source, written = job.source, job.written
+    assert written is not None
     match written.kind:
         case "csv":
             return CsvFile(s3, source, work, gzipped=written.gzipped, sizes=sizes)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,11 +25,13 @@ from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import summary
+from loyalty_ml.files.checkpoint import read_checkpoint
+from loyalty_ml.files.formats import detect_format
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.parquet_parts import PartsMissing
 from loyalty_ml.files.pipeline import Counts, Pipeline, Plan, counts_at
 from loyalty_ml.files.reading import Position, open_file
-from loyalty_ml.files.results import Results, open_results
+from loyalty_ml.files.results import Results, abandon_results, open_results
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, Format, format_of
 from loyalty_ml.files.writing import ERRORS_HEADER
@@ -189,7 +191,7 @@ class FileService:
             return Ran("unfinished", job.job_id)
         except InvalidFile as error:
             attempt.heart.raise_if_lost()
-            self._open(job).abort()
+            abandon_results(self._s3, self._bucket, job.job_id)
             self._jobs.leases.fail(job.job_id, owner, error.code, error.message, final=True)
             outcome = summary.failure(job, error.code, error.message)
             telemetry.write_file(job.type, outcome)
@@ -199,17 +201,16 @@ class FileService:
 
     def _make_results(self, attempt: _Attempt) -> tuple[Results, Mapping[str, Any]]:
         """Makes the job's results appear, and the summary after them; gives both."""
-        job = attempt.job
+        job = replace(attempt.job, written=self._written(attempt.job))
         results = self._open(job)
         if results.completing:  # all is there but its appearing, whatever has become of the models
             assert results.position is not None
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
             _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
-        written = format_of(job.source.key)
         with (
             self._connect(attempt.work) as connection,
-            closing(open_file(self._s3, job.source, written, connection, attempt.work, sizes=self._sizes)) as file,
+            closing(open_file(self._s3, job, connection, attempt.work, sizes=self._sizes)) as file,
         ):
             plan = self._pipeline.plan(job, file, connection, attempt.work)
             if results.position and results.position["made_with"] != plan.made_with:
@@ -265,9 +266,18 @@ class FileService:
                 raise _OutOfTime
         return counts, lines
 
+    def _written(self, job: FileJobRequest) -> Format:
+        if named := job.written or format_of(job.source.key):
+            return named
+        # What began with a checkpoint may end without the object, which may be deleted meanwhile.
+        with asking("results", "The job's checkpoint cannot be read in the data bucket"):
+            stored = read_checkpoint(self._s3, self._bucket, job.job_id)
+        saved = stored.checkpoint and format_of(stored.checkpoint.results["predictions"].key) if stored else None
+        return saved or detect_format(self._s3, job.source)
+
     def _open(self, job: FileJobRequest) -> Results:
-        written = format_of(job.source.key)
-        types = {"predictions": written.content_type, "errors": Format("csv", gzipped=False).content_type}
+        assert job.written is not None
+        types = {"predictions": job.written.content_type, "errors": Format("csv", gzipped=False).content_type}
         keys = {name: key for name, key in summary.result_keys(job).items() if name != "summary"}
         return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 

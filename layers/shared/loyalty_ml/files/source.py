@@ -21,21 +21,6 @@ class FileSource(ObjectVersion):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileJobRequest:
-    """A file, what to predict for its customers, and the job that does it.
-
-    dataset:   the job that it is a part of.
-    is_share:  of a larger list, which is no mistake if nobody in it has an answer.
-    """
-
-    source: FileSource
-    type: FileType
-    job_id: str
-    dataset: str | None = None
-    is_share: bool = False
-
-
 class Format(NamedTuple):
     """kind: how rows are written; gzipped: whether that is compressed."""
 
@@ -65,16 +50,41 @@ _FORMATS = {
 }
 assert set(_FORMATS) == set(get_args(FileFormat)), "vocabulary.FileFormat has other formats"
 
+_OTHER_NAMES = {
+    "tsv": _FORMATS["csv"],
+    "tsv.gz": _FORMATS["csv.gz"],
+    "ndjson": _FORMATS["jsonl"],
+    "ndjson.gz": _FORMATS["jsonl.gz"],
+    "json": _FORMATS["jsonl"],
+    "json.gz": _FORMATS["jsonl.gz"],
+}
+"""What other people call these formats; results are called as we do."""
 
-def format_of(key: str) -> Format:
-    """By the key's extension, in either case. Raises InvalidFile."""
-    name = key.lower()
-    for extension, found in _FORMATS.items():
+
+@dataclass(frozen=True, slots=True)
+class FileJobRequest:
+    """A file, what to predict for its customers, and the job that does it.
+
+    dataset:   the job that it is a part of.
+    written:   its format; None if its name does not tell, and its content is not looked at yet.
+    is_share:  of a larger list, which is no mistake if nobody in it has an answer.
+    """
+
+    source: FileSource
+    type: FileType
+    job_id: str
+    dataset: str | None = None
+    written: Format | None = None
+    is_share: bool = False
+
+
+def format_of(key: str) -> Format | None:
+    """By the key's extension, in either case; None if that tells nothing, as of part-0000 or 000.gz."""
+    name = key.rpartition("/")[2].lower()
+    for extension, found in {**_FORMATS, **_OTHER_NAMES}.items():
         if name.endswith(f".{extension}"):
             return found
-    raise InvalidFile(
-        f"{key.rpartition('/')[2]!r} has none of the extensions .{', .'.join(_FORMATS)}: name its format."
-    )
+    return None
 
 
 def no_data(key: str) -> str | None:

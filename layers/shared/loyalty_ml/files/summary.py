@@ -4,9 +4,9 @@ from typing import Any
 
 from loyalty_ml.errors import NoPredictions
 from loyalty_ml.files.pipeline import Counts, Plan
-from loyalty_ml.files.source import FileJobRequest, format_of
+from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.files.unanswered import likely_reason
-from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
+from loyalty_ml.vocabulary import rfc3339
 
 IGNORED_SHOWN = 100
 NAME_SHOWN = 100
@@ -18,17 +18,18 @@ LINE_KINDS = ("header", "blank", "rows", "bad")
 
 def result_keys(job: FileJobRequest) -> dict[str, str]:
     """Where the results go, in the order in which they appear."""
+    assert job.written is not None, "whose format is known by then"
     folder = f"results/{job.job_id}"
     return {
         "errors": f"{folder}/errors.csv",
-        "predictions": f"{folder}/predictions.{format_of(job.source.key).extension}",
+        "predictions": f"{folder}/predictions.{job.written.extension}",
         "summary": f"{folder}/summary.json",
     }
 
 
 def of_end(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
     """The summary of a file that is scored to its end; `failed` with the likely reason if it has no prediction."""
-    read = {CUSTOMER_ID, *plan.features}
+    read = set(plan.selection.read)
     return {
         "job_id": job.job_id,
         **_status(job, plan, counts),

@@ -7,6 +7,8 @@ import numpy as np
 BLANKS = b" \t"
 """A line of these alone is no row."""
 
+NOT_UTF8 = 'The line is not valid UTF-8: save the file as UTF-8, which Excel calls "CSV UTF-8".'
+
 
 class Limits(NamedTuple):
     """What may be kept of a text that is not a whole record yet.
