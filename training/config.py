@@ -23,6 +23,7 @@ from pydantic import (
 
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer, Thresholds
+from loyalty_ml.models.domain import DEFAULT_DOMAINS, Domain
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
 from training import defaults
 from training.errors import Problem, did_you_mean, nearest
@@ -412,6 +413,7 @@ docs/features.md defines them.
 NEEDS_OFFERS = "exposures of offers give this feature: name their table as [tables] offers"
 MIN_OFFERS = 2
 """Of one offer there is no choice."""
+_CATEGORY = Domain(least=0, most=1, whole=True)
 
 
 def _code(given: Any) -> Any:
@@ -447,6 +449,12 @@ class Config(_Section):
     """Each model feature, in the models' order, and its column in the features, offers and churn tables.
 
     A [table](#an-entry-of-features-that-is-a-table) may stand in place of the column's name.
+    """
+    domains: dict[str, Domain] = {}
+    """The values that a feature may have, by its name: a customer with another value gets no answer that reads it.
+
+    The project's own features and categories [have theirs](../features.md#domains). An entry takes the place of one, so
+    `[domains] engagement_score = {}` lets any number pass.
     """
     windows: Windows = Windows()
     """Windows of time."""
@@ -536,6 +544,26 @@ class Config(_Section):
         if self.tables.features is None and self.features_are_chosen:
             self.check_computable(self.table_features, self.computable())
         return self
+
+    @model_validator(mode="after")
+    def _domains_are_of_features(self) -> Self:
+        known = tuple(dict.fromkeys((*self.feature_names, *DEFAULT_DOMAINS)))
+        for name in self.domains:
+            if name not in known:
+                told = did_you_mean(name, known)
+                raise ValueError(f"domains.{name}: there is no such feature{told}: name one of [features]")
+        return self
+
+    def domains_of(self, names: Iterable[str]) -> dict[str, Domain]:
+        """Of those of the features that have one: as configured, else that of the feature of this name."""
+        categories = {
+            made: _CATEGORY
+            for name, source in self.features.items()
+            if isinstance(source, Attribute) and source.categories is not None
+            for made in names_of(name, source)
+        }
+        known = {**DEFAULT_DOMAINS, **categories, **self.domains}
+        return {name: known[name] for name in names if name in known}
 
     @property
     def features_are_chosen(self) -> bool:

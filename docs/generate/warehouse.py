@@ -56,6 +56,13 @@ def _sections(
         inside = f"{path}.{name}" if path else name
         if get_origin(field.annotation) is tuple:
             yield f"[[{inside}]]", sentence(_description(model, name, field)), inner, list(inner.model_fields.items())
+        elif get_origin(field.annotation) is dict:
+            yield (
+                f"[{inside}.NAME]",
+                sentence(_description(model, name, field)),
+                inner,
+                list(inner.model_fields.items()),
+            )
         else:
             yield from _sections(inside, inner)
 
@@ -83,7 +90,7 @@ def _type(field: FieldInfo) -> str:
     if get_origin(plain) is Annotated:  # of one that may be left out, its limits are inside
         plain, *more = get_args(plain)
         metadata += [limit for each in more if isinstance(each, FieldInfo) for limit in each.metadata]
-    words = {str: "text", int: "whole number", float: "number"}.get(
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(
         plain, "table" if get_origin(plain) is dict else "text"
     )
     limits = [
@@ -105,6 +112,8 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if field.default is None:
         return "none"
+    if isinstance(field.default, bool):
+        return code(str(field.default).lower())
     if isinstance(field.default, dict):
         return ", ".join(map(code, field.default))
     return code(field.default)

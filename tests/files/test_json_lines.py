@@ -49,7 +49,15 @@ def json_lines(draw: st.DrawFn) -> Line:
                 json.dumps(row | {"customer_id": "latin-1"}).encode().replace(b"latin-1", b"M\xfcller") + end, BROKEN
             )
         case "huge":
-            return Line(json.dumps(row | {"revenue": INFINITY}).replace("Infinity", "1e400").encode() + end, BROKEN)
+            written = json.dumps(row | {"revenue": INFINITY})
+            numbers = [
+                INFINITY if name == "revenue" else number
+                for name, number in zip(SNAPSHOT_FEATURES, numbers, strict=True)
+            ]
+            return Line(
+                written.replace("Infinity", draw(st.sampled_from(["1e400", "Infinity"]))).encode() + end,
+                (customer_id, numbers),
+            )
         case "odd":
             odd = draw(st.sampled_from([True, 1.5, ["a"], {}]))
             return Line(json.dumps(row | {"customer_id": odd}).encode() + end, BROKEN)

@@ -16,17 +16,11 @@ from hypothesis import strategies as st
 from loyalty_ml.arrow import NO_EXTENSIONS
 from loyalty_ml.customers.snapshot import ROW_GROUP
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files.table import (
-    JsonRows,
-    Rows,
-    check_numbers,
-    csv_rows,
-    features_in,
-    json_columns,
-    json_rows,
-    parquet_columns,
-    parquet_rows,
-)
+from loyalty_ml.files.csv_table import csv_rows
+from loyalty_ml.files.json_table import JsonRows, json_columns, json_rows
+from loyalty_ml.files.parquet_table import check_features, parquet_rows, parquet_table
+from loyalty_ml.files.selection import Selection, select
+from loyalty_ml.files.table import Rows
 from loyalty_ml.files.text.csv_lines import Dialect, State, split_records
 from tests.examples import examples
 
@@ -34,6 +28,11 @@ pytestmark = pytest.mark.unit
 
 DIALECT = Dialect(",", ("customer_id", "revenue", "visits"))
 FEATURES = ("revenue", "visits")
+
+
+def reading(*features: str, known: Sequence[str] = FEATURES) -> Selection:
+    """What is read of a file whose columns are called as they should be."""
+    return Selection("customer_id", features, features, tuple(known), bool(features))
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +45,12 @@ def read_csv(
 ) -> list[Rows]:
     records, _ = split_records(text, DIALECT, State(b"", 2, skipping=False), final=True)
     assert not records.bad
-    return list(csv_rows(connection, records, DIALECT, features, work))
+    return list(csv_rows(connection, records, DIALECT, reading(*features), work))
 
 
 def read_json(*rows: object, features: Sequence[str] = FEATURES) -> JsonRows:
     lines = [(number, row if isinstance(row, bytes) else orjson.dumps(row)) for number, row in enumerate(rows, 1)]
-    return json_rows(lines, features, FEATURES)
+    return json_rows(lines, reading(*features))
 
 
 def written(path: Path, table: pa.Table, **options: object) -> Path:
@@ -66,10 +65,14 @@ def written(path: Path, table: pa.Table, **options: object) -> Path:
         (("customer_id", "note"), ()),
         (("visits", "note", "customer_id", "revenue"), FEATURES),
         (("customer_id", "Revenue", "revenue", "visits"), FEATURES),
+        (("Customer ID", " re-venue", "VISITS"), FEATURES),
+        (("customer_id", "re.venue\ufeff", "Vi\u00a0sits"), FEATURES),
+        (("customer_id", "total revenue"), ()),
     ],
 )
 def test_a_file_has_all_that_is_wanted_or_ids_alone(columns: tuple[str, ...], features: tuple[str, ...]) -> None:
-    assert features_in(columns, FEATURES, FEATURES) == features
+    found = select(columns, FEATURES, FEATURES)
+    assert (found.features, found.has_features) == (features, bool(features))
 
 
 @pytest.mark.parametrize(
@@ -77,13 +80,21 @@ def test_a_file_has_all_that_is_wanted_or_ids_alone(columns: tuple[str, ...], fe
     [
         (("customer_id", "revenue"), "The file has feature columns, but not visits: add what is missing"),
         (("customer_id", "unread"), "The file has feature columns, but not revenue, visits"),
-        (("customer_id", "VISITS"), "The file has a column 'VISITS', but the model reads 'visits': rename it."),
-        (("customer_id", " visits", "revenue"), "The file has a column ' visits', but"),
+        (
+            ("customer_id", "Total Revenue", "visits"),
+            "The file has a column 'Total Revenue', but the model reads 'revenue': rename it, or remove it.",
+        ),
+        (("customer_id", "revenu"), "The file has a column 'revenu', but the model reads 'revenue'"),
+        (("customer_id", "revenue", "visit"), "The file has a column 'visit', but the model reads 'visits'"),
+        (
+            ("customer_id", "Visits", "VISITS", "revenue"),
+            "The file has the columns 'Visits', 'VISITS', which both mean",
+        ),
     ],
 )
 def test_a_file_with_some_of_it_is_refused(columns: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(InvalidFile) as refused:
-        features_in(columns, FEATURES, (*FEATURES, "unread"))
+        select(columns, FEATURES, (*FEATURES, "unread"))
     assert refused.value.message.startswith(sentence)
 
 
@@ -153,9 +164,12 @@ def test_json_values_of_every_kind() -> None:
     [
         (b"{", "The line is not JSON: "),
         (b'{"customer_id": "\\ud800", "revenue": 1}', "The line is not JSON: "),
-        (b'{"customer_id": "a", "revenue": NaN}', "The line is not JSON: "),
-        (b'{"customer_id": "a", "revenue": 1e400}', "The line is not JSON: "),
-        (b'{"customer_id": "\xff"}', "The line is not JSON: "),
+        (b'{"customer_id": "a", "revenue": NaN', "The line is not JSON: "),
+        (b'{"customer_id": NaN}', "customer_id is neither a text nor a whole number."),
+        (b'{"customer_id": "\xff"}', "The line is not valid UTF-8: save the file as UTF-8"),
+        (b'{"customer_id": "a", "customer_id": "b"}', "The line has the key 'customer_id' more than once"),
+        (b'{"customer_id" :"a", "c\\u0075stomer_id":"b"}', "The line has the key 'customer_id' more than once"),
+        (b'{"customer_id": "a\xff", "x@y": 1, "x@y": 2}', "The line has a key more than once"),
         (b'["a"]', "The line is not a JSON object."),
         (b'{"customer_id": 1.0}', "customer_id is neither a text nor a whole number."),
         (b'{"customer_id": false}', "customer_id is neither a text nor a whole number."),
@@ -189,7 +203,8 @@ def test_columns_of_parquet_are_those_of_the_table_and_not_what_is_nested_in_the
 ) -> None:
     nested = {"revenue": 1, "deep": {"customer_id": "x", "list": [{"visits": 1}]}}
     table = pa.table({"note": [nested], "customer_id": ["a"], "tags": [["visits"]], "revenue": [1.5]})
-    assert parquet_columns(connection, written(tmp_path, table)) == (("note", "customer_id", "tags", "revenue"), 1)
+    found = parquet_table(connection, written(tmp_path, table))
+    assert (tuple(found.columns), found.rows) == (("note", "customer_id", "tags", "revenue"), 1)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +215,7 @@ def test_parquet_columns_of_one_name_in_any_case_are_refused(
 ) -> None:
     table = pa.Table.from_arrays([pa.array(["a"])] * 3, names=["note", *names])
     with pytest.raises(InvalidFile, match=f"2 columns named '{names[0].lower()}', in upper or lower case"):
-        parquet_columns(connection, written(tmp_path, table))
+        parquet_table(connection, written(tmp_path, table))
 
 
 def test_rows_of_parquet_are_numbered_from_one_across_its_parts(
@@ -210,7 +225,8 @@ def test_rows_of_parquet_are_numbered_from_one_across_its_parts(
     table = pa.table({"revenue": numbers, "customer_id": [str(place) for place in range(20)]})
     path = written(tmp_path, table, row_group_size=3)
     blocks = [range(first, first + 7) for first in range(0, 20, 7)]
-    parts = [rows for block in blocks for rows in parquet_rows(connection, path, block, ["revenue"])]
+    found = parquet_table(connection, path)
+    parts = [rows for block in blocks for rows in parquet_rows(connection, path, block, found, reading("revenue"))]
     assert [line for rows in parts for line in rows.lines.tolist()] == list(range(1, 21))
     assert [name for rows in parts for name in rows.ids.to_list()] == [str(place) for place in range(20)]
     absent = [flag for rows in parts for (flag,) in (rows.absent if rows.absent is not None else [[False]] * 7)]
@@ -221,7 +237,8 @@ def test_of_an_id_that_is_too_long_only_the_beginning_is_read(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     table = pa.table({"customer_id": ["ü" * 256, "ü" * 100_000]})
-    (rows,) = parquet_rows(connection, written(tmp_path, table), range(2), [])
+    path = written(tmp_path, table)
+    (rows,) = parquet_rows(connection, path, range(2), parquet_table(connection, path), reading())
     assert rows.ids.to_list() == ["ü" * 256, "ü" * 257]
 
 
@@ -240,12 +257,12 @@ def test_damage_anywhere_is_told_as_such_and_loses_no_rows_in_silence(
         )
         path.write_bytes(damaged)
         try:
-            _, count = parquet_columns(connection, path)
-            check_numbers(connection, path, ["revenue"])
-            found = list(parquet_rows(connection, path, range(ROW_GROUP), ["revenue"]))
+            read = parquet_table(connection, path)
+            check_features(read, reading("revenue"))
+            found = list(parquet_rows(connection, path, range(ROW_GROUP), read, reading("revenue")))
         except InvalidFile as error:
             assert str(tmp_path) not in error.message  # noqa: PT017
             refused += 1
         else:
-            assert sum(len(rows.values) for rows in found) == min(count, ROW_GROUP)
+            assert sum(len(rows.values) for rows in found) == min(read.rows, ROW_GROUP)
     assert refused > 20

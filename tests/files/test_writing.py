@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from loyalty_ml.arrow import NO_EXTENSIONS, texts_of
 from loyalty_ml.files.scoring import Failure, Question, Scored, question
-from loyalty_ml.files.source import format_of
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows, safe_text
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.answers import OfferAnswers
@@ -29,6 +28,7 @@ from loyalty_ml.scoring.scores import ChurnScores, OfferScores, score_offers
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
 from tests.examples import examples
+from tests.files.writings import written_as
 
 pytestmark = pytest.mark.unit
 
@@ -46,7 +46,7 @@ def asked(kind: FileType) -> Question:
 
 
 def writer(extension: str, kind: FileType, work: Path, delimiter: str = ",") -> Writer:
-    return Writer(format_of(f"a.{extension}"), delimiter, asked(kind), work)
+    return Writer(written_as(f"a.{extension}"), delimiter, asked(kind), work)
 
 
 def churn(probability: NDArray[np.float32]) -> ChurnScores:
@@ -129,7 +129,7 @@ def test_names_of_offers_are_texts_whatever_is_in_them(connection: duckdb.DuckDB
     offers = [Offer(offer_id=n, offer_code=name, offer_name=name, category="c") for n, name in enumerate(names)]
     one.scorers[0].answers = OfferAnswers(offers)
     scores = OfferScores(np.eye(8, dtype=np.float32), np.arange(8, dtype=np.int8))
-    to = Writer(format_of("a.csv"), ",", one, tmp_path)
+    to = Writer(written_as("a.csv"), ",", one, tmp_path)
     content, _ = to.rows(connection, Scored(texts_of(["a"] * 8), [scores], []))
     rows = read_rows("csv", to.header() + content)
     assert [row["offer_name"] for row in rows] == [row["offer_code"] for row in rows] == names
@@ -145,7 +145,7 @@ def test_as_many_offers_as_a_catalogue_may_have_are_written_each_at_its_place(
     one.scorers[0].answers = OfferAnswers(offers)
     eye = np.eye(count, dtype=np.float32)
     scores = score_offers(eye, lambda matrix: matrix)
-    to = Writer(format_of(f"a.{extension}"), ",", one, tmp_path)
+    to = Writer(written_as(f"a.{extension}"), ",", one, tmp_path)
     content, written = to.rows(connection, Scored(texts_of(["a"] * count), [scores], []))
     rows = read_rows(extension, to.header() + content)
     assert written == count

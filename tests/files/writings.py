@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loyalty_ml.files.sizes import Sizes
+from loyalty_ml.files.source import Format, format_of
 from tests.service import GOOD, SNAPSHOT_FEATURES
 
 HEADER = ("customer_id", *SNAPSHOT_FEATURES)
@@ -108,3 +109,10 @@ def read_results(key: str, content: bytes) -> list[dict[str, Any]]:
         return [dict(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
     text = gzip.decompress(content) if key.endswith(".gz") else content
     return rows_of(text) if ".csv" in key else [json.loads(line) for line in text.splitlines()]
+
+
+def written_as(name: str) -> Format:
+    """The format that a file's name tells."""
+    found = format_of(name)
+    assert found is not None
+    return found

@@ -12,6 +12,7 @@ from local import openapi
 from loyalty_ml import telemetry
 from loyalty_ml.api.contracts import StatusAnswer
 from loyalty_ml.customers.table import DEFAULT_FEATURES
+from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.scoring.contracts import BatchAnswer, SingleAnswer
 from tests import sample_set
@@ -122,7 +123,9 @@ def test_batch_keeps_order_repeats_duplicates_and_counts(service: Service) -> No
 def test_a_batch_of_100_equals_100_singles_to_the_bit(service: Service, prediction_type: str) -> None:
     ids = [f"c-{number}" for number in range(100)]
     for number, customer_id in enumerate(ids):
-        service.put_customer(customer_id, {name: value * (1 + number) / 7 for name, value in GOOD.items()})
+        scaled = {name: value * (1 + number) / 100 for name, value in GOOD.items()}
+        whole = {name: round(value) for name, value in scaled.items() if DEFAULT_DOMAINS[name].whole}
+        service.put_customer(customer_id, scaled | whole)
     batch = service.predict_batch(ids, prediction_type).body
     assert (batch["successful"], batch["errors"]) == (100, [])
     for result in batch["results"][::9]:

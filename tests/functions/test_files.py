@@ -244,6 +244,14 @@ def test_what_is_written_elsewhere_is_told_to_no_one_and_would_be_dropped(
     assert scoring.jobs == []
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "_temporary/0/part-0.csv", ".part-0.csv.crc", "unload_manifest"])
+def test_what_is_known_to_be_no_data_is_no_job(queue: Queue, scoring: Scoring, name: str) -> None:
+    queue.put(f"incoming/churn/2026-11/{name}")
+    assert queue.deliver_all() == 1
+    assert (scoring.jobs, queue.left()) == ([], NOTHING)
+    assert process().batch.jobs.list(10) == ([], None)
+
+
 def test_folders_and_other_events_are_dropped(queue: Queue, scoring: Scoring) -> None:
     queue.put("incoming/churn/", b"")
     assert queue.deliver_all() == 1
@@ -252,10 +260,8 @@ def test_folders_and_other_events_are_dropped(queue: Queue, scoring: Scoring) ->
     assert queue.left() == NOTHING
 
 
-@pytest.mark.parametrize("key", ["incoming/customers.csv", "incoming/sales/customers.csv", "incoming/churn/list.xlsx"])
-def test_a_key_that_says_no_type_or_format_is_a_failed_job_that_says_why(
-    queue: Queue, scoring: Scoring, key: str
-) -> None:
+@pytest.mark.parametrize("key", ["incoming/customers.csv", "incoming/sales/customers.csv"])
+def test_a_key_that_says_no_type_is_a_failed_job_that_says_why(queue: Queue, scoring: Scoring, key: str) -> None:
     queue.put(key)
     assert queue.deliver_all() == 1
     assert scoring.jobs == []

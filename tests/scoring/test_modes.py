@@ -25,7 +25,6 @@ from loyalty_ml.arrow import texts_of
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.files.scoring import answering, question
-from loyalty_ml.files.source import format_of
 from loyalty_ml.files.table import Rows
 from loyalty_ml.files.writing import Writer
 from loyalty_ml.models.card import Card, card_key
@@ -40,6 +39,7 @@ from loyalty_ml.vocabulary import PredictionType
 from tests import sample_set
 from tests.customers.test_population import Customers, write
 from tests.examples import examples
+from tests.files.writings import written_as
 from training.learning.splits import for_stopping, held_out
 
 pytestmark = pytest.mark.unit
@@ -68,6 +68,7 @@ def card(name: str, **changes: Any) -> Card:
     active = sample_set.manifest().models[name]
     fields = json.loads(sample_set.file_of(card_key(name, active.version)).read_bytes())
     fields.pop("outputs", None)
+    fields.pop("domains")  # of features that this network does not read
     outputs = 1 if name == "churn" else OFFERS
     golden = {"inputs": [[0.0, 0.0]], "outputs": [[0.0] * outputs]}
     fields |= {"features": FEATURES[:2], "distribution": None, "active": None, "golden": golden, **changes}
@@ -145,7 +146,7 @@ def in_file(case: Case, prediction_type: PredictionType, extension: str, folder:
     asked = question(prediction_type, models_of(case), "false")
     rows = Rows(np.arange(len(case.ids)) + 1, texts_of(case.ids), case.values, np.isnan(case.values))
     scored = answering(asked, FEATURES, None)(rows)
-    writer = Writer(format_of(f"a.{extension}"), ",", asked, Path(folder))
+    writer = Writer(written_as(f"a.{extension}"), ",", asked, Path(folder))
     with duckdb.connect() as connection:
         content = writer.header() + writer.rows(connection, scored)[0]
     if extension == "csv":

@@ -26,6 +26,7 @@ from loyalty_ml.api.http import entrypoint
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from loyalty_ml.models.card import DEFAULT_OFFERS
+from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS
 from loyalty_ml.scoring.scores import RISKS
 from loyalty_ml.segments.definition import SegmentDefinition
@@ -48,11 +49,13 @@ Row = dict[str, float | None]
 
 
 def some_customers(seed: int = 1, customers: int = CUSTOMERS) -> dict[str, Row]:
-    """Customers by id: most whole, some without a value, one too large for a network to read."""
+    """Customers by id: most whole, some without a value, one with a value outside its domain."""
     draw = random.Random(seed)
     rows: dict[str, Row] = {}
     for number in range(customers):
         row: Row = {name: round(draw.lognormvariate(3, 1.5), 2) for name in DEFAULT_FEATURES}
+        row |= {name: round(row[name] or 0) for name in DEFAULT_FEATURES if DEFAULT_DOMAINS[name].whole}
+        row["engagement_score"] = min(row["engagement_score"] or 0, 100)
         row |= {"days_since_last": float(draw.randrange(365)), "transaction_count": float(draw.randrange(1, 60))}
         row["revenue"] = round(draw.lognormvariate(6, 1.5), 2)
         row["lifetime_transaction_count"] = row["transaction_count"]
@@ -257,7 +260,14 @@ def test_an_empty_rule_is_everyone(deployment: Deployment) -> None:
     answer = deployment.predict("all", "rfm").body
     assert answer["total_customers"] == CUSTOMERS == answer["successful"] + answer["failed"]
     assert answer["failed"] == len(
-        members(deployment, lambda row: None in (row[name] for name in FIXED_CUT_POINTS.features))
+        members(
+            deployment,
+            lambda row: any(
+                value is None or not DEFAULT_DOMAINS[name].holds(value)
+                for name, value in row.items()
+                if name in FIXED_CUT_POINTS.features
+            ),
+        )
     )
 
 
@@ -265,7 +275,7 @@ def test_a_list_answers_its_customers_once_and_reports_who_is_none(deployment: D
     without_revenue = members(deployment, lambda row: row["revenue"] is None)[0]
     deployment.define("list", customer_ids=["c-5", "zz", "c-3", "c-5", without_revenue, "absent", "c-7"])
     answer = deployment.predict("list").body
-    # In order of id; c-7 has a value that is too large for a network to read.
+    # In order of id; c-7 has a value that is outside its domain.
     assert [entry["customer_id"] for entry in answer["results"]] == ["c-3", "c-5"]
     assert [(entry["customer_id"], entry["code"]) for entry in answer["errors"]] == sorted(
         [

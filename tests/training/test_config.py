@@ -32,6 +32,15 @@ def load(tmp_path: Path, text: str) -> config.Config:
         (SOME + "[columns.Transactions]", "columns.Transactions: is not known: did you mean transactions?"),
         (SOME + "[columns.churn]\nchurn = 'x'", "columns.churn.churn: is not known: did you mean churned?"),
         (SOME + "[gates]\nzzz = 1", "gates.zzz: is not known: known here: minimum_customers, "),
+        (
+            SOME + "[domains]\nrevenu = {}",
+            "domains.revenu: there is no such feature (did you mean revenue?): name",
+        ),
+        (SOME + "[domains.revenue]\nleats = 0", "domains.revenue.leats: is not known: did you mean least?"),
+        (
+            SOME + "[domains]\nrevenue = {least = 5, most = 3}",
+            "domains.revenue: a number, at least 5 and at most 3 does",
+        ),
         (SOME + "[evaluation]\nsplit = 1", "evaluation.split: is not known: did you mean splits?"),
         (SOME + "[materialize]\nmax_removed = 1", "materialize.max_removed: is not known: did you mean max_remov"),
         (SOME + "[thresholds]\nhihg = 0.8", "thresholds.hihg: is not known: did you mean high?"),

@@ -59,7 +59,7 @@ def _materialize(chosen: Namespace) -> None:
     import boto3
 
     from loyalty_ml.registry.bucket import ModelBucket
-    from loyalty_ml.vocabulary import rfc3339
+    from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
     from training import config
     from training.aws import asking
     from training.registry.inputs import active_inputs
@@ -103,6 +103,7 @@ def _materialize(chosen: Namespace) -> None:
             min_answerable_share=settings.materialize.min_answerable_share,
             active=active,
             definitions=definitions(settings),
+            domains=settings.domains_of([name for name in current.table.columns if name != CUSTOMER_ID]),
             force=chosen.force,
             warehouse=chosen.warehouse.rpartition("@")[2],  # without the password
         )

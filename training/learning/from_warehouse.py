@@ -34,6 +34,7 @@ from training.warehouse.catalogue import never_shown
 from training.warehouse.comparison import check_recomputed, compare
 from training.warehouse.connection import Warehouse, connect
 from training.warehouse.definitions import definitions_of
+from training.warehouse.domains import inside_domains
 from training.warehouse.examples import Examples, NothingToLearn
 
 
@@ -68,7 +69,8 @@ def train_from_warehouse(
         jobs, refused = _read(warehouse, only)
         cut_points = _cut_points(warehouse)
     defined = definitions_of(settings, cut_points.features)
-    cut_points = cut_points.model_copy(update={"feature_definitions": defined})
+    domains = settings.domains_of(cut_points.features)
+    cut_points = cut_points.model_copy(update={"feature_definitions": defined, "domains": domains})
     if publish and snapshot:  # now, not after the training
         check_snapshot(_inputs(jobs, cut_points, settings), snapshot, force)
     created = datetime.now(UTC).replace(microsecond=0)
@@ -132,7 +134,10 @@ def _advice(jobs: Sequence[Job], outcomes: Sequence[Outcome], settings: Config) 
 
 def _inputs(jobs: Sequence[Job], cut_points: RfmCutPoints, settings: Config) -> list[ModelInputs]:
     names = {f"the new {job.name}": job.examples.names for job in jobs}
-    models = [ModelInputs(name, features, definitions_of(settings, features)) for name, features in names.items()]
+    models = [
+        ModelInputs(name, features, definitions_of(settings, features), settings.domains_of(features))
+        for name, features in names.items()
+    ]
     return [*models, inputs_of_cut_points(cut_points)]
 
 
@@ -244,11 +249,15 @@ def _about_offers(settings: Config, examples: Examples) -> list[str]:
 
 
 def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
-    """Over the whole customer base as it is now, less those without one of the three values."""
+    """Over the whole customer base as it is now, less those without one of the three values, or outside its domain."""
     current = queries.current_features(warehouse)
     names = queries.rfm_features(warehouse.config, current.names)
     values = queries.matrix(warehouse, current.table, names)
     known = values[np.isfinite(values).all(axis=1)]
+    inside = inside_domains(names, known, warehouse.config.domains_of(names))
+    for reason, count in inside.left_out.items():
+        print(f"  {count:,} customers are left out of the RFM cut points: {reason}", flush=True)
+    known = known[inside.rows]
     if not len(known):
         source = warehouse.config.tables.features or warehouse.config.tables.transactions
         raise Problem(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import DEFAULT_OFFERS, ActiveRule, Card, Offer, Training, new_version
+from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from training.errors import Problem
 from training.learning.distribution import distribution
 from training.learning.metrics import auc, log_loss
@@ -84,6 +85,7 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             created=created,
             placeholder=True,
             features=DEFAULT_FEATURES,
+            domains={feature: DEFAULT_DOMAINS[feature] for feature in DEFAULT_FEATURES},
             output=output,
             offers=offers,
             training=Training(data=f"generated customers, not real ones (seed {seed})", rows=LEARNT),

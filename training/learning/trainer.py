@@ -99,6 +99,7 @@ def train(
 
     examples, name, rule = job.examples, job.name, _rule(job, settings)
     days = rule.days if rule else None
+    reads = tuple(dict.fromkeys((*examples.names, *([rule.feature] if rule else []))))
     evaluation = evaluate(examples, settings.evaluation, settings.seed, active_days=days)
     model = networks.to_tflite(evaluation.network)
     outputs = evaluation.network.output_shape[-1]
@@ -140,7 +141,8 @@ def train(
         created=created,
         placeholder=False,
         features=examples.names,
-        feature_definitions=definitions_of(settings, [*examples.names, *([rule.feature] if rule else [])]),
+        feature_definitions=definitions_of(settings, reads),
+        domains=settings.domains_of(reads),
         output=OUTPUTS[name],
         thresholds=of_churn.thresholds,
         offers=offers,

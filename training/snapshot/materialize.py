@@ -7,7 +7,7 @@ goes on with its parts, and what it wrote already no longer differs.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotPart
 from loyalty_ml.customers.table import AS_OF
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training import defaults
 from training.errors import Problem
 from training.registry.inputs import Definitions, ModelInputs, fit
-from training.snapshot.answerable import answerable
+from training.snapshot.answerable import answerable, outside_domains
 from training.snapshot.bucket import SnapshotBucket, SnapshotConflict
 from training.snapshot.customers_table import (
     AS_USUAL,
@@ -81,6 +82,7 @@ def materialize(
     min_answerable_share: float = 0.9,
     active: Sequence[ModelInputs] = (),
     definitions: Definitions | None = None,
+    domains: Mapping[str, Domain] | None = None,
     force: str | None = None,
     warehouse: str = "",
     writing: Writing = AS_USUAL,
@@ -97,6 +99,7 @@ def materialize(
     min_answerable_share: of the customers with purchases, which each of `active` must be able to answer.
     active:     what the active models read, which the features must have, defined as in training.
     definitions: of the features, such as warehouse.definitions gives; None for ones that are not known.
+    domains:    by feature, the values that it may have: customers with others are stored as they are, and counted.
     force:      why features are written that do not fit the active models; kept in the snapshot's card.
     sizes:      of the snapshot's parts.
     warehouse:  what tells this warehouse from others with the same tables: only the same source is resumed.
@@ -120,6 +123,7 @@ def materialize(
             try:
                 written = _write_parts(features, place, max_rejected_share, sizes)
                 _check_published(current.customers, written.customers, max_removed_share)
+                _say_outside(domains or {}, written, place)
                 forced |= _check_answerable(active, written, place, min_answerable_share, force)
                 card = _card(as_of, written, current.card, definitions, force if forced else None)
                 differences = _compare(card, place, customers, current.customers or card.customers)
@@ -194,6 +198,17 @@ def _check_answerable(
         )
     print(f"Forced ({force}): {what}.", flush=True)
     return True
+
+
+def _say_outside(domains: Mapping[str, Domain], written: Parts, place: Work) -> None:
+    """Counts the customers who will get no answer because of a value outside its domain."""
+    parts = [place.parts / part.file for part in written.parts]
+    for name, count in outside_domains(domains, parts, written.features, place.spill).items():
+        print(
+            f"  {count:,} customers have {name} outside its domain ({domains[name]}): what reads it answers "
+            "INVALID_FEATURES for them.",
+            flush=True,
+        )
 
 
 def _write_parts(features: ir.Table, place: Work, max_rejected_share: float, sizes: PartSizes) -> Parts:

@@ -21,6 +21,7 @@ from training.warehouse.chosen_features import (
     say_unknown_categories,
 )
 from training.warehouse.connection import Warehouse
+from training.warehouse.domains import inside_domains
 from training.warehouse.examples import Base
 from training.warehouse.moments import transaction_span
 from training.warehouse.offer_history import with_history, with_history_each
@@ -152,6 +153,7 @@ def _with_customers(
 def base(warehouse: Warehouse, names: Sequence[str]) -> Base:
     """Everyone as materialize would write them now, in the order of their ids, with the features `names` of a model.
 
+    Customers with a value outside its domain, who would get no answer, are left out, and counted on the terminal.
     Raises Problem, also for features that nobody would have where the model is asked.
     """
     current = current_features(warehouse)
@@ -165,11 +167,16 @@ def base(warehouse: Warehouse, names: Sequence[str]) -> Base:
     last = [features.DAYS_SINCE_LAST] if features.DAYS_SINCE_LAST in current.names else []
     read = tuple(dict.fromkeys((*names, *last)))
     rows = warehouse.rows(current.table.select("customer_id", *read)).sort_by("customer_id")
+    values = matrix_of(rows, read)
+    inside = inside_domains(read, values, warehouse.config.domains_of(read))
+    for reason, count in inside.left_out.items():
+        print(f"  {count:,} customers of now are left out: {reason}", flush=True)
+    values = values[inside.rows]
     return Base(
-        customer_ids=numpy_of(rows["customer_id"]).astype(np.object_),
+        customer_ids=numpy_of(rows["customer_id"]).astype(np.object_)[inside.rows],
         names=tuple(names),
-        features=matrix_of(rows, names),
-        days_since_last=matrix_of(rows, last)[:, 0] if last else None,
+        features=values[:, [read.index(name) for name in names]],
+        days_since_last=values[:, read.index(last[0])] if last else None,
     )
 
 

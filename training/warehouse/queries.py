@@ -22,6 +22,7 @@ from training.warehouse.chosen_features import (
 )
 from training.warehouse.connection import TableName, Warehouse
 from training.warehouse.current import YEAR_RFM_FEATURES, CurrentFeatures, base, current_features, rfm_features
+from training.warehouse.domains import inside_domains
 from training.warehouse.examples import Examples, NothingToLearn
 from training.warehouse.identity import strangers
 from training.warehouse.moments import instants, label_moments, transaction_span
@@ -195,6 +196,19 @@ def _checked(
         finite = finite.filter(pc.is_finite(finite[feature]))
     if finite.num_rows < known.num_rows:
         left_out[NOT_FINITE] = known.num_rows - finite.num_rows
+    # A churn model's active rule reads the days too, also where the network does not.
+    read = dict.fromkeys((*names, *([features.DAYS_SINCE_LAST] if "offer" not in key else [])))
+    checked = [feature for feature in read if feature in finite.column_names]
+    inside = inside_domains(checked, matrix_of(finite, checked), warehouse.config.domains_of(checked))
+    left_out |= inside.left_out
+    outside, most = sum(inside.left_out.values()), warehouse.config.reading.max_rejected_share
+    if outside > most * finite.num_rows or outside == finite.num_rows > 0:
+        raise NothingToLearn(
+            f"{outside:,} of {finite.num_rows:,} examples of {name} have a value outside its feature's domain "
+            f"({reasons(inside.left_out)}), and [reading] max_rejected_share is {most:g}: correct the data, or give "
+            "the feature another domain under [domains]."
+        )
+    finite = finite.filter(pa.array(inside.rows))
     if not finite.num_rows:
         raise NothingToLearn(
             f"No row of {name} is complete ({reasons(left_out)}), so there is nothing to learn from: "

@@ -11,6 +11,7 @@ LoyaltyError
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
 │   ├── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
+│   ├── NoPredictions          NO_PREDICTIONS         the same, of a file or dataset that was read to its end
 │   ├── VersionConflict        VERSION_CONFLICT
 │   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged          MODELS_CHANGED
@@ -74,7 +75,9 @@ def can_pass(cause: str) -> bool:
 
 
 class LoyaltyError(Exception):
-    """Base of all: `message` is shown to the caller, so it holds neither secrets nor feature values."""
+    """Base of all: `message` is shown to the caller, so it holds no secrets, and of a customer's features only a value
+    that has to be corrected.
+    """
 
     code: ClassVar[str]
 
@@ -151,6 +154,14 @@ class InvalidFile(RequestError):
     """
 
     code = "INVALID_FILE"
+
+
+class NoPredictions(RequestError):
+    """No row of a file or dataset has an answer. Read the sentence, which has the likely reason, and errors.csv, which
+    has each row's; correct the file, then upload it again.
+    """
+
+    code = "NO_PREDICTIONS"
 
 
 class VersionConflict(RequestError):
@@ -290,16 +301,20 @@ class MissingFeatures(Unscorable):
 
 
 class InvalidFeatures(Unscorable):
-    """A feature of the customer is not a finite number, or `features_as_of` is no moment. Correct what
-    `details.features` names in the warehouse or the file, then run `materialize`.
+    """A feature of the customer is not a finite number or is outside the feature's domain, or `features_as_of` is no
+    moment. Correct what `details.features` names in the warehouse or the file, then run `materialize`.
     """
 
     code = "INVALID_FEATURES"
 
     def __init__(
-        self, names: Sequence[str], problem: str = "The customer has values that are not finite numbers for"
+        self,
+        names: Sequence[str],
+        problem: str = "The customer has values that are not finite numbers for",
+        described: Sequence[str] = (),
     ) -> None:
-        super().__init__(f"{problem}: {', '.join(names)}", {"features": list(names)})
+        """described: what the sentence says of each in place of its name."""
+        super().__init__(f"{problem}: {'; '.join(described) or ', '.join(names)}", {"features": list(names)})
 
 
 class Unavailable(LoyaltyError):

@@ -26,6 +26,13 @@ pytestmark = pytest.mark.unit
         (b"customer_id;a,b,c,d", Dialect(";", ("customer_id", "a,b,c,d"))),
         ("customer_id,größe".encode(), Dialect(",", ("customer_id", "größe"))),
         (b",customer_id", Dialect(",", ("", "customer_id"))),
+        (b",,customer_id,,a", Dialect(",", ("", "", "customer_id", "", "a"))),
+        (b"customer_id,a,,,", Dialect(",", ("customer_id", "a"), nameless=3)),
+        (b'customer_id;" ";', Dialect(";", ("customer_id",), nameless=2)),
+        ("a,\ufeffCustomer\u00a0ID".encode(), Dialect(",", ("a", "customer_id"))),
+        (b"a,CustomerId,customer_id", Dialect(",", ("a", "CustomerId", "customer_id"))),
+        # In the encoding of Excel's plain CSV.
+        (b"customer_id,gr\xf6\xdfe", Dialect(",", ("customer_id", "größe"))),
     ],
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b""])
@@ -38,6 +45,47 @@ def test_the_delimiter_is_the_one_that_gives_a_customer_id(
     assert detect_dialect(head, whole=True) == (dialect, len(head), lines)
     if end:
         assert detect_dialect(head + b"1,2,3\n", whole=False) == (dialect, len(head), lines)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    ("separator", "header", "dialect"),
+    [
+        (b"sep=;", b"customer_id;name", Dialect(";", ("customer_id", "name"))),
+        (b'"SEP=,"', b"customer_id,name;note", Dialect(",", ("customer_id", "name;note"))),
+        (b"sep=\t", b"customer_id\ta,b,c", Dialect("\t", ("customer_id", "a,b,c"))),
+        # More columns by the comma.
+        (b"sep=;", b"customer_id;a,customer_id,b,c", Dialect(";", ("customer_id", "a,customer_id,b,c"))),
+        # What it says is not so.
+        (b"sep=;", b"customer_id,name", Dialect(",", ("customer_id", "name"))),
+        (b"sep=:", b"customer_id,name", Dialect(",", ("customer_id", "name"))),
+    ],
+)
+def test_the_line_by_which_excel_is_told_the_delimiter_is_read(
+    separator: bytes, header: bytes, dialect: Dialect, end: bytes
+) -> None:
+    head = separator + end + header + end
+    assert detect_dialect(head + b"1", whole=True) == (dialect, len(head), 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1001,first@example.org,+490000000001",
+        b"Anna;Schmidt;1990-02-28;10115",
+        b"c-1001\tAnna\tx",
+        b"Anna|anna@example.org",
+        b"+490000000001",
+        b"550e8400-e29b-41d4-a716-446655440000,Anna",
+    ],
+)
+def test_a_message_shows_no_customer_of_a_file_without_a_header(line: bytes) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        detect_dialect(line + b"\n" + line + b"\n", whole=True)
+    assert refused.value.message == (
+        "The header has no column customer_id, but what looks like values: write the names of the columns into the "
+        "first line."
+    )
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\r\n"])
@@ -62,23 +110,25 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
             + " and 3 more.",
         ),
         (
-            b'"Customer_ID",revenue\n',
-            "The header has no column customer_id, but 'Customer_ID': name it customer_id exactly.",
+            b'"Customer_ID",customer-id\n',
+            "The file has the columns 'Customer_ID', 'customer-id', which both mean customer_id: keep one of them.",
         ),
         (
             b"revenue|'customer_id'\n",
-            "The header has no column customer_id, but \"'customer_id'\": name it customer_id exactly.",
+            "The header has no column customer_id, but \"'customer_id'\": name it customer_id.",
         ),
         (
             b"customer_id,a,customer_id,a\n",
             "The header has more than one column named 'customer_id', 'a': keep one of each.",
         ),
-        (b"customer_id,,\n", "The header has 2 columns without a name: name or remove them."),
         (b"customer_id,\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
         (b"\x7fELF\0\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
-        (b"customer_id,\xfc\n", "The header is not valid UTF-8: save the file as UTF-8."),
         (
             b'customer_id,"a\n1,2\n',
+            "The header has a misplaced quote: quote whole names.",
+        ),
+        (
+            b'customer_id,"a\n1,2\n3,4"\n5,6\n',
             "The header has a misplaced quote: quote whole names.",
         ),
         (

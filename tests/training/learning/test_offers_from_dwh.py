@@ -63,7 +63,9 @@ def train(folder: Path, *options: str, where: str = "TRUE", settings: str = "") 
     if not warehouse.exists():
         make_warehouse(warehouse, EXPOSURES, where)
     features = "".join(f'{name} = "{name}"\n' for name in DEFAULT_FEATURES)
-    toml.write_text(CONFIG + features + settings)
+    # Simulated features are numbers of any kind.
+    domains = "[domains]\n" + "".join(f"{name} = {{}}\n" for name in DEFAULT_FEATURES)
+    toml.write_text(CONFIG + features + domains + settings)
     return train_models_from_dwh.main(
         ["--warehouse", f"duckdb://{warehouse}", "--config", str(toml), "--out", str(folder / "models"), *options]
     )

@@ -15,6 +15,7 @@ import pytest
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import Card, Histogram
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.manifest import Manifest, parse_manifest
 from loyalty_ml.scoring.scores import score_offers
 from tests.service import Service
@@ -25,7 +26,9 @@ from training.warehouse.definitions import definitions
 pytestmark = pytest.mark.moto
 
 CUSTOMERS = 1500
-CONFIG = """
+DOMAINS = "[domains]\n" + "".join(f"{name} = {{ least = 0 }}\n" for name in DEFAULT_FEATURES)
+"""The features below are no whole numbers."""
+CONFIG = f"""{DOMAINS}
 [tables]
 features = "customer_features_view"
 churn = "customer_churn_history"
@@ -399,10 +402,12 @@ def test_a_card_says_what_makes_each_feature(trained: Path) -> None:
     settings = config.load(trained / "warehouse.toml")
     expected = {name: definitions(settings)[name] for name in DEFAULT_FEATURES}
     for name in ("churn", "nbo"):
+        assert card_in(trained, name).domains == dict.fromkeys(DEFAULT_FEATURES, Domain(least=0))
         assert card_in(trained, name).feature_definitions == expected
     points = manifest_in(trained).rfm
     assert points is not None
     assert points.feature_definitions == {name: expected[name] for name in points.features}
+    assert points.domains == dict.fromkeys(points.features, Domain(least=0))
 
 
 def test_a_full_disk_leaves_the_active_set_as_it_was(

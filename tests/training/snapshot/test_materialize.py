@@ -23,6 +23,7 @@ from ibis.expr import types as ir
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from loyalty_ml.vocabulary import rfc3339
 from tests import sample_set
 from tests.service import GOOD, LAPSED, SNAPSHOT_FEATURES, Service
@@ -492,6 +493,33 @@ def test_a_snapshot_of_which_too_few_could_be_answered_is_refused(stores: Stores
     card = stores.card()
     assert card is not None
     assert card.forced == "known"
+
+
+def test_customers_outside_a_domain_are_stored_counted_and_could_not_be_answered(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = numbered(10)
+    values: list[Features] = [
+        {"engagement_score": 100.5},
+        {"transaction_count": 2.5},
+        {"transaction_count": -1},
+        {"revenue": 1e12},
+    ]
+    for number, value in enumerate(values):
+        rows[f"c-{number}"] = {**GOOD, **value}
+    rows["c-4"] = {**GOOD, "engagement_score": None}
+    churn = ModelInputs("churn v1", DEFAULT_FEATURES, None, DEFAULT_DOMAINS)
+    with pytest.raises(
+        Problem,
+        match=r"^churn v1 could answer 5 of 10 customers \(50.0%\): 2 have transaction_count outside its domain, 1 "
+        "lack engagement_score, 1 have revenue outside its domain, 1 have engagement_score outside its domain",
+    ):
+        stores.materialize(in_warehouse(rows), active=[churn])
+    stores.materialize(in_warehouse(rows), active=[churn], min_answerable_share=0.5, domains=DEFAULT_DOMAINS)
+    stores.assert_hold(rows)
+    told = capsys.readouterr().out
+    assert "  2 customers have transaction_count outside its domain (a whole number, at least 0)" in told
+    assert "1 customers have engagement_score outside its domain (a number, at least 0 and at most 100)" in told
 
 
 def test_a_base_without_a_single_purchase_is_no_reason_to_refuse(stores: Stores) -> None:

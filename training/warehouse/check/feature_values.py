@@ -1,12 +1,16 @@
 """The features of about a thousand customers: where each comes from, what values it has, and what a view says of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from loyalty_ml.customers.table import LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.domain import Domain
 from training.warehouse import lineage, queries
 from training.warehouse.check.findings import Findings
 from training.warehouse.comparison import compare
 from training.warehouse.connection import Warehouse
+from training.warehouse.domains import count_outside, inside_domains
 from training.warehouse.sample import CUSTOMERS, read_sample
 
 MANY_MISSING = 0.2
@@ -39,6 +43,7 @@ def check_features(warehouse: Warehouse, customers: int, findings: Findings) -> 
         rows.append((name, str(sources[name]), *_spread(column)))
         if len(values):
             _judge(f"[features] {name}", str(sources[name]), column, findings)
+    _judge_domains(warehouse, current.names, values, findings)
     without = f", {found - len(values):,} more without a purchase" if found > len(values) else ""
     findings.say(f"  {len(values):,} of {customers:,} customers{without}, as of {current.newest:%Y-%m-%d %H:%M} UTC:")
     findings.show(rows)
@@ -58,6 +63,35 @@ def check_view(warehouse: Warehouse, findings: Findings) -> None:
             f"{compared.table} and {compared.sources} do not agree on {different}: make the view by the "
             "definitions in docs/features.md, or leave [tables] features out."
         )
+
+
+def _judge_domains(warehouse: Warehouse, names: Sequence[str], values: np.ndarray, findings: Findings) -> None:
+    """Warns of values outside their domains: in all rows of a table that has them, of what is computed in the sample.
+
+    Raises Problem.
+    """
+    domains = warehouse.config.domains_of(names)
+    counted: set[str] = set()
+    tables = {"features": warehouse.features(), "customers": warehouse.customers()}
+    for key, table in tables.items():
+        columns = [name for name in domains if table is not None and name in table.columns and name not in counted]
+        counted.update(columns)
+        if table is not None and columns:
+            source = f"{getattr(warehouse.config.tables, key)}"
+            for name, rows in count_outside(warehouse, table, {name: domains[name] for name in columns}).items():
+                _warn_of_domain(name, domains[name], f"{rows:,} rows of {source}", findings)
+    for place, name in enumerate(names):
+        if name in domains and name not in counted:
+            of_domain = inside_domains([name], values[:, [place]], domains).left_out
+            for rows in of_domain.values():
+                _warn_of_domain(name, domains[name], f"{rows:,} of {len(values):,} customers of a sample", findings)
+
+
+def _warn_of_domain(name: str, domain: Domain, where: str, findings: Findings) -> None:
+    findings.warn(
+        f"[features] {name} is outside its domain ({domain}) in {where}. Training leaves such rows out, and these "
+        f"customers get no answer that needs it: correct the data, or give the feature's domain under [domains]."
+    )
 
 
 def _spread(column: np.ndarray) -> tuple[str, str, str, str]:

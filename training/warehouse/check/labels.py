@@ -14,6 +14,7 @@ from training.warehouse.check.exposures import Exposures, exposures
 from training.warehouse.check.findings import Findings, share
 from training.warehouse.comparison import check_recomputed
 from training.warehouse.connection import Warehouse
+from training.warehouse.domains import is_of_domain
 from training.warehouse.examples import Examples
 from training.warehouse.lineage import FeatureTable
 from training.warehouse.sample import read_sample, sample
@@ -21,7 +22,7 @@ from training.warehouse.source import listed
 
 MANY_RETURNED = 0.3
 OF_SAMPLE = {queries.NO_PURCHASE, queries.FEATURE_MISSING, queries.NOT_FINITE}
-"""What is known of a sample only; other reasons are counted over all rows."""
+"""What is known of a sample only, and values outside their domains; other reasons are counted over all rows."""
 READ = {"churn": queries.churn_examples, "nbo": queries.offer_examples}
 
 
@@ -150,7 +151,9 @@ def _check_examples(
     with findings.keeping(model), suppress(queries.SameLabel, young.AllYoung):
         found, seconds = read_sample(warehouse, labels.customers, read)
     if found is not None:
-        left_out = {reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE}
+        left_out = {
+            reason: rows for reason, rows in found.left_out.items() if reason in OF_SAMPLE or is_of_domain(reason)
+        }
         sampled = len(found) + sum(left_out.values())
         kept = len(found) / sampled
         # Not the share of the rows: who lacks one of several examples is still a customer.

@@ -16,10 +16,9 @@ from botocore.exceptions import ClientError
 
 from loyalty_ml import arrow
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.datasets.start import DatasetJobs
+from loyalty_ml.datasets.start import SEGMENT_COPIES, DatasetJobs
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.files.source import format_of
-from loyalty_ml.jobs.contracts import DATASETS
+from loyalty_ml.files.source import FORMATS, Format
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segments.service import SegmentService, ranking_of
 from loyalty_ml.vocabulary import CUSTOMER_ID
@@ -54,14 +53,14 @@ class SegmentDatasets:
     def execute(
         self, job_id: str, request: Mapping[str, Any], on_progress: Progress, before_start: Callable[[], object]
     ) -> None:
-        """Writes the members as files below datasets/segments/ and has the recorded job score them.
+        """Writes the members as files below members/ and has the recorded job score them.
 
         request: {"type", "segment_id"} and the ranking; on_progress is told of customers looked at and in all;
         before_start is called when all is written: what it raises keeps the job from being started. Raises
         InvalidRequest for a segment without members, and what SegmentService does.
         """
         # A folder for each attempt: what a killed one has left behind, maybe of an older snapshot, is no part of this.
-        prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
+        prefix = f"{SEGMENT_COPIES}{job_id}/{uuid.uuid4().hex}/"
         files = 0
         with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_DUCKDB) as connection:
             path = Path(folder, "part.parquet")
@@ -89,7 +88,7 @@ class SegmentDatasets:
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"members.{request['format']}")
-            _write_file(self._member_ids(request, on_progress), path)
+            _write_file(self._member_ids(request, on_progress), FORMATS[request["format"]], path)
             yield path
 
     def put_file(self, request: Mapping[str, Any], path: Path) -> None:
@@ -120,9 +119,8 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], pa
     rows.write_parquet(str(path), compression="zstd")
 
 
-def _write_file(shares: Iterable[Sequence[str]], path: Path) -> None:
-    """A file of the format that the path's name says."""
-    kind, gzipped = format_of(path.name)
+def _write_file(shares: Iterable[Sequence[str]], written: Format, path: Path) -> None:
+    kind, gzipped = written
     text = path.with_name("text") if gzipped or kind == "parquet" else path
     with text.open("w", encoding="utf-8", newline="") as file:
         if kind == "jsonl":

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from loyalty_ml.aws.errors import asking
+from loyalty_ml.datasets.start import SEGMENT_COPIES
 from loyalty_ml.errors import JobNotFound
 from loyalty_ml.files.object_versions import NO_VERSION
 from loyalty_ml.files.source import FileSource, job_id_of
 from loyalty_ml.files.uploads import abort_uploads, unfinished_uploads
-from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.jobs.record import JobKind
 from loyalty_ml.jobs.store import JobStore
 
@@ -31,7 +31,7 @@ class Removal:
     def remove(self, job_id: str, kind: JobKind, request: Mapping[str, Any]) -> None:
         """request: as the job's record had it. The files that were scored stay: they are the user's."""
         if kind == "dataset":
-            members = f"{DATASETS}segments/{job_id}/"
+            members = f"{SEGMENT_COPIES}{job_id}/"
             for source in self._files_below(request.get("prefix") or members):
                 file_job = job_id_of(source, job_id)
                 with suppress(JobNotFound):  # never begun, or deleted by an attempt before

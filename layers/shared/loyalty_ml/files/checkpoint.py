@@ -34,7 +34,7 @@ class SavedResult(BaseModel):
 class Checkpoint(BaseModel):
     """token: new each time, so that no two checkpoints have one ETag."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2  # 1 had no count of lines
     token: str
     position: dict[str, Any]
     completing: bool

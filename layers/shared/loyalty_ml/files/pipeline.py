@@ -6,9 +6,10 @@ The job, its checkpoints and its end are in service.py.
 import heapq
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,12 +17,16 @@ import duckdb
 
 from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import Population
+from loyalty_ml.errors import CustomerNotFound
 from loyalty_ml.files.parquet_parts import ParquetParts
 from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
+from loyalty_ml.files.selection import Selection, select
 from loyalty_ml.files.sizes import Sizes
-from loyalty_ml.files.source import FileJobRequest, format_of
-from loyalty_ml.files.table import Rows, features_in
+from loyalty_ml.files.source import FileJobRequest
+from loyalty_ml.files.table import Rows
+from loyalty_ml.files.text.lines import BadLine
+from loyalty_ml.files.unanswered import IDS_LOOKED_AT, look_of
 from loyalty_ml.files.writing import Writer, error_rows
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.vocabulary import MockMode
@@ -32,16 +37,31 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """Rows of the file, each of which is a prediction or an error; errors are by code."""
+    """Rows of the file, each of which is a prediction or an error; errors are by code.
+
+    lines: of the file, by what they are: `header`, `blank`, `rows` or `bad`.
+    first: by code, where the first error is and what it says; of blocks without a prediction.
+    unknown_ids: how the ids look that are no customer's, of the first such block; empty if there is none.
+    """
 
     rows: int
     predictions: int
     errors: Counter[str]
+    lines: Counter[str]
+    first: dict[str, str] = field(default_factory=dict)
+    unknown_ids: str = ""
 
     def add(self, other: "Counts") -> None:
         self.rows += other.rows
+        self.lines.update(other.lines)
         self.predictions += other.predictions
         self.errors.update(other.errors)
+        self.first = other.first | self.first
+        self.unknown_ids = self.unknown_ids or other.unknown_ids
+
+    def add_up(self, lines: int) -> bool:
+        """Whether each row has come to one end, and each line is of one kind. lines: as they are numbered."""
+        return self.rows == self.predictions + self.errors.total() and lines == self.lines.total()
 
 
 class BlockResults(NamedTuple):
@@ -52,12 +72,16 @@ class BlockResults(NamedTuple):
     counts: Counts
 
 
+def bad_of(lines: Iterable[BadLine]) -> Iterator[Failure]:
+    return (Failure(line.line, line.customer_id, INVALID_LINE, line.problem) for line in lines)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a file is scored.
 
     connection:  asked through cursors only, one for each thread.
-    features:    the columns that it has them in; none where they come from the snapshot, and so from `population`.
+    selection:   what is read of it; no features where they come from the snapshot, and so from `population`.
     parts:       where the results of blocks go until all are there, of Parquet.
     made_with:   what the results depend on besides the file: no file is scored by two models, nor as of two moments.
     trouble:     why the population is not of the newest snapshot, if it is not.
@@ -66,7 +90,7 @@ class Plan:
     file: AnyFile
     connection: duckdb.DuckDBPyConnection
     asked: Question
-    features: tuple[str, ...]
+    selection: Selection
     population: Population | None
     score: Callable[[Rows], Scored]
     writer: Writer
@@ -78,7 +102,14 @@ class Plan:
 def counts_at(position: Position) -> Counts:
     """The counts that a checkpoint was saved with."""
     counts = position["counts"]
-    return Counts(counts["rows"], counts["predictions"], Counter(counts["errors"]))
+    return Counts(
+        counts["rows"],
+        counts["predictions"],
+        Counter(counts["errors"]),
+        Counter(counts["lines"]),
+        counts["first"],
+        counts["unknown_ids"],
+    )
 
 
 class Pipeline:
@@ -110,13 +141,15 @@ class Pipeline:
 
         Raises ModelUnavailable, InvalidFile for its columns, and what CurrentCustomers.get raises.
         """
-        written = format_of(job.source.key)
+        written = job.written
+        assert written is not None, "whose file is open"
         asked = question(job.type, self._models.current(), self._mock_mode)
-        features = features_in(file.columns, asked.wanted, asked.known)
-        population, trouble = (None, None) if set(file.columns) & set(asked.known) else self._customers.get()
+        selection = select(file.columns, asked.wanted, asked.known)
+        selection = selection._replace(decimals=file.decimals(selection, connection))
+        population, trouble = (None, None) if selection.has_features else self._customers.get()
         made_with = {
             "type": job.type,
-            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
+            "blocks": file.block_size,  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
         }
@@ -127,9 +160,9 @@ class Pipeline:
             file,
             connection,
             asked,
-            features,
+            selection,
             population,
-            answering(asked, features, population),
+            answering(asked, selection.features, population),
             Writer(written, file.delimiter, asked, work),
             parts,
             made_with,
@@ -140,7 +173,7 @@ class Pipeline:
         """Each block's results with the position after it, in order, while the next ones are at work."""
         running: deque[tuple[Future[BlockResults], Position]] = deque()
         try:
-            for block, position in plan.file.blocks(done):
+            for block, position in plan.file.blocks(done, plan.selection):
                 running.append((self._pool.submit(self._block_results, plan, block), position))
                 if len(running) > self._threads:
                     first, after = running.popleft()
@@ -156,7 +189,7 @@ class Pipeline:
     def _block_results(self, plan: Plan, block: Any) -> BlockResults:
         written, rows = [], 0
         with plan.connection.cursor() as connection:
-            read = plan.file.read(block, plan.features, plan.asked.known, connection)
+            read = plan.file.read(block, plan.selection, connection)
             failures: list[Failure] = []
             for table in read.rows:
                 scored = plan.score(table)
@@ -171,5 +204,11 @@ class Pipeline:
         failures.sort()
         errors = Counter(failure.code for failure in failures) + Counter({INVALID_LINE: len(read.bad)})
         # One by one: a block may be nothing but bad lines, millions of them.
-        bad = (Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad)
-        return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), Counts(read.total, rows, errors))
+        bad = bad_of(read.bad)
+        counts = Counts(read.total, rows, errors, Counter(read.lines._asdict()))
+        if not rows:
+            firsts = {failure.code: failure for failure in (*reversed(failures), *bad_of(read.bad[:1]))}
+            counts.first = {code: f"line {one.line}: {one.error}" for code, one in firsts.items()}
+            unknown = (each.customer_id for each in failures if each.code == CustomerNotFound.code)
+            counts.unknown_ids = look_of(list(islice(unknown, IDS_LOOKED_AT)))
+        return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), counts)

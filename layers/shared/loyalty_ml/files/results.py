@@ -146,9 +146,7 @@ class Results:
     def abort(self) -> None:
         """Gives up for good: no upload and no checkpoint of the job are left. Results that have appeared stay."""
         self.close()
-        with asking("results", self._problem("given up in")):
-            abort_uploads(self._s3, self._bucket, unfinished_uploads(self._s3, self._bucket, self._job_id))
-            self._s3.delete_object(Bucket=self._bucket, Key=checkpoint_key(self._job_id))
+        abandon_results(self._s3, self._bucket, self._job_id)
 
     def _send(self, upload: Upload, size: int) -> None:
         number = upload.started + 1
@@ -262,6 +260,13 @@ def open_results(
         known = {(upload.key, upload.upload_id) for upload in uploads.values()}
         abort_uploads(s3, bucket, unfinished - known)
     return Results(s3, bucket, job_id, uploads, stored, sizes=sizes)
+
+
+def abandon_results(s3: "S3Client", bucket: str, job_id: str) -> None:
+    """Leaves no upload and no checkpoint of the job: for who holds it. Raises StoreUnavailable."""
+    with asking("results", _problem(job_id, bucket, "given up in")):
+        abort_uploads(s3, bucket, unfinished_uploads(s3, bucket, job_id))
+        s3.delete_object(Bucket=bucket, Key=checkpoint_key(job_id))
 
 
 def _can_go_on(

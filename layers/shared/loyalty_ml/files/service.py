@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,11 +25,13 @@ from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import summary
+from loyalty_ml.files.checkpoint import read_checkpoint
+from loyalty_ml.files.formats import detect_format
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.parquet_parts import PartsMissing
 from loyalty_ml.files.pipeline import Counts, Pipeline, Plan, counts_at
 from loyalty_ml.files.reading import Position, open_file
-from loyalty_ml.files.results import Results, open_results
+from loyalty_ml.files.results import Results, abandon_results, open_results
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, Format, format_of
 from loyalty_ml.files.writing import ERRORS_HEADER
@@ -43,6 +45,8 @@ from loyalty_ml.vocabulary import MockMode
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+READING_SHARE = 0.9
+"""Of a file's work, what is done once all is read and scored: then the results are put together and appear."""
 RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
@@ -53,7 +57,8 @@ class Ran(NamedTuple):
     outcome:     finished: the record says succeeded or failed, for good; running: another worker has it;
                  unfinished: there was no more time, and the next worker goes on.
     lease_left:  seconds of the other worker's lease, where running.
-    summary:     where finished, as in results/{job_id}/summary.json; of a failed job job_id, status, code and error.
+    summary:     where finished, as in results/{job_id}/summary.json; of a job that failed before its end only job_id,
+                 status, code and error.
     """
 
     outcome: Literal["finished", "running", "unfinished"]
@@ -180,7 +185,7 @@ class FileService:
             attempt.work.mkdir(parents=True)
             results, outcome = self._make_results(attempt)
             attempt.heart.raise_if_lost()
-            self._jobs.succeed(job.job_id, owner, outcome)
+            self._jobs.finish(job.job_id, owner, outcome)
             telemetry.write_file(job.type, outcome)
             results.clean()
         except _OutOfTime:
@@ -188,7 +193,7 @@ class FileService:
             return Ran("unfinished", job.job_id)
         except InvalidFile as error:
             attempt.heart.raise_if_lost()
-            self._open(job).abort()
+            abandon_results(self._s3, self._bucket, job.job_id)
             self._jobs.leases.fail(job.job_id, owner, error.code, error.message, final=True)
             outcome = summary.failure(job, error.code, error.message)
             telemetry.write_file(job.type, outcome)
@@ -198,17 +203,16 @@ class FileService:
 
     def _make_results(self, attempt: _Attempt) -> tuple[Results, Mapping[str, Any]]:
         """Makes the job's results appear, and the summary after them; gives both."""
-        job = attempt.job
+        job = replace(attempt.job, written=self._written(attempt.job))
         results = self._open(job)
         if results.completing:  # all is there but its appearing, whatever has become of the models
             assert results.position is not None
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
-            _tell(attempt.heart, counts_at(results.position), results.position["done"]["share"])
-        written = format_of(job.source.key)
+            _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
         with (
             self._connect(attempt.work) as connection,
-            closing(open_file(self._s3, job.source, written, connection, attempt.work, sizes=self._sizes)) as file,
+            closing(open_file(self._s3, job, connection, attempt.work, sizes=self._sizes)) as file,
         ):
             plan = self._pipeline.plan(job, file, connection, attempt.work)
             if results.position and results.position["made_with"] != plan.made_with:
@@ -216,48 +220,66 @@ class FileService:
                 results.abort()
                 results = self._open(job)
             with results:
-                counts = self._append_all(attempt, plan, results)
-                if counts.rows != counts.predictions + counts.errors.total():
-                    raise CountsDiffer(f"{counts} of {job.source.key} do not add up: look for a bug in the scoring.")
+                counts, lines = self._append_all(attempt, plan, results)
+                if not counts.add_up(lines):
+                    raise CountsDiffer(
+                        f"{counts} of {lines} lines of {job.source.key} do not add up: look for a bug in the scoring."
+                    )
                 if plan.parts:
                     try:
-                        for piece in plan.parts.merged(connection, counts.predictions):
+                        for piece, copied in plan.parts.merged(connection, counts.predictions):
                             results.append("predictions", piece)
+                            _tell(attempt.heart, counts, READING_SHARE + (1 - READING_SHARE) * copied)
                     except PartsMissing:
                         results.abort()  # the next attempt begins from the beginning
                         raise
                 attempt.heart.raise_if_lost()
                 return self._finish(
-                    results, {"made_with": plan.made_with, "summary": summary.success(job, plan, counts)}
+                    results, {"made_with": plan.made_with, "summary": summary.of_end(job, plan, counts)}
                 )
 
-    def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> Counts:
-        """Appends the results of all blocks that are left, or saves where it is and raises _OutOfTime."""
-        counts, done = Counts(0, 0, Counter()), None
+    def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> tuple[Counts, int]:
+        """Appends the results of all blocks that are left, or saves where it is and raises _OutOfTime.
+
+        Returns the counts of all blocks, and how many lines the file has by the numbers that they were given.
+        """
+        counts, done = Counts(0, 0, Counter(), Counter(header=plan.file.header_lines)), None
         if results.position:
             counts, done = counts_at(results.position), results.position["done"]
         else:
             results.append("predictions", plan.writer.header())
             results.append("errors", ERRORS_HEADER)
         next_save = self._clock() + self._sizes.checkpoint_seconds
+        lines = done["lines"] if done else 0
         for block, position in self._pipeline.results(plan, done):
             results.append("predictions", block.predictions)
             results.append("errors", block.errors)
             counts.add(block.counts)
-            _tell(attempt.heart, counts, position["share"])
+            lines = position["lines"]
+            _tell(attempt.heart, counts, READING_SHARE * position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
             if is_out_of_time or self._clock() >= next_save:
-                saved = {**asdict(counts), "errors": dict(counts.errors)}  # asdict takes a Counter apart
+                # asdict takes a Counter apart
+                saved = {**asdict(counts), "errors": dict(counts.errors), "lines": dict(counts.lines)}
                 results.checkpoint({"made_with": plan.made_with, "done": position, "counts": saved})
                 next_save = self._clock() + self._sizes.checkpoint_seconds
             if is_out_of_time:
                 raise _OutOfTime
-        return counts
+        return counts, lines
+
+    def _written(self, job: FileJobRequest) -> Format:
+        if named := job.written or format_of(job.source.key):
+            return named
+        # What began with a checkpoint may end without the object, which may be deleted meanwhile.
+        with asking("results", "The job's checkpoint cannot be read in the data bucket"):
+            stored = read_checkpoint(self._s3, self._bucket, job.job_id)
+        saved = stored.checkpoint and format_of(stored.checkpoint.results["predictions"].key) if stored else None
+        return saved or detect_format(self._s3, job.source)
 
     def _open(self, job: FileJobRequest) -> Results:
-        written = format_of(job.source.key)
-        types = {"predictions": written.content_type, "errors": Format("csv", gzipped=False).content_type}
+        assert job.written is not None
+        types = {"predictions": job.written.content_type, "errors": Format("csv", gzipped=False).content_type}
         keys = {name: key for name, key in summary.result_keys(job).items() if name != "summary"}
         return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 
@@ -282,7 +304,7 @@ KILLED = (
 
 
 class CountsDiffer(Exception):
-    """Rows are not predictions and errors together: nothing of the job is shown."""
+    """Rows are not predictions and errors together, or lines are lost: nothing of the job is shown."""
 
 
 def _described(error: Exception) -> tuple[str, str]:
@@ -295,4 +317,4 @@ def _described(error: Exception) -> tuple[str, str]:
 
 
 def _tell(heart: Heartbeat, counts: Counts, share: float) -> None:
-    heart.note(processed=counts.rows, errors=counts.errors.total(), share=share)
+    heart.tell(processed=counts.rows, errors=counts.errors.total(), share=share)

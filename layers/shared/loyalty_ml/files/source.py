@@ -21,16 +21,6 @@ class FileSource(ObjectVersion):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileJobRequest:
-    """A file, what to predict for its customers, and the job that does it; `dataset` is the job it is a part of."""
-
-    source: FileSource
-    type: FileType
-    job_id: str
-    dataset: str | None = None
-
-
 class Format(NamedTuple):
     """kind: how rows are written; gzipped: whether that is compressed."""
 
@@ -51,25 +41,69 @@ _CONTENT_TYPES = {
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-_FORMATS = {
+FORMATS = {
     "csv": Format("csv", gzipped=False),
     "csv.gz": Format("csv", gzipped=True),
     "jsonl": Format("jsonl", gzipped=False),
     "jsonl.gz": Format("jsonl", gzipped=True),
     "parquet": Format("parquet", gzipped=False),
 }
-assert set(_FORMATS) == set(get_args(FileFormat)), "vocabulary.FileFormat has other formats"
+assert set(FORMATS) == set(get_args(FileFormat)), "vocabulary.FileFormat has other formats"
+
+_OTHER_NAMES = {
+    "tsv": FORMATS["csv"],
+    "tsv.gz": FORMATS["csv.gz"],
+    "ndjson": FORMATS["jsonl"],
+    "ndjson.gz": FORMATS["jsonl.gz"],
+    "json": FORMATS["jsonl"],
+    "json.gz": FORMATS["jsonl.gz"],
+}
+"""What other people call these formats; results are called as we do."""
 
 
-def format_of(key: str) -> Format:
-    """By the key's extension, in either case. Raises InvalidFile."""
-    name = key.lower()
-    for extension, found in _FORMATS.items():
+@dataclass(frozen=True, slots=True)
+class FileJobRequest:
+    """A file, what to predict for its customers, and the job that does it.
+
+    dataset:   the job that it is a part of.
+    written:   its format; None if its name does not tell, and its content is not looked at yet.
+    is_share:  of a larger list, which is no mistake if nobody in it has an answer.
+    """
+
+    source: FileSource
+    type: FileType
+    job_id: str
+    dataset: str | None = None
+    written: Format | None = None
+    is_share: bool = False
+
+
+def format_of(key: str) -> Format | None:
+    """By the key's extension, in either case; None if that tells nothing, as of part-0000 or 000.gz."""
+    name = key.rpartition("/")[2].lower()
+    for extension, found in {**FORMATS, **_OTHER_NAMES}.items():
         if name.endswith(f".{extension}"):
             return found
-    raise InvalidFile(
-        f"{key.rpartition('/')[2]!r} has none of the extensions .{', .'.join(_FORMATS)}: name its format."
-    )
+    return None
+
+
+def no_data(key: str) -> str | None:
+    """Why an object is known to hold no customers, a sentence; None for a file to score.
+
+    It is a folder, what a writer of many files keeps beside them, or below what Spark and others hide.
+    """
+    elements = key.split("/")
+    name = elements[-1]
+    hidden = next((each for each in elements if each.startswith(("_", ".")) and each not in (".", "..")), None)
+    if hidden is not None:
+        return f"{hidden!r} begins with {hidden[0]}, as what Spark and others keep beside their data."
+    if not name or name.endswith("_$folder$"):
+        return "It marks a folder and is no file."
+    if name.lower().endswith(".crc"):
+        return "It is a checksum of another file."
+    if name.lower().endswith("manifest"):
+        return "It lists the files of an export and has no customers."
+    return None
 
 
 def type_of(key: str) -> FileType:

@@ -7,7 +7,7 @@ import orjson
 
 from loyalty_ml.aws.dynamodb import Item, Value
 
-ENDED = ("succeeded", "failed")
+ENDED = ("succeeded", "partly_failed", "failed")
 """The statuses of a job that has ended."""
 
 

@@ -14,7 +14,8 @@ from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import moment_of
 
 JobKind = Literal["segment", "file", "dataset"]
-JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
+JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "partly_failed", "failed"]
+"""`partly_failed` is a dataset of which some files are scored and others could not be."""
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
@@ -32,10 +33,11 @@ class Job:
     processed:          of a segment the customers, of a file or dataset the rows that are done.
     total:              what there is of them in all; None until it is known.
     errors:             of `processed`, the rows that could not be answered.
-    share:              of a file, how much of the input is read, 0 to 1; None until it is known.
-    rate:               of a file, rows a second since its present worker took it; None until it is known.
-    summary:            of a file or dataset that succeeded.
-    error, code:        of a job that failed.
+    share:              of a file, how much of the work is done, 0 to 1; None until it is known.
+    rate:               rows a second: while a file is at work since its present worker took it, and of a job of files
+                        that was scored to its end, of all of it. None until it is known.
+    summary:            of a file or dataset that was scored to its end.
+    error, code:        of a job that failed, or partly.
     """
 
     job_id: str
@@ -88,9 +90,14 @@ def job_of(item: Item) -> Job:
             f"The record of job {job_id} in the jobs table is damaged ({', '.join(parts)}): start the job again.",
             retry=False,
         ) from error
-    failed = record.status == "failed"  # the failure of an attempt before the last one stays in the item
+    # The failure of an attempt before the last one stays in the item.
+    failed = record.status in ("failed", "partly_failed")
     rate = None
-    if record.counted is not None:
+    if record.summary is not None:
+        began = _seconds(record.created) if record.begun is None else record.begun
+        ended = _seconds(record.updated) if record.counted is None else record.counted
+        rate = record.processed / (ended - began) if ended > began else None
+    elif record.counted is not None:
         seconds = record.counted - record.claimed
         # Of a worker that has counted nothing yet, the last count is from before it took the job. And it goes on from a
         # checkpoint, which may be a little before what the one before it had counted.
@@ -155,6 +162,7 @@ class _Record(BaseModel):
     total: _Count | None = None
     errors: _Count = 0
     share: Annotated[float, Field(ge=0, le=1)] | None = None
+    begun: _Number | None = None
     counted: _Number | None = None
     claimed: _Number = 0
     claimed_rows: _Count = 0
@@ -177,15 +185,20 @@ def is_deleted(item: Item) -> bool:
 
 
 def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """What the record of a job says that succeeded and whose results are files, from its summary."""
+    """What the record of a job says that came to its end and whose results are files, from its summary."""
     return {
-        "status": "succeeded",
+        "status": summary["status"],
+        **{name: summary[name] for name in ("code", "error") if name in summary},
         "summary": orjson.dumps(summary).decode(),
         "processed": summary["rows"],
         "total": summary["rows"],
         "errors": summary["errors"],
         "share": 1,
     }
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def timestamp(moment: datetime) -> str:

@@ -24,6 +24,7 @@ from loyalty_ml.models.document import (
     check_content,
     parse,
 )
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.quality import ChurnQuality, OfferQuality
 
 
@@ -194,6 +195,7 @@ class Output(Document):
 class Card(Document):
     """What a model is, wants and gives. The features are raw values in this order: scaling is in the graph.
 
+    domains:       by feature that is read, the values that it may have; None in cards of before there were any.
     output:        names the scorer that makes answers of the outputs.
     outputs:       what the graph gives, from left to right; cards written before there was this are filled in.
     metrics:       the few figures that tell two versions apart.
@@ -212,6 +214,7 @@ class Card(Document):
     placeholder: bool
     features: tuple[str, ...] = Field(min_length=1, max_length=1000)
     feature_definitions: dict[str, str] | None = None
+    domains: dict[str, Domain] | None = None
     output: Name
     outputs: tuple[Output, ...] = ()
     thresholds: Thresholds = Thresholds()
@@ -259,6 +262,8 @@ class Card(Document):
     def _consistent(self) -> Self:
         if len(set(self.features)) != len(self.features):
             raise ValueError("a feature is named twice")
+        if others := (self.domains or {}).keys() - set(self.reads):
+            raise ValueError(f"there is a domain of {min(others)}, which is not read")
         if not self.outputs:
             raise ValueError("its outputs are not described")
         if self.output not in {output.name for output in self.outputs}:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from loyalty_ml.models.document import Document, Name, Sha256, Version, parse
+from loyalty_ml.models.domain import DEFAULT_DOMAINS, Domain
 
 MANIFEST_KEY = "models/manifest.json"
 CutPoints = Annotated[tuple[float, float, float, float], Field(description="for the scores 5, 4, 3 and 2")]
@@ -33,9 +34,13 @@ class RfmCutPoints(Document):
     monetary: CutPoints
     feature_definitions: dict[str, str] | None = None
     """What makes each of the features; None in sets of before there were any."""
+    domains: dict[str, Domain] | None = None
+    """The values that each of the features may have; None in sets of before there were any."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _consistent(self) -> Self:
+        if others := (self.domains or {}).keys() - set(self.features):
+            raise ValueError(f"there is a domain of {min(others)}, which is not read")
         if list(self.recency) != sorted(self.recency):
             raise ValueError("the recency cut points do not rise from score 5 to score 2")
         for name in ("frequency", "monetary"):
@@ -54,6 +59,7 @@ FIXED_CUT_POINTS = RfmCutPoints(
     recency=(30, 60, 90, 180),
     frequency=(20, 10, 5, 2),
     monetary=(1000, 500, 200, 100),
+    domains={name: DEFAULT_DOMAINS[name] for name in LIFETIME_RFM_FEATURES},
 )
 """What applies if a model set publishes none."""
 

@@ -4,20 +4,26 @@ A definition is what training.warehouse.definitions writes: a hash, then the par
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from loyalty_ml.models.card import Card, card_key, parse_card
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.manifest import ActiveModel, RfmCutPoints
 
 Definitions = Mapping[str, str]
 
 
 class ModelInputs(NamedTuple):
-    """The features that a model reads, in its order; their definitions, None where none were written with it."""
+    """The features that a model reads, in its order; their definitions, None where none were written with it.
+
+    domains: by feature, the values that it may have; of those that have none it is any number.
+    """
 
     name: str
     features: tuple[str, ...]
     definitions: Definitions | None
+    domains: Mapping[str, Domain] = MappingProxyType({})
 
 
 class Fit(NamedTuple):
@@ -28,11 +34,13 @@ class Fit(NamedTuple):
 
 
 def inputs_of_card(card: Card) -> ModelInputs:
-    return ModelInputs(f"{card.name} {card.version}", card.reads, card.feature_definitions)
+    return ModelInputs(f"{card.name} {card.version}", card.reads, card.feature_definitions, card.domains or {})
 
 
 def inputs_of_cut_points(cut_points: RfmCutPoints) -> ModelInputs:
-    return ModelInputs(f"rfm {cut_points.version}", cut_points.features, cut_points.feature_definitions)
+    return ModelInputs(
+        f"rfm {cut_points.version}", cut_points.features, cut_points.feature_definitions, cut_points.domains or {}
+    )
 
 
 def inputs_of(

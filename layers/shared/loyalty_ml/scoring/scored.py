@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty_ml.customers.domains import Domains, outside_domains
 from loyalty_ml.customers.table import FeatureTable, taking
 from loyalty_ml.errors import InvalidFeatures, LoyaltyError
 from loyalty_ml.scoring.scorers import Scorer, Scores
@@ -45,6 +46,7 @@ def scoring(
     The function that is given back asks for ids of rows only if a scorer needs them.
     """
     columns = [taking(scorer.features, names) for scorer in scorers]
+    domains = Domains(names, [scorer.domains for scorer in scorers])
     needs_ids = any(scorer.needs_ids for scorer in scorers)
     matrices_of = _new_matrices(scorers, columns) if most_rows is None else _kept_matrices(scorers, columns, most_rows)
 
@@ -57,6 +59,9 @@ def scoring(
             if not finite.all():  # which is known in a tenth of the time that it takes to know it row by row
                 usable = finite.all(axis=1)
                 answered = usable if answered is None else answered & usable
+        outside = domains.outside(table.values)
+        if outside is not None:
+            answered = ~outside if answered is None else answered & ~outside
         if answered is not None:
             matrices = [matrix[answered] for matrix in matrices]
         ids = ids_of(_rows(answered, len(table.values))) if needs_ids else ()
@@ -145,9 +150,14 @@ def _problem(
             purchases=None if table.purchases is None else table.purchases[one],
             undated=None if table.undated is None else table.undated[one],
         )
+        is_found = view.usable is None
+        if is_found and not np.isnan(view.values).any():
+            outside = outside_domains(view.names, view.values[0], scorer.domains)
+            if outside is not None:
+                return outside
         with np.errstate(over="ignore"):
             is_usable = np.isfinite(view.values.astype(dtype)).all()
-        if not is_usable or view.usable is not None:
+        if not is_usable or not is_found:
             return view.problem(0, dtype)
     raise AssertionError("The row can be scored")
 

@@ -1,7 +1,7 @@
 """How each prediction type is answered: by a model, by mock data, or by calculation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import ModelUnavailable
 from loyalty_ml.models.card import Card, ModelInfo, Offer
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
 from loyalty_ml.scoring import mock, rfm
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
@@ -32,6 +33,7 @@ class Scorer:
     score:     ids and such a matrix, all finite, to columns of n.
     answers:   how these are shown.
     needs_ids: whether `score` reads the ids; it may be given none otherwise.
+    domains:   by feature, the values that are scored; a customer with another has no answer.
     """
 
     features: Sequence[str]
@@ -42,6 +44,7 @@ class Scorer:
     is_mock: bool = False
     needs_ids: bool = False
     offers: Sequence[Offer] = ()
+    domains: Mapping[str, Domain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def _model_scorer(model: LoadedModel) -> Scorer:
         info={"name": card.name, "version": card.version, "placeholder": card.placeholder},
         needs_ids=explores(card.offers),
         offers=card.offers,
+        domains=card.domains or {},
     )
 
 
@@ -123,6 +127,7 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
         score=lambda customer_ids, matrix: rfm.score_rfm(matrix, cut_points),
         answers=RfmAnswers(),
         info={"name": "rfm", "version": cut_points.version, "placeholder": False},
+        domains=cut_points.domains or {},
     )
 
 

@@ -6,6 +6,7 @@ of JSON per Second", 2019). What that does not show to be right is read once mor
 
 import functools
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,11 @@ from loyalty_ml.files.text.bit_words import (
     shifted_back,
     shifted_on,
     within_quotes,
-    words,
     words_where,
 )
-from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, fields, grammar
+from loyalty_ml.files.text.csv_dialect import DELIMITERS, Dialect, detect_dialect, grammar, has_stray_quote, id_in
+from loyalty_ml.files.text.csv_unread import Found, without_unreadable
 from loyalty_ml.files.text.lines import BLANKS, LIMITS, BadLine, Limits, State, leave_off, take_up, too_long
-from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 __all__ = ["BadLine", "Dialect", "Limits", "Records", "State", "detect_dialect", "split_records"]
 
@@ -38,11 +38,13 @@ class Records(NamedTuple):
     text:   the records, one after the other, each ended by exactly \n, with their quotes as they were.
     lines:  the number of the line at which each begins, int64 (n,).
     bad:    in order of line.
+    blank:  how many lines are neither.
     """
 
     text: bytes | memoryview
     lines: NDArray[np.int64]
     bad: list[BadLine]
+    blank: int = 0
 
 
 class _Lines(NamedTuple):
@@ -57,13 +59,22 @@ class _Lines(NamedTuple):
 
 
 def split_records(
-    block: bytes, dialect: Dialect, state: State, *, final: bool, limits: Limits = LIMITS
+    block: bytes,
+    dialect: Dialect,
+    state: State,
+    *,
+    final: bool,
+    read: Collection[str] | None = None,
+    limits: Limits = LIMITS,
 ) -> tuple[Records, State]:
     r"""The records of a block of UTF-8, after what an earlier one has left, and what it leaves.
 
-    Lines end in \n, \r\n or \r, mixed as they come; those of blanks alone count as lines and are no rows; a quoted
-    field may hold line ends. A quote that is not closed within the limits, or not so that the
-    record has the header's number of columns, makes its own line bad and no other. `final` says that no block follows.
+    read: the columns whose bytes must be text, None for all; in the others, what is no text becomes ?.
+
+    Lines end in \n, \r\n or \r, mixed as they come; a quoted field may hold line ends. Those of blanks alone, or of
+    delimiters alone as Excel leaves them of an emptied row, count as lines and are no rows. A quote that is not closed
+    within the limits, or not so that the record has the header's number of columns, or only after lines that are rows
+    themselves (has_stray_quote), makes its own line bad and no other. `final` says that no block follows.
     The result does not depend on where a text is cut into blocks.
     """
     data, state = take_up(block, state, final=final)
@@ -76,32 +87,16 @@ def split_records(
     if not count:
         cut_off, left = leave_off(data, state.line, limits)
         return Records(b"", np.empty(0, np.int64), cut_off), left
-    found = _Found(lines.starts, lines.ends, np.arange(state.line, state.line + count), [], count)
+    found = Found(lines.starts, lines.ends, np.arange(state.line, state.line + count), [], count)
     suspects = _suspects(data, lines, dialect, limits)
     if suspects.any():
         found = _judge(data, lines, suspects, dialect, state.line, limits=limits, final=final)
-    found = _without_unreadable(data, found, dialect)
+    readable, found = without_unreadable(data, found, dialect, read)
     if found.whole < count:
         cut_off, left = [], State(data[lines.starts[found.whole] :], state.line + found.whole, skipping=False)
     else:
         cut_off, left = leave_off(data[lines.stop :], state.line + count, limits)
-    return Records(_text(data, found.starts, found.ends), found.numbers, found.bad + cut_off), left
-
-
-class _Found(NamedTuple):
-    """The records among some lines.
-
-    starts, ends:  of n good ones, int64 (n,), without the end of the last line of each.
-    numbers:       of the lines at which they begin, int64 (n,).
-    bad:           in order of line.
-    whole:         how many lines there are before the record that is not whole yet, if there is one.
-    """
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    bad: list[BadLine]
-    whole: int
+    return Records(_text(readable, found.starts, found.ends), found.numbers, found.bad + cut_off, found.blank), left
 
 
 def _find_lines(data: bytes, *, final: bool) -> _Lines:
@@ -122,22 +117,32 @@ def _find_lines(data: bytes, *, final: bool) -> _Lines:
 
 def _suspects(data: bytes, lines: _Lines, dialect: Dialect, limits: Limits) -> NDArray[np.bool_]:
     """Bool (n,): the lines that are not by themselves, and without a doubt, a record."""
-    columns = len(dialect.columns)
     text = np.frombuffer(data, np.uint8, lines.stop)
-    suspects = lines.ends - lines.starts > limits.line_bytes
-    if columns == 1:
+    sizes = lines.ends - lines.starts
+    suspects = sizes > limits.line_bytes
+    if len(dialect.columns) == 1:
         # In a file of more columns, a blank line has too few.
         suspects |= text[lines.starts] <= ord(" ")
+    if b'"' not in data and dialect.most == 1 and dialect.delimiter.encode() not in data:
+        return suspects
+    delimiters = words_where(text, dialect.delimiter)
+    suspects |= (counts := _per_line(delimiters, lines)) == sizes  # nothing is between them
     if b'"' in data:
-        suspects |= _misquoted(text, dialect.delimiter, lines, columns)
-    elif columns > 1 or dialect.delimiter.encode() in data:
-        suspects |= _per_line(words_where(text, dialect.delimiter), lines) != columns - 1
-    return suspects
+        return suspects | _misquoted(text, delimiters, lines, dialect)
+    return suspects | _has_other_width(counts, dialect)
 
 
-def _misquoted(text: NDArray[np.uint8], delimiter: str, lines: _Lines, columns: int) -> NDArray[np.bool_]:
-    """Bool (n,): the lines whose quotes are wrong or not all closed, or which have not that many columns."""
-    quotes, delimiters = words_where(text, '"'), words_where(text, delimiter)
+def _has_other_width(delimiters: NDArray[np.int64], dialect: Dialect) -> NDArray[np.bool_]:
+    """Bool (n,): the lines that have not as many delimiters as a record."""
+    other: NDArray[np.bool_] = delimiters != dialect.most - 1
+    if dialect.nameless:
+        other &= (delimiters < len(dialect.columns) - 1) | (delimiters >= dialect.most)
+    return other
+
+
+def _misquoted(text: NDArray[np.uint8], delimiters: Words, lines: _Lines, dialect: Dialect) -> NDArray[np.bool_]:
+    """Bool (n,): the lines whose quotes are wrong or not all closed, or which have not as many columns as a record."""
+    quotes = words_where(text, '"')
     edges = quotes | delimiters | words_where(text, "\n") | words_where(text, "\r")
     after_edge, before_edge = shifted_on(edges), shifted_back(edges)
     after_edge[:1] |= ONE
@@ -145,8 +150,8 @@ def _misquoted(text: NDArray[np.uint8], delimiter: str, lines: _Lines, columns: 
     def wrong(within: Words) -> NDArray[np.bool_]:
         # Of two quotes that stand for one, the first closes and the second opens: each is the other's edge.
         misplaced = quotes & ~np.bitwise_or(within & after_edge, ~within & before_edge)
-        found: NDArray[np.bool_] = _per_line(delimiters & ~within, lines) != columns - 1
-        return found | (_per_line(misplaced, lines) > 0)
+        found: NDArray[np.bool_] = _per_line(misplaced, lines) > 0
+        return found | _has_other_width(_per_line(delimiters & ~within, lines), dialect)
 
     within = within_quotes(quotes)
     is_open = (_per_line(quotes, lines) & 1).astype(np.bool_)
@@ -166,13 +171,14 @@ def _judge(
     *,
     limits: Limits,
     final: bool,
-) -> _Found:
+) -> Found:
     """Reads the suspects by the grammar, with the lines that follow where one opens a quote. `first` is a number."""
-    unclosed, blanks = grammar(dialect.delimiter).unclosed, _BLANKS[dialect.delimiter]
+    unclosed = grammar(dialect.delimiter).unclosed
+    blanks, delimiter = _BLANKS[dialect.delimiter], dialect.delimiter.encode()
     is_record, ends = ~suspects, lines.ends.copy()
     bad = []
     whole = len(suspects)
-    following = 0
+    following = blank = 0
     numbers = np.flatnonzero(suspects)
     spans = zip(numbers.tolist(), lines.starts[numbers].tolist(), lines.ends[numbers].tolist(), strict=True)
     for place, start, end in spans:
@@ -182,7 +188,8 @@ def _judge(
             bad.append(too_long(first + place, limits))
             continue
         line = data[start:end]
-        if not line.strip(blanks):
+        if not line.strip(blanks) or not line.strip(delimiter):
+            blank += 1
             continue
         if b'"' in line and unclosed.fullmatch(line):
             last = _last_line(data, lines, place, dialect, limits=limits, final=final)
@@ -197,11 +204,11 @@ def _judge(
                 continue
         problem = _problem(line, dialect)
         if problem:
-            bad.append(BadLine(first + place, _customer_id(line, dialect), problem))
+            bad.append(BadLine(first + place, id_in(line, dialect), problem))
         else:
             is_record[place] = True
     records = np.flatnonzero(is_record[:whole])
-    return _Found(lines.starts[records], ends[records], first + records, bad, whole)
+    return Found(lines.starts[records], ends[records], first + records, bad, whole, blank)
 
 
 def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limits: Limits, final: bool) -> int | None:
@@ -215,7 +222,9 @@ def _last_line(data: bytes, lines: _Lines, first: int, dialect: Dialect, *, limi
     record = rules.record.match(data, start, window)
     if record and record.end() < window and data[record.end()] in b"\r\n":
         last = int(np.searchsorted(lines.ends, record.end()))
-        right = _columns(record[0], dialect) == len(dialect.columns) and last - first < limits.record_lines
+        right = dialect.has_width(_columns(record[0], dialect)) and last - first < limits.record_lines
+        if right and last > first and has_stray_quote(record[0], dialect):
+            return first
         return last if right else first
     has_room = (
         len(data) - data.endswith(b"\r") - start <= limits.line_bytes
@@ -228,15 +237,13 @@ def _problem(line: bytes, dialect: Dialect) -> str | None:
     rules = grammar(dialect.delimiter)
     if b'"' in line:
         if rules.unclosed.fullmatch(line):
-            return "A quote is opened that is not closed, or not so that a row of the header's columns comes of it."
+            return "A quote is opened that is not closed, or not so that one row of the header's columns comes of it."
         if rules.overrun.match(line):
             return "A quoted field goes on after its closing quote."
         if not rules.record.fullmatch(line):
             return "A quote is in the middle of a field that does not begin with one."
     columns = _columns(line, dialect)
-    if columns == len(dialect.columns):
-        return None
-    return _other_columns(columns, len(dialect.columns))
+    return None if dialect.has_width(columns) else _other_columns(columns, dialect.most)
 
 
 @functools.lru_cache
@@ -249,60 +256,7 @@ def _columns(record: bytes, dialect: Dialect) -> int:
     return 1 + _QUOTED.sub(b"", record).count(dialect.delimiter.encode())
 
 
-def _customer_id(record: bytes, dialect: Dialect) -> str:
-    """Of a bad record; "" where it cannot be told, since it is not there or what is before it may have moved it."""
-    place = dialect.columns.index(CUSTOMER_ID)
-    found = fields(record, dialect.delimiter)
-    if place and len(found) != len(dialect.columns):
-        return ""
-    try:
-        customer_id = found[place].decode()
-    except (IndexError, UnicodeDecodeError):
-        return ""
-    return customer_id if len(customer_id) <= MAX_ID_CHARACTERS and "\0" not in customer_id else ""
-
-
-def _without_unreadable(data: bytes, found: _Found, dialect: Dialect) -> _Found:
-    """Of the records, those that are text: UTF-8 without NUL. The others are bad."""
-    text = np.frombuffer(data, np.uint8)
-    # Seen as signed numbers, the bytes that are neither NUL nor beyond ASCII are those above 0.
-    if not len(found.numbers) or np.min(text.view(np.int8)) > 0:
-        return found
-    problems = {}
-    if not _is_utf8(memoryview(data)[: found.ends[-1]]):
-        for place in np.flatnonzero(_has(text > 127, found)).tolist():
-            if not _is_utf8(data[found.starts[place] : found.ends[place]]):
-                problems[place] = "The line is not valid UTF-8."
-    for place in np.flatnonzero(_has(text == 0, found)).tolist():
-        problems[place] = "The line has NUL bytes."
-    if not problems:
-        return found
-    bad = [
-        BadLine(
-            int(found.numbers[place]), _customer_id(data[found.starts[place] : found.ends[place]], dialect), problem
-        )
-        for place, problem in problems.items()
-    ]
-    readable = np.ones(len(found.numbers), np.bool_)
-    readable[list(problems)] = False
-    return _Found(
-        found.starts[readable],
-        found.ends[readable],
-        found.numbers[readable],
-        sorted(found.bad + bad, key=lambda bad_line: bad_line.line),
-        found.whole,
-    )
-
-
-def _is_utf8(data: bytes | memoryview) -> bool:
-    try:
-        str(data, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _text(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bytes | memoryview:
+def _text(data: bytes | bytearray, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bytes | memoryview:
     r"""The bytes from each start to its end, each followed by \n: those that are there, if they are that already."""
     if not len(starts):
         return b""
@@ -325,9 +279,3 @@ def _per_line(bits: Words, lines: _Lines) -> NDArray[np.int64]:
     """How many bits are set in each line; in line ends there is none."""
     counts: NDArray[np.int64] = np.diff(counts_before(bits, lines.ends), prepend=0)
     return counts
-
-
-def _has(flags: NDArray[np.bool_], found: _Found) -> NDArray[np.bool_]:
-    bits = words(flags)
-    has: NDArray[np.bool_] = counts_before(bits, found.starts) != counts_before(bits, found.ends)
-    return has

@@ -2,8 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 BLANKS = b" \t"
 """A line of these alone is no row."""
+
+NOT_UTF8 = 'The line is not valid UTF-8: save the file as UTF-8, which Excel calls "CSV UTF-8".'
 
 
 class Limits(NamedTuple):
@@ -26,11 +30,25 @@ class BadLine(NamedTuple):
     line:         its number in the file, from 1.
     customer_id:  "" where it cannot be told.
     problem:      a sentence.
+    lines:        how many lines it takes: more than one of a record over several that cannot be read.
     """
 
     line: int
     customer_id: str
     problem: str
+    lines: int = 1
+
+
+class Lines(NamedTuple):
+    """The lines of a block that are not blank, each with its number and without its end; and what the others are.
+
+    bad:    those too long, in order.
+    blank:  how many are.
+    """
+
+    lines: list[tuple[int, bytes]]
+    bad: list[BadLine]
+    blank: int
 
 
 class State(NamedTuple):
@@ -46,25 +64,24 @@ class State(NamedTuple):
     skipping: bool
 
 
-def split_lines(
-    block: bytes, state: State, *, final: bool, limits: Limits = LIMITS
-) -> tuple[list[tuple[int, bytes]], list[BadLine], State]:
-    r"""The lines of JSON Lines that are not blank, each with its number and without its end, and those too long.
+def split_lines(block: bytes, state: State, *, final: bool, limits: Limits = LIMITS) -> tuple[Lines, State]:
+    r"""The lines of a block of JSON Lines, after what an earlier one has left, and what it leaves.
 
     Lines end in \n, \r\n or \r, mixed as they come; `final` says that no block follows. Whether a line is UTF-8 and
     JSON is for its reader to say. The result does not depend on where a text is cut into blocks.
     """
     data, state = take_up(block, state, final=final)
     if state.skipping:
-        return [], [], state
+        return Lines([], [], 0), state
     # A \r at the very end may be half of \r\n.
     stop = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
     numbered = list(enumerate(data[:stop].splitlines(), state.line))
     most = limits.line_bytes
     lines = [(number, line) for number, line in numbered if len(line) <= most and line.strip(BLANKS)]
     bad = [too_long(number, limits) for number, line in numbered if len(line) > most]
+    blank = sum(not line.strip(BLANKS) for _, line in numbered if len(line) <= most)
     cut_off, state = leave_off(data[stop:], state.line + len(numbered), limits)
-    return lines, bad + cut_off, state
+    return Lines(lines, bad + cut_off, blank), state
 
 
 def take_up(block: bytes, state: State, *, final: bool) -> tuple[bytes, State]:
@@ -95,3 +112,14 @@ def leave_off(rest: bytes, line: int, limits: Limits) -> tuple[list[BadLine], St
 
 def too_long(line: int, limits: Limits) -> BadLine:
     return BadLine(line, "", f"The line is longer than {limits.line_bytes:,} bytes.")
+
+
+def line_ends(text: bytes | memoryview) -> int:
+    r"""How many lines end in a text: in \n, \r\n or \r, mixed as they come."""
+    data = np.frombuffer(text, np.uint8)
+    newlines = int(np.count_nonzero(data == ord("\n")))
+    is_return = data == ord("\r")
+    returns = int(np.count_nonzero(is_return))
+    if not returns:
+        return newlines
+    return newlines + returns - int(np.count_nonzero(is_return[:-1] & (data[1:] == ord("\n"))))
