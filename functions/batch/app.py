@@ -47,11 +47,11 @@ _STARTED = http.responses(
 del _STARTED[200]
 
 
-def _announce(parts: BatchParts, prediction_type: FileType, extension: FileFormat) -> http.Reply:
+def _announce(parts: BatchParts, prediction_type: FileType, extension: FileFormat, keep: tuple[str, ...]) -> http.Reply:
     job_id = uuid.uuid4().hex
     key = upload_key(prediction_type, job_id, extension)
     upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
-    request = {"type": prediction_type, "format": extension, "key": key}
+    request = {"type": prediction_type, "format": extension, "key": key, **({"keep": keep} if keep else {})}
     return jobs.upload_reply(parts.file_jobs.announce(job_id, request), upload)
 
 
@@ -85,9 +85,9 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
     def start_job(request: JobRequest) -> http.Reply:
         own = parts()
         if request.format is not None:
-            return _announce(own, request.type, request.format)
+            return _announce(own, request.type, request.format, request.kept)
         if request.prefix is not None:
-            return jobs.start_reply(own.datasets.start(request.type, request.prefix))
+            return jobs.start_reply(own.datasets.start(request.type, request.prefix, request.kept))
         assert request.segment_id is not None
         own.segments.get(request.segment_id)
         asked = {"type": request.type, "segment_id": request.segment_id}

@@ -59,7 +59,8 @@ class DatasetTasks:
     def score_item(self, event: Mapping[str, Any], remaining: Callable[[], float]) -> dict[str, Any]:
         """Scores the file of an item of the map as it was when it was listed, or as much of it as there is time for.
 
-        event:      {"job_id", "type", "item": {"Key", "Etag", ...}, "retries"}; job_id is the dataset's.
+        event:      {"job_id", "type", "request": {"keep", ...}, "item": {"Key", "Etag", ...}, "retries"}; job_id and
+                    request are the dataset's.
         remaining:  seconds left of this invocation.
         Gives {"status", "key", "job_id", "rows", "predictions", "errors"}, job_id being the file's. status is one of
         - "succeeded";
@@ -77,7 +78,8 @@ class DatasetTasks:
         source = object_versions.find_version(self._s3, self._bucket, key, etag.strip('"'))
         if source is None:
             return _not_scored("failed", key, None, InvalidFile.code, _GONE)
-        job = FileJobRequest(source, event["type"], job_id_of(source, event["job_id"]), event["job_id"])
+        keep = tuple(event.get("request", {}).get("keep", ()))
+        job = FileJobRequest(source, event["type"], job_id_of(source, event["job_id"]), event["job_id"], keep=keep)
         is_last = event["retries"] >= RETRIES
         ran = self._files.score(job, remaining=remaining, on_beat=_no_message_to_hide, is_last=is_last)
         return _outcome(key, ran)

@@ -13,6 +13,9 @@ DATASETS = "datasets/"
 MAX_PREFIX = 512
 
 
+KeptName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class JobRequest(Request):
     """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
@@ -33,6 +36,12 @@ class JobRequest(Request):
         description="A prefix of keys in the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )
+    keep: Annotated[list[KeptName], Field(min_length=1, max_length=100)] | Literal["*"] | None = Field(
+        None,
+        description="The files' own columns that their predictions have after the answer: names, or `*` for all; with "
+        "`format` or `prefix`",
+        examples=[["name", "city"]],
+    )
     segment_id: str | None = Field(
         None, min_length=1, max_length=64, description="The segment whose members are scored"
     )
@@ -50,7 +59,14 @@ class JobRequest(Request):
     def _one_form(self) -> Self:
         if sum(given is not None for given in (self.format, self.prefix, self.segment_id)) != 1:
             raise ValueError("give exactly one of format, prefix and segment_id")
+        if self.segment_id is not None and self.keep is not None:
+            raise ValueError("give keep with format or prefix: the members of a segment have no columns of their own")
         return self
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """As of FileJobRequest."""
+        return ("*",) if self.keep == "*" else tuple(self.keep or ())
 
 
 class JobStarted(TypedDict):
