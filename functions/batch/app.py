@@ -22,7 +22,7 @@ from loyalty_ml.jobs.record import REMOVAL_SECONDS, Job, JobStatus
 from loyalty_ml.models import catalogue
 from loyalty_ml.scoring.contracts import AllBatchAnswer, BatchAnswer, BatchRequest
 from loyalty_ml.scoring.scorers import scorer_for
-from loyalty_ml.vocabulary import FileFormat, FileType
+from loyalty_ml.vocabulary import FileFormat
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.settings import BatchSettings
@@ -63,11 +63,12 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _announce(parts: BatchParts, job_id: str, prediction_type: FileType, extension: FileFormat) -> http.Reply:
-    key = upload_key(prediction_type, job_id, extension)
+def _announce(parts: BatchParts, job_id: str, extension: FileFormat, request: JobRequest) -> http.Reply:
+    key = upload_key(request.type, job_id, extension)
     upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
-    request = {"type": prediction_type, "format": extension, "key": key}
-    return jobs.upload_reply(parts.file_jobs.announce(job_id, request), upload)
+    kept = {"keep": request.kept} if request.kept else {}
+    asked = {"type": request.type, "format": extension, "key": key, **kept}
+    return jobs.upload_reply(parts.file_jobs.announce(job_id, asked), upload)
 
 
 def _start(parts: BatchParts, request: JobRequest, job_id: str) -> http.Reply:
@@ -75,9 +76,9 @@ def _start(parts: BatchParts, request: JobRequest, job_id: str) -> http.Reply:
     if request.segment_id is not None:
         return jobs.start_reply(_start_segment(parts, request.segment_id, request, job_id))
     if request.format is not None:
-        return _announce(parts, job_id, request.type, request.format)
+        return _announce(parts, job_id, request.format, request)
     assert request.prefix is not None
-    return jobs.start_reply(parts.datasets.start(request.type, request.prefix, job_id))
+    return jobs.start_reply(parts.datasets.start(request.type, request.prefix, request.kept, job_id))
 
 
 def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_id: str) -> Job:

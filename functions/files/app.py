@@ -101,7 +101,7 @@ def _take(parts: FilesParts, body: Any, score: Callable[[FileJobRequest], None])
             for record in records:
                 _score_object(parts, record, score)
         case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int()}:
-            score(FileJobRequest(FileSource(**source), kind, job_id))
+            score(FileJobRequest(FileSource(**source), kind, job_id, keep=tuple(body.get("keep", ()))))
         case _:
             raise ValueError(
                 "The message is not a task of this queue: delete it, and check who else writes to the queue."
@@ -118,7 +118,8 @@ def _score_object(parts: FilesParts, record: Mapping[str, Any], score: Callable[
         telemetry.count_failure(error.code)
         parts.file_jobs.refuse(source, error)
         return
-    score(FileJobRequest(source, kind, parts.file_jobs.job_id_for(source)))
+    job_id, keep = parts.file_jobs.job_for(source)
+    score(FileJobRequest(source, kind, job_id, keep=keep))
 
 
 def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | None:
@@ -148,7 +149,9 @@ def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | Non
 
 def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
-    task = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
+    task: dict[str, Any] = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
+    if job.keep:
+        task["keep"] = list(job.keep)
     if attempts > MAX_ATTEMPTS:
         leases, queue = parts.file_jobs.leases, parts.queue
         end_after_last(leases, queue, task, attempts=attempts, most=MAX_ATTEMPTS, killed=KILLED)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -159,7 +159,7 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str, job_id: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, _keep: Sequence[str], job_id: str) -> Job:
         if self._outcome:
             raise self._outcome
         return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})

@@ -73,7 +73,7 @@ def test_an_id_that_comes_twice_is_kept_at_its_first_place() -> None:
         (b"[1]", "element 0 of the JSON list is not a text"),
         (b'["1", ""]', "element 1 of the JSON list"),
         (b'["1"', "begins as a JSON list and is none"),
-        (gzip.compress(b"1\n2")[:-3], "the file is cut off"),
+        (gzip.compress(b"1\n2", mtime=0)[:-3], "the file is cut off"),
         (b"\x1f\x8bno gzip", "begins as gzip and is damaged"),
         (gzip.compress(b"1\n" * (40 * 1024**2)), "bytes unpacked"),
     ],

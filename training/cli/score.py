@@ -13,13 +13,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--state-machine", required=True, help="DatasetStateMachineArn among the stack's outputs")
     parser.add_argument("--prefix", required=True, help="what the files' keys begin with, datasets/ and more")
     parser.add_argument("--type", choices=TYPES, default="churn", help="default: %(default)s")
+    parser.add_argument(
+        "--keep", nargs="+", default=(), metavar="COLUMN", help="columns of the files to keep in the results; * for all"
+    )
 
 
 def _score(chosen: Namespace) -> None:
     from training.scoring import Deployment, score_dataset
 
     deployment = Deployment(chosen.bucket, chosen.jobs_table, chosen.state_machine)
-    score_dataset(deployment, chosen.prefix, chosen.type)
+    score_dataset(deployment, chosen.prefix, chosen.type, tuple(chosen.keep))
 
 
 COMMAND = Command(

@@ -118,7 +118,7 @@ def texts(column: Any) -> Texts:
 
 
 def table(names: Sequence[str], columns: Sequence[Texts | NDArray[Any]]) -> nanoarrow.Array:
-    """Columns of n as what DuckDB can read: of texts, float64, int8 or int16."""
+    """Columns of n as what DuckDB can read: of texts, float64, int8, int16 or int64."""
     rows = len(columns[0].offsets) - 1 if isinstance(columns[0], Texts) else len(columns[0])
     arrays = [_array(column, rows) for column in columns]
     kinds = nanoarrow.struct({name: array.schema for name, array in zip(names, arrays, strict=True)})
@@ -128,7 +128,12 @@ def table(names: Sequence[str], columns: Sequence[Texts | NDArray[Any]]) -> nano
 def _array(column: Texts | NDArray[Any], rows: int) -> CArray:
     if isinstance(column, Texts):
         return nanoarrow.c_array_from_buffers(nanoarrow.string(), rows, [None, column.offsets, column.data])
-    kinds = {"float64": nanoarrow.float64(), "int8": nanoarrow.int8(), "int16": nanoarrow.int16()}
+    kinds = {
+        "float64": nanoarrow.float64(),
+        "int8": nanoarrow.int8(),
+        "int16": nanoarrow.int16(),
+        "int64": nanoarrow.int64(),
+    }
     return nanoarrow.c_array_from_buffers(kinds[column.dtype.name], rows, [None, np.ascontiguousarray(column)])
 
 

@@ -3,6 +3,7 @@
 An execution of the state machine is named after its job, so that however often one is started, there is one.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -44,24 +45,25 @@ class DatasetJobs:
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
 
-    def start(self, prediction_type: FileType, prefix: str, job_id: str | None = None) -> Job:
+    def start(self, prediction_type: FileType, prefix: str, keep: Sequence[str] = (), job_id: str | None = None) -> Job:
         """Records a job for the files of the data bucket whose keys begin with the prefix, and has it run.
 
+        keep:   the files' own columns that travel into their predictions, as of FileJobRequest.
         job_id: of a job that may have been started already: then it is not started again.
         Raises InvalidRequest for a prefix that has no files or is none of datasets.
         """
         self._check(prefix)
-        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix}, job_id)
+        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **_kept(keep)}, job_id)
         if job.status != "queued":
             return job
         with self._jobs.failing(job.job_id):
-            self.execute(job.job_id, prediction_type, prefix)
+            self.execute(job.job_id, prediction_type, prefix, keep)
         return job
 
-    def execute(self, job_id: str, prediction_type: FileType, prefix: str) -> None:
+    def execute(self, job_id: str, prediction_type: FileType, prefix: str, keep: Sequence[str] = ()) -> None:
         """Starts the execution of a recorded job, unless it was started before."""
         self._jobs.running(job_id)  # before it may be done
-        arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix}
+        arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix, **_kept(keep)}
         already_started = self._stepfunctions.exceptions.ExecutionAlreadyExists
         with asking("state_machine", "The dataset's state machine cannot be started"), suppress(already_started):
             self._stepfunctions.start_execution(
@@ -96,3 +98,7 @@ class DatasetJobs:
                 problem = "no key of the data bucket begins with this: upload the files first"
         if problem:
             raise InvalidRequest.of("prefix", problem)
+
+
+def _kept(keep: Sequence[str]) -> dict[str, list[str]]:
+    return {"keep": list(keep)} if keep else {}

@@ -25,9 +25,9 @@ def csv_rows(
         return
     table = _Table(connection, records, dialect, selection, work)
     first = 0
-    for ids, values, absent in table.columns():
+    for ids, values, absent, kept in table.columns():
         rows = len(values)
-        yield Rows(records.lines[first : first + rows], ids, values, absent)
+        yield Rows(records.lines[first : first + rows], ids, values, absent, kept)
         first += rows
     assert first == len(records.lines), "DuckDB has found other records than we have"
 
@@ -64,15 +64,18 @@ class _Table:
         self._selection = selection
         # Columns that differ by case alone are one to DuckDB, so it is told no names of the file.
         names = {name: f"c{place}" for place, name in enumerate(dialect.columns) if name}
-        self._id = names[selection.customer_id]
+        self._texts = [names[column] for column in (selection.customer_id, *selection.keep)]
+        # A feature that is kept is read twice: as it is written, and as a number.
+        self._is_twice = any(column in selection.keep for column in selection.columns)
         self._features = {names[column]: column for column in selection.columns}
 
-    def columns(self) -> list[tuple[Texts, NDArray[np.float64], NDArray[np.bool_] | None]]:
+    def columns(self) -> list[tuple[Texts, NDArray[np.float64], NDArray[np.bool_] | None, tuple[Texts, ...]]]:
         decimals = self._selection.decimals
-        if not decimals.has_comma:
+        kept = len(self._texts) - 1
+        if not decimals.has_comma and not self._is_twice:
             try:
-                plain = self._read("DOUBLE").select(self._id, *self._features)
-                return list(rows_of(plain, len(self._features)))
+                plain = self._read("DOUBLE").select(*self._texts, *self._features)
+                return list(rows_of(plain, len(self._features), kept))
             except duckdb.ConversionException:
                 # Some value is no number: read as texts, each by itself, which takes longer. What is a number is so in
                 # both.
@@ -81,9 +84,9 @@ class _Table:
         expressions = [sql_number(name, has_comma=decimals.has_comma) for name in self._features]
         is_absent = [f"{name} IS NULL" for name in self._features]
         found = self._read("VARCHAR").select(
-            self._id, *map(duckdb.SQLExpression, expressions), *map(duckdb.SQLExpression, is_absent)
+            *self._texts, *map(duckdb.SQLExpression, expressions), *map(duckdb.SQLExpression, is_absent)
         )
-        return list(rows_of(found, len(self._features)))
+        return list(rows_of(found, len(self._features), kept))
 
     def examples(self) -> Examples:
         numbered = self._read("VARCHAR").select(*self._features, duckdb.SQLExpression("row_number() OVER () AS place"))

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+import orjson
+
 from loyalty_ml.aws.dynamodb import attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files.source import FileJobRequest, FileSource, announced_job_id, job_id_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, announced_job_id, job_id_of, keep_of
 from loyalty_ml.jobs.ended import OnEnd, ended_job, nobody_is_told
 from loyalty_ml.jobs.lease import Claim, Leases
 from loyalty_ml.jobs.record import Job, is_deleted, new_item, outcome_of, timestamp
@@ -54,9 +56,13 @@ class FileJobStore:
 
     def job_id_for(self, source: FileSource) -> str:
         """The job that scores this version of an object: the announced one, if the version is the first of its key."""
+        return self.job_for(source)[0]
+
+    def job_for(self, source: FileSource) -> tuple[str, tuple[str, ...]]:
+        """The same job, and the columns that it keeps: what was announced, or what the key says."""
         announced = announced_job_id(source.key)
         if announced is None:
-            return job_id_of(source)
+            return job_id_of(source), keep_of(source.key)
         version = source.version_id or source.etag
         with asking("jobs", "The job cannot be written to the jobs table"):
             before, written = conditional_update(
@@ -72,7 +78,10 @@ class FileJobStore:
         is_first = before.get("key") == attribute(source.key) and before.get("version") == attribute(version)
         # The upload of a deleted job is that job's still, which nobody works on any more.
         is_deleted_ones = before.get("key") == attribute(source.key) and is_deleted(before)
-        return announced if written or is_first or is_deleted_ones else job_id_of(source)
+        if not (written or is_first or is_deleted_ones):
+            return job_id_of(source), ()
+        request = before.get("request", {}).get("S", "{}")
+        return announced, tuple(orjson.loads(request).get("keep", ()))
 
     def refuse(self, source: FileSource, error: LoyaltyError) -> str:
         """Records a job that failed before it began, as its key says no type or format; gives its id."""
@@ -86,7 +95,7 @@ class FileJobStore:
 
     def claim(self, job: FileJobRequest, owner: str) -> Claim:
         """Takes the job's lease, if it is free or the owner's; makes the record if there is none."""
-        request = {"type": job.type, **_named(job.source)}
+        request = {"type": job.type, **({"keep": job.keep} if job.keep else {}), **_named(job.source)}
         # One dataset may have more files than a listing has use for: they are listed in its own results.
         new = new_item(job.job_id, "file", "running", request, self._moment(), listed=job.dataset is None)
         return self.leases.claim(job.job_id, owner, new)

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from loyalty_ml.arrow import texts_of
-from loyalty_ml.files.selection import Selection
+from loyalty_ml.files.selection import Selection, unkept
 from loyalty_ml.files.table import Rows
 from loyalty_ml.files.text.lines import NOT_UTF8, BadLine
 from loyalty_ml.files.text.names import normal, shown
@@ -19,6 +19,13 @@ from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 _WHOLE = range(-(2**63), 2**64)
 """What orjson reads as a whole number."""
 
+
+# Numbers travel as they are written, whatever a float64 could hold; NaN and Infinity, which JSON has not, as null.
+_KEEPER = json.JSONDecoder(
+    parse_float=orjson.Fragment,
+    parse_int=orjson.Fragment,
+    parse_constant=lambda _: None,
+)
 
 _NO_OBJECT = "The line is not a JSON object."
 
@@ -78,6 +85,7 @@ def json_decimals(lines: Sequence[tuple[int, bytes]], selection: Selection) -> D
 def json_rows(lines: Sequence[tuple[int, bytes]], selection: Selection) -> JsonRows:
     """The rows of numbered lines. Raises InvalidFile for a number with another decimal mark than the file's."""
     ids: list[str] = []
+    kept: list[bytes] = []
     read: list[tuple[int, list[Any]]] = []
     bad: list[BadLine] = []
     unexpected = _Unexpected(selection)
@@ -87,12 +95,17 @@ def json_rows(lines: Sequence[tuple[int, bytes]], selection: Selection) -> JsonR
         customer_id = str(found) if type(found) is int and found in _WHOLE else found
         if problem is None and customer_id is not None and not isinstance(customer_id, str):
             problem = f"{CUSTOMER_ID} is neither a text nor a whole number."
-        if row is None or problem or (problem := unexpected.problem(row)):
+        inside = None
+        if row is not None and not problem and not (problem := unexpected.problem(row)) and selection.taken:
+            inside, problem = _kept(line, selection)
+        if row is None or problem:
             is_known = isinstance(customer_id, str) and _is_unicode(customer_id)
             if isinstance(row, _Object) and row.twice == selection.customer_id:
                 is_known = False
             bad.append(BadLine(line_number, str(customer_id)[:MAX_ID_CHARACTERS] if is_known else "", problem or ""))
             continue
+        if inside is not None:
+            kept.append(inside)
         ids.append(customer_id or "")
         read.append((line_number, [row.get(column) for column in selection.columns]))
     decimals = selection.decimals
@@ -106,6 +119,7 @@ def json_rows(lines: Sequence[tuple[int, bytes]], selection: Selection) -> JsonR
         texts_of(ids),
         np.array(numbers, np.float64).reshape(shape),
         np.array(absent, np.bool_).reshape(shape),
+        (texts_of([inside.decode() for inside in kept]),) if selection.taken else (),
     )
     return JsonRows(rows, bad)
 
@@ -140,6 +154,22 @@ def _object_in_doubt(line: bytes, read: Sequence[str], problem: str) -> tuple[di
     if not all(_is_unicode(found.get(key)) for key in read):
         return found, _not_unicode(line, problem)
     return found, None
+
+
+def _kept(line: bytes, selection: Selection) -> tuple[bytes | None, str | None]:
+    """What travels along of a line, as the inside of an object; or why it cannot."""
+    row = _KEEPER.decode(line.decode("utf-8", "surrogateescape"))
+    if selection.keeps_all:
+        wanted = {name: value for name, value in row.items() if name != selection.customer_id}
+        for name in wanted:
+            if problem := unkept(name, selection.taken):
+                return None, problem
+    else:
+        wanted = {name: row.get(name) for name in selection.keep}
+    try:
+        return orjson.dumps(wanted)[1:-1], None
+    except TypeError:
+        return None, _not_unicode(line, "The line is not JSON: it has half of a character.")
 
 
 class _Unexpected:

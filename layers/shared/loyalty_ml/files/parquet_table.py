@@ -139,7 +139,12 @@ def _check_names(columns: Iterable[str]) -> None:
 
 
 def check_features(table: ParquetTable, selection: Selection) -> None:
-    """Raises InvalidFile for a feature whose column is of a type that holds no numbers, or none that can be read."""
+    """Raises InvalidFile for a feature whose column is of a type that holds no numbers, or none that can be read.
+
+    And for a column that is kept and cannot be read.
+    """
+    for name in selection.keep:
+        _check_decimal(name, table.columns[name])
     for feature, name in zip(selection.features, selection.columns, strict=True):
         column = table.columns[name]
         _check_decimal(name, column)
@@ -200,7 +205,7 @@ def parquet_rows(
     wanted = relation.select(*map(duckdb.SQLExpression, (customer_id, *numbers, *is_absent)))
     after = block.start + 1
     try:
-        for ids, values, absent in rows_of(wanted, len(selection.columns)):
+        for ids, values, absent, _ in rows_of(wanted, len(selection.columns)):
             yield Rows(np.arange(after, after + len(values)), ids, values, absent)
             after += len(values)
     except duckdb.OutOfMemoryException:

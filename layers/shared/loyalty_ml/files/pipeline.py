@@ -21,7 +21,7 @@ from loyalty_ml.errors import CustomerNotFound
 from loyalty_ml.files.parquet_parts import ParquetParts
 from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
-from loyalty_ml.files.selection import Selection, select
+from loyalty_ml.files.selection import Selection, keeping, select
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.files.table import Rows
@@ -145,6 +145,8 @@ class Pipeline:
         assert written is not None, "whose file is open"
         asked = question(job.type, self._models.current(), self._mock_mode)
         selection = select(file.columns, asked.wanted, asked.known)
+        writer = Writer(written, file.delimiter, asked, work)
+        selection = keeping(selection, file.columns, job.keep, writer.names)
         selection = selection._replace(decimals=file.decimals(selection, connection))
         population, trouble = (None, None) if selection.has_features else self._customers.get()
         made_with = {
@@ -152,6 +154,7 @@ class Pipeline:
             "blocks": file.block_size,  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
+            **({"keep": list(job.keep)} if job.keep else {}),
         }
         parts = None
         if written.kind == "parquet":
@@ -163,7 +166,7 @@ class Pipeline:
             selection,
             population,
             answering(asked, selection.features, population),
-            Writer(written, file.delimiter, asked, work),
+            writer.keeping(selection.keep, file.path),
             parts,
             made_with,
             trouble,

@@ -66,6 +66,7 @@ class CsvFile:
     def __init__(
         self, s3: "S3Client", source: FileSource, work: Path, *, gzipped: bool, sizes: Sizes = DEPLOYED
     ) -> None:
+        self.path = None
         self._work = work
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
@@ -111,6 +112,7 @@ class JsonFile:
     header_lines = 0
 
     def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes = DEPLOYED) -> None:
+        self.path = None
         self._at_once = sizes.json_rows
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         self.block_size = self._text.block_bytes
@@ -157,7 +159,7 @@ class JsonFile:
 
 
 class ParquetFile:
-    """Downloaded as a whole: what its columns are is written at its end. Raises InvalidFile."""
+    """Downloaded as a whole, to `path`: what its columns are is written at its end. Raises InvalidFile."""
 
     delimiter = ","
     header_lines = 0
@@ -173,16 +175,16 @@ class ParquetFile:
     ) -> None:
         if not source.size:
             raise InvalidFile("The file is empty: upload a Parquet file.")
-        self._path = work / "input.parquet"
-        download(s3, source, self._path, sizes=sizes)
-        self._table = parquet_table(connection, self._path)
+        self.path = work / "input.parquet"
+        download(s3, source, self.path, sizes=sizes)
+        self._table = parquet_table(connection, self.path)
         self.columns, self._rows = tuple(self._table.columns), self._table.rows
         self.block_size = sizes.rows_of_parquet(self._rows)
 
     def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
         """Raises InvalidFile, as for a feature's type too, if the file has no one way to write numbers."""
         check_features(self._table, selection)
-        return decimals_of(parquet_examples(connection, self._path, self._table, selection))
+        return decimals_of(parquet_examples(connection, self.path, self._table, selection))
 
     def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[range, Position]]:
         for first in range(done["rows"] if done else 0, self._rows, self.block_size):
@@ -194,13 +196,13 @@ class ParquetFile:
     def read(self, block: range, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Read:
         if not block:
             return Read([no_rows(selection.features)], [], 0, LineCounts(0, 0, 0))
-        rows = list(parquet_rows(connection, self._path, block, self._table, selection))
+        rows = list(parquet_rows(connection, self.path, block, self._table, selection))
         if sum(len(part.values) for part in rows) != len(block):
             raise InvalidFile("The Parquet file is damaged: it does not have as many rows as it says. Write it again.")
         return Read(rows, [], len(block), LineCounts(0, len(block), 0))
 
     def close(self) -> None:
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 class _Raw(NamedTuple):

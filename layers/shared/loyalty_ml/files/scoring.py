@@ -35,11 +35,16 @@ class Failure(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """The rows of some that have answers, in order, with the columns of each scorer; and the failures of the others."""
+    """The rows of some that have answers, in order, with the columns of each scorer; and the failures of the others.
+
+    lines, kept: of the rows that have answers, as in Rows; only for columns that are kept.
+    """
 
     ids: Texts
     scores: Sequence[Scores]
     failures: list[Failure]
+    lines: NDArray[np.int64] | None = None
+    kept: tuple[Texts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +93,17 @@ def answering(asked: Question, features: Sequence[str], population: Population |
         failures = []
         if not named.all():
             failures = _unnamed(rows, np.flatnonzero(~named).tolist())
-            rows = _those(rows, named)
+            rows = rows.where(named)
         scored = score(_table(rows, names, population), lambda places: rows.ids.to_list(places.tolist()))
-        ids = rows.ids
+        ids, lines, kept = rows.ids, rows.lines, rows.kept
         if scored.answered is not None:
             places = np.flatnonzero(~scored.answered).tolist()
             for place, customer_id in zip(places, ids.to_list(places), strict=True):
                 problem = scored.problem(place)
                 failures.append(Failure(int(rows.lines[place]), customer_id, problem.code, problem.message))
-            ids = ids.where(scored.answered)
-        return Scored(ids, scored.scores, sorted(failures))
+            ids, lines = ids.where(scored.answered), lines[scored.answered]
+            kept = tuple(texts.where(scored.answered) for texts in kept)
+        return Scored(ids, scored.scores, sorted(failures), lines, kept)
 
     return answer
 
@@ -108,11 +114,6 @@ def _has_usable_id(ids: Texts) -> NDArray[np.bool_]:
     long = np.flatnonzero(sizes > MAX_ID_CHARACTERS).tolist()  # bytes: each may still be of few characters
     usable[long] = [len(customer_id) <= MAX_ID_CHARACTERS for customer_id in ids.to_list(long)]
     return usable
-
-
-def _those(rows: Rows, wanted: NDArray[np.bool_]) -> Rows:
-    absent = None if rows.absent is None else rows.absent[wanted]
-    return Rows(rows.lines[wanted], rows.ids.where(wanted), rows.values[wanted], absent)
 
 
 def _table(rows: Rows, names: Sequence[str], population: Population | None) -> FeatureTable:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.errors import InvalidFile
-from loyalty_ml.files.text.names import meant, near, normal
+from loyalty_ml.files.source import KEEP_ALL
+from loyalty_ml.files.text.names import meant, near, normal, without
 from loyalty_ml.files.text.numbers import Decimals
 from loyalty_ml.vocabulary import CUSTOMER_ID
 
@@ -19,6 +20,9 @@ class Selection(NamedTuple):
     known:         what counts as a feature, which a row of a file of ids only must not have.
     has_features:  whether the file has any of that, be it read or not.
     decimals:      how texts that are numbers are written.
+    keep:          the columns that travel into the predictions, in the order in which they are written there.
+    keeps_all:     whether that is all, those too that lines of JSON have and the first ones have not.
+    taken:         what no column that is kept may be called, in lower case: the answer's own names.
     """
 
     customer_id: str
@@ -27,11 +31,14 @@ class Selection(NamedTuple):
     known: tuple[str, ...]
     has_features: bool
     decimals: Decimals = Decimals()
+    keep: tuple[str, ...] = ()
+    keeps_all: bool = False
+    taken: frozenset[str] = frozenset()
 
     @property
     def read(self) -> tuple[str, ...]:
         """The columns whose content matters."""
-        return (self.customer_id, *self.columns)
+        return (self.customer_id, *self.columns, *self.keep)
 
 
 def select(columns: Sequence[str], wanted: Sequence[str], known: Sequence[str]) -> Selection:
@@ -63,3 +70,34 @@ def select(columns: Sequence[str], wanted: Sequence[str], known: Sequence[str]) 
     is_besides = LIFETIME_TRANSACTION_COUNT in found and LIFETIME_TRANSACTION_COUNT not in wanted
     features = (*wanted, *([LIFETIME_TRANSACTION_COUNT] if is_besides else []))
     return Selection(found[CUSTOMER_ID], features, tuple(found[name] for name in features), tuple(known), has_features)
+
+
+def keeping(selection: Selection, columns: Sequence[str], keep: Sequence[str], answer: Sequence[str]) -> Selection:
+    """The same, with columns that travel along.
+
+    keep:    names, compared as `normal` has them, or KEEP_ALL for each column that has a name, but that of the ids.
+    answer:  the names of the predictions' own columns.
+    Raises InvalidFile for a column that the file has not, and for one that is called like one of the answer's.
+    """
+    if not keep:
+        return selection
+    keeps_all = KEEP_ALL in keep
+    if keeps_all:
+        kept = [name for name in columns if name and name != selection.customer_id]
+    else:
+        found = meant(columns, keep)
+        if missing := [name for name in keep if name not in found]:
+            raise InvalidFile(f"The file has {without(repr(missing[0]), columns)}; it was to be kept.")
+        kept = list(dict.fromkeys(found[name] for name in keep))
+    taken = frozenset(name.casefold() for name in answer)
+    for name in kept:
+        if problem := unkept(name, taken):
+            raise InvalidFile(problem)
+    return selection._replace(keep=tuple(kept), keeps_all=keeps_all, taken=taken)
+
+
+def unkept(name: str, taken: frozenset[str]) -> str | None:
+    """Why a column cannot be kept, if it cannot."""
+    if name.casefold() not in taken:
+        return None
+    return f"The column {name!r} cannot be kept, because the answer has a column of that name: rename it."

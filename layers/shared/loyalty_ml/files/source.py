@@ -9,6 +9,9 @@ from loyalty_ml.aws.ranges import ObjectVersion
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.vocabulary import FileFormat, FileType
 
+KEEP_ALL = "*"
+"""Among the names of columns to keep: all that the file has."""
+
 INCOMING = "incoming/"
 """Objects below it are scored one by one, as they come."""
 
@@ -68,6 +71,7 @@ class FileJobRequest:
     dataset:   the job that it is a part of.
     written:   its format; None if its name does not tell, and its content is not looked at yet.
     is_share:  of a larger list, which is no mistake if nobody in it has an answer.
+    keep:      the file's own columns that its predictions have after the answer: names, or KEEP_ALL.
     """
 
     source: FileSource
@@ -76,6 +80,7 @@ class FileJobRequest:
     dataset: str | None = None
     written: Format | None = None
     is_share: bool = False
+    keep: tuple[str, ...] = ()
 
 
 def format_of(key: str) -> Format | None:
@@ -117,6 +122,12 @@ def type_of(key: str) -> FileType:
         f"{key!r} is in none of the folders {', '.join(f'{INCOMING}{kind}/' for kind in get_args(FileType))}: "
         "put it into the folder of the prediction that you want."
     )
+
+
+def keep_of(key: str) -> tuple[str, ...]:
+    """All columns, of a file below incoming/{type}/keep/."""
+    folders = key.removeprefix(INCOMING).split("/")[1:-1]
+    return (KEEP_ALL,) if folders[:1] == ["keep"] else ()
 
 
 def job_id_of(source: FileSource, dataset: str | None = None) -> str:

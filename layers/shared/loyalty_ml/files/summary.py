@@ -48,6 +48,7 @@ def of_end(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
         "features": "snapshot" if plan.population else "file",
         "features_as_of": rfc3339(plan.population.as_of) if plan.population else None,
         "ignored_columns": [name[:NAME_SHOWN] for name in plan.file.columns if name not in read][:IGNORED_SHOWN],
+        **({"kept_columns": [name[:NAME_SHOWN] for name in plan.selection.keep][:IGNORED_SHOWN]} if job.keep else {}),
         "files": result_keys(job),
         **({"message": plan.trouble} if plan.trouble else {}),
     }

@@ -22,12 +22,21 @@ class Rows(NamedTuple):
     ids:     empty where there is none.
     values:  float64 (n, f), NaN where there is no number.
     absent:  bool (n, f), True where nothing is written; None for nowhere.
+    kept:    n texts for each column that travels along, of CSV; of JSON Lines one for all, the inside of an object; of
+             Parquet none, as they are read when they are written.
     """
 
     lines: NDArray[np.int64]
     ids: Texts
     values: NDArray[np.float64]
     absent: NDArray[np.bool_] | None
+    kept: tuple[Texts, ...] = ()
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Rows":
+        """Those of a bool (n,)."""
+        absent = None if self.absent is None else self.absent[wanted]
+        kept = tuple(texts.where(wanted) for texts in self.kept)
+        return Rows(self.lines[wanted], self.ids.where(wanted), self.values[wanted], absent, kept)
 
 
 def no_rows(features: Sequence[str]) -> Rows:
@@ -35,25 +44,29 @@ def no_rows(features: Sequence[str]) -> Rows:
 
 
 def rows_of(
-    relation: duckdb.DuckDBPyRelation, features: int
-) -> Iterator[tuple[Texts, NDArray[np.float64], NDArray[np.bool_] | None]]:
-    """Ids, values and what is absent: of a relation of id and numbers, or with a flag for each number besides."""
+    relation: duckdb.DuckDBPyRelation, features: int, kept: int = 0
+) -> Iterator[tuple[Texts, NDArray[np.float64], NDArray[np.bool_] | None, tuple[Texts, ...]]]:
+    """Ids, values, what is absent and what is kept: of a relation of id, kept texts and numbers.
+
+    There may be a flag for each number besides, whether it is absent.
+    """
+    first = 1 + kept
     for batch in batches(relation):
         view = batch.view()
         values = np.empty((view.length, features))
         absent = None
         for place in range(features):
-            column, nulls = doubles(view.child(1 + place))
+            column, nulls = doubles(view.child(first + place))
             values[:, place] = column
             if nulls is not None:
                 if absent is None:
                     absent = np.zeros(values.shape, np.bool_)
                 absent[:, place] = nulls
-        if absent is not None and view.n_children > 1 + features:
+        if absent is not None and view.n_children > first + features:
             # NULL may also be a text that is no number: the flags say which.
             for place in range(features):
-                absent[:, place] = booleans(view.child(1 + features + place))
-        yield texts(view.child(0)), values, absent
+                absent[:, place] = booleans(view.child(first + features + place))
+        yield texts(view.child(0)), values, absent, tuple(texts(view.child(1 + place)) for place in range(kept))
 
 
 def examples_in(

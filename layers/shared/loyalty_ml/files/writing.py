@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import numpy as np
@@ -18,6 +19,7 @@ from loyalty_ml import arrow
 from loyalty_ml.arrow import Texts
 from loyalty_ml.files.scoring import Failure, Question, Scored
 from loyalty_ml.files.source import Format
+from loyalty_ml.files.table import sql_name
 from loyalty_ml.files.text import columns
 from loyalty_ml.models.card import MAX_OFFERS
 from loyalty_ml.scoring.answers import Column
@@ -27,8 +29,8 @@ from loyalty_ml.vocabulary import CUSTOMER_ID
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 """What a spreadsheet may take for the beginning of a formula."""
 
-_NUMBER = r"[+-]?[0-9]+(\.[0-9]+)?"
-"""What begins like one and is harmless: a telephone number, a negative number."""
+_NUMBER = r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?"
+"""What begins like one and is harmless: a telephone number, a negative number, however it is written."""
 
 _FORMULA_FIRST = b"=+-@\t\r\n"
 _QUOTED = b'"\r\n,;\t|'
@@ -50,22 +52,36 @@ class Writer:
         self._asked = asked
         self._work = work
         self._delimiter = delimiter
+        self._keep: tuple[str, ...] = ()
+        self._input: Path | None = None
+
+    def keeping(self, keep: tuple[str, ...], path: Path | None) -> Self:
+        """The same, which writes columns of the file after the answer. path: of a Parquet file."""
+        self._keep, self._input = keep, path if keep else None
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of an answer."""
+        found = self._columns([scorer.answers.nobody() for scorer in self._asked.scorers])
+        return [CUSTOMER_ID, *(column.name for column in found), *(["mock"] if self._asked.is_mock else [])]
 
     def header(self) -> bytes:
         """What comes before all rows."""
         if self._format.kind != "csv":
             return b""
-        names = [column.name for column in self._columns([scorer.answers.nobody() for scorer in self._asked.scorers])]
-        flags = ["mock"] if self._asked.is_mock else []
-        return self._packed((self._delimiter.join([CUSTOMER_ID, *names, *flags]) + "\n").encode())
+        names = [*self.names, *map(_csv_text, self._keep)]
+        return self._packed((self._delimiter.join(names) + "\n").encode())
 
     def rows(self, connection: duckdb.DuckDBPyConnection, scored: Scored) -> tuple[bytes, int]:
         """The rows' bytes, which can follow one another (of Parquet they are a file of its own), and how many rows."""
         found = self._columns(scored.scores)
         if self._format.kind == "csv":
-            content = self._csv(scored.ids, found)
+            content = self._csv(scored, found)
             return self._packed(content), len(scored.ids.offsets) - 1
-        content, rows = self._copied(connection, scored.ids, found)
+        content, rows = self._copied(connection, scored, found)
+        if scored.kept:
+            content = _with_kept(content, scored.kept[0])
         return self._packed(content), rows
 
     def _columns(self, scores: Sequence[Scores]) -> list[Column]:
@@ -73,7 +89,8 @@ class Writer:
         pairs = zip(self._asked.scorers, scores, strict=True)
         return [column for scorer, columns_of in pairs for column in scorer.answers.columns(columns_of)]
 
-    def _csv(self, ids: Texts, found: Sequence[Column]) -> bytes:
+    def _csv(self, scored: Scored, found: Sequence[Column]) -> bytes:
+        ids = scored.ids
         written = [columns.of_texts(_csv_texts(ids))]
         for column in found:
             if column.values.dtype.kind == "f":
@@ -85,29 +102,51 @@ class Writer:
                 written.append(columns.of_choices(column.values, choices))
         if self._asked.is_mock:
             written.append(columns.of_choices(np.zeros(len(ids.offsets) - 1, np.int8), ["true"]))
+        written += [columns.of_texts(_csv_texts(texts)) for texts in scored.kept]
         return columns.delimited(written, self._delimiter)
 
-    def _copied(self, connection: duckdb.DuckDBPyConnection, ids: Texts, found: Sequence[Column]) -> tuple[bytes, int]:
+    def _copied(
+        self, connection: duckdb.DuckDBPyConnection, scored: Scored, found: Sequence[Column]
+    ) -> tuple[bytes, int]:
         names = [f"c{place}" for place in range(len(found))]
         values = [
             column.values.astype(np.int8) if column.values.dtype == np.bool_ else column.values for column in found
         ]
-        answers = arrow.table([CUSTOMER_ID, *names], [ids, *values])  # noqa: F841  DuckDB reads it
+        lines = {"line": scored.lines} if self._input and scored.lines is not None else {}
+        answers = arrow.table([CUSTOMER_ID, *names, *lines], [scored.ids, *values, *lines.values()])  # noqa: F841  DuckDB reads it
         selected = [
-            f'{_expression(name, column)} AS "{column.name}"' for name, column in zip(names, found, strict=True)
+            f'{_expression(f"answers.{name}", column)} AS "{column.name}"'
+            for name, column in zip(names, found, strict=True)
         ]
         if self._asked.is_mock:
             selected.append("true AS mock")
+        selected += [f"kept.{sql_name(name)}" for name in (self._keep if self._input else ())]
+        rows_of = f"answers {self._join(scored.lines)}" if scored.lines is not None and self._input else "answers"
         options = "FORMAT json" if self._format.kind == "jsonl" else "FORMAT parquet, COMPRESSION zstd"
         with tempfile.NamedTemporaryFile(dir=self._work) as file:
             ((rows,),) = connection.execute(
-                f"COPY (SELECT {CUSTOMER_ID}, {', '.join(selected)} FROM answers) "  # noqa: S608  our own names
+                f"COPY (SELECT answers.{CUSTOMER_ID}, {', '.join(selected)} FROM {rows_of}) "  # noqa: S608  quoted
                 f"TO '{file.name}' ({options})"
             ).fetchall()
             return Path(file.name).read_bytes(), rows
 
+    def _join(self, lines: NDArray[np.int64]) -> str:
+        """Beside the answers of these rows, what a Parquet file has of them, in its own types."""
+        first, last = (int(lines[0]), int(lines[-1])) if len(lines) else (1, 0)
+        return (
+            f"JOIN (SELECT * FROM read_parquet('{self._input}', file_row_number = true) "  # noqa: S608  our own path
+            f"WHERE file_row_number BETWEEN {first - 1} AND {last - 1}) AS kept "
+            "ON kept.file_row_number = answers.line - 1 ORDER BY answers.line"
+        )
+
     def _packed(self, content: bytes) -> bytes:
         return gzip.compress(content, GZIP_LEVEL, mtime=0) if self._format.gzipped and content else content
+
+
+def _with_kept(lines: bytes, kept: Texts) -> bytes:
+    """JSON Lines with more in each object: of `kept` the inside of one each, which may be empty."""
+    pairs = zip(lines.splitlines(), kept.to_list(), strict=True)
+    return b"".join(b"%b%b}\n" % (line[:-1], b"," + inside.encode() if inside else b"") for line, inside in pairs)
 
 
 ERRORS_HEADER = b"line,customer_id,code,error\n"

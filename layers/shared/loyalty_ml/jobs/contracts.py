@@ -27,14 +27,17 @@ def prefix_problem(prefix: str) -> str | None:
     return None
 
 
+KeptName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class JobRequest(Request):
     """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["format"]},
-                {"required": ["prefix"]},
+                {"required": ["format"], "x-with": ["keep"]},
+                {"required": ["prefix"], "x-with": ["keep"]},
                 {"required": ["segment_id"], "x-with": ["format", "top", "offer", "include"]},
             ]
         }
@@ -54,6 +57,12 @@ class JobRequest(Request):
         json_schema_extra={"pattern": f"^{DATASETS}"},  # checked below, with a sentence of its own
         description="A prefix of keys in the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
+    )
+    keep: Annotated[list[KeptName], Field(min_length=1, max_length=100)] | Literal["*"] | None = Field(
+        None,
+        description="The files' own columns that their predictions have after the answer: names, or `*` for all; with "
+        "`format` or `prefix`",
+        examples=[["name", "city"]],
     )
     segment_id: str | None = Field(
         None,
@@ -97,7 +106,14 @@ class JobRequest(Request):
             raise ValueError("offer and include work only with top: add top, the number of members to score")
         if self.offer is not None and self.include is not None:
             raise ValueError("include works only without offer: a ranking by an offer leaves nobody out")
+        if self.segment_id is not None and self.keep is not None:
+            raise ValueError("give keep with format or prefix: the members of a segment have no columns of their own")
         return self
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """As of FileJobRequest."""
+        return ("*",) if self.keep == "*" else tuple(self.keep or ())
 
 
 class JobStarted(TypedDict):

@@ -18,6 +18,9 @@ from loyalty_ml.arrow import Texts
 BYTES_AT_A_TIME = 2**19
 """Of rows side by side: they stay in the processor's cache."""
 
+WIDEST = 2**13
+"""Of a row: a long text among short ones would take its place in each."""
+
 
 class Column(NamedTuple):
     """n texts: data[starts[i]:starts[i] + sizes[i]] each, in UTF-8. starts, sizes: int (n,); data: uint8."""
@@ -57,6 +60,8 @@ def delimited(columns: Sequence[Column], delimiter: str) -> bytes:
         return b""
     widths = [int(np.max(column.sizes)) for column in columns]
     places = list(itertools.accumulate((width + 1 for width in widths), initial=0))
+    if places[-1] > WIDEST:
+        return _one_by_one(columns, delimiter)
     at_a_time = min(rows, max(1, BYTES_AT_A_TIME // places[-1]))
     side_by_side = np.empty((at_a_time, places[-1]), np.uint8)
     is_text = np.ones(side_by_side.shape, np.bool_)
@@ -79,6 +84,16 @@ def delimited(columns: Sequence[Column], delimiter: str) -> bytes:
                 is_text[:count, texts] = fill[column.sizes[some]]
         written.append(side_by_side[:count][is_text[:count]].tobytes())
     return b"".join(written)
+
+
+def _one_by_one(columns: Sequence[Column], delimiter: str) -> bytes:
+    end = delimiter.encode()
+    texts = [
+        [data[start : start + size] for start, size in zip(column.starts.tolist(), column.sizes.tolist(), strict=True)]
+        for column in columns
+        for data in [column.data.tobytes()]
+    ]
+    return b"".join(end.join(row) + b"\n" for row in zip(*texts, strict=True))
 
 
 def _windows(data: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
