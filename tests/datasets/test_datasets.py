@@ -642,8 +642,8 @@ def test_a_dataset_is_scored_file_by_file_and_every_one_is_accounted_for(stack: 
     assert {name: value for name, value in summary.items() if isinstance(value, int)} == {
         "file_count": 7,
         "succeeded": 3,
-        "failed": 2,
-        "skipped": 2,
+        "failed": 3,
+        "skipped": 1,
         "rows": 6,
         "predictions": 5,
         "errors": 1,
@@ -656,7 +656,7 @@ def test_a_dataset_is_scored_file_by_file_and_every_one_is_accounted_for(stack: 
         "deeper/three.csv": ("succeeded", "1", "0"),
         "broken.parquet": ("failed", "0", "0"),
         "headless.csv": ("failed", "0", "0"),
-        "notes.txt": ("skipped", "0", "0"),
+        "notes.txt": ("failed", "0", "0"),
     }
     assert "customer_id" in lines["headless.csv"]["error"]
     rows = lines_of(stack.service, f"results/{lines['one.csv']['job_id']}/predictions.csv")
@@ -671,6 +671,19 @@ def test_a_dataset_scored_again_is_another_job_with_results_of_its_own(stack: St
     jobs = [lines_of(stack.service, f"results/{job.job_id}/files.csv")[0]["job_id"] for job in (first, second)]
     assert first.job_id != second.job_id
     assert jobs[0] != jobs[1]
+
+
+def test_columns_to_keep_travel_through_the_state_machine(stack: Stack) -> None:
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    stack.put(
+        f"{prefix}000", b"customer_id,days_since_last,lifetime_transaction_count,lifetime_value,name\na,1,2,3,x\n"
+    )
+    job = process().batch.datasets.start("rfm", prefix, ("name",))
+    assert stack.end(job.job_id)["status"] == "SUCCEEDED"
+    (file,) = lines_of(stack.service, f"results/{job.job_id}/files.csv")
+    (row,) = lines_of(stack.service, f"results/{file['job_id']}/predictions.csv")
+    assert (row["customer_id"], row["name"]) == ("a", "x")
+    assert process().batch.jobs.get(job.job_id).request["keep"] == ["name"]
 
 
 @pytest.mark.usefixtures("own_process")

@@ -103,7 +103,7 @@ def test_the_file_s_own_features_may_be_kept(files: Files, extension: str) -> No
 def test_killed_workers_keep_the_same_bytes(files: Files, extension: str) -> None:
     rows = [["c-1" if place % 3 else "nobody", f"note {place}", "x" * place] for place in range(24)]
     content = FEW[extension].write(rows, ["customer_id", "note", "long"])
-    small = {"block_bytes": 400, "parquet_rows": 7}
+    small: dict[str, Any] = {"block_bytes": 400, "parquet_rows": 7}
     whole = score(files, FEW[extension].extension, content, ["*"], **small)
     source = files.put(files.key(FEW[extension].extension), content)
     while (ran := run(files, source, ["*"], remaining=0.0, **small)).outcome == "unfinished":
