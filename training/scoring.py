@@ -37,7 +37,8 @@ class Deployment:
 def score_dataset(deployment: Deployment, prefix: str, file_type: FileType, keep: tuple[str, ...] = ()) -> None:
     """Starts the scoring, follows it to its end and says where the results are.
 
-    Raises Problem if there is nothing to score or a file could not be scored, and botocore's errors.
+    Raises Problem if there is nothing to score, a file could not be scored or nobody has an answer, and botocore's
+    errors.
     """
     s3, stepfunctions = boto3.client("s3"), boto3.client("stepfunctions")
     datasets = _dataset_jobs(deployment, stepfunctions)
@@ -59,10 +60,8 @@ def score_dataset(deployment: Deployment, prefix: str, file_type: FileType, keep
     body = s3.get_object(Bucket=deployment.bucket, Key=f"results/{job_id}/summary.json")["Body"].read()
     summary = json.loads(body)
     print("\n".join(_report(summary, deployment.bucket)))
-    if summary["failed"]:
-        raise Problem(
-            f"{summary['failed']:,} of {summary['file_count']:,} files could not be scored: that list says why of each."
-        )
+    if summary["status"] != "succeeded":
+        raise Problem(summary["error"])
 
 
 def _dataset_jobs(deployment: Deployment, stepfunctions: "SFNClient") -> DatasetJobs:

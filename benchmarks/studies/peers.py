@@ -37,6 +37,7 @@ import numpy as np
 from benchmarks import sample_models
 from benchmarks.invocations import post, variables
 from benchmarks.processes import tree
+from benchmarks.sample_customers import in_domains
 from benchmarks.studies import options
 from benchmarks.studies.load import Load, Request, closed_loop, request
 from local.built.emulator import INVOCATIONS, build_folder, built_function, emulated
@@ -475,7 +476,8 @@ def check(name: str, form: str, prediction_type: str, answer: Any, reference: di
 def prepare(folder: Path, *, with_keras: bool) -> None:
     """Customers, models and cards in `folder`, as `benchmarks.studies.services` reads them."""
     generator = np.random.default_rng(5)
-    np.save(folder / "customers.npy", np.exp(generator.normal(3, 2, (CUSTOMERS, len(DEFAULT_FEATURES)))))
+    drawn = np.exp(generator.normal(3, 2, (CUSTOMERS, len(DEFAULT_FEATURES))))
+    np.save(folder / "customers.npy", in_domains(drawn, DEFAULT_FEATURES))
     models = sample_models.model_store().current().loaded
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(sample_models.model_bytes(model))

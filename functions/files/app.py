@@ -21,7 +21,7 @@ from loyalty_ml.aws.queue import message_of
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import KILLED
-from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, type_of
+from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, no_data, type_of
 from loyalty_ml.jobs.attempt import end_after_last, look_again
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.telemetry import logger
@@ -130,8 +130,8 @@ def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | Non
     if not record["eventName"].startswith("ObjectCreated:") or not key.startswith(INCOMING):
         logger.warning("A notification that asks for nothing is dropped", key=key, event=record["eventName"])
         return None
-    if key.endswith("/"):
-        logger.info("A folder is no file to score", key=key)
+    if reason := no_data(key):
+        logger.info("An object that is no file to score is passed over", key=key, reason=reason)
         return None
     version_id = described.get("versionId", object_versions.NO_VERSION)
     if version_id != object_versions.NO_VERSION:

@@ -14,7 +14,7 @@ export function formatOf(name: string): Format | null {
 export const SAMPLE = ["customer_id", "1", "2", "3", "nobody"].join("\r\n") + "\r\n";
 
 type Job = Pick<Schemas["JobListed"], "status">;
-export const isOver = (job: Job): boolean => job.status === "succeeded" || job.status === "failed";
+export const isOver = (job: Job): boolean => ["succeeded", "partly_failed", "failed"].includes(job.status);
 
 /** How much of a job is done, 0 to 1; null if that is not known. */
 export function shareOf({ progress }: Pick<Schemas["JobListed"], "progress">): number | null {

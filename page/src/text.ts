@@ -494,6 +494,7 @@ export const text = {
       queued: "Queued",
       running: "Running",
       succeeded: "Done",
+      partly_failed: "Done in part",
       failed: "Failed",
     } as Record<string, string>,
     started: "Started",

@@ -28,6 +28,7 @@ from local.gateway import LambdaContext
 from loyalty_ml import errors
 from loyalty_ml.datasets import tasks
 from loyalty_ml.datasets.members import SegmentDatasets
+from loyalty_ml.datasets.start import SEGMENT_COPIES
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
@@ -150,14 +151,41 @@ def test_an_item_that_was_deleted_for_good_is_a_failure_of_its_own(
     assert "deleted or replaced" in answer["error"]
 
 
-@pytest.mark.parametrize(("key", "reason"), [("datasets/a/", "marks a folder")])
-def test_what_is_no_data_file_is_skipped_with_a_reason(
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("datasets/a/", "marks a folder"),
+        ("datasets/a/_SUCCESS", "begins with _"),
+        ("datasets/a/_temporary/0/part-0000.csv", "begins with _"),
+        ("datasets/a/.part-0000.csv.crc", "begins with ."),
+    ],
+)
+def test_what_is_known_to_be_no_data_is_skipped_with_a_reason(
     empty_service: Service, scoring: Callable[..., Scoring], key: str, reason: str
 ) -> None:
     called = scoring(succeeded())
     answer = score(put_file(empty_service, key))
     assert (answer["status"], answer["key"], answer["rows"], called.jobs) == ("skipped", key, 0, [])
     assert reason in answer["error"]
+
+
+def test_a_file_without_a_prediction_is_failed_and_its_rows_are_counted(
+    empty_service: Service, scoring: Callable[..., Scoring]
+) -> None:
+    counts = {"rows": 3, "predictions": 0, "errors": 3}
+    ended = {"status": "failed", "code": "NO_PREDICTIONS", "error": "None of the 3 rows has an answer.", **counts}
+    scoring(lambda job: Ran("finished", job.job_id, 0, {"job_id": job.job_id, **ended}))
+    answer = score(put_file(empty_service, "datasets/a/b.csv"))
+    assert {name: answer[name] for name in ended} == ended
+
+
+def test_only_a_share_of_a_segments_members_may_be_without_a_prediction(
+    empty_service: Service, scoring: Callable[..., Scoring]
+) -> None:
+    called = scoring(succeeded())
+    for key in ("datasets/members/a.parquet", f"{SEGMENT_COPIES}a/b/part-00000.parquet"):
+        score(put_file(empty_service, key))
+    assert [job.is_share for job in called.jobs] == [False, True]
 
 
 def test_a_file_that_is_refused_is_an_answer_and_one_that_may_work_later_is_raised(
@@ -266,7 +294,10 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
     places = {"summary": f"results/{job_id}/summary.json", "files": f"results/{job_id}/files.csv"}
     assert summary == {
         "job_id": job_id,
-        "status": "succeeded",
+        "status": "partly_failed",
+        "code": "WORKER_DIED",
+        "error": "3 of 6 files could not be scored, 2 of them because of WORKER_DIED. files.csv says why of each: "
+        "correct them, and score them as a dataset of their own.",
         "type": "churn",
         "prefix": PREFIX,
         "file_count": 6,
@@ -304,7 +335,8 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
     assert "secret" not in listed[f"{PREFIX}4.csv"]["error"]
     assert "TIMED_OUT" in listed[f"{PREFIX}5.csv"]["error"]
     job = process().batch.jobs.get(job_id)
-    assert (job.status, job.processed, job.errors, job.summary) == ("succeeded", 17, 4, summary)
+    assert (job.status, job.processed, job.errors, job.summary) == ("partly_failed", 17, 4, summary)
+    assert (job.code, job.error) == (summary["code"], summary["error"])
     assert run.summarise() == summary, "a summary that is made again, as after a timeout, is the same"
 
 
@@ -479,14 +511,14 @@ def test_a_segments_members_become_files_of_a_dataset_each_member_once(deploymen
     deployment.work_off_the_queue()
     ((name, given),) = executions(machine).items()
     assert (name, given["job_id"], given["type"]) == (job.job_id, job.job_id, "all")
-    assert given["prefix"].startswith(f"datasets/segments/{job.job_id}/")
+    assert given["prefix"].startswith(f"members/{job.job_id}/")
     files_of_members = members_of(deployment, given["prefix"])
     assert [len(ids) for ids in files_of_members] == [100, 100, 50]
     assert [customer_id for ids in files_of_members for customer_id in ids] == sorted(deployment.customers)
     assert process().batch.jobs.get(job.job_id).status == "running"
     take_up(job)
     assert list(executions(machine)) == [job.job_id], "a message that comes twice starts nothing twice"
-    assert len(members_of(deployment, f"datasets/segments/{job.job_id}/")) == 3
+    assert len(members_of(deployment, f"members/{job.job_id}/")) == 3
 
 
 def test_ids_of_a_list_that_are_no_customers_are_scored_too_and_so_end_as_errors(
@@ -539,7 +571,7 @@ def test_a_worker_that_dies_between_files_and_start_leaves_nothing_that_the_next
     take_up(job, receives=2)
     prefix = executions(machine)[job.job_id]["prefix"]
     assert [len(ids) for ids in members_of(deployment, prefix)] == [250]
-    assert len(members_of(deployment, f"datasets/segments/{job.job_id}/")) == 2
+    assert len(members_of(deployment, f"members/{job.job_id}/")) == 2
 
 
 class Killed(BaseException):
@@ -636,14 +668,15 @@ def test_a_dataset_is_scored_file_by_file_and_every_one_is_accounted_for(stack: 
     stack.put(f"{prefix}deeper/three.csv", csv_of(customer("f")))
     stack.put(f"{prefix}broken.parquet", b"PAR1 and no more")
     stack.put(f"{prefix}headless.csv", b"name,revenue\nx,1\n")
-    stack.put(f"{prefix}notes.txt", b"not to be scored")
+    stack.put(f"{prefix}customers.xlsx", b"PK")
+    stack.put(f"{prefix}_temporary/0/one.csv", csv_of(customer("half")))
     job, summary = stack.score(prefix)
-    assert (job.status, job.kind, job.summary) == ("succeeded", "dataset", summary)
+    assert (job.status, job.kind, job.summary) == ("partly_failed", "dataset", summary)
     assert {name: value for name, value in summary.items() if isinstance(value, int)} == {
-        "file_count": 7,
+        "file_count": 8,
         "succeeded": 3,
         "failed": 3,
-        "skipped": 1,
+        "skipped": 2,
         "rows": 6,
         "predictions": 5,
         "errors": 1,
@@ -656,7 +689,8 @@ def test_a_dataset_is_scored_file_by_file_and_every_one_is_accounted_for(stack: 
         "deeper/three.csv": ("succeeded", "1", "0"),
         "broken.parquet": ("failed", "0", "0"),
         "headless.csv": ("failed", "0", "0"),
-        "notes.txt": ("failed", "0", "0"),
+        "customers.xlsx": ("failed", "0", "0"),
+        "_temporary/0/one.csv": ("skipped", "0", "0"),
     }
     assert "customer_id" in lines["headless.csv"]["error"]
     rows = lines_of(stack.service, f"results/{lines['one.csv']['job_id']}/predictions.csv")
@@ -749,7 +783,54 @@ def test_the_command_fails_where_a_file_could_not_be_scored_and_says_where_the_r
     assert loyalty(command(stack, prefix)) == 1
     output, error = capsys.readouterr()
     assert "2 files: 1 succeeded, 1 failed, 0 skipped." in output
-    assert error == "loyalty score: 1 of 2 files could not be scored: that list says why of each.\n"
+    assert error == (
+        "loyalty score: 1 of 2 files could not be scored, 1 of them because of INVALID_FILE. files.csv says why of "
+        "each: correct them, and score them as a dataset of their own.\n"
+    )
+    ((job, *_), _) = process().batch.jobs.list(1)
+    assert (job.status, job.code) == ("partly_failed", "INVALID_FILE"), "the API says what the command says"
+
+
+@pytest.mark.usefixtures("looks_often")
+def test_the_command_fails_if_nobody_is_answered(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    stack.put(f"{prefix}one.csv", csv_of(customer("a", revenue="much")))
+    stack.put(f"{prefix}_SUCCESS", b"")
+    assert loyalty(command(stack, prefix)) == 1
+    output, error = capsys.readouterr()
+    assert "2 files: 0 succeeded, 1 failed, 1 skipped." in output
+    assert "1 rows: 0 predictions, 1 errors." in output
+    assert error == (
+        "loyalty score: Nobody has an answer: of 2 files 0 succeeded, 1 failed, 1 skipped, mostly because of "
+        "NO_PREDICTIONS; 1 of 1 rows are errors. files.csv says why of each file: correct them, and score them again.\n"
+    )
+    ((job, *_), _) = process().batch.jobs.list(1)
+    assert (job.status, job.code) == ("failed", "NO_PREDICTIONS")
+    assert job.summary is not None
+
+
+@pytest.mark.parametrize(
+    "prefix", ["datasets/_temporary/", "datasets/a/.b", "datasets/_", "members/a/", "datasets/a/../b"]
+)
+def test_a_prefix_of_no_data_is_refused_by_api_and_command_alike(
+    stack: Stack, capsys: pytest.CaptureFixture[str], prefix: str
+) -> None:
+    stack.put(f"{prefix}part-0.csv", csv_of(customer("a")))
+    refused = stack.service.call("POST", "/ml/jobs", {"type": "churn", "prefix": prefix})
+    assert (refused.status, refused.body["code"]) == (400, "INVALID_REQUEST")
+    (problem,) = refused.body["details"]["fields"]
+    assert loyalty(command(stack, prefix)) == 1
+    assert problem["problem"].removesuffix(".") in capsys.readouterr().err
+
+
+def test_a_prefix_of_all_datasets_has_no_copy_of_a_segment(stack: Stack) -> None:
+    """The members that a segment's job has copied are scored by that job alone."""
+    stack.put(f"{SEGMENT_COPIES}{uuid.uuid4().hex}/a/part-00000.parquet", parquet_of(customer("a")))
+    stack.put(f"datasets/{uuid.uuid4().hex}.csv", csv_of(customer("a")))
+    _, summary = stack.score("datasets/")
+    keys = {line["key"] for line in lines_of(stack.service, summary["files"]["files"])}
+    assert keys
+    assert {key.partition("/")[0] for key in keys} == {"datasets"}
 
 
 def test_the_command_says_in_a_sentence_what_aws_does_not_have(

@@ -52,6 +52,13 @@ class Files:
     def score(self, key: str, content: bytes, **options: Any) -> Ran:
         return self.run(self.put(key, content), **options)
 
+    def source_of(self, ran: Ran) -> FileSource:
+        """The file of a job that was scored to its end."""
+        assert ran.summary is not None
+        key = ran.summary["key"]
+        head = self.service.s3.head_object(Bucket=self.bucket, Key=key)
+        return FileSource(self.bucket, key, None, head["ETag"], head["ContentLength"])
+
     def run(
         self, source: FileSource, *, remaining: float = 900.0, is_last: bool = False, worker: FileService | None = None
     ) -> Ran:
@@ -88,9 +95,11 @@ class Files:
         return self.service.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def results(self, ran: Ran) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        """Predictions and errors, whose counts are those of the summary."""
+        """Predictions and errors of a file that was scored to its end, whose counts are those of the summary."""
         assert ran.summary is not None
-        assert ran.summary["status"] == "succeeded", ran.summary
+        assert "files" in ran.summary, ran.summary
+        ended = ("succeeded", None) if ran.summary["predictions"] else ("failed", "NO_PREDICTIONS")
+        assert (ran.summary["status"], ran.summary.get("code")) == ended
         named = ran.summary["files"]
         assert json.loads(self.read(named["summary"])) == ran.summary
         written = self.read(named["errors"])

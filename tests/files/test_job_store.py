@@ -151,14 +151,14 @@ def test_a_worker_that_is_late_may_go_on_as_long_as_no_other_has_come(files: Fil
     files.store.leases.beat(job.job_id, "late", {"processed": 1, "errors": 0, "share": 0})
     assert claimed(files, job, "other") == Claim("running", lease_left=LEASE_SECONDS)
     files.clock.now += 10 * LEASE_SECONDS
-    files.store.succeed(job.job_id, "late", SUMMARY)
+    files.store.finish(job.job_id, "late", SUMMARY)
     assert files.get(job.job_id).status == "succeeded"
 
 
 ENDS: dict[str, Callable[[FileJobStore, str, str], object]] = {
     "beat": lambda store, job_id, owner: store.leases.beat(job_id, owner, {"processed": 1}),
     "release": lambda store, job_id, owner: store.leases.release(job_id, owner, "A reason.", "INTERNAL"),
-    "succeed": lambda store, job_id, owner: store.succeed(job_id, owner, SUMMARY),
+    "finish": lambda store, job_id, owner: store.finish(job_id, owner, SUMMARY),
     "fail": lambda store, job_id, owner: store.leases.fail(job_id, owner, "INTERNAL", "A reason.", final=False),
     "fail for good": lambda store, job_id, owner: store.leases.fail(
         job_id, owner, "INVALID_FILE", "A reason.", final=True
@@ -199,11 +199,23 @@ def test_of_ten_who_claim_at_once_one_has_the_job(files: Files) -> None:
     assert sorted(outcomes) == ["claimed"] + 9 * ["running"]
 
 
+def test_the_rate_of_a_job_that_is_done_is_of_all_its_workers(files: Files) -> None:
+    job = a_job()
+    files.store.claim(job, "killed")
+    files.clock.now += LEASE_SECONDS
+    files.store.leases.beat(job.job_id, "killed", {"processed": 900, "errors": 0, "share": 0.9})
+    files.clock.now += LEASE_SECONDS
+    files.store.claim(job, "next")
+    files.clock.now += 5
+    files.store.finish(job.job_id, "next", SUMMARY)
+    assert files.get(job.job_id).rate == 1000 / (2 * LEASE_SECONDS + 5)
+
+
 def test_a_success_is_final_and_tells_what_came_of_it(files: Files) -> None:
     job = a_job()
     files.store.claim(job, "one")
     files.clock.now += 4
-    files.store.succeed(job.job_id, "one", SUMMARY)
+    files.store.finish(job.job_id, "one", SUMMARY)
     record = files.get(job.job_id)
     assert (record.status, record.summary) == ("succeeded", SUMMARY)
     assert (record.processed, record.total, record.errors, record.share, record.rate) == (1000, 1000, 10, 1.0, 250.0)
@@ -236,7 +248,7 @@ def test_a_failure_for_want_of_a_service_can_be_mended_and_claimed_again(files: 
     assert claimed(files, job, "two") == Claim("claimed")
     running = files.get(job.job_id)
     assert (running.status, running.error, running.code) == ("running", None, None)
-    files.store.succeed(job.job_id, "two", SUMMARY)
+    files.store.finish(job.job_id, "two", SUMMARY)
     done = files.get(job.job_id)
     assert (done.status, done.error, done.code) == ("succeeded", None, None)
 
@@ -324,7 +336,7 @@ def test_an_upload_that_nobody_announced_has_an_id_of_its_own(files: Files) -> N
 def test_a_datasets_files_have_records_and_are_in_no_listing(files: Files) -> None:
     job = a_job(dataset="d" * 32)
     files.store.claim(job, "one")
-    files.store.succeed(job.job_id, "one", SUMMARY)
+    files.store.finish(job.job_id, "one", SUMMARY)
     assert files.get(job.job_id).status == "succeeded"
     assert files.listed() == []
 

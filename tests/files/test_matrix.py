@@ -272,13 +272,21 @@ def test_only_csv_changes_an_id_that_a_spreadsheet_would_run(files: Files, cell:
 
 
 @in_pairs
-def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, cell: Cell) -> None:
+def test_a_file_of_bad_rows_alone_fails_and_has_its_errors(files: Files, cell: Cell) -> None:
     unknown = [("nobody", [None] * len(SNAPSHOT_FEATURES))]
     content = cell.write([("", list(GOOD.values())), (None, list(GOOD.values())), *unknown])
-    predictions, errors = files.results(files.score(files.key(cell.format.extension, "all"), content))
+    ran = files.score(files.key(cell.format.extension, "all"), content)
+    predictions, errors = files.results(ran)
     assert predictions == []
     code = "MISSING_FEATURES" if cell.features == "file" else "CUSTOMER_NOT_FOUND"
     assert [error["code"] for error in errors] == [UNNAMED, UNNAMED, code]
+    assert ran.summary is not None
+    first = 1 + cell.format.header_lines
+    assert ran.summary["error"] == (
+        f"None of the 3 rows has an answer. 2 are {UNNAMED} (1 {code} besides), the first in line {first}: The row has "
+        "no customer_id. Correct that, then upload the file again."
+    )
+    assert files.run(files.source_of(ran)).summary == ran.summary, "it is over for good"
 
 
 @pytest.mark.parametrize(
@@ -287,11 +295,12 @@ def test_a_file_of_bad_rows_alone_succeeds_with_errors_alone(files: Files, cell:
     ids=[name for name in FEW_CELLS if not name.startswith("jsonl")],
 )
 @pytest.mark.parametrize("kind", ["churn", "all"])
-def test_a_file_of_columns_alone_has_results_of_columns_alone(files: Files, cell: Cell, kind: str) -> None:
+def test_a_file_of_columns_alone_fails_and_has_results_of_columns_alone(files: Files, cell: Cell, kind: str) -> None:
     """JSON Lines name their columns in each line: without one they are an empty file, which is refused."""
     ran = files.score(files.key(cell.format.extension, kind), cell.write([]))
     assert files.results(ran) == ([], [])
     assert ran.summary is not None
+    assert ran.summary["error"] == ("The file has columns and no rows, so nobody is answered: export it with its rows.")
     predictions = files.read(ran.summary["files"]["predictions"])
     if cell.is_csv:
         text = gzip.decompress(predictions) if cell.format.is_gzipped else predictions

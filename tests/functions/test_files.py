@@ -244,6 +244,14 @@ def test_what_is_written_elsewhere_is_told_to_no_one_and_would_be_dropped(
     assert scoring.jobs == []
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "_temporary/0/part-0.csv", ".part-0.csv.crc", "unload_manifest"])
+def test_what_is_known_to_be_no_data_is_no_job(queue: Queue, scoring: Scoring, name: str) -> None:
+    queue.put(f"incoming/churn/2026-11/{name}")
+    assert queue.deliver_all() == 1
+    assert (scoring.jobs, queue.left()) == ([], NOTHING)
+    assert process().batch.jobs.list(10) == ([], None)
+
+
 def test_folders_and_other_events_are_dropped(queue: Queue, scoring: Scoring) -> None:
     queue.put("incoming/churn/", b"")
     assert queue.deliver_all() == 1

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 import requests
@@ -259,9 +259,9 @@ def test_a_files_results_can_be_had(service: Service) -> None:
         "summary": (f"{folder}/summary.json", b"{}"),
     }
     keys = {name: put_result(service, key, content) for name, (key, content) in contents.items()}
-    summary = {"rows": 10, "predictions": 9, "errors": 1, "files": keys}
+    summary = {"status": "succeeded", "rows": 10, "predictions": 9, "errors": 1, "files": keys}
     process().batch.file_jobs.claim(JOB, "one")
-    process().batch.file_jobs.succeed(JOB.job_id, "one", summary)
+    process().batch.file_jobs.finish(JOB.job_id, "one", summary)
     for slash in ("", "/"):
         body = get(service, JOB.job_id + slash)
         assert (body["status"], body["summary"]) == ("succeeded", summary)
@@ -289,12 +289,30 @@ def test_a_datasets_summary_may_have_other_files(service: Service) -> None:
     jobs = process().batch.jobs
     job_id = jobs.record("dataset", {"type": "churn", "prefix": "datasets/a/"}).job_id
     key = put_result(service, f"results/{job_id}/files.csv", b"key,status\n")
-    jobs.finish(job_id, {"rows": 30, "predictions": 28, "errors": 2, "file_count": 3, "files": {"files": key}})
+    counts = {"rows": 30, "predictions": 28, "errors": 2, "file_count": 3}
+    jobs.finish(job_id, {"status": "succeeded", **counts, "files": {"files": key}})
     body = get(service, job_id)
     assert (body["status"], body["progress"]["processed"], body["progress"]["errors"]) == ("succeeded", 30, 2)
     assert requests.get(body["results"]["files"]["url"], timeout=10).content == b"key,status\n"
     jobs.fail(job_id, "INTERNAL", "Too late to matter.")
     assert get(service, job_id)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("status", ["partly_failed", "failed"])
+def test_a_dataset_that_is_scored_to_its_end_and_not_whole_has_results_and_a_reason(
+    service: Service, status: Literal["partly_failed", "failed"]
+) -> None:
+    jobs = process().batch.jobs
+    job_id = jobs.record("dataset", {"type": "churn", "prefix": "datasets/a/"}).job_id
+    key = put_result(service, f"results/{job_id}/files.csv", b"key,status\n")
+    reason = {"code": "INVALID_FILE", "error": "1 of 2 files could not be scored."}
+    jobs.finish(job_id, {"status": status, **reason, "rows": 3, "predictions": 3, "errors": 0, "files": {"files": key}})
+    body = get(service, job_id)
+    assert (body["status"], body["code"], body["error"]) == (status, *reason.values())
+    assert body["results"]["files"]["key"] == key
+    assert set(body["progress"]) == {"processed", "total", "errors", "share", "rate"}
+    (listed,) = listing(service, status=status).body["jobs"]
+    assert listed == {name: value for name, value in body.items() if name not in ("summary", "results")}
 
 
 @pytest.mark.smoke
@@ -399,7 +417,7 @@ def test_a_page_of_jobs_of_one_status_looks_so_far_and_says_that_there_is_more(
         ({"limit": "0"}, "limit"),
         ({"limit": "101"}, "limit"),
         ({"limit": "all"}, "limit"),
-        ({"status": "done"}, "'awaiting_upload', 'queued', 'running', 'succeeded' or 'failed'"),
+        ({"status": "done"}, "'awaiting_upload', 'queued', 'running', 'succeeded', 'partly_failed' or 'failed'"),
         ({"next": ""}, "next: this is not a page token"),
         ({"next": "2"}, "next: this is not a page token"),
         ({"next": "2026-11-23T00:00:00.000Z." + 31 * "0"}, "next: this is not a page token"),

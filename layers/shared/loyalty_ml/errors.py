@@ -10,6 +10,7 @@ LoyaltyError
 │   ├── UnknownType            UNKNOWN_TYPE
 │   ├── PayloadTooLarge        PAYLOAD_TOO_LARGE
 │   ├── InvalidFile            INVALID_FILE           the whole of a file: a job's failure
+│   ├── NoPredictions          NO_PREDICTIONS         the same, of a file or dataset that was read to its end
 │   ├── VersionConflict        VERSION_CONFLICT
 │   ├── ModelsChanged          MODELS_CHANGED
 │   └── ModelRefused           MODEL_REFUSED
@@ -139,6 +140,14 @@ class InvalidFile(RequestError):
     """
 
     code = "INVALID_FILE"
+
+
+class NoPredictions(RequestError):
+    """No row of a file or dataset has an answer. Read the sentence, which has the likely reason, and errors.csv, which
+    has each row's; correct the file, then upload it again.
+    """
+
+    code = "NO_PREDICTIONS"
 
 
 class VersionConflict(RequestError):

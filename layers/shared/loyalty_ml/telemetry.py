@@ -133,13 +133,12 @@ def write_drift(segment: str, model: str, alarming: float | None, psi: Mapping[s
 def write_file(prediction_type: str, summary: Mapping[str, Any]) -> None:
     """Writes a line with what a file job came to, by type: its rows, and how many have predictions.
 
-    One that failed as a whole counts under its code.
+    One that failed counts under its code, too.
     """
-    counted = (
-        {"Rows": summary["rows"], "Predictions": summary["predictions"], "FailedPredictions": summary["errors"]}
-        if summary["status"] == "succeeded"
-        else {summary["code"]: 1}
-    )
+    names = {"Rows": "rows", "Predictions": "predictions", "FailedPredictions": "errors"}
+    counted = {metric: summary[name] for metric, name in names.items() if name in summary}
+    if summary["status"] == "failed":
+        counted[summary["code"]] = 1
     record = metrics.serialize_metric_set(
         metrics={name: {"Unit": "Count", "Value": [count]} for name, count in counted.items()},
         dimensions={"service": logger.service, "type": prediction_type},

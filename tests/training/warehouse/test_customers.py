@@ -200,7 +200,8 @@ def test_categories_are_read_in_the_same_way_from_every_table(
         CAST(CASE WHEN nr = 6 THEN '2025-07-01' ELSE '2025-05-01' END AS TIMESTAMP) AS created_at,
         CAST('2025-05-01' AS TIMESTAMP) AS snapshot_date FROM people"""
     url = fill(*SHOP[:2], "INSERT INTO people VALUES (8, NULL, 'platinum', 0.5, true, 0)", rows)
-    warehouse = connect(url, settings(tables={"features": "dated", table: "dated"}, columns={}, features=ATTRIBUTES))
+    mapped = {"columns": {}, "features": ATTRIBUTES, "domains": {"days_since_last": {}}}  # here it is a share
+    warehouse = connect(url, settings(tables={"features": "dated", table: "dated"}, **mapped))
     names = ("tier_gold", "tier_silver", "tier_bronze", "mails", "opens")
     complete = {"1": (1, 0, 0, 1, 0.5), "2": (0, 0, 1, 0, 0.25), "4": (0, 1, 0, 1, 0.75), "8": (0, 0, 0, 1, 0.5)}
     if table == "features":

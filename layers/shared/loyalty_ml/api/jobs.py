@@ -58,6 +58,9 @@ def list_entry(job: Job) -> JobListed:
         "progress": {"processed": job.processed, "total": job.total},
         "request": dict(job.request),
     }
+    if job.error is not None and job.code is not None:
+        entry["error"] = job.error
+        entry["code"] = job.code
     if job.kind != "segment":
         entry["progress"] |= {"errors": job.errors, "share": job.share, "rate": job.rate}
     return entry
@@ -80,9 +83,6 @@ def job_answer(
         }
     elif job.status == "succeeded":
         answer["answer"] = read_answer(job.job_id)
-    if job.error is not None and job.code is not None:
-        answer["error"] = job.error
-        answer["code"] = job.code
     return answer
 
 

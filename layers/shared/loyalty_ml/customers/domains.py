@@ -1,6 +1,8 @@
 """Which rows of a table have a value outside its feature's domain."""
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,6 @@ CHUNK_VALUES = 20_480
 """Values that are compared at a time: they and what is made of them stay in the processor's cache."""
 
 
-_ANY = Domain()
-
-
 class Domains:
     """The domains of a table's columns, all compared at once.
 
@@ -24,34 +23,50 @@ class Domains:
 
     def __init__(self, names: Sequence[str], domains: Sequence[Mapping[str, Domain]]) -> None:
         """names: the table's columns. A column must be in its domain in each of the mappings."""
-        first, *others = domains or [{}]
-        # One mapping is what a single prediction has, whose whole answer takes some 30 us.
-        found = [first.get(name, _ANY) for name in names]
-        self._low = np.array([domain.bounds[0] for domain in found], np.float64)
-        self._high = np.array([domain.bounds[1] for domain in found], np.float64)
-        self._whole = np.array([domain.whole for domain in found], np.bool_)
-        for other in others:
-            more = Domains(names, [other])
-            self._low, self._high = np.maximum(self._low, more._low), np.minimum(self._high, more._high)
-            self._whole = self._whole | more._whole
-        self._is_bounded = any(name in domain for domain in domains for name in names)
+        self._names = names
+        self._domains = domains
+        self._bounded = [
+            (place, mapping[name]) for mapping in domains for place, name in enumerate(names) if name in mapping
+        ]
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """By column, the least and the greatest value, and whether values are whole."""
+        low, high = [-math.inf] * len(self._names), [math.inf] * len(self._names)
+        whole = [False] * len(self._names)
+        for place, domain in self._bounded:
+            least, most = domain.bounds
+            low[place], high[place] = max(low[place], least), min(high[place], most)
+            whole[place] |= domain.whole
+        return np.array(low), np.array(high), np.array(whole)
 
     def outside(self, values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
         """Bool (n,) of float64 (n, f): the rows with a value outside its domain; None if there are none.
 
         NaN, which is no value, is in every domain.
         """
-        if not self._is_bounded:
+        if not self._bounded:
             return None
         rows, columns = values.shape
+        if rows == 1:
+            # Of a single prediction, whose whole answer takes some 30 us: arrays would take 7 us of them, this takes 3.
+            row = values[0].tolist()
+            is_inside = all(domain.holds(value) for place, domain in self._bounded if (value := row[place]) == value)
+            return None if is_inside else np.ones(1, np.bool_)
         at_once = max(1, CHUNK_VALUES // columns)
         if rows < at_once:
-            wrong = (values < self._low) | (values > self._high) | (self._whole & (np.rint(values) != values))
+            low, high, whole = self._arrays
+            wrong = (values < low) | (values > high) | (whole & (np.rint(values) != values))
             return _rows(wrong, values) if wrong.any() else None
         return self._outside_of_many(np.ascontiguousarray(values), at_once)
 
     def _outside_of_many(self, values: NDArray[np.float64], at_once: int) -> NDArray[np.bool_] | None:
-        low, high, whole = np.tile(self._low, at_once), np.tile(self._high, at_once), np.tile(self._whole, at_once)
+        of_columns = self._arrays
+        low, high, whole = (
+            np.tile(of_columns[0], at_once),
+            np.tile(of_columns[1], at_once),
+            np.tile(of_columns[2], at_once),
+        )
         rounded = np.empty(len(low))
         wrong, more = np.empty((2, len(low)), np.bool_)
         outside = None

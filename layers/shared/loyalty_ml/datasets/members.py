@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from loyalty_ml import arrow
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.population import Block, Population
-from loyalty_ml.datasets.start import DatasetJobs
+from loyalty_ml.datasets.start import SEGMENT_COPIES, DatasetJobs
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segments.membership import Selection
 from loyalty_ml.segments.service import SegmentService
@@ -50,7 +49,7 @@ class SegmentDatasets:
     def execute(
         self, job_id: str, request: Mapping[str, Any], on_progress: Progress, before_start: Callable[[], object]
     ) -> None:
-        """Writes the members as files below datasets/segments/ and has the recorded job score them.
+        """Writes the members as files below members/ and has the recorded job score them.
 
         request: {"type", "segment_id"}; on_progress is told of customers looked at and in all; before_start is called
         when all is written: what it raises keeps the job from being started. Raises InvalidRequest for a segment
@@ -62,7 +61,7 @@ class SegmentDatasets:
 
         population, selection = self._segments.members(request["segment_id"], steps)
         # A folder for each attempt: what a killed one has left behind, maybe of an older snapshot, is no part of this.
-        prefix = f"{DATASETS}segments/{job_id}/{uuid.uuid4().hex}/"
+        prefix = f"{SEGMENT_COPIES}{job_id}/{uuid.uuid4().hex}/"
         if not write_members(
             population,
             selection,

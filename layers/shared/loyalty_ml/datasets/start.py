@@ -11,7 +11,7 @@ import orjson
 
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.jobs.contracts import DATASETS, MAX_PREFIX
+from loyalty_ml.jobs.contracts import MAX_PREFIX, prefix_problem
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.vocabulary import FileType
@@ -19,6 +19,9 @@ from loyalty_ml.vocabulary import FileType
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
+
+SEGMENT_COPIES = "members/"
+"""Where members of segments are in the data bucket: outside of what anyone can ask to be scored by a prefix."""
 
 
 class DatasetJobs:
@@ -76,10 +79,10 @@ class DatasetJobs:
         return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{job_id}"
 
     def _check(self, prefix: str) -> None:
-        problem = None
-        if not prefix.startswith(DATASETS) or len(prefix) > MAX_PREFIX:
-            problem = f"must begin with {DATASETS} and have at most {MAX_PREFIX} characters"
-        else:
+        problem = prefix_problem(prefix)
+        if len(prefix) > MAX_PREFIX:
+            problem = f"must have at most {MAX_PREFIX} characters"
+        if problem is None:
             with asking("results", "The data bucket cannot be listed"):
                 found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
             if not found.get("KeyCount"):

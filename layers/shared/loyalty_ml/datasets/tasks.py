@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from loyalty_ml.aws.errors import asking
-from loyalty_ml.errors import InvalidFile
+from loyalty_ml.datasets.start import SEGMENT_COPIES
+from loyalty_ml.errors import InvalidFile, NoPredictions
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import FileService, Ran
-from loyalty_ml.files.source import FileJobRequest, job_id_of
+from loyalty_ml.files.source import FileJobRequest, job_id_of, no_data
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.telemetry import logger
 
@@ -64,22 +65,24 @@ class DatasetTasks:
         remaining:  seconds left of this invocation.
         Gives {"status", "key", "job_id", "rows", "predictions", "errors"}, job_id being the file's. status is one of
         - "succeeded";
-        - "failed", for good, with "code" and "error";
-        - "skipped", with the same: no data file;
+        - "failed", for good, with "code" and "error", and counts if it was read to its end;
+        - "skipped", with the same: known to be no data file;
         - "unfinished": to be called again at once;
         - "running": another worker has the file; to be called again after "wait" seconds.
         Raises what FileService.score does, and StoreUnavailable.
         """
         item = event["item"]
         key: str = item["Key"]
-        if key.endswith("/"):
-            return _not_scored("skipped", key, None, InvalidFile.code, "It marks a folder and is no file.")
+        if reason := no_data(key):
+            return _not_scored("skipped", key, None, InvalidFile.code, reason)
         etag = item["Etag"] if "Etag" in item else item["ETag"]  # as Step Functions writes it, and as S3 does
         source = object_versions.find_version(self._s3, self._bucket, key, etag.strip('"'))
         if source is None:
             return _not_scored("failed", key, None, InvalidFile.code, _GONE)
+        dataset, is_share = event["job_id"], key.startswith(SEGMENT_COPIES)
         keep = tuple(event.get("request", {}).get("keep", ()))
-        job = FileJobRequest(source, event["type"], job_id_of(source, event["job_id"]), event["job_id"], keep=keep)
+        file_job_id = job_id_of(source, dataset)
+        job = FileJobRequest(source, event["type"], file_job_id, dataset, is_share=is_share, keep=keep)
         is_last = event["retries"] >= RETRIES
         ran = self._files.score(job, remaining=remaining, on_beat=_no_message_to_hide, is_last=is_last)
         return _outcome(key, ran)
@@ -93,7 +96,7 @@ class DatasetTasks:
         """
         job_id, bucket = event["job_id"], self._bucket
         keys = {"summary": f"results/{job_id}/summary.json", "files": f"results/{job_id}/files.csv"}
-        files: Counter[str] = Counter()
+        files, codes = Counter[str](), Counter[str]()
         counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "files.csv")
@@ -102,6 +105,8 @@ class DatasetTasks:
                 writer.writeheader()
                 for answer in self._answers(event["map"]):
                     files[answer["status"]] += 1
+                    if answer["status"] == "failed":
+                        codes[answer["code"]] += 1
                     counts.update({name: answer[name] for name in COUNTS})
                     writer.writerow(answer)
             _check(files, counts, self._listed(event["execution"]))
@@ -111,7 +116,7 @@ class DatasetTasks:
                 )
         summary = {
             "job_id": job_id,
-            "status": "succeeded",
+            **_status(files, codes, counts),
             "type": event["type"],
             "prefix": event["prefix"],
             "file_count": files.total(),
@@ -180,9 +185,32 @@ def _outcome(key: str, ran: Ran) -> dict[str, Any]:
             return {**answer, "status": "running", "wait": math.ceil(ran.lease_left) + 1}
         case "finished", {"status": "succeeded", **summary}:
             return {**answer, "status": "succeeded", **{name: summary[name] for name in COUNTS}}
-        case "finished", {"status": "failed", "code": code, "error": error}:
-            return _not_scored("failed", key, ran.job_id, code, error)
+        case "finished", {"status": "failed", "code": code, "error": error, **summary}:
+            counts = {name: summary[name] for name in COUNTS if name in summary}
+            return {**_not_scored("failed", key, ran.job_id, code, error), **counts}
     raise RuntimeError(f"The job {ran.job_id} is finished, but has no summary: check its item in the jobs table.")
+
+
+def _status(files: Counter[str], codes: Counter[str], counts: Counter[str]) -> dict[str, str]:
+    """What a dataset came to, and if not all of its data was scored why, in a word and in a sentence."""
+    if not counts["predictions"]:
+        listed = ", ".join(f"{files[status]:,} {status}" for status in ("succeeded", "failed", "skipped"))
+        mostly = f", mostly because of {codes.most_common(1)[0][0]}" if codes else ""
+        return {
+            "status": "failed",
+            "code": NoPredictions.code,
+            "error": f"Nobody has an answer: of {files.total():,} files {listed}{mostly}; {counts['errors']:,} of "
+            f"{counts['rows']:,} rows are errors. files.csv says why of each file: correct them, and score them again.",
+        }
+    if codes:
+        code, count = codes.most_common(1)[0]
+        return {
+            "status": "partly_failed",
+            "code": code,
+            "error": f"{files['failed']:,} of {files.total():,} files could not be scored, {count:,} of them because "
+            f"of {code}. files.csv says why of each: correct them, and score them as a dataset of their own.",
+        }
+    return {"status": "succeeded"}
 
 
 def _check(files: Counter[str], counts: Counter[str], listed: int) -> None:

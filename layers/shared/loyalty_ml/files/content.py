@@ -61,8 +61,8 @@ def content_blocks(
     if not gzipped:
         yield from _stored_blocks(s3, source, start, AHEAD, on_read, block_bytes=block_bytes)
         return
-    with closing(_stored_blocks(s3, source, 0, AHEAD, on_read, block_bytes=block_bytes)) as stored:
-        yield from _blocks(_gunzip(stored, _name(source), sizes), start, block_bytes)
+    with closing(_stored_blocks(s3, source, 0, AHEAD, None, block_bytes=block_bytes)) as stored:
+        yield from _blocks(_gunzip(stored, _name(source), sizes, on_read), start, block_bytes)
 
 
 def download(
@@ -116,14 +116,16 @@ def read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
             raise _gone(source) from error
 
 
-def _gunzip(stored: Iterable[bytes], name: str, sizes: Sizes) -> Iterator[bytes]:
-    """Pieces of at most a block."""
+def _gunzip(stored: Iterable[bytes], name: str, sizes: Sizes, on_read: OnRead | None) -> Iterator[bytes]:
+    """Pieces of at most a block; on_read is told what is expanded, of which a small file is fetched all at once."""
     member = None
     members = given = of_member = taken = 0
     for block in stored:
         for start in range(0, len(block), _FED_BYTES):
             fed = block[start : start + _FED_BYTES]
             taken += len(fed)
+            if on_read:
+                on_read(taken)
             while fed:
                 if member is None:
                     if members:

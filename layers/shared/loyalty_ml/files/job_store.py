@@ -84,9 +84,12 @@ class FileJobStore:
         new = new_item(job.job_id, "file", "running", request, self._moment(), listed=job.dataset is None)
         return self.leases.claim(job.job_id, owner, new)
 
-    def succeed(self, job_id: str, owner: str, summary: Mapping[str, Any]) -> None:
-        """Records the end; summary has `rows` and `errors`, and in `files` where its results are. Raises LeaseLost."""
-        self.leases.succeed(job_id, owner, {**outcome_of(summary), "counted": self._clock()})
+    def finish(self, job_id: str, owner: str, summary: Mapping[str, Any]) -> None:
+        """Records the end of a file that is scored to its end. Raises LeaseLost.
+
+        summary: has `status`, `rows` and `errors`, in `files` where its results are, and `code` and `error` if failed.
+        """
+        self.leases.finish(job_id, owner, {**outcome_of(summary), "counted": self._clock()})
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -44,8 +44,11 @@ class ParquetParts:
             self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=part)
         (self._folder / name).write_bytes(part)
 
-    def merged(self, connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[bytes]:
-        """One Parquet file of all parts in order, in pieces. rows: what they have in all. Raises PartsMissing."""
+    def merged(self, connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[tuple[bytes, float]]:
+        """One Parquet file of all parts in order: its pieces, each with the share of it that is there then, 0 to 1.
+
+        rows: what the parts have in all. Raises PartsMissing.
+        """
         with asking("results", "A part of the results cannot be read from the data bucket"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
             names = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", ())]
@@ -61,6 +64,7 @@ class ParquetParts:
             ((found,),) = connection.read_parquet(str(merged)).count("*").fetchall()
         if found != rows:
             raise PartsMissing(f"The parts below {self._prefix} have {found:,} rows where {rows:,} were written.")
+        size = merged.stat().st_size
         with merged.open("rb") as file:
             while piece := file.read(PIECE_BYTES):
-                yield piece
+                yield piece, file.tell() / size

@@ -6,9 +6,10 @@ The job, its checkpoints and its end are in service.py.
 import heapq
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import duckdb
 
 from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import Population
+from loyalty_ml.errors import CustomerNotFound
 from loyalty_ml.files.parquet_parts import ParquetParts
 from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
@@ -23,6 +25,8 @@ from loyalty_ml.files.selection import Selection, keeping, select
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.files.table import Rows
+from loyalty_ml.files.text.lines import BadLine
+from loyalty_ml.files.unanswered import IDS_LOOKED_AT, look_of
 from loyalty_ml.files.writing import Writer, error_rows
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.vocabulary import MockMode
@@ -36,18 +40,24 @@ class Counts:
     """Rows of the file, each of which is a prediction or an error; errors are by code.
 
     lines: of the file, by what they are: `header`, `blank`, `rows` or `bad`.
+    first: by code, where the first error is and what it says; of blocks without a prediction.
+    unknown_ids: how the ids look that are no customer's, of the first such block; empty if there is none.
     """
 
     rows: int
     predictions: int
     errors: Counter[str]
     lines: Counter[str]
+    first: dict[str, str] = field(default_factory=dict)
+    unknown_ids: str = ""
 
     def add(self, other: "Counts") -> None:
         self.rows += other.rows
         self.lines.update(other.lines)
         self.predictions += other.predictions
         self.errors.update(other.errors)
+        self.first = other.first | self.first
+        self.unknown_ids = self.unknown_ids or other.unknown_ids
 
     def add_up(self, lines: int) -> bool:
         """Whether each row has come to one end, and each line is of one kind. lines: as they are numbered."""
@@ -60,6 +70,10 @@ class BlockResults(NamedTuple):
     predictions: bytes
     errors: bytes
     counts: Counts
+
+
+def bad_of(lines: Iterable[BadLine]) -> Iterator[Failure]:
+    return (Failure(line.line, line.customer_id, INVALID_LINE, line.problem) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,14 @@ class Plan:
 def counts_at(position: Position) -> Counts:
     """The counts that a checkpoint was saved with."""
     counts = position["counts"]
-    return Counts(counts["rows"], counts["predictions"], Counter(counts["errors"]), Counter(counts["lines"]))
+    return Counts(
+        counts["rows"],
+        counts["predictions"],
+        Counter(counts["errors"]),
+        Counter(counts["lines"]),
+        counts["first"],
+        counts["unknown_ids"],
+    )
 
 
 class Pipeline:
@@ -130,7 +151,7 @@ class Pipeline:
         population, trouble = (None, None) if selection.has_features else self._customers.get()
         made_with = {
             "type": job.type,
-            "blocks": [self._sizes.block_bytes, self._sizes.parquet_rows],  # which positions and parts are counted in
+            "blocks": file.block_size,  # which positions and parts are counted in
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
             **({"keep": list(job.keep)} if job.keep else {}),
@@ -186,6 +207,11 @@ class Pipeline:
         failures.sort()
         errors = Counter(failure.code for failure in failures) + Counter({INVALID_LINE: len(read.bad)})
         # One by one: a block may be nothing but bad lines, millions of them.
-        bad = (Failure(bad.line, bad.customer_id, INVALID_LINE, bad.problem) for bad in read.bad)
+        bad = bad_of(read.bad)
         counts = Counts(read.total, rows, errors, Counter(read.lines._asdict()))
+        if not rows:
+            firsts = {failure.code: failure for failure in (*reversed(failures), *bad_of(read.bad[:1]))}
+            counts.first = {code: f"line {one.line}: {one.error}" for code, one in firsts.items()}
+            unknown = (each.customer_id for each in failures if each.code == CustomerNotFound.code)
+            counts.unknown_ids = look_of(list(islice(unknown, IDS_LOOKED_AT)))
         return BlockResults(predictions, error_rows(heapq.merge(bad, failures)), counts)

@@ -6,6 +6,7 @@ any of them. Positions are what JSON can hold.
 
 import base64
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -70,6 +71,7 @@ class CsvFile:
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
         head, is_whole = self._text.head()
         self._dialect, self._header_bytes, self.header_lines = detect_dialect(head, whole=is_whole)
+        self.block_size = self._text.block_bytes
         self._first = State(b"", 1 + self.header_lines, skipping=False)
         self.columns = self._dialect.columns
         self.delimiter = self._dialect.delimiter
@@ -113,6 +115,7 @@ class JsonFile:
         self.path = None
         self._at_once = sizes.json_rows
         self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
+        self.block_size = self._text.block_bytes
         head, is_whole = self._text.head()
         (lines, _, _), _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
         if is_whole and not head.strip():
@@ -173,10 +176,10 @@ class ParquetFile:
         if not source.size:
             raise InvalidFile("The file is empty: upload a Parquet file.")
         self.path = work / "input.parquet"
-        self._block_rows = sizes.parquet_rows
         download(s3, source, self.path, sizes=sizes)
         self._table = parquet_table(connection, self.path)
         self.columns, self._rows = tuple(self._table.columns), self._table.rows
+        self.block_size = sizes.rows_of_parquet(self._rows)
 
     def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
         """Raises InvalidFile, as for a feature's type too, if the file has no one way to write numbers."""
@@ -184,8 +187,8 @@ class ParquetFile:
         return decimals_of(parquet_examples(connection, self.path, self._table, selection))
 
     def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[range, Position]]:
-        for first in range(done["rows"] if done else 0, self._rows, self._block_rows):
-            rows = range(first, min(first + self._block_rows, self._rows))
+        for first in range(done["rows"] if done else 0, self._rows, self.block_size):
+            rows = range(first, min(first + self.block_size, self._rows))
             yield rows, {"rows": rows.stop, "lines": rows.stop, "share": rows.stop / self._rows}
         if not self._rows:
             yield range(0), {"rows": 0, "lines": 0, "share": 1.0}  # of no rows too there is a file, with its columns
@@ -202,27 +205,36 @@ class ParquetFile:
         self.path.unlink(missing_ok=True)
 
 
+class _Raw(NamedTuple):
+    """A block as it is stored, and how much of the stored file was read for it."""
+
+    block: bytes
+    is_last: bool
+    read: int
+
+
 class _Text:
     """The content of a text file in blocks of UTF-8."""
 
     def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes) -> None:
         self._s3 = s3
-        self._sizes = sizes
+        self._sizes = sizes.of_text(source.size, gzipped=gzipped)
+        self.block_bytes = self._sizes.block_bytes
         self._source = source
         self._gzipped = gzipped
         self._stored_read = 0
         self._opened = self._open(0)
-        first = next(self._opened, None)
-        if first is None:
+        self._first = list(islice(self._opened, sizes.block_bytes // self.block_bytes))
+        if not self._first:
             raise InvalidFile(_EMPTY)
-        self._first = first
-        self._encoding, self._mark = detect_encoding(first[0])
+        self._encoding, self._mark = detect_encoding(self._first[0].block)
 
     def head(self) -> tuple[bytes, bool]:
-        """The first block without its byte order mark, and whether it is all there is."""
-        block, is_last = self._first
-        text, _ = to_utf8(block[self._mark :], self._encoding, final=is_last)
-        return text, is_last
+        """The first blocks without their byte order mark, and whether they are all there is."""
+        is_whole = self._first[-1].is_last
+        raw = b"".join(block for block, *_ in self._first)
+        text, _ = to_utf8(raw[self._mark :], self._encoding, final=is_whole)
+        return text, is_whole
 
     def blocks(
         self,
@@ -236,20 +248,20 @@ class _Text:
             number, carry, state, skip = _restored(done)
             self._opened.close()
             self._opened = self._open(number * self._sizes.block_bytes)
-            blocks: Iterator[tuple[bytes, bool]] = self._opened
+            blocks: Iterator[_Raw] = self._opened
         else:
-            blocks = _chained((self._first[0][self._mark :], self._first[1]), self._opened)
-        for raw, is_last in blocks:
+            marked, *more = self._first
+            blocks = chain([marked._replace(block=marked.block[self._mark :])], more, self._opened)
+        for raw, is_last, read in blocks:
             text, carry = to_utf8(raw, self._encoding, carry, final=is_last)
             block, state = split(text[skip:] if skip else text, state, is_last)
-            number, skip = number + 1, 0
-            yield block, self._position(number, carry, state)
+            number, skip = number + 1, max(0, skip - len(text))
+            yield block, {**self._position(number, carry, state, read), "skip": skip}
 
     def close(self) -> None:
         self._opened.close()
 
-    def _open(self, start: int) -> Generator[tuple[bytes, bool], None, None]:
-        """Blocks, each with whether it is the last."""
+    def _open(self, start: int) -> Generator[_Raw, None, None]:
         blocks = content_blocks(
             self._s3, self._source, gzipped=self._gzipped, start=start, on_read=self._on_read, sizes=self._sizes
         )
@@ -257,19 +269,20 @@ class _Text:
             before = next(blocks, None)
             if before is None:
                 return
+            read = self._stored_read
             for block in blocks:
-                yield before, False
-                before = block
-            yield before, True
+                yield _Raw(before, is_last=False, read=read)
+                before, read = block, self._stored_read
+            yield _Raw(before, is_last=True, read=self._stored_read)
         finally:
             blocks.close()
 
     def _on_read(self, stored: int) -> None:
         self._stored_read = stored
 
-    def _position(self, number: int, carry: bytes, state: State) -> Position:
-        # Of a gzip what is fetched stands for what is done: how much that will be is not known.
-        read = self._stored_read if self._gzipped else min(number * self._sizes.block_bytes, self._source.size)
+    def _position(self, number: int, carry: bytes, state: State, stored_read: int) -> Position:
+        # Of a gzip what is expanded stands for what is done: how much that will be is not known.
+        read = stored_read if self._gzipped else min(number * self._sizes.block_bytes, self._source.size)
         return {
             "share": read / self._source.size,
             "blocks": number,
@@ -283,12 +296,7 @@ class _Text:
 
 def _restored(done: Position) -> tuple[int, bytes, State, int]:
     rest, carry = base64.b64decode(done["rest"]), base64.b64decode(done["carry"])
-    return done["blocks"], carry, State(rest, done["line"], done["skipping"]), 0
-
-
-def _chained(first: tuple[bytes, bool], others: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:
-    yield first
-    yield from others
+    return done["blocks"], carry, State(rest, done["line"], done["skipping"]), done["skip"]
 
 
 AnyFile = CsvFile | JsonFile | ParquetFile

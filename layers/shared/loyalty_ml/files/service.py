@@ -45,6 +45,8 @@ from loyalty_ml.vocabulary import MockMode
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+READING_SHARE = 0.9
+"""Of a file's work, what is done once all is read and scored: then the results are put together and appear."""
 RESERVE_SECONDS = 45.0
 """Of an invocation's time, what is left when it saves where it is: parts of the results have to go up still."""
 
@@ -55,7 +57,8 @@ class Ran(NamedTuple):
     outcome:     finished: the record says succeeded or failed, for good; running: another worker has it;
                  unfinished: there was no more time, and the next worker goes on.
     lease_left:  seconds of the other worker's lease, where running.
-    summary:     where finished, as in results/{job_id}/summary.json; of a failed job job_id, status, code and error.
+    summary:     where finished, as in results/{job_id}/summary.json; of a job that failed before its end only job_id,
+                 status, code and error.
     """
 
     outcome: Literal["finished", "running", "unfinished"]
@@ -180,7 +183,7 @@ class FileService:
             attempt.work.mkdir(parents=True)
             results, outcome = self._make_results(attempt)
             attempt.heart.raise_if_lost()
-            self._jobs.succeed(job.job_id, owner, outcome)
+            self._jobs.finish(job.job_id, owner, outcome)
             telemetry.write_file(job.type, outcome)
             results.clean()
         except _OutOfTime:
@@ -204,7 +207,7 @@ class FileService:
             assert results.position is not None
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
-            _tell(attempt.heart, counts_at(results.position), results.position["done"]["share"])
+            _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
         with (
             self._connect(attempt.work) as connection,
             closing(open_file(self._s3, job, connection, attempt.work, sizes=self._sizes)) as file,
@@ -222,14 +225,15 @@ class FileService:
                     )
                 if plan.parts:
                     try:
-                        for piece in plan.parts.merged(connection, counts.predictions):
+                        for piece, copied in plan.parts.merged(connection, counts.predictions):
                             results.append("predictions", piece)
+                            _tell(attempt.heart, counts, READING_SHARE + (1 - READING_SHARE) * copied)
                     except PartsMissing:
                         results.abort()  # the next attempt begins from the beginning
                         raise
                 attempt.heart.raise_if_lost()
                 return self._finish(
-                    results, {"made_with": plan.made_with, "summary": summary.success(job, plan, counts)}
+                    results, {"made_with": plan.made_with, "summary": summary.of_end(job, plan, counts)}
                 )
 
     def _append_all(self, attempt: _Attempt, plan: Plan, results: Results) -> tuple[Counts, int]:
@@ -250,7 +254,7 @@ class FileService:
             results.append("errors", block.errors)
             counts.add(block.counts)
             lines = position["lines"]
-            _tell(attempt.heart, counts, position["share"])
+            _tell(attempt.heart, counts, READING_SHARE * position["share"])
             attempt.heart.raise_if_lost()
             is_out_of_time = attempt.remaining() < RESERVE_SECONDS
             if is_out_of_time or self._clock() >= next_save:
@@ -311,4 +315,4 @@ def _described(error: Exception) -> tuple[str, str]:
 
 
 def _tell(heart: Heartbeat, counts: Counts, share: float) -> None:
-    heart.note(processed=counts.rows, errors=counts.errors.total(), share=share)
+    heart.tell(processed=counts.rows, errors=counts.errors.total(), share=share)

@@ -1,15 +1,23 @@
 """How much of a file is at work at one time, and how often what is done is saved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from loyalty_ml.customers.snapshot import ROW_GROUP
+
+BLOCKS = 8
+"""How many blocks a small file has at least, so that one sees it move."""
+LEAST_BLOCK_BYTES = 2**17
+LEAST_BLOCK_ROWS = 8_192
+"""But no smaller ones: each costs some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """The defaults are a deployment's; tests take smaller ones, so that a file of some kilobytes has many blocks.
 
-    block_bytes:           what is asked of S3 at a time, and what a text file is cut into.
+    block_bytes:           what is asked of S3 at a time, what a text file is cut into, and by which its columns are
+                           known.
     parquet_rows:          rows of a Parquet file that are read at a time.
     json_rows:             rows that are Python's objects at one time: a block of very short lines has millions.
     expansion_free_bytes:  what may come out of a gzip before it counts how many times its size that is.
@@ -32,6 +40,18 @@ class Sizes:
     def part(self, number: int) -> int:
         """Bytes of the part of that number, from 1 on, unless it is the last."""
         return self.part_bytes if number <= self.small_parts else self.large_part_bytes
+
+    def of_text(self, stored_bytes: int, *, gzipped: bool) -> Self:
+        """Those of a text file of this size, which the same file always has: a small one has smaller blocks.
+
+        A gzip is taken to expand to four times its size.
+        """
+        wanted = -(-4 * stored_bytes // BLOCKS) if gzipped else -(-stored_bytes // BLOCKS)
+        return replace(self, block_bytes=min(self.block_bytes, max(LEAST_BLOCK_BYTES, wanted)))
+
+    def rows_of_parquet(self, rows: int) -> int:
+        """How many rows of a Parquet file that has so many are read at a time."""
+        return min(self.parquet_rows, max(LEAST_BLOCK_ROWS, -(-rows // BLOCKS)))
 
 
 DEPLOYED = Sizes()

@@ -68,9 +68,10 @@ _OTHER_NAMES = {
 class FileJobRequest:
     """A file, what to predict for its customers, and the job that does it.
 
-    dataset:  the job that it is a part of.
-    written:  its format; None if its name does not tell, and its content is not looked at yet.
-    keep:     the file's own columns that its predictions have after the answer: names, or KEEP_ALL.
+    dataset:   the job that it is a part of.
+    written:   its format; None if its name does not tell, and its content is not looked at yet.
+    is_share:  of a larger list, which is no mistake if nobody in it has an answer.
+    keep:      the file's own columns that its predictions have after the answer: names, or KEEP_ALL.
     """
 
     source: FileSource
@@ -78,6 +79,7 @@ class FileJobRequest:
     job_id: str
     dataset: str | None = None
     written: Format | None = None
+    is_share: bool = False
     keep: tuple[str, ...] = ()
 
 
@@ -87,6 +89,25 @@ def format_of(key: str) -> Format | None:
     for extension, found in {**_FORMATS, **_OTHER_NAMES}.items():
         if name.endswith(f".{extension}"):
             return found
+    return None
+
+
+def no_data(key: str) -> str | None:
+    """Why an object is known to hold no customers, a sentence; None for a file to score.
+
+    It is a folder, what a writer of many files keeps beside them, or below what Spark and others hide.
+    """
+    elements = key.split("/")
+    name = elements[-1]
+    hidden = next((each for each in elements if each.startswith(("_", ".")) and each not in (".", "..")), None)
+    if hidden is not None:
+        return f"{hidden!r} begins with {hidden[0]}, as what Spark and others keep beside their data."
+    if not name or name.endswith("_$folder$"):
+        return "It marks a folder and is no file."
+    if name.lower().endswith(".crc"):
+        return "It is a checksum of another file."
+    if name.lower().endswith("manifest"):
+        return "It lists the files of an export and has no customers."
     return None
 
 

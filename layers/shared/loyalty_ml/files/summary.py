@@ -1,9 +1,11 @@
-"""The summary of a file job: in the job's record, and after a success in results/{job_id}/summary.json too."""
+"""The summary of a file job: in the job's record, and in results/{job_id}/summary.json if it was read to its end."""
 
 from typing import Any
 
+from loyalty_ml.errors import NoPredictions
 from loyalty_ml.files.pipeline import Counts, Plan
 from loyalty_ml.files.source import FileJobRequest
+from loyalty_ml.files.unanswered import likely_reason
 from loyalty_ml.vocabulary import rfc3339
 
 IGNORED_SHOWN = 100
@@ -25,12 +27,12 @@ def result_keys(job: FileJobRequest) -> dict[str, str]:
     }
 
 
-def success(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
-    """The summary of a file that is scored to its end."""
+def of_end(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
+    """The summary of a file that is scored to its end; `failed` with the likely reason if it has no prediction."""
     read = set(plan.selection.read)
     return {
         "job_id": job.job_id,
-        "status": "succeeded",
+        **_status(job, plan, counts),
         "type": job.type,
         "key": job.source.key,
         "version_id": job.source.version_id,
@@ -50,6 +52,13 @@ def success(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
         "files": result_keys(job),
         **({"message": plan.trouble} if plan.trouble else {}),
     }
+
+
+def _status(job: FileJobRequest, plan: Plan, counts: Counts) -> dict[str, Any]:
+    if counts.predictions or job.is_share:
+        return {"status": "succeeded"}
+    problem = NoPredictions(likely_reason(counts, plan.population))
+    return {"status": "failed", "code": problem.code, "error": problem.message}
 
 
 def failure(job: FileJobRequest, code: str | None, error: str | None) -> dict[str, Any]:

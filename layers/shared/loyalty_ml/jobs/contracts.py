@@ -16,6 +16,17 @@ MAX_PREFIX = 512
 KeptName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+def prefix_problem(prefix: str) -> str | None:
+    """What is wrong with the prefix of a dataset, a clause; None for a good one."""
+    if not prefix.startswith(DATASETS):
+        return f"must begin with {DATASETS}"
+    if ".." in prefix.split("/"):
+        return "must not have .. between its slashes"
+    if hidden := next((each for each in prefix.split("/") if each.startswith(("_", "."))), None):
+        return f"{hidden} begins with {hidden[0]}, and what is below such a name is no data: name a folder of files"
+    return None
+
+
 class JobRequest(Request):
     """What to score: a file to upload, all files with a prefix, or the members of a segment."""
 
@@ -49,10 +60,8 @@ class JobRequest(Request):
     @field_validator("prefix")
     @classmethod
     def _is_below_the_datasets(cls, prefix: str | None) -> str | None:
-        if prefix is not None and not prefix.startswith(DATASETS):
-            raise ValueError(f"must begin with {DATASETS}")
-        if prefix is not None and ".." in prefix.split("/"):
-            raise ValueError("must not have .. between its slashes")
+        if prefix is not None and (problem := prefix_problem(prefix)):
+            raise ValueError(problem)
         return prefix
 
     @model_validator(mode="after")
@@ -96,9 +105,14 @@ class JobProgress(TypedDict):
     total: Annotated[int | None, Field(description="How many there are in all; null until that is known")]
     errors: NotRequired[Annotated[int, Field(description="Files only: the `processed` rows without a prediction")]]
     share: NotRequired[
-        Annotated[float | None, Field(description="Files only: the share of the input that is read, 0 to 1")]
+        Annotated[
+            float | None,
+            Field(description="Files only: the share of the work done, 0 to 1; 0.9 once all is read"),
+        ]
     ]
-    rate: NotRequired[Annotated[float | None, Field(description="Files only: rows per second")]]
+    rate: NotRequired[
+        Annotated[float | None, Field(description="Files only: rows per second; at the end, of the whole job")]
+    ]
 
 
 class JobListed(TypedDict):
@@ -109,6 +123,8 @@ class JobListed(TypedDict):
     updated: Annotated[str, Field(description="RFC 3339, to the millisecond")]
     progress: JobProgress
     request: Annotated[dict[str, object], Field(description="The request that started the job")]
+    error: NotRequired[Annotated[str, Field(description="If the job failed, or partly: what is wrong, and what to do")]]
+    code: NotRequired[Annotated[str, Field(description="If the job failed, or partly: the error code, for programs")]]
 
 
 class JobListAnswer(TypedDict):
@@ -134,13 +150,11 @@ class JobAnswer(JobListed):
         Annotated[
             dict[str, object],
             Field(
-                description="If a job of files succeeded: its counts; rows = predictions + errors, and the lines of a "
-                "file are those of its header, blank ones, those of rows and bad ones"
+                description="If a job of files came to its end: its counts; rows = predictions + errors, and the lines "
+                "of a file are those of its header, blank ones, those of rows and bad ones"
             ),
         ]
     ]
     results: NotRequired[
-        Annotated[dict[str, ResultFile], Field(description="If a job of files succeeded: its files, by name")]
+        Annotated[dict[str, ResultFile], Field(description="If a job of files came to its end: its files, by name")]
     ]
-    error: NotRequired[Annotated[str, Field(description="If the job failed: what is wrong, and what to do")]]
-    code: NotRequired[Annotated[str, Field(description="If the job failed: the error code, for programs")]]

@@ -6,6 +6,7 @@ free to be taken. A worker whose lease was taken is told so at its next word, an
 
 Beside what jobs/record.py says, an item has
 - `lease_owner`, `lease_until`: the last one who had the lease, and until when (epoch seconds) while it is held;
+- `begun`: when the lease was taken for the first time (epoch seconds);
 - `claimed`, `claimed_rows`, `counted`: when the lease was taken (epoch seconds), at how many rows, and when rows were
   last counted: what the rate is computed from;
 - `final`: there once the job has succeeded, or failed in a way that no other attempt would change.
@@ -89,7 +90,8 @@ class Leases:
         before, is_written = self._update(
             job_id,
             "SET #status = :running, #updated = :updated, #lease_owner = :owner, #lease_until = :until, "
-            f"#claimed = :now, #claimed_rows = if_not_exists(#processed, :none){assignments}",
+            "#claimed = :now, #begun = if_not_exists(#begun, :now), "
+            f"#claimed_rows = if_not_exists(#processed, :none){assignments}",
             # Of a segment's job that succeeded before there were leases the status alone says so.
             f"{there}attribute_not_exists(#final) AND (attribute_not_exists(#status) OR #status <> :succeeded) AND "
             "(attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :owner)",
@@ -144,7 +146,11 @@ class Leases:
 
     def succeed(self, job_id: str, owner: str, outcome: Mapping[str, Value] | None = None) -> None:
         """Records the success, for good, with what else the record says of it. Raises LeaseLost."""
-        self._end(job_id, owner, {**(outcome or {}), "status": "succeeded"}, is_final=True)
+        self.finish(job_id, owner, {**(outcome or {}), "status": "succeeded"})
+
+    def finish(self, job_id: str, owner: str, outcome: Mapping[str, Value]) -> None:
+        """Records the end, for good: its `status`, and what else the record says of it. Raises LeaseLost."""
+        self._end(job_id, owner, outcome, is_final=True)
 
     def fail(self, job_id: str, owner: str, code: str, error: str, *, final: bool) -> None:
         """Records a failure: for good, or until the job is claimed once more. error: a sentence. Raises LeaseLost."""

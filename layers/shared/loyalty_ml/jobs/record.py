@@ -10,7 +10,8 @@ import orjson
 from loyalty_ml.aws.dynamodb import Item, attribute, attributes
 
 JobKind = Literal["segment", "file", "dataset"]
-JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "failed"]
+JobStatus = Literal["awaiting_upload", "queued", "running", "succeeded", "partly_failed", "failed"]
+"""`partly_failed` is a dataset of which some files are scored and others could not be."""
 
 # The template's lifecycle rule keeps answers for longer, so that a record never outlives its answer.
 KEPT = timedelta(days=30)
@@ -26,10 +27,11 @@ class Job:
     processed:          of a segment the customers, of a file or dataset the rows that are done.
     total:              what there is of them in all; None until it is known.
     errors:             of `processed`, the rows that could not be answered.
-    share:              of a file, how much of the input is read, 0 to 1; None until it is known.
-    rate:               of a file, rows a second since its present worker took it; None until it is known.
-    summary:            of a file or dataset that succeeded.
-    error, code:        of a job that failed.
+    share:              of a file, how much of the work is done, 0 to 1; None until it is known.
+    rate:               rows a second: while a file is at work since its present worker took it, and of a job of files
+                        that was scored to its end, of all of it. None until it is known.
+    summary:            of a file or dataset that was scored to its end.
+    error, code:        of a job that failed, or partly.
     """
 
     job_id: str
@@ -71,10 +73,15 @@ def new_item(
 
 def job_of(item: Item) -> Job:
     """The job of a record."""
-    failed = item["status"]["S"] == "failed"  # the failure of an attempt before the last one stays in the item
+    # The failure of an attempt before the last one stays in the item.
+    failed = item["status"]["S"] in ("failed", "partly_failed")
     processed = int(item["processed"]["N"])
     rate = None
-    if "counted" in item:
+    if "summary" in item:
+        began = float(item["begun"]["N"]) if "begun" in item else _seconds(item["created"]["S"])
+        ended = float(item["counted"]["N"]) if "counted" in item else _seconds(item["updated"]["S"])
+        rate = processed / (ended - began) if ended > began else None
+    elif "counted" in item:
         seconds = float(item["counted"]["N"]) - float(item["claimed"]["N"])
         # Of a worker that has counted nothing yet, the last count is from before it took the job. And it goes on from a
         # checkpoint, which may be a little before what the one before it had counted.
@@ -98,15 +105,20 @@ def job_of(item: Item) -> Job:
 
 
 def outcome_of(summary: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """What the record of a job says that succeeded and whose results are files, from its summary."""
+    """What the record of a job says that came to its end and whose results are files, from its summary."""
     return {
-        "status": "succeeded",
+        "status": summary["status"],
+        **{name: summary[name] for name in ("code", "error") if name in summary},
         "summary": orjson.dumps(summary).decode(),
         "processed": summary["rows"],
         "total": summary["rows"],
         "errors": summary["errors"],
         "share": 1,
     }
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def timestamp(moment: datetime) -> str:

@@ -147,7 +147,7 @@ class JobStore:
             )
 
     def finish(self, job_id: str, summary: Mapping[str, Any]) -> None:
-        """Records that a dataset is done; `summary` has `rows` and `errors`, and in `files` where its results are."""
+        """Records that a dataset is done, as FileJobStore.finish does of a file."""
         self._update(job_id, **outcome_of(summary))
 
     def fail(self, job_id: str, code: str, error: str) -> None:
