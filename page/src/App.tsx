@@ -16,7 +16,7 @@ type PanelName = keyof typeof PANELS;
 
 export function App() {
   const asked = route.value.path[0] ?? "status";
-  const name = (asked in PANELS ? asked : "status") as PanelName;
+  const name = (Object.hasOwn(PANELS, asked) ? asked : "status") as PanelName;
   const Panel = PANELS[name];
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);

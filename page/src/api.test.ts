@@ -1,5 +1,17 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { type ApiError, getStatus, may, predictOne, scopesOf, signIn, signInWanted, token } from "./api";
+import {
+  type ApiError,
+  getCard,
+  getSegment,
+  getStatistics,
+  getStatus,
+  may,
+  predictOne,
+  scopesOf,
+  signIn,
+  signInWanted,
+  token,
+} from "./api";
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   vi.fn<typeof fetch>(
@@ -68,4 +80,15 @@ test("401 asks to sign in, and 403 does not", async () => {
   expect(signInWanted.value).toBe(true);
   signIn("another");
   expect([signInWanted.value, token.value]).toEqual([false, "another"]);
+});
+
+test.each([".", ".."])("%s asks for nothing else than it says", async (id) => {
+  const fetched = answer(200, {});
+  vi.stubGlobal("fetch", fetched);
+  for (const asked of [() => getSegment(id), () => getStatistics(id, 1), () => getCard("churn", id)]) {
+    await expect(asked()).rejects.toMatchObject({ status: 404 });
+  }
+  expect(fetched).not.toHaveBeenCalled();
+  await getSegment(`${id}x`);
+  expect(fetched).toHaveBeenCalledOnce();
 });

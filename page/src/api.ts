@@ -69,6 +69,8 @@ interface Asked {
 }
 
 async function request<T>(method: string, path: string, asked: Asked = {}): Promise<Reply<T>> {
+  // A browser takes ".." out of a path, also where it is encoded, and asks for something else.
+  if (/\/\.{1,2}(?=[/?]|$)/.test(path)) throw new ApiError(text.errors.ofStatus(404), 404, "HTTP_404");
   const headers: Record<string, string> = { ...asked.headers };
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   if (token.value !== null) headers["Authorization"] = `Bearer ${token.value}`;

@@ -23,6 +23,9 @@ const few = (expected: number): string => (expected > 0 && expected < 0.5 ? "few
 
 type Evidence = Schemas["OfferProbability"]["evidence"];
 
+/** Words by names that come from elsewhere, such as an address: "constructor" is in none of them. */
+const words = (given: Record<string, string>): Record<string, string> => Object.assign(Object.create(null), given);
+
 export const text = {
   product: "Loyalty ML",
   skip: "Skip to the content",
@@ -46,7 +49,7 @@ export const text = {
       `The store refused the file (${status}). It must have 1 byte to 5 GB, and be sent within an hour: start again.`,
     resultAway: "The result cannot be read from here. Download it instead.",
     ofStatus: (status: number) =>
-      ({
+      words({
         401: "You are not signed in, or your sign-in has ended. Sign in again: what you typed stays here.",
         403: "Your account may not do this. Ask whoever runs the service for the right to.",
         404: "The service has nothing at this address. It may be an older version than this page: load the page again.",
@@ -69,12 +72,12 @@ export const text = {
     signOut: "Forget the token",
   },
 
-  models: { churn: "Churn", nbo: "Next best offer", rfm: "RFM" } as Record<string, string>,
-  questions: {
+  models: words({ churn: "Churn", nbo: "Next best offer", rfm: "RFM" }),
+  questions: words({
     churn: "Will this customer leave?",
     nbo: "Which offer next?",
     rfm: "How valuable, how recent?",
-  } as Record<string, string>,
+  }),
 
   risk: { high: "High risk", medium: "Medium risk", low: "Low risk", lapsed: "Lapsed" },
   riskShort: { high: "High", medium: "Medium", low: "Low", lapsed: "Lapsed" },
@@ -110,11 +113,11 @@ export const text = {
     notMeasured: "Not measured",
     notMeasuredWhy: "Nobody has measured what this version is worth in customers. Train it again on your own data.",
     qualityOfPlaceholder: "A placeholder's figures are of generated data: they say nothing of your customers.",
-    words: {
+    words: words({
       "no better than the rule": "No better than the rule",
       useful: "Useful",
       strong: "Strong",
-    } as Record<string, string>,
+    }),
     wordRule:
       "The word compares the customers found with those that the rule “no purchase for N days” finds on the same held-out customers, with its best N.",
     offerWord: (overShown: number, overBest: number, best: string) =>
@@ -129,12 +132,12 @@ export const text = {
               : `Better than what was shown; whether also than ${best} for everyone cannot be told`,
     offerRule: "The words compare conversions on held-out exposures, each by its whole 95 % interval.",
     notTold: "What this does not tell you",
-    notToldOf: {
+    notToldOf: words({
       churn:
         "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
-    } as Record<string, string>,
+    }),
     advice: "Training says meanwhile",
     lapsedAfter: (feature: string, days: number) =>
       feature === "days_since_last"
@@ -159,11 +162,11 @@ export const text = {
     customers: "Customers",
     runtime: "Runtime",
     mockMode: "Mock mode",
-    mockModes: {
+    mockModes: words({
       auto: "auto: only where no model was published",
       true: "on: every answer is made up",
       false: "off",
-    } as Record<string, string>,
+    }),
     noFeatures: "No feature snapshot",
     stale: (when: string) => `${when}: predictions say how it was then.`,
   },
@@ -235,7 +238,7 @@ export const text = {
     metrics: "Metrics",
     metric: "Metric",
     nameOf: (metric: string) =>
-      ({ churned_share: "Share who left" })[metric] ??
+      words({ churned_share: "Share who left" })[metric] ??
       metric
         .split("_")
         .map((word, place) =>
@@ -263,7 +266,7 @@ export const text = {
     single: "Single Customer",
     batch: "Batch (Multiple Customers)",
     type: "Prediction type",
-    types: { churn: "Churn", nbo: "NBO", rfm: "RFM", all: "All three" } as Record<string, string>,
+    types: words({ churn: "Churn", nbo: "NBO", rfm: "RFM", all: "All three" }),
     id: "Customer ID",
     ids: "Customer IDs, one per line",
     idHint: "The id in your warehouse, such as 1",
@@ -355,13 +358,13 @@ export const text = {
     add: "New segment",
     name: "Segment",
     kind: "Defined by",
-    kinds: {
+    kinds: words({
       rule: "Rule",
       customer_ids: "List of customers",
       rfm_segment: "RFM name",
       churn_risk: "Risk band",
       recommended_offer: "Best offer",
-    } as Record<string, string>,
+    }),
     members: "Members",
     average: "Average risk",
     averageActive: "Average risk of the active",
@@ -399,13 +402,13 @@ export const text = {
     moved: "How it moved",
     movedLead: "Since the snapshot before, and why.",
     firstMeasured: "This is the first snapshot that it was measured at. How it moves shows from the next one on.",
-    causes: {
+    causes: words({
       customers: "because customers moved",
       model: "because the model changed",
       definition: "because the definition changed",
       inseparable: "by causes that cannot be told apart",
       total: "in all",
-    } as Record<string, string>,
+    }),
     cause: "Why",
     memberChange: "Members",
     averageChange: "Average risk, points",
@@ -415,7 +418,7 @@ export const text = {
     missingLead: (members: number) => `Of ${plural(members, "member", "members")}, by prediction type.`,
     answered: "With an answer",
     reason: (code: string) =>
-      ({
+      words({
         CUSTOMER_NOT_FOUND: "Not in the warehouse's snapshot",
         NO_PURCHASES: "Have bought nothing yet",
         MISSING_FEATURES: "Lack a feature that the model reads",
@@ -527,14 +530,14 @@ export const text = {
     feature: "Feature",
     operator: "Is",
     value: "Value",
-    operators: {
+    operators: words({
       ">=": "at least",
       ">": "more than",
       "<=": "at most",
       "<": "less than",
       "==": "exactly",
       "!=": "not",
-    } as Record<string, string>,
+    }),
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
@@ -588,13 +591,13 @@ export const text = {
     emptyWhat: "Drop a file above. Files that are put under incoming/ of the data bucket show here too.",
     job: "Job",
     status: "Status",
-    statuses: {
+    statuses: words({
       awaiting_upload: "Waits for its file",
       queued: "Queued",
       running: "Running",
       succeeded: "Done",
       failed: "Failed",
-    } as Record<string, string>,
+    }),
     started: "Started",
     progress: "Progress",
     rows: "Rows",
@@ -604,13 +607,13 @@ export const text = {
     ofTotal: (done: number, total: number | null) =>
       total === null ? count(done) : `${count(done)} of ${count(total)}`,
     download: (name: string) =>
-      ({
+      words({
         predictions: "Download predictions",
         errors: "Download errors",
         summary: "Download the summary",
         files: "Download the list of its files",
       })[name] ?? `Download ${name}`,
-    columns: { line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" } as Record<string, string>,
+    columns: words({ line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" }),
     format: "Format",
     looksLike: "What it looks like",
     formatRows: [

@@ -308,3 +308,16 @@ def test_who_wants_no_motion_sees_none(view: Callable[..., View]) -> None:
     page.goto(f"{opened.origin}/admin#/status")
     expect(page.get_by_role("status").filter(has_text="Loading")).to_be_visible()
     assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_an_address_that_nobody_made_shows_a_panel_and_breaks_none(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.go("status")
+    for name in ("constructor", "__proto__", "toString", "..", "%00", "a%2Fb%3Fc", "?", "&=#"):
+        for panel in ("", "status/churn/", "status/", "segments/", "files/"):
+            page.evaluate("(to) => { location.hash = to; }", f"#/{panel}{name}")
+            page.evaluate("new Promise((done) => setTimeout(done, 50))")
+            expect(page.get_by_role("heading", level=1), panel + name).to_be_visible()
+            expect(page.locator("main"), panel + name).not_to_contain_text("native code")
+    page.get_by_role("link", name="Segments", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Segments")

@@ -7,11 +7,17 @@ import { names } from "./upload";
 /** How often an open job is looked at. */
 export const EVERY_MILLISECONDS = 2000;
 
+const TONES = new Map([
+  ["succeeded", "good"],
+  ["failed", "danger"],
+  ["running", "warning"],
+]);
+
 export function nameOf({ job_id, request }: Pick<Schemas["JobListed"], "job_id" | "request">): string {
   return names.value[job_id] ?? text.files.what(request).replace(/^.*\/(?=.)/u, "");
 }
 
 export function Status({ status }: { status: string }) {
-  const tone = { succeeded: "good", failed: "danger", running: "warning" }[status] ?? "";
+  const tone = TONES.get(status) ?? "";
   return <span class={`mark ${tone}`}>{text.files.statuses[status] ?? status}</span>;
 }
