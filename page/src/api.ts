@@ -205,8 +205,10 @@ async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal
   }
 }
 
-export const startJob = (body: Schemas["JobRequest"]) =>
-  answerOf(request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", { body }));
+export const startJob = (body: Schemas["JobRequest"], signal?: AbortSignal) =>
+  answerOf(
+    request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", { body, ...withSignal(signal) }),
+  );
 
 export const listJobs = (next: string | null, signal?: AbortSignal) =>
   answerOf(request<Schemas["JobListAnswer"]>("GET", `/ml/jobs${query({ limit: 20, next })}`, withSignal(signal)));
@@ -236,6 +238,7 @@ export function upload(
     sending.onabort = () => reject(new DOMException("", "AbortError"));
     signal.addEventListener("abort", () => sending.abort());
     sending.send(form);
+    signal.throwIfAborted();
   });
 }
 

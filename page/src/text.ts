@@ -571,10 +571,10 @@ export const text = {
 
   files: {
     title: "Files",
-    lead: "Score every row of a file. Drop one in, and download the answers.",
-    drop: "Drop a file here, or choose one",
-    dropHint: "CSV, JSON lines (also as .gz) or Parquet, up to 5 GB, with a column customer_id.",
-    choose: "Choose a file",
+    lead: "Score every row of a file. Drop it in, and download the answers.",
+    drop: "Drop files here, or choose some",
+    dropHint: "CSV, JSON lines (also as .gz) or Parquet, each up to 5 GB, with a column customer_id.",
+    choose: "Choose files",
     type: "Prediction type",
     formats: "What a file looks like",
     formatsLead:
@@ -584,7 +584,8 @@ export const text = {
       `${name} is not of a format that the service reads: .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet. Save it as one of these.`,
     emptyFile: (name: string) => `${name} is empty. Choose a file that has rows.`,
     uploading: (name: string) => `Sending ${name}`,
-    notSent: "The file was not sent",
+    cancel: (name: string) => `Cancel ${name}`,
+    notSent: (name: string) => `${name} was not sent`,
     sent: "Sent. The service scores it now; the list below shows how far it is.",
     jobs: "Jobs",
     empty: "No file was scored yet.",
