@@ -393,7 +393,7 @@ export const text = {
     offersLead: "The offer that is best for each member.",
     best: "Hand on the likeliest to take an offer",
     bestHowMany: "How many",
-    bestWrong: "Give a whole number from 1 to 1,000,000.",
+    bestWrong: (most: number) => `Give a whole number from 1 to ${count(most)}.`,
     bestHint: "The likeliest to take it first; members who have lapsed are among them.",
     bestFile: (members: number) => `Score the best ${count(members)} as a file`,
     noOffers: "No member has an answer, so no offer is the best for anyone.",
@@ -430,8 +430,7 @@ export const text = {
     highShare: "Share at high risk",
     numbers: "The numbers",
     drift: "Drift: are these still the customers the model learnt from?",
-    driftLead:
-      "All customers against those at training. PSI says how far a feature moved (under 0.1 little, over 0.25 much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.",
+    driftLead: `All customers against those at training. PSI says how far a feature moved (under ${amount(0.1)} little, over ${amount(0.25)} much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.`,
     driftSummary: (alarms: number, unknown: number, rows: number) =>
       alarms === 0
         ? unknown === 0
@@ -490,7 +489,8 @@ export const text = {
     noHeldOut: "This version was not measured on held-out customers.",
     makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
     fileOf: (members: number) => `Score these ${count(members)} as a file`,
-    tooManyToMake: "A segment made here has at most 1,000 members: for more, hand them on as a file.",
+    tooManyToMake: (most: number) =>
+      `A segment made here has at most ${count(most)} members: for more, hand them on as a file.`,
     likeliestOf: (name: string, least: string) => `The likeliest (${least} and more) of ${name}`.slice(0, 200),
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",

@@ -146,7 +146,7 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
       <ScoreAsFile
         body={{ type: "churn", segment_id: id, top: chosen.members, format: "csv" }}
         label={text.segments.fileOf(chosen.members)}
-        hint={text.segments.tooManyToMake}
+        hint={text.segments.tooManyToMake(MOST)}
       />
     );
   }
