@@ -1,12 +1,13 @@
 /** The page's frame: its name, its panels, and who is signed in. */
 
 import { Component, type ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { signIn, signInWanted, token } from "./api";
 import { Files } from "./panels/files/Files";
 import { Predict } from "./panels/predict/Predict";
 import { Segments } from "./panels/segments/Segments";
 import { Status } from "./panels/status/Status";
+import { SignIn } from "./parts/signin";
 import { Failed } from "./parts/states";
 import { address, route } from "./route";
 import { text } from "./text";
@@ -67,38 +68,6 @@ export function App() {
         </Boundary>
       </main>
     </>
-  );
-}
-
-/** Until signing in is built, a token is pasted; whatever was typed below stays. */
-function SignIn() {
-  const [given, setGiven] = useState("");
-  const heading = useId();
-  return (
-    <form
-      class="sign-in"
-      aria-labelledby={heading}
-      onSubmit={(event) => {
-        event.preventDefault();
-        signIn(given);
-      }}
-    >
-      <h2 id={heading}>{text.signIn.title}</h2>
-      <p>{text.signIn.explain}</p>
-      <label>
-        {text.signIn.label}
-        <input
-          type="password"
-          autocomplete="off"
-          value={given}
-          onInput={(event) => setGiven(event.currentTarget.value)}
-          required
-        />
-      </label>
-      <button type="submit" class="primary">
-        {text.signIn.go}
-      </button>
-    </form>
   );
 }
 

@@ -62,6 +62,33 @@ test("an answer that is not the service's has a sentence all the same", async ()
   expect((error as ApiError).message).toMatch(/Try again/);
 });
 
+test.each(["null", "5", '"x"', "[]", "[null]", '{"error": {"a": 1}}', '{"error": null}', "", "{"])(
+  "a refusal with the body %s has a sentence",
+  async (body) => {
+    vi.stubGlobal("fetch", answer(503, body));
+    const error = (await getStatus().catch((thrown: unknown) => thrown)) as ApiError;
+    expect(error.status).toBe(503);
+    expect(error.message).toMatch(/Try again/);
+  },
+);
+
+test("an answer that breaks off, or is another's, is said", async () => {
+  const broken = new ReadableStream({ start: (stream) => stream.error(new TypeError("network error")) });
+  vi.stubGlobal(
+    "fetch",
+    vi.fn(async () => new Response(broken)),
+  );
+  await expect(getStatus()).rejects.toMatchObject({ code: "AWAY", status: 0 });
+  vi.stubGlobal("fetch", answer(200, "<html>Welcome to this hotel</html>"));
+  await expect(getStatus()).rejects.toMatchObject({ code: "NOT_JSON" });
+});
+
+test.each(["a b", "a\u200bb", "ä.b.c", "😀", "a\nb"])("%s is no token, and changes none", (given) => {
+  signIn("good");
+  expect(signIn(given)).toBe(false);
+  expect(token.value).toBe("good");
+});
+
 test("no answer at all is said, and a request that was cancelled is no error of the service", async () => {
   vi.stubGlobal(
     "fetch",

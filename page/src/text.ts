@@ -43,6 +43,9 @@ export const text = {
     title: "This could not be loaded",
     away: "The service does not answer. Check your connection, or whether it is running, then try again. What you typed stays here.",
     cancelled: "You cancelled this.",
+    notTheService:
+      "Something between you and the service answered in its place. Check whether your network wants you to sign in, then try again.",
+    perhaps: "No answer came: it may have been done all the same",
     partAway: "This part of the page could not be fetched. Check your connection, then try again.",
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
@@ -67,6 +70,7 @@ export const text = {
     explain:
       "This service asks for a token. Paste one that your identity provider gave you. It is kept in the memory of this tab only, and gone when you close it.",
     label: "Token",
+    wrong: "This is no token: one has letters, digits and signs without blanks between them. Copy it again.",
     go: "Use this token",
     signedIn: "A token is in use",
     signOut: "Forget the token",

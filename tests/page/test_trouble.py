@@ -83,6 +83,50 @@ def test_a_segment_that_is_not_saved_stays_in_the_builder(view: Callable[..., Vi
     requests.delete(f"{opened.running.base}/segments/kept", timeout=30).raise_for_status()
 
 
+def test_who_has_to_sign_in_within_a_dialog_does_so_there_and_clicks_again(view: Callable[..., View]) -> None:
+    opened = view()
+    base = opened.running.base
+    definition = {"segment_name": "To delete", "churn_risk": "high"}
+    requests.put(f"{base}/segments/to-delete", json=definition, timeout=30).raise_for_status()
+    page = opened.go("segments/to-delete")
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    page.route("**/segments/to-delete", lambda route: route.fulfill(status=401, body="{}"))
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("You are not signed in")
+    dialog.get_by_label("Token").fill("no token 😀")
+    dialog.get_by_role("button", name="Use this token").click()
+    expect(dialog.get_by_text("This is no token")).to_be_visible()
+    assert opened.violations() == []
+    opened.keep("dialog-sign-in", whole=False)
+    page.unroute("**/segments/to-delete")
+    dialog.get_by_label("Token").fill("a.token.b")
+    dialog.get_by_role("button", name="Use this token").click()
+    expect(dialog.get_by_label("Token")).to_have_count(0)
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
+    assert requests.get(f"{base}/segments/to-delete", timeout=30).status_code == 404
+
+
+def test_a_change_whose_answer_was_lost_is_not_said_to_have_failed(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.go("segments?define=churn_risk")
+    page.get_by_role("textbox", name="Name").fill("Lost answer")
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/segments/lost-answer", lose_the_answer)
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("alert")).to_contain_text("it may have been done all the same")
+    page.unroute("**/segments/lost-answer")
+    # What is there is one's own: nobody else has changed anything.
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Lost answer")
+    requests.delete(f"{opened.running.base}/segments/lost-answer", timeout=30).raise_for_status()
+
+
 READS: dict[str, tuple[str, str | re.Pattern[str]]] = {
     "status": ("status", "**/config/ml/status"),
     "versions": ("status", "**/api/loyalty/v1/models"),
