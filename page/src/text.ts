@@ -288,6 +288,7 @@ export const text = {
     emptyWhat: "Type a customer's id, choose a prediction type, and run it. In the demo, ids 1 to 2,500 exist.",
     noAnswer: "There is no answer",
     needed: "Type an id first.",
+    idTooLong: "An id has at most 256 characters. Look whether more was pasted than the id.",
     neededBatch: "Type at least one id first.",
     asOf: (day: string) => `Made from features as of ${day}.`,
     byModel: (name: string, version: string) => `${name} ${version}`,

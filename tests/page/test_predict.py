@@ -183,3 +183,16 @@ def test_what_was_cancelled_or_failed_is_asked_again_by_who_comes_back(view: Cal
     expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
     page.go_back()
     expect(page.get_by_role("heading", level=2)).to_have_text("Customer 2")
+
+
+def test_an_id_that_is_too_long_is_told_and_not_cut(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=single&type=churn")
+    box = page.get_by_label("Customer ID")
+    box.fill("1" * 257)
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_text("An id has at most 256 characters")).to_be_visible()
+    expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+    box.fill("😀" * 256)
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("alert")).to_contain_text("not found")
+    expect(box).to_have_value("😀" * 256)

@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
 import { asCurl, bodyOfOne, getStatus, predictMany, predictOne, type Schemas } from "../../api";
-import { MAX_BATCH, tidy } from "../../ids";
+import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { Banners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading } from "../../parts/states";
@@ -160,12 +160,15 @@ const needed = signal(false);
 function AskOne({ asked }: { asked: Asked }) {
   const id = useId();
   const typed = typedId.value.trim();
+  // Told, and not cut: the beginning of an id is another customer's.
+  const tooLong = isTooLong(typed);
+  const problem = tooLong ? text.predict.idTooLong : needed.value && !typed ? text.predict.needed : null;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
         needed.value = !typed;
-        if (typed) void run("single", asked, [typed]);
+        if (typed && !tooLong) void run("single", asked, [typed]);
       }}
     >
       <label for={id}>{text.predict.id}</label>
@@ -175,13 +178,12 @@ function AskOne({ asked }: { asked: Asked }) {
         autocomplete="off"
         spellcheck={false}
         dir="auto"
-        maxLength={256}
         aria-describedby={`${id}-hint`}
-        aria-invalid={needed.value && !typed}
+        aria-invalid={problem !== null}
         onInput={(event) => (typedId.value = event.currentTarget.value)}
       />
-      <p id={`${id}-hint`} class={needed.value && !typed ? "problem" : "small"}>
-        {needed.value && !typed ? text.predict.needed : text.predict.idHint}
+      <p id={`${id}-hint`} class={problem ? "problem" : "small"}>
+        {problem ?? text.predict.idHint}
       </p>
       <button type="submit" class="primary">
         {text.predict.run}
