@@ -21,12 +21,16 @@ export function App() {
   const Panel = PANELS[name];
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
+  const { path, query } = route.value;
+  const item = query.has("define") ? text.builder.title : path.slice(1).join(" ");
+  const shown = query.has("edit") ? text.builder.titleEdit(item) : item;
+  const title = [shown, text.panels[name], text.product].filter(Boolean).join(" – ");
   useEffect(() => {
-    document.title = `${text.panels[name]} – ${text.product}`;
-    // A reader who chose another panel goes on there; at the first view the browser decides.
+    document.title = title;
+    // A reader who chose another view goes on there; at the first one the browser decides.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;
-  }, [name]);
+  }, [title]);
   return (
     <>
       {/* biome-ignore lint/a11y/useValidAnchor: the hash is the address of what is shown, so the link moves the focus itself */}

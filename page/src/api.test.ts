@@ -7,6 +7,7 @@ import {
   getStatus,
   may,
   predictOne,
+  readStart,
   scopesOf,
   signIn,
   signInWanted,
@@ -118,4 +119,10 @@ test.each([".", ".."])("%s asks for nothing else than it says", async (id) => {
   expect(fetched).not.toHaveBeenCalled();
   await getSegment(`${id}x`);
   expect(fetched).toHaveBeenCalledOnce();
+});
+
+test("whether a result was read whole is told by its bytes, not by its characters", async () => {
+  vi.stubGlobal("fetch", answer(206, "😀".repeat(4)));
+  expect(await readStart("x", 16)).toEqual({ text: "😀".repeat(4), whole: false });
+  expect(await readStart("x", 17)).toEqual({ text: "😀".repeat(4), whole: true });
 });

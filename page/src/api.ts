@@ -256,12 +256,13 @@ export function upload(
   });
 }
 
-/** The beginning of a result, by its signed address. */
-export async function readStart(url: string, bytes: number): Promise<string> {
+/** The beginning of a result, by its signed address, and whether it is all of it. */
+export async function readStart(url: string, bytes: number): Promise<{ text: string; whole: boolean }> {
   try {
     const response = await fetch(url, { headers: { Range: `bytes=0-${bytes - 1}` }, credentials: "omit" });
     if (!response.ok) throw new ApiError(text.errors.ofStatus(response.status), response.status, "RESULT_UNREAD");
-    return await response.text();
+    const read = await response.arrayBuffer();
+    return { text: new TextDecoder().decode(read), whole: read.byteLength < bytes };
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(text.errors.resultAway, 0, "AWAY");

@@ -202,6 +202,49 @@ def test_a_chart_that_cannot_be_fetched_says_so_and_the_rest_works(view: Callabl
     expect(page.locator(".histogram canvas")).to_be_visible()
 
 
+def test_each_view_has_a_title_of_its_own_and_the_focus_goes_with_the_reader(view: Callable[..., View]) -> None:
+    page = view().go("segments")
+    titles = [page.title()]
+    for role, name in (("link", "Champions"), ("link", "Edit"), ("link", "Files"), ("link", "Status")):
+        page.get_by_role(role, name=name, exact=True).click()  # type: ignore[arg-type]
+        expect(page).not_to_have_title(titles[-1])
+        titles.append(page.title())
+        assert page.evaluate("document.activeElement.id") == "content", name
+    assert len(set(titles)) == len(titles)
+    assert "champions" in titles[1]
+
+
+def test_an_average_of_before_is_not_shown_as_that_of_now(view: Callable[..., View]) -> None:
+    opened = view()
+    stats = requests.get(f"{opened.running.base}/segments/champions/ml/stats", timeout=60).json()
+    before = stats["history"][-1]
+    now = json.loads(json.dumps(before))
+    stats["stats"]["churn"] |= {"avg_probability": None, "count": 0}
+    now["stats"]["churn"] |= {"avg_probability": None, "count": 0}
+    stats["history"] = [before, now | {"features_as_of": "2026-01-01T00:00:00Z", "snapshot": "later"}]
+    opened.page.route("**/segments/champions/ml/stats*", lambda route: route.fulfill(json=stats))
+    page = opened.go("segments")
+    row = page.get_by_role("row").filter(has_text="Champions")
+    expect(row).to_contain_text("no answer for any member")
+    expect(row).not_to_contain_text("average risk")
+    expect(row).not_to_contain_text("first snapshot")
+
+
+def test_a_job_is_followed_again_when_the_service_is_back(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    running = job_of(1, "incoming/churn/a.csv", status="running")
+    page.route("**/ml/jobs/j1", lambda route: route.fulfill(json=running))
+    page.goto(f"{opened.origin}/admin#/files/j1")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.route("**/ml/jobs/j1", lambda route: route.abort())
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.route("**/ml/jobs/j1", lambda route: route.fulfill(json=running | {"status": "succeeded"}))
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_hundred_thousand_segments_are_paged(view: Callable[..., View]) -> None:
     opened = view()
 

@@ -9,7 +9,7 @@ import { Empty, Failed, Loading } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
 import { text } from "../../text";
-import { EVERY_MILLISECONDS, nameOf, Status } from "./status";
+import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
 import { isSent, sentCount } from "./upload";
 
 export function Jobs() {
@@ -17,9 +17,12 @@ export function Jobs() {
   const jobs = useResource((stop) => listJobs(after, stop), [after, sentCount.value]);
   const open = jobs.value?.jobs.some((job) => !isOver(job) && (job.status !== "awaiting_upload" || isSent(job.job_id)));
   useEffect(() => {
-    if (!open || jobs.state !== "ready") return undefined;
+    if (!open || jobs.state === "loading") return undefined;
     const stop = new AbortController();
-    pause(EVERY_MILLISECONDS, stop.signal).then(jobs.reload, () => null);
+    pause(jobs.state === "failed" ? AFTER_FAILURE_MILLISECONDS : EVERY_MILLISECONDS, stop.signal).then(
+      jobs.reload,
+      () => null,
+    );
     return () => stop.abort();
   }, [open, jobs.state, jobs.value]);
   return (

@@ -6,6 +6,8 @@ import { names } from "./upload";
 
 /** How often an open job is looked at. */
 export const EVERY_MILLISECONDS = 2000;
+/** And after the service did not answer, so that a reader is not told so all the time. */
+export const AFTER_FAILURE_MILLISECONDS = 10_000;
 
 const TONES = new Map([
   ["succeeded", "good"],
