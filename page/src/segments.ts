@@ -209,3 +209,9 @@ export function driftOf({ psi, band, alarm, weight, p_value }: Omit<Schemas["Dri
   if (p_value !== null && p_value >= LUCK) return "luck";
   return alarm === null || weight === null ? "unknown" : "unweighted";
 }
+
+/** Where a value has none beside it: a line has no end to draw there. */
+export function aloneIn(values: readonly (number | null)[]): number[] {
+  const isThere = (place: number) => typeof values[place] === "number";
+  return [...values.keys()].filter((place) => isThere(place) && !isThere(place - 1) && !isThere(place + 1));
+}
