@@ -560,6 +560,7 @@ export const text = {
     needIds: "Give at least one id.",
     needOffer: "Give the offer's code.",
     conflict: "Someone else has changed this segment since you opened it.",
+    gone: "Someone else has deleted this segment since you opened it. Save again to make it anew, or leave it deleted.",
     conflictLead: "Compare the two, then decide. Nothing was saved.",
     theirs: (version: number) => `Saved by someone else (version ${version})`,
     yours: "Yours",

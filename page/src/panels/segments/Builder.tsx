@@ -64,15 +64,21 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
       go(address(["segments", id]));
     } catch (failed) {
       if (failed instanceof ApiError && failed.code === "VERSION_CONFLICT") {
-        const now = await getSegment(id).catch(() => null);
-        if (now && same(plain(now.answer), made.definition)) {
-          // As when the answer to the first try was lost: what is wanted is there.
-          go(address(["segments", id]));
-          return;
+        try {
+          const now = await getSegment(id);
+          if (same(plain(now.answer), made.definition)) {
+            // As when the answer to the first try was lost: what is wanted is there.
+            go(address(["segments", id]));
+            return;
+          }
+          setTheirs(now);
+          setEtag(now.etag);
+        } catch (unread) {
+          const isGone = unread instanceof ApiError && unread.status === 404;
+          // The next save makes it anew.
+          if (isGone) setEtag(null);
+          setError(isGone ? new ApiError(text.builder.gone, 404, failed.code) : unread);
         }
-        setTheirs(now);
-        setEtag(now?.etag ?? null);
-        if (!now) setError(failed);
       } else setError(failed);
     } finally {
       setBusy(false);
