@@ -76,6 +76,21 @@ def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[.
     assert requests.get(f"{base}/segments/two-tabs", timeout=30).status_code == 404
 
 
+def test_who_changes_a_segment_that_another_tab_deletes_is_told_and_may_make_it_anew(view: Callable[..., View]) -> None:
+    opened = view()
+    address = f"{opened.running.base}/segments/deleted-meanwhile"
+    requests.put(address, json={"segment_name": "Mine", "churn_risk": "high"}, timeout=30).raise_for_status()
+    page = opened.go("segments/deleted-meanwhile?edit=1")
+    requests.delete(address, timeout=30).raise_for_status()
+    page.get_by_role("textbox", name="Name").fill("Mine again")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("alert")).to_contain_text("Someone else has deleted this segment")
+    expect(page.get_by_role("textbox", name="Name")).to_have_value("Mine again")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mine again")
+    requests.delete(address, timeout=30).raise_for_status()
+
+
 def test_a_segment_that_is_made_by_the_slider_replaces_none(view: Callable[..., View]) -> None:
     opened = view()
     base = opened.running.base

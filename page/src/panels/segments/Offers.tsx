@@ -40,7 +40,7 @@ export function BestFor({ id, offers }: { id: string; offers: Offer[] }) {
   const [typed, setTyped] = useState("100");
   const ids = useId();
   const offer = chosen ?? offers[0]?.code ?? "";
-  const top = Number(typed);
+  const top = format.numberOf(typed);
   const usable = Number.isInteger(top) && top >= 1 && top <= MOST;
   if (!may("loyalty/predict") || offers.length === 0) return null;
   return (
@@ -64,7 +64,7 @@ export function BestFor({ id, offers }: { id: string; offers: Offer[] }) {
         onInput={(event) => setTyped(event.currentTarget.value)}
       />
       <p id={`${ids}-wrong`} class="problem">
-        {!usable && text.segments.bestWrong}
+        {!usable && text.segments.bestWrong(MOST)}
       </p>
       <ScoreAsFile
         body={{ type: "nbo", segment_id: id, top, offer, format: "csv" }}

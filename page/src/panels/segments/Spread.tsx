@@ -4,7 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { ApiError, may, predictSegment, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
-import { Empty, Failed } from "../../parts/states";
+import { Empty, NotDone } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
@@ -146,7 +146,7 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
       <ScoreAsFile
         body={{ type: "churn", segment_id: id, top: chosen.members, format: "csv" }}
         label={text.segments.fileOf(chosen.members)}
-        hint={text.segments.tooManyToMake}
+        hint={text.segments.tooManyToMake(MOST)}
       />
     );
   }
@@ -174,7 +174,7 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
           {text.segments.makeSegment(chosen.members)}
         </button>
       </div>
-      {error !== null && <Failed error={error} title={text.segments.notMade} />}
+      {error !== null && <NotDone error={error} title={text.segments.notMade} />}
     </>
   );
 }

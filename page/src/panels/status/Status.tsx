@@ -1,4 +1,4 @@
-import { getCard, getStatus, listModels, type Schemas } from "../../api";
+import { ApiError, getCard, getStatus, listModels, type Schemas } from "../../api";
 import * as format from "../../format";
 import { Banners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
@@ -24,6 +24,7 @@ async function find(name: string, version: string | null, signal: AbortSignal): 
   try {
     return { card: version === null ? null : await getCard(name, version, signal), error: null };
   } catch (error) {
+    if (error instanceof ApiError && error.status === 401) throw error; // all is asked again after signing in
     return { card: null, error };
   }
 }

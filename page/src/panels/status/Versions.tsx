@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { ApiError, may, promote, rollback, type Schemas } from "../../api";
 import * as format from "../../format";
 import { Dialog } from "../../parts/dialog";
-import { Empty, Failed, Note } from "../../parts/states";
+import { Empty, NotDone, Note } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { address } from "../../route";
 import { text } from "../../text";
@@ -229,7 +229,7 @@ function Confirm({
         ))}
       </ul>
       <p>{change === "rollback" ? text.versions.rollbackEffect : text.versions.effect}</p>
-      {error !== null && <Failed error={error} title={text.versions.failed} />}
+      {error !== null && <NotDone error={error} title={text.versions.failed} />}
       {refused && (
         <label>
           {text.versions.force}
