@@ -49,6 +49,20 @@ def test_a_segment_goes_from_the_builder_to_a_file(view: Callable[..., View], tm
     expect(page.get_by_text("Done")).to_be_visible(timeout=60_000)
 
 
+@pytest.mark.parametrize("language", ["en-US@posix", "C"])
+def test_charts_are_drawn_in_a_browser_whose_language_is_no_tag(view: Callable[..., View], language: str) -> None:
+    opened = view()
+    # As Chromium without a locale has it, such as on a server.
+    opened.page.add_init_script(
+        f"for (const [name, value] of [['language', {language!r}], ['languages', [{language!r}]]])"
+        " Object.defineProperty(Navigator.prototype, name, {get: () => value});"
+    )
+    page = opened.go("segments/champions")
+    assert page.evaluate("new Intl.NumberFormat(navigator.language).format(1)") == "1"
+    expect(page.locator(".histogram canvas")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[..., View]) -> None:
     first, second = view(), view()
     base = first.running.base
