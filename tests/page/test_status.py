@@ -68,6 +68,16 @@ def test_mock_answers_and_placeholders_are_said(view: Callable[..., View]) -> No
     assert opened.violations() == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["predict", "segments", "segments?define=rule", "segments/champions", "segments/champions?edit=1", "files"],
+)
+def test_every_panel_with_figures_of_placeholders_says_so(view: Callable[..., View], address: str) -> None:
+    page = view().go(address)
+    expect(page.get_by_text("These models are placeholders")).to_have_count(1)
+    expect(page.get_by_text("Churn, Next best offer: trained on generated data.")).to_be_visible()
+
+
 def test_what_one_may_not_do_is_not_offered(view: Callable[..., View]) -> None:
     page = view().go("status")
     expect(page.get_by_role("button", name="Roll back")).to_be_visible()

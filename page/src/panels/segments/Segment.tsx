@@ -2,6 +2,7 @@
 
 import { getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
+import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
@@ -94,6 +95,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <p>{text.banner.mockWhat}</p>
         </Note>
       )}
+      <Placeholders models={stats.models} />
       {stats.message && (
         <Note tone="info" title={text.segments.message}>
           <p>{stats.message}</p>
