@@ -109,6 +109,7 @@ export const text = {
     quality: "Quality",
     notMeasured: "Not measured",
     notMeasuredWhy: "Nobody has measured what this version is worth in customers. Train it again on your own data.",
+    notMeasuredOfPlaceholder: "Not measured on real customers",
     qualityOfPlaceholder: "A placeholder's figures are of generated data: they say nothing of your customers.",
     words: {
       "no better than the rule": "No better than the rule",
@@ -191,6 +192,10 @@ export const text = {
     noScope: "Your account may look at the models, but not change which are active.",
     confirmPromote: "Make this version active?",
     confirmRollback: "Go back to the set before?",
+    placeholderFigures: "A placeholder's figures are of generated data, so none are shown.",
+    toPlaceholder: (names: string) =>
+      `${names}: this version is a placeholder, trained on generated data. It shows how the service works, not who will leave or what to offer.`,
+    takingUp: "The service takes it up within a minute. What is above shows it as soon as it has.",
     changes: (name: string, from: string, to: string) => `${name}: from ${from} to ${to}`,
     stays: (name: string, version: string) => `${name}: stays ${version}`,
     effect: "Every answer comes from the new set within a minute. You can go back.",

@@ -5,7 +5,8 @@ import { text } from "../text";
 import { useResource } from "./resource";
 import { Note } from "./states";
 
-const nameOf = (name: string): string => text.models[name] ?? name;
+/** A model as a person calls it. */
+export const nameOf = (name: string): string => text.models[name] ?? name;
 
 /** For a panel that asks for no status itself. What keeps the status away is said by the panel's own requests. */
 export function ServiceBanners() {
