@@ -93,6 +93,7 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
           return { problem: text.builder.rawWrong };
         }
       }
+      if (draft.conditions.some(({ feature }) => !feature.trim())) return { problem: text.builder.needFeature };
       const numbers = draft.conditions.map(({ value }) => (value.trim() === "" ? NaN : Number(value)));
       if (numbers.some((number) => !Number.isFinite(number))) return { problem: text.builder.needValue };
       const parts = draft.conditions.map(({ feature, operator }, place) => ({

@@ -80,6 +80,7 @@ function Features({ values, asOf }: { values: NonNullable<Answer["features"]>; a
             numeric: true,
             cell: ([, value]) => (value === null ? text.predict.noValue : format.amount(value)),
           },
+          { key: "meaning", title: text.predict.featureMeaning, cell: ([name]) => text.features[name] ?? "–" },
         ]}
       />
     </details>

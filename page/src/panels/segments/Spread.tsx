@@ -92,7 +92,10 @@ function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whol
       <Outcomes chosen={chosen} members={members} />
       {lapsed > 0 && <p class="small">{text.segments.lapsedLeftOut(lapsed)}</p>}
       {whole ? (
-        <HandOn id={id} name={name} chosen={chosen} least={least} />
+        <>
+          <HandOn id={id} name={name} chosen={chosen} least={least} />
+          <LikeliestFile id={id} members={members} />
+        </>
       ) : (
         <p class="small">{text.segments.onlyOfAll}</p>
       )}
@@ -176,6 +179,37 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
       </div>
       {error !== null && <Failed error={error} title={text.segments.notMade} />}
     </>
+  );
+}
+
+/** As many of the likeliest as one can write to: the slider's steps can be coarser than that. */
+function LikeliestFile({ id, members }: { id: string; members: number }) {
+  const [typed, setTyped] = useState(String(Math.min(100, members)));
+  const field = useId();
+  const top = Number(typed);
+  const usable = Number.isInteger(top) && top >= 1 && top <= members;
+  if (!may("loyalty/predict")) return null;
+  return (
+    <div class="best">
+      <label for={field}>{text.segments.likeliestHowMany}</label>
+      <input
+        id={field}
+        inputMode="numeric"
+        value={typed}
+        aria-invalid={!usable}
+        aria-describedby={`${field}-wrong`}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+      />
+      <p id={`${field}-wrong`} class="problem">
+        {!usable && text.segments.likeliestWrong(members)}
+      </p>
+      <ScoreAsFile
+        body={{ type: "churn", segment_id: id, top, format: "csv" }}
+        label={text.segments.likeliestFile(usable ? top : 0)}
+        hint={text.segments.likeliestHint}
+        disabled={!usable}
+      />
+    </div>
   );
 }
 
