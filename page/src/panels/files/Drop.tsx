@@ -3,8 +3,9 @@
 import { useId, useState } from "preact/hooks";
 import * as format from "../../format";
 import { Failed, Note } from "../../parts/states";
+import { address } from "../../route";
 import { text } from "../../text";
-import { problem, send, sending, sent, type Type } from "./upload";
+import { names, problem, send, sending, sent, type Type } from "./upload";
 
 export function Drop() {
   const [over, setOver] = useState(false);
@@ -66,7 +67,10 @@ export function Drop() {
       )}
       {sent.value && (
         <Note tone="good">
-          <p>{text.files.sent}</p>
+          <p>
+            {text.files.sent(names.value[sent.value] ?? "")}{" "}
+            <a href={address(["files", sent.value])}>{text.segments.exportedJob}</a>
+          </p>
         </Note>
       )}
       {problem.value?.sentence && (

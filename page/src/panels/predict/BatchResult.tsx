@@ -164,7 +164,7 @@ function columns(asked: Asked): Column<Row>[] {
           },
           {
             key: "confidence",
-            title: text.report.predicted,
+            title: text.predict.takes,
             numeric: true,
             by: (row: Row) => row.nbo?.confidence ?? null,
             cell: (row: Row) => (row.nbo ? format.probability(row.nbo.confidence) : "–"),

@@ -279,7 +279,7 @@ function RfmCard({ models }: { models: Schemas["ModelListAnswer"] | null }) {
           <tbody>
             {(["recency", "frequency", "monetary"] as const).map((part) => (
               <tr key={part}>
-                <th scope="row">{text.predict[part]}</th>
+                <th scope="row">{text.status.cutPointsOf[part]}</th>
                 {points[part].map((value, place) => (
                   <td key={place} class="number">
                     {part === "recency" ? "≤ " : "≥ "}
