@@ -219,7 +219,8 @@ export const text = {
     changes: (name: string, from: string, to: string) => `${name}: from ${from} to ${to}`,
     stays: (name: string, version: string) => `${name}: stays ${version}`,
     effect: "Every answer comes from the new set within a minute. You can go back.",
-    rollbackEffect: "Every answer comes from that set within a minute. It then leaves the way back.",
+    rollbackEffect:
+      "Every answer comes from that set within a minute. To return to the present one, use its versions in the tables.",
     doPromote: "Make it active",
     doRollback: "Roll back",
     done: (what: string) => `Done. Now active: ${what}.`,

@@ -48,7 +48,8 @@ def test_a_pasted_list_is_tidied_counted_predicted_sorted_filtered_and_saved(
     results = page.get_by_role("region", name="Results")
     expect(results.get_by_role("row")).to_have_count(5)
     failed = page.get_by_role("region", name="Customers without an answer")
-    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(3)
+    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(1)
+    expect(failed.get_by_text("Churn, Next best offer, RFM")).to_be_visible()
     results.get_by_role("button", name="Probability of leaving").click()
     results.get_by_role("button", name="Probability of leaving").click()
     shown = [float(text.rstrip("%")) for text in results.locator(".value").all_inner_texts()]

@@ -73,7 +73,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
                     {
                       key: "type",
                       title: text.predict.type,
-                      cell: (row: (typeof failures)[number]) => text.models[row.type],
+                      cell: (row: (typeof failures)[number]) => row.types.map((type) => text.models[type]).join(", "),
                     },
                   ]
                 : []),
@@ -86,7 +86,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
               },
             ]}
             rows={failures}
-            rowKey={(row) => `${row.type} ${row.id}`}
+            rowKey={(row) => `${row.types.join(" ")} ${row.id}`}
           />
         </section>
       )}

@@ -108,7 +108,7 @@ function ChurnAnswer({
       <p>
         <Risk band={result.churn_risk} />
       </p>
-      {card && <Thresholds card={card} />}
+      {card && result.churn_risk !== "lapsed" && <Thresholds card={card} />}
     </>
   );
 }
