@@ -36,6 +36,12 @@ test("what is missing is said and not sent", () => {
   expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: " " }] })).toHaveProperty(
     "problem",
   );
+  expect(definitionOf({ ...draft, conditions: [{ feature: " ", operator: ">", value: "1" }] })).toEqual({
+    problem: expect.stringContaining("feature"),
+  });
+  expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: "many" }] })).toEqual({
+    problem: expect.stringContaining("number, such as 1,000"),
+  });
   expect(definitionOf({ ...draft, kind: "customer_ids", ids: " , " })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, kind: "recommended_offer" })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, conditions: [] })).toEqual({ definition: { segment_name: "X", rule: {} } });

@@ -8,6 +8,8 @@ import { text } from "./text";
 
 export type Definition = Schemas["SegmentDefinition"];
 export type Kind = Schemas["SegmentSummary"]["kind"];
+/** Members that one file can have that is made of the best of a segment. */
+export const MOST_IN_A_FILE = 1_000_000;
 export const KINDS: Kind[] = ["rule", "customer_ids", "churn_risk", "rfm_segment", "recommended_offer"];
 export const OPERATORS = [">=", ">", "<=", "<", "==", "!="] as const;
 
@@ -94,6 +96,7 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
           return { problem: text.builder.rawWrong };
         }
       }
+      if (draft.conditions.some(({ feature }) => !feature.trim())) return { problem: text.builder.needFeature };
       const numbers = draft.conditions.map(({ value }) => format.numberOf(value));
       if (numbers.some((number) => !Number.isFinite(number))) return { problem: text.builder.needValue };
       const parts = draft.conditions.map(({ feature, operator }, place) => ({

@@ -1,6 +1,7 @@
 """The panel Files: a file from drop to download."""
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,20 +28,30 @@ def test_a_file_goes_from_drop_to_download(view: Callable[..., View], tmp_path: 
         }""",
         (tmp_path / "customers.csv").read_text(),
     )
-    expect(page.get_by_text("Sent. The service scores it now")).to_be_visible()
+    expect(page.get_by_text("Sent: customers.csv.")).to_be_visible()
     jobs = page.get_by_role("region", name="Jobs")
     expect(jobs.get_by_text("Done").first).to_be_visible(timeout=60_000)
     opened.keep("files-done")
-    jobs.get_by_role("link").first.click()
+    page.get_by_role("link", name="Follow the job").click()
     expect(page.get_by_role("heading", name="The first errors")).to_be_visible()
     expect(page.get_by_role("region", name="The first errors")).to_contain_text("CUSTOMER_NOT_FOUND")
     opened.keep("files-job")
     assert opened.violations() == []
+    expect(page.get_by_role("link", name="Download errors")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download predictions").click()
     download.value.save_as(tmp_path / "predictions.csv")
     with (tmp_path / "predictions.csv").open() as file:
         assert [row["customer_id"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def test_a_job_without_errors_offers_none(view: Callable[..., View], tmp_path: Path) -> None:
+    page = view().go("files")
+    (tmp_path / "good.csv").write_text("customer_id\n1\n")
+    page.get_by_label("Choose files").set_input_files(tmp_path / "good.csv")
+    page.get_by_role("link", name="Follow the job").click()
+    expect(page.get_by_role("link", name="Download predictions")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="Download errors")).to_have_count(0)
 
 
 def test_a_file_that_cannot_be_scored_is_told_before_it_is_sent(view: Callable[..., View], tmp_path: Path) -> None:
@@ -81,7 +92,7 @@ def test_two_files_at_once_are_both_sent_and_one_is_cancelled(view: Callable[...
         page.wait_for_timeout(50)
     for route in (held[0], held[2]):
         route.continue_()
-    expect(page.get_by_text("Sent. The service scores it now")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Sent: ")).first).to_be_visible()
     expect(page.get_by_text("Sending")).to_have_count(0)
     jobs = page.get_by_role("region", name="Jobs")
     for name in ('one\'s "first".csv', "three.csv"):
@@ -121,5 +132,5 @@ def test_a_file_that_was_not_sent_is_sent_again_without_being_chosen_again(
     page.get_by_label("Token").fill("a.token.b")
     page.get_by_role("button", name="Use this token").click()
     failed.get_by_role("button", name="Try again").click()
-    expect(page.get_by_text("Sent. The service scores it now")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Sent: ")).first).to_be_visible()
     expect(failed).to_have_count(0)

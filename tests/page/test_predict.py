@@ -27,6 +27,8 @@ def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., 
     expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
     expect(page.get_by_text("Send Birthday Bonus")).to_be_visible()
     expect(page.get_by_text("Champions: bought")).to_be_visible()
+    expect(page.get_by_text("it does not predict who leaves")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Would take it")).to_be_visible()
     assert page.url.endswith("#/predict?mode=single&type=all&id=1")
     page.reload()
     expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
@@ -46,7 +48,8 @@ def test_a_pasted_list_is_tidied_counted_predicted_sorted_filtered_and_saved(
     results = page.get_by_role("region", name="Results")
     expect(results.get_by_role("row")).to_have_count(5)
     failed = page.get_by_role("region", name="Customers without an answer")
-    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(3)
+    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(1)
+    expect(failed.get_by_text("Churn, Next best offer, RFM")).to_be_visible()
     results.get_by_role("button", name="Probability of leaving").click()
     results.get_by_role("button", name="Probability of leaving").click()
     shown = [float(text.rstrip("%")) for text in results.locator(".value").all_inner_texts()]
@@ -106,6 +109,7 @@ def test_a_measured_model_says_how_many_of_a_hundred_left_and_who_was_counted(vi
     expect(
         page.get_by_text(f"200 held-out customers with a similar probability, {nearest['happened']} left")
     ).to_be_visible()
+    expect(page.get_by_text("High risk from 70.0%, medium from 40.0%.")).to_be_visible()
     opened.keep("predict-measured")
 
 

@@ -158,6 +158,7 @@ def test_a_chart_that_cannot_be_fetched_says_so_and_the_rest_works(view: Callabl
     expect(page.locator(".histogram canvas")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_job_is_followed_again_when_the_service_is_back(view: Callable[..., View]) -> None:
     opened = view()
     page = opened.page

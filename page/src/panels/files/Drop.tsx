@@ -3,6 +3,7 @@
 import { useId, useState } from "preact/hooks";
 import * as format from "../../format";
 import { Failed, Note } from "../../parts/states";
+import { address } from "../../route";
 import { text } from "../../text";
 import { again, cancel, send, type Type, type Upload, uploads } from "./upload";
 
@@ -57,11 +58,15 @@ export function Drop() {
         .map((each, place) => (
           <Progress key={place} upload={each} />
         ))}
-      {uploads.value.some((each) => each.state === "sent") && (
-        <Note tone="good">
-          <p>{text.files.sent}</p>
-        </Note>
-      )}
+      {uploads.value
+        .filter((each) => each.state === "sent")
+        .map((each) => (
+          <Note key={each.job} tone="good">
+            <p>
+              {text.files.sent(each.file.name)} <a href={address(["files", each.job])}>{text.segments.exportedJob}</a>
+            </p>
+          </Note>
+        ))}
     </section>
   );
 }

@@ -72,6 +72,7 @@ export function Job({ id }: { id: string }) {
         <>
           <div class="actions start">
             {Object.entries(results)
+              .filter(([name]) => name !== "errors" || (progress.errors ?? 0) > 0)
               .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b))
               .map(([name, file]) => (
                 <a key={name} class={name === "predictions" ? "button primary" : "button"} href={file.url} download>

@@ -18,6 +18,8 @@ export interface Upload {
   error: unknown;
   /** Why one that was refused cannot be sent. */
   sentence: string;
+  /** The job of one that was sent. */
+  job: string;
 }
 
 export const uploads = signal<Upload[]>([]);
@@ -37,7 +39,7 @@ export function send(files: File[], type: Type): void {
         ? text.files.emptyFile(file.name)
         : "";
     const state = sentence ? "refused" : "sending";
-    return { file, type, stop: new AbortController(), state, share: 0, error: null, sentence };
+    return { file, type, stop: new AbortController(), state, share: 0, error: null, sentence, job: "" };
   });
   uploads.value = [...uploads.value.filter(({ state }) => state === "sending"), ...added];
   for (const each of added) if (each.state === "sending") void limited(() => sendOne(each));
@@ -67,7 +69,7 @@ async function sendOne({ file, type, stop: { signal: stopped }, stop }: Upload):
     const job = (await startJob({ type, format }, stopped)) as Schemas["UploadAwaited"];
     await upload(job.upload, file, (share) => put({ share }), stopped);
     names.value = { ...names.value, [job.job_id]: file.name };
-    put({ state: "sent" });
+    put({ state: "sent", job: job.job_id });
   } catch (error) {
     if (!stopped.aborted) put({ state: "failed", error });
   }

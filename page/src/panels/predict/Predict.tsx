@@ -1,9 +1,8 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { asCurl, bodyOfOne, getStatus, predictMany, predictOne, type Schemas } from "../../api";
+import { asCurl, bodyOfOne, predictMany, predictOne, type Schemas } from "../../api";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
-import { Banners } from "../../parts/banner";
-import { useResource } from "../../parts/resource";
+import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
 import { type Asked, typesOf } from "../../predictions";
 import { address, go, route } from "../../route";
@@ -81,7 +80,6 @@ async function run(mode: Mode, asked: Asked, ids: string[], stays = false): Prom
 }
 
 export function Predict() {
-  const status = useResource(getStatus, []);
   const { mode, asked } = shown();
   const { query } = route.value;
   const [given, list] = [query.get("id") ?? "", query.get("ids") ?? ""];
@@ -106,7 +104,7 @@ export function Predict() {
         <h1>{text.predict.title}</h1>
         <p>{text.predict.lead}</p>
       </div>
-      {status.value && <Banners status={status.value} />}
+      <ServiceBanners />
       <div class="split">
         <section class="card ask">
           <fieldset class="toggle">

@@ -2,6 +2,7 @@
 
 import { useId, useState } from "preact/hooks";
 import { ApiError, getSegment, putSegment, type Schemas } from "../../api";
+import { ServiceBanners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { address, go, route } from "../../route";
@@ -95,6 +96,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
         </p>
         <h1>{stored ? text.builder.titleEdit(stored.answer.segment_name) : text.builder.title}</h1>
       </div>
+      <ServiceBanners />
       {theirs && (
         <Note tone="warning" title={stored ? text.builder.conflict : text.builder.exists}>
           <p>{text.builder.conflictLead}</p>

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { getStatistics, listSegments, may, type Schemas } from "../../api";
+import { ServiceBanners } from "../../parts/banner";
 import { limited } from "../../parts/limited";
 import { useResource } from "../../parts/resource";
 import { Sparkline } from "../../parts/sparkline";
@@ -38,6 +39,7 @@ function List() {
           </a>
         )}
       </div>
+      <ServiceBanners />
       <section class="card">
         {list.state === "failed" && <Failed error={list.error} onReload={list.reload} />}
         {list.state === "loading" && !list.value && <Loading onCancel={list.cancel} />}
