@@ -87,7 +87,7 @@ export const text = {
   riskShort: { high: "High", medium: "Medium", low: "Low", lapsed: "Lapsed" },
 
   /** What the project's own features are; another warehouse's may be others. */
-  features: {
+  features: words({
     revenue: "spent in the last 365 days",
     transaction_count: "purchases in the last 365 days",
     days_since_last: "days since the last purchase",
@@ -103,7 +103,7 @@ export const text = {
     offer_take_rate: "share of the offers that were taken, smoothed",
     days_since_offer: "days since the last offer, at most 365",
     lifetime_transaction_count: "purchases ever",
-  } as Record<string, string>,
+  }),
 
   banner: {
     mockTitle: "Some of what you see is invented",
