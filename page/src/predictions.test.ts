@@ -4,7 +4,7 @@ import { churnSentence, matches, merge, rowsAsCsv } from "./predictions";
 import { type ChurnQuality, heldOutShare, offerName, signOf, usualList } from "./quality";
 import { text } from "./text";
 
-const batch = (type: "churn" | "rfm", results: object[], errors: object[] = []) =>
+const batch = (type: "churn" | "nbo" | "rfm", results: object[], errors: object[] = []) =>
   ({ type, mode: "batch", results, errors, mock: false }) as never;
 const churn = { customer_id: "1", churn_probability: 0.8, churn_risk: "high" } as const;
 const quality: ChurnQuality = {
@@ -29,10 +29,20 @@ test("the answers of three types are a row for each customer, with failures apar
   ]);
   expect(rows).toHaveLength(1);
   expect(rows[0]?.rfm?.segment).toBe("Champions");
-  expect(failures).toEqual([{ id: "2", type: "churn", error: "none", code: "CUSTOMER_NOT_FOUND" }]);
+  expect(failures).toEqual([{ id: "2", types: ["churn"], error: "none", code: "CUSTOMER_NOT_FOUND" }]);
   expect(rows.filter((row) => matches(row, " champ "))).toEqual(rows);
   expect(rows.filter((row) => matches(row, "lost"))).toEqual([]);
   expect(rowsAsCsv(rows, ["churn"])).toBe("customer_id,churn_probability,churn_risk\r\n1,0.8,high\r\n");
+});
+
+test("a customer who fails alike for several types is one failure, and otherwise one for each reason", () => {
+  const answer = (type: "churn" | "nbo" | "rfm", code: string) =>
+    batch(type, [], [{ customer_id: "2", error: code.toLowerCase(), code }]);
+  const { failures } = merge([answer("churn", "A"), answer("nbo", "B"), answer("rfm", "A")]);
+  expect(failures).toEqual([
+    { id: "2", types: ["churn", "rfm"], error: "a", code: "A" },
+    { id: "2", types: ["nbo"], error: "b", code: "B" },
+  ]);
 });
 
 const group = (name: string, predicted: number, share: [number, number, number]) => {

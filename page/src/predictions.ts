@@ -21,24 +21,27 @@ export interface Row {
 }
 export interface Failure {
   id: string;
-  type: PredictionType;
+  /** The types that have no answer for one and the same reason. */
+  types: PredictionType[];
   error: string;
   code: string;
 }
 
-/** The rows and the failures of batch answers, in the order of the ids asked for. */
+/** The rows and the failures of batch answers, in the order of the ids asked for; what fails alike is one failure. */
 export function merge(answers: Schemas["BatchAnswer"][]): { rows: Row[]; failures: Failure[] } {
   const rows = new Map<string, Row>();
-  const failures: Failure[] = [];
+  const failures = new Map<string, Failure>();
   for (const answer of answers) {
     for (const { customer_id, result } of answer.results) {
       rows.set(customer_id, { ...(rows.get(customer_id) ?? { id: customer_id }), [answer.type]: result });
     }
     for (const { customer_id, error, code } of answer.errors) {
-      failures.push({ id: customer_id, type: answer.type, error, code });
+      const key = JSON.stringify([customer_id, error, code]);
+      const types = failures.get(key)?.types ?? [];
+      failures.set(key, { id: customer_id, types: [...types, answer.type], error, code });
     }
   }
-  return { rows: [...rows.values()], failures };
+  return { rows: [...rows.values()], failures: [...failures.values()] };
 }
 
 export function rowsAsCsv(rows: Row[], types: PredictionType[]): string {

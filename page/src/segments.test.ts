@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  aloneIn,
   binsOf,
   choose,
   conditionsOf,
@@ -35,6 +36,12 @@ test("what is missing is said and not sent", () => {
   expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: " " }] })).toHaveProperty(
     "problem",
   );
+  expect(definitionOf({ ...draft, conditions: [{ feature: " ", operator: ">", value: "1" }] })).toEqual({
+    problem: expect.stringContaining("feature"),
+  });
+  expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: "many" }] })).toEqual({
+    problem: expect.stringContaining("number, such as 1,000"),
+  });
   expect(definitionOf({ ...draft, kind: "customer_ids", ids: " , " })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, kind: "recommended_offer" })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, conditions: [] })).toEqual({ definition: { segment_name: "X", rule: {} } });
@@ -120,4 +127,11 @@ test("drift is said by whether it moved, and whether the model leans on it", () 
   expect(driftOf({ ...drift, p_value: 0.2 })).toBe("luck");
   expect(driftOf({ ...drift, psi: 0.01, band: "stable" })).toBe("stable");
   expect(driftOf({ ...drift, psi: null, band: "too_few" })).toBe("too_few");
+});
+
+test("a point between two that are missing is found, as a line does not show it", () => {
+  expect(aloneIn([1, null, 2, null, 3, 4, null, 0])).toEqual([0, 2, 7]);
+  expect(aloneIn([])).toEqual([]);
+  expect(aloneIn([5])).toEqual([0]);
+  expect(aloneIn([null, null])).toEqual([]);
 });

@@ -1,12 +1,15 @@
 /** Segments' definitions as the builder has them, and what a spread of probabilities says. */
 
 import type { FieldOf, Schemas } from "./api";
+import * as format from "./format";
 import { tidy } from "./ids";
 import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
 import { text } from "./text";
 
 export type Definition = Schemas["SegmentDefinition"];
 export type Kind = Exclude<Schemas["SegmentSummary"]["kind"], "combined">;
+/** Members that one file can have that is made of the best of a segment. */
+export const MOST_IN_A_FILE = 1_000_000;
 export const KINDS: Kind[] = ["rule", "customer_ids", "churn_risk", "rfm_segment", "recommended_offer"];
 export const OPERATORS = [">=", ">", "<=", "<", "==", "!="] as const;
 
@@ -75,7 +78,7 @@ export function conditionsOf(rule: Record<string, unknown>): Pick<Draft, "match"
     const [left, right, ...further] = operands as unknown[];
     const feature = (left as { var?: unknown } | null)?.var;
     if (typeof feature !== "string" || typeof right !== "number" || further.length) return null;
-    conditions.push({ feature, operator: name, value: String(right) });
+    conditions.push({ feature, operator: name, value: format.typed(right) });
   }
   return { match: operator === "or" ? "or" : "and", conditions };
 }
@@ -93,7 +96,8 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
           return { problem: text.builder.rawWrong };
         }
       }
-      const numbers = draft.conditions.map(({ value }) => (value.trim() === "" ? NaN : Number(value)));
+      if (draft.conditions.some(({ feature }) => !feature.trim())) return { problem: text.builder.needFeature };
+      const numbers = draft.conditions.map(({ value }) => format.numberOf(value));
       if (numbers.some((number) => !Number.isFinite(number))) return { problem: text.builder.needValue };
       const parts = draft.conditions.map(({ feature, operator }, place) => ({
         [operator]: [{ var: feature }, numbers[place]],
@@ -207,4 +211,10 @@ export function driftOf({ psi, band, alarm, weight, p_value }: Omit<Schemas["Dri
   if (band === "stable") return "stable";
   if (p_value !== null && p_value >= LUCK) return "luck";
   return alarm === null || weight === null ? "unknown" : "unweighted";
+}
+
+/** Where a value has none beside it: a line has no end to draw there. */
+export function aloneIn(values: readonly (number | null)[]): number[] {
+  const isThere = (place: number) => typeof values[place] === "number";
+  return [...values.keys()].filter((place) => isThere(place) && !isThere(place - 1) && !isThere(place + 1));
 }

@@ -73,7 +73,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
                     {
                       key: "type",
                       title: text.predict.type,
-                      cell: (row: (typeof failures)[number]) => text.models[row.type],
+                      cell: (row: (typeof failures)[number]) => row.types.map((type) => text.models[type]).join(", "),
                     },
                   ]
                 : []),
@@ -86,7 +86,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
               },
             ]}
             rows={failures}
-            rowKey={(row) => `${row.type} ${row.id}`}
+            rowKey={(row) => `${row.types.join(" ")} ${row.id}`}
           />
         </section>
       )}
@@ -164,7 +164,7 @@ function columns(asked: Asked): Column<Row>[] {
           },
           {
             key: "confidence",
-            title: text.report.predicted,
+            title: text.predict.takes,
             numeric: true,
             by: (row: Row) => row.nbo?.confidence ?? null,
             cell: (row: Row) => (row.nbo ? format.probability(row.nbo.confidence) : "–"),

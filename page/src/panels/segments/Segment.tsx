@@ -2,11 +2,12 @@
 
 import { getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
+import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
-import { cellName } from "../../segments";
+import { cellName, draftOf } from "../../segments";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -94,6 +95,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <p>{text.banner.mockWhat}</p>
         </Note>
       )}
+      <Placeholders models={stats.models} />
       {stats.message && (
         <Note tone="info" title={text.segments.message}>
           <p>{stats.message}</p>
@@ -143,7 +145,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       <Drift drift={stats.drift.all_customers} />
       <section class="card">
         <h2>{text.segments.definition}</h2>
-        <p>{text.segments.kinds[kindOf(definition)]}</p>
+        <InWords definition={definition} />
         <details>
           <summary>{text.segments.definitionJson}</summary>
           <pre tabIndex={0}>{JSON.stringify(plain, null, 2)}</pre>
@@ -153,6 +155,33 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
   );
 }
 
-function kindOf(definition: Definition): string {
-  return Object.keys(text.segments.kinds).find((kind) => kind in definition) ?? "rule";
+/** Who is in it, as a person says it. */
+function InWords({ definition }: { definition: Definition }) {
+  const { kind, conditions, match, raw, band, rfm, offer } = draftOf(definition);
+  switch (kind) {
+    case "customer_ids":
+      return <p>{text.segments.listed(definition.customer_ids?.length ?? 0)}</p>;
+    case "churn_risk":
+      return <p>{text.segments.ofKind.churn_risk(text.riskShort[band as keyof typeof text.riskShort] ?? band)}</p>;
+    case "rfm_segment":
+      return <p>{text.segments.ofKind.rfm_segment(rfm)}</p>;
+    case "recommended_offer":
+      return <p>{text.segments.ofKind.recommended_offer(offer)}</p>;
+    case "rule":
+      if (raw !== null) return <p>{text.segments.moreThanConditions}</p>;
+      if (conditions.length === 0) return <p>{text.segments.everyone}</p>;
+      return (
+        <>
+          <p>{text.segments.matching[match]}</p>
+          <ul>
+            {conditions.map(({ feature, operator, value }, place) => (
+              <li key={place}>
+                {text.segments.condition(feature, text.builder.operators[operator] ?? operator, value)}
+                {text.features[feature] && <span class="small"> ({text.features[feature]})</span>}
+              </li>
+            ))}
+          </ul>
+        </>
+      );
+  }
 }

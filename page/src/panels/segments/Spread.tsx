@@ -4,11 +4,20 @@ import { useId, useState } from "preact/hooks";
 import { ApiError, may, predictSegment, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
-import { Empty, Failed } from "../../parts/states";
+import { Empty, NotDone } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
-import { activeIn, type Bin, binsOf, type Chosen, choose, type Definition, idFrom } from "../../segments";
+import {
+  activeIn,
+  type Bin,
+  binsOf,
+  type Chosen,
+  choose,
+  type Definition,
+  idFrom,
+  MOST_IN_A_FILE,
+} from "../../segments";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
@@ -92,7 +101,10 @@ function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whol
       <Outcomes chosen={chosen} members={members} />
       {lapsed > 0 && <p class="small">{text.segments.lapsedLeftOut(lapsed)}</p>}
       {whole ? (
-        <HandOn id={id} name={name} chosen={chosen} least={least} />
+        <>
+          <HandOn id={id} name={name} chosen={chosen} least={least} />
+          <LikeliestFile id={id} members={members} />
+        </>
       ) : (
         <p class="small">{text.segments.onlyOfAll}</p>
       )}
@@ -146,7 +158,7 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
       <ScoreAsFile
         body={{ type: "churn", segment_id: id, top: chosen.members, format: "csv" }}
         label={text.segments.fileOf(chosen.members)}
-        hint={text.segments.tooManyToMake}
+        hint={text.segments.tooManyToMake(MOST)}
       />
     );
   }
@@ -174,8 +186,40 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
           {text.segments.makeSegment(chosen.members)}
         </button>
       </div>
-      {error !== null && <Failed error={error} title={text.segments.notMade} />}
+      {error !== null && <NotDone error={error} title={text.segments.notMade} />}
     </>
+  );
+}
+
+/** As many of the likeliest as one can write to: the slider's steps can be coarser than that. */
+function LikeliestFile({ id, members }: { id: string; members: number }) {
+  const [typed, setTyped] = useState(String(Math.min(100, members)));
+  const field = useId();
+  const top = format.numberOf(typed);
+  const most = Math.min(members, MOST_IN_A_FILE);
+  const usable = Number.isInteger(top) && top >= 1 && top <= most;
+  if (!may("loyalty/predict")) return null;
+  return (
+    <div class="best">
+      <label for={field}>{text.segments.likeliestHowMany}</label>
+      <input
+        id={field}
+        inputMode="numeric"
+        value={typed}
+        aria-invalid={!usable}
+        aria-describedby={`${field}-wrong`}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+      />
+      <p id={`${field}-wrong`} class="problem">
+        {!usable && text.segments.likeliestWrong(most)}
+      </p>
+      <ScoreAsFile
+        body={{ type: "churn", segment_id: id, top, format: "csv" }}
+        label={text.segments.likeliestFile(usable ? top : 0)}
+        hint={text.segments.likeliestHint}
+        disabled={!usable}
+      />
+    </div>
   );
 }
 

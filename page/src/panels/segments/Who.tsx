@@ -137,7 +137,7 @@ function Rule({ draft, change }: Props) {
       </label>
       <datalist id={features}>
         {card.value?.map((feature) => (
-          <option key={feature} value={feature} />
+          <option key={feature} value={feature} label={text.features[feature] ?? feature} />
         ))}
       </datalist>
       {draft.conditions.map((condition, place) => (
@@ -174,6 +174,7 @@ function Rule({ draft, change }: Props) {
           >
             ×
           </button>
+          {text.features[condition.feature] && <p class="small">{text.features[condition.feature]}</p>}
         </div>
       ))}
       <button
