@@ -127,8 +127,8 @@ def _write_file(shares: Iterable[Sequence[str]], written: Format, path: Path) ->
             for ids in shares:
                 file.writelines(f"{orjson.dumps({CUSTOMER_ID: customer_id}).decode()}\n" for customer_id in ids)
         else:
-            # In quotes, an id is exactly what is between them. The second quoted field is there so that a line end in an
-            # id is not taken for what a stray quote has swallowed.
+            # In quotes, an id is exactly what is between them. The second quoted field is there so that a line end in
+            # an id is not taken for what a stray quote has swallowed.
             rows = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
             rows.writerow([CUSTOMER_ID, ""])
             for ids in shares:
