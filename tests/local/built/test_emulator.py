@@ -78,7 +78,8 @@ class Deployed:
 def some_customers() -> pa.Table:
     columns = {"customer_id": pa.array([str(number) for number in range(1, CUSTOMERS + 1)], pa.string())}
     for place, name in enumerate((*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)):
-        values = [float((number * (place + 7)) % 371) for number in range(CUSTOMERS)]
+        most = 100 if name == "engagement_score" else 370  # the score's domain ends there
+        values = [float((number * (place + 7)) % (most + 1)) for number in range(CUSTOMERS)]
         columns[name] = pa.array(values, pa.float64())
     columns["revenue"] = pa.array([12.5 * number for number in range(CUSTOMERS)], pa.float64())
     return pa.table(columns)
