@@ -21,6 +21,7 @@ const rangeOfHundred = ({ low, high }: Ranged): string => outwards({ low: 100 * 
 
 const few = (expected: number): string => (expected > 0 && expected < 0.5 ? "fewer than 1" : count(expected));
 
+type Cell = Pick<Schemas["RfmCell"], "r_score" | "f_score">;
 type Evidence = Schemas["OfferProbability"]["evidence"];
 
 export const text = {
@@ -361,7 +362,9 @@ export const text = {
       rfm_segment: "RFM name",
       churn_risk: "Risk band",
       recommended_offer: "Best offer",
+      combined: "Combined",
     } as Record<string, string>,
+    andAlso: ", and ",
     members: "Members",
     average: "Average risk",
     averageActive: "Average risk of the active",
@@ -468,7 +471,6 @@ export const text = {
     onlyCell: (name: string, r: number, f: number, members: number) =>
       `Only ${plural(members, "member", "members")} with recency ${r} and frequency ${f}, ${name}.`,
     showAll: "Show all again",
-    onlyOfAll: "To make a segment of the likeliest, show all members again.",
     ofBin: ({ begins, ends, by_risk }: Bin) =>
       `${share(begins)} to ${share(ends)}: ${plural(
         Object.entries(by_risk).reduce((sum, [band, members]) => (band === "lapsed" ? sum : sum + members), 0),
@@ -487,8 +489,10 @@ export const text = {
     noHeldOut: "This version was not measured on held-out customers.",
     makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
     fileOf: (members: number) => `Score these ${count(members)} as a file`,
-    tooManyToMake: "A segment made here has at most 1,000 members: for more, hand them on as a file.",
-    likeliestOf: (name: string, least: string) => `The likeliest (${least} and more) of ${name}`.slice(0, 200),
+    likeliestOf: (name: string, least: string, cell: Cell | null) => {
+      const of = cell ? `, R ${cell.r_score} F ${cell.f_score}` : "";
+      return `The likeliest (${least} and more${of}) of ${name}`.slice(0, 200);
+    },
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",
     allLapsed: (lapsed: number) =>
@@ -521,6 +525,22 @@ export const text = {
     id: "Id",
     idHint: "1 to 64 letters, digits, _ or -, beginning with a letter or a digit. It is the segment's address.",
     kind: "Who is in it",
+    kindHint: "Choose one or several. Of each member, all that you choose is true: each narrows the ones before it.",
+    and: "and",
+    needKind: "Choose at least one way to say who is in it.",
+    needFeature: "Give each condition a feature.",
+    predictions: {
+      churn_probability: "Probability of leaving, 0 to 1",
+      churn_risk: "Risk band",
+      rfm_segment: "RFM name",
+      recommended_offer: "Code of the best offer",
+      r_score: "RFM: recency score, 1 to 5",
+      f_score: "RFM: frequency score, 1 to 5",
+      m_score: "RFM: monetary score, 1 to 5",
+      recency: "RFM: days since the last purchase",
+      frequency: "RFM: number of purchases",
+      monetary: "RFM: money spent",
+    } as Record<string, string>,
     match: "Members match",
     all: "all of these",
     any: "any of these",
@@ -548,7 +568,7 @@ export const text = {
     notSaved: "The segment was not saved",
     needName: "Give the segment a name.",
     needId: "Give the segment an id of 1 to 64 letters, digits, _ or -.",
-    needValue: "Give each condition a number.",
+    needValue: "Give each condition a value: a number, unless it offers you texts.",
     needIds: "Give at least one id.",
     needOffer: "Give the offer's code.",
     conflict: "Someone else has changed this segment since you opened it.",

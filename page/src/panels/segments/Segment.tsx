@@ -6,7 +6,7 @@ import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
-import { cellName } from "../../segments";
+import { cellName, kindsOf, sayingWho } from "../../segments";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -64,11 +64,8 @@ export function Segment({ id }: { id: string }) {
 }
 
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
-  const { segment_id: _, version: __, updated: ___, ...plain } = definition;
-  const preview = useResource(
-    (signal) => previewSegment(plain as Schemas["SegmentDefinition"], signal),
-    [id, definition.version],
-  );
+  const plain = sayingWho(definition);
+  const preview = useResource((signal) => previewSegment(plain, signal), [id, definition.version]);
   const wanted = route.value.query.get("cell");
   const cell = preview.value?.rfm.find((each) => each.members > 0 && cellName(each) === wanted) ?? null;
   const churn = stats.models["churn"];
@@ -116,7 +113,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           {preview.value && (
             <Spread
               id={id}
-              name={definition.segment_name}
+              definition={plain}
               bins={preview.value.bins}
               cell={cell}
               quality={card.value ? churnQuality(card.value) : null}
@@ -143,7 +140,11 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       <Drift drift={stats.drift.all_customers} />
       <section class="card">
         <h2>{text.segments.definition}</h2>
-        <p>{text.segments.kinds[kindOf(definition)]}</p>
+        <p>
+          {kindsOf(definition)
+            .map((kind) => text.segments.kinds[kind])
+            .join(text.segments.andAlso)}
+        </p>
         <details>
           <summary>{text.segments.definitionJson}</summary>
           <pre tabIndex={0}>{JSON.stringify(plain, null, 2)}</pre>
@@ -151,8 +152,4 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       </section>
     </>
   );
-}
-
-function kindOf(definition: Definition): string {
-  return Object.keys(text.segments.kinds).find((kind) => kind in definition) ?? "rule";
 }

@@ -1,21 +1,33 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, may, predictSegment, putSegment, type Schemas } from "../../api";
+import { ApiError, may, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, Failed } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
-import { activeIn, type Bin, binsOf, type Chosen, choose, type Definition, idFrom } from "../../segments";
+import {
+  activeIn,
+  type Bin,
+  binsOf,
+  type Chosen,
+  cellName,
+  choose,
+  type Definition,
+  idFrom,
+  inCell,
+  likelyToLeave,
+  narrowed,
+} from "../../segments";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
 const Histogram = lazy(() => import("../../parts/histogram"), "chart histogram");
 
-/** The most members that a list made here has; the API gives so many at once. */
-const MOST = 1000;
+/** The most members that a job takes, the likeliest first. */
+const MOST = 1_000_000;
 const TRIES = 20;
 
 /** Where the slider begins: at the fewest members that are a fifth of the active. */
@@ -27,15 +39,15 @@ function likeliest(bins: Bin[]): number {
 
 interface Props {
   id: string;
-  name: string;
+  definition: Definition;
   bins: Bin[];
   /** The cell of the RFM map whose members alone are looked at. */
   cell: Schemas["RfmCell"] | null;
   quality: ChurnQuality | null;
 }
 
-export function Spread({ id, name, bins, cell, quality }: Props) {
-  const shown = cell ? binsOf(bins, cell.bins) : bins;
+export function Spread(props: Props) {
+  const { id, bins, cell } = props;
   return (
     <>
       <p class="small">{text.segments.spreadLead}</p>
@@ -45,19 +57,12 @@ export function Spread({ id, name, bins, cell, quality }: Props) {
           <a href={address(["segments", id])}>{text.segments.showAll}</a>
         </p>
       )}
-      <Choice
-        key={cell ? `${cell.r_score} ${cell.f_score}` : ""}
-        id={id}
-        name={name}
-        bins={shown}
-        whole={cell === null}
-        quality={quality}
-      />
+      <Choice key={cell ? cellName(cell) : ""} {...props} bins={cell ? binsOf(bins, cell.bins) : bins} />
     </>
   );
 }
 
-function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whole: boolean }) {
+function Choice({ id, definition, bins, cell, quality }: Props) {
   const [from, setFrom] = useState(() => likeliest(bins));
   const slider = useId();
   const members = bins.reduce((sum, bin) => sum + activeIn(bin), 0);
@@ -91,11 +96,7 @@ function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whol
       </div>
       <Outcomes chosen={chosen} members={members} />
       {lapsed > 0 && <p class="small">{text.segments.lapsedLeftOut(lapsed)}</p>}
-      {whole ? (
-        <HandOn id={id} name={name} chosen={chosen} least={least} />
-      ) : (
-        <p class="small">{text.segments.onlyOfAll}</p>
-      )}
+      <HandOn id={id} definition={definition} cell={cell} least={bins[from]?.begins ?? 0} members={chosen.members} />
       <Numbers bins={bins} />
     </>
   );
@@ -137,30 +138,24 @@ async function makeNew(id: string, suffix: string, definition: Definition): Prom
   }
 }
 
-/** A segment of exactly these; or, of more than a list takes, a file of them. */
-function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen: Chosen; least: string }) {
+/** A segment of exactly these, which goes on saying who they are when customers move; or, of a whole segment, a file. */
+function HandOn({
+  id,
+  definition,
+  cell,
+  least,
+  members,
+}: Pick<Props, "id" | "definition" | "cell"> & { least: number; members: number }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  if (chosen.members > MOST) {
-    return (
-      <ScoreAsFile
-        body={{ type: "churn", segment_id: id, top: chosen.members, format: "csv" }}
-        label={text.segments.fileOf(chosen.members)}
-        hint={text.segments.tooManyToMake}
-      />
-    );
-  }
-  if (!may("loyalty/segments") || !may("loyalty/predict")) return null;
   const make = async () => {
     setBusy(true);
     setError(null);
+    const name = text.segments.likeliestOf(definition.segment_name, format.share(least), cell);
+    const conditions = [...(cell ? inCell(cell) : []), ...likelyToLeave(least)];
+    const suffix = `${cell ? `-${cellName(cell)}` : ""}-from-${Math.round(100 * least)}`;
     try {
-      const { results } = await predictSegment(id, "churn", { top: chosen.members });
-      const made = await makeNew(id, `-likeliest-${chosen.members}`, {
-        segment_name: text.segments.likeliestOf(name, least),
-        customer_ids: results.map((result) => result.customer_id),
-      });
-      go(address(["segments", made]));
+      go(address(["segments", await makeNew(id, suffix, narrowed(definition, name, conditions))]));
     } catch (problem) {
       setError(problem);
     } finally {
@@ -169,12 +164,20 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
   };
   return (
     <>
-      <div class="actions start">
-        <button type="button" disabled={busy || chosen.members === 0} onClick={() => void make()}>
-          {text.segments.makeSegment(chosen.members)}
-        </button>
-      </div>
+      {may("loyalty/segments") && (
+        <div class="actions start">
+          <button type="button" disabled={busy || members === 0} onClick={() => void make()}>
+            {text.segments.makeSegment(members)}
+          </button>
+        </div>
+      )}
       {error !== null && <Failed error={error} title={text.segments.notMade} />}
+      {!cell && members > 0 && members <= MOST && (
+        <ScoreAsFile
+          body={{ type: "churn", segment_id: id, top: members, format: "csv" }}
+          label={text.segments.fileOf(members)}
+        />
+      )}
     </>
   );
 }
