@@ -8,6 +8,10 @@ export type Schemas = components["schemas"];
 /** A field's type, of the forms of an object that have it. */
 export type FieldOf<T, K extends string> = T extends unknown ? (K extends keyof T ? NonNullable<T[K]> : never) : never;
 export type PredictionType = Schemas["SingleAnswer"]["type"];
+/** A type, or `all`, which answers the three at once. */
+export type Asked = NonNullable<Schemas["PredictRequest"]["type"]>;
+export type Single = Schemas["SingleAnswer"] | Schemas["AllAnswer"];
+export type Batch = Schemas["BatchAnswer"] | Schemas["AllBatchAnswer"];
 
 const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");
 
@@ -64,13 +68,13 @@ export interface Reply<T> {
   etag: string | null;
 }
 
-interface Asked {
+interface Sent {
   body?: unknown;
   signal?: AbortSignal;
   headers?: Record<string, string>;
 }
 
-async function request<T>(method: string, path: string, asked: Asked = {}): Promise<Reply<T>> {
+async function request<T>(method: string, path: string, asked: Sent = {}): Promise<Reply<T>> {
   const headers: Record<string, string> = { ...asked.headers };
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   if (token.value !== null) headers["Authorization"] = `Bearer ${token.value}`;
@@ -140,26 +144,19 @@ export const rollback = (body: Schemas["RollbackRequest"]) =>
   answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/rollback", { body }));
 
 /** One customer's answer, with the feature values that it was made from. */
-export const bodyOfOne = (customer_id: string, type: PredictionType): Schemas["PredictRequest"] => ({
+export const bodyOfOne = (customer_id: string, type: Asked): Schemas["PredictRequest"] => ({
   customer_id,
   type,
   features: true,
 });
+export const bodyOfMany = (customer_ids: string[], type: Asked): Schemas["BatchRequest"] => ({ customer_ids, type });
 
-export const predictOne = (customer_id: string, type: PredictionType, signal?: AbortSignal) =>
-  answerOf(
-    request<Schemas["SingleAnswer"]>("POST", "/ml/predict", {
-      body: bodyOfOne(customer_id, type),
-      ...withSignal(signal),
-    }),
-  );
+export const predictOne = (customer_id: string, type: Asked, signal?: AbortSignal) =>
+  answerOf(request<Single>("POST", "/ml/predict", { body: bodyOfOne(customer_id, type), ...withSignal(signal) }));
 
-export const predictMany = (customer_ids: string[], type: PredictionType, signal?: AbortSignal) =>
+export const predictMany = (customer_ids: string[], type: Asked, signal?: AbortSignal) =>
   answerOf(
-    request<Schemas["BatchAnswer"]>("POST", "/ml/predict/batch", {
-      body: { customer_ids, type },
-      ...withSignal(signal),
-    }),
+    request<Batch>("POST", "/ml/predict/batch", { body: bodyOfMany(customer_ids, type), ...withSignal(signal) }),
   );
 
 export const listSegments = (limit: number, next: string | null, signal?: AbortSignal) =>
@@ -182,17 +179,6 @@ export const getStatistics = (id: string, history: number, signal?: AbortSignal)
     signal,
   );
 
-export const predictSegment = (
-  id: string,
-  type: PredictionType,
-  asked: { top?: number; offer?: string },
-  signal?: AbortSignal,
-) =>
-  nowOrLater<Schemas["SegmentAnswer"]>(
-    request("POST", `/segments${at(id)}/ml/predict${query(asked)}`, { body: { type }, ...withSignal(signal) }),
-    signal,
-  );
-
 async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal): Promise<T> {
   const first = await reply;
   if (first.status !== 202) return first.answer as T;
@@ -205,8 +191,27 @@ async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal
   }
 }
 
-export const startJob = (body: Schemas["JobRequest"]) =>
-  answerOf(request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", { body }));
+/** The keys of starts that have no answer yet, by what was asked: tried again, a start has the same key, and is one job. */
+const keys = new Map<string, string>();
+
+export async function startJob(body: Schemas["JobRequest"]): Promise<Schemas["JobStarted"] | Schemas["UploadAwaited"]> {
+  const asked = JSON.stringify(body);
+  const key = keys.get(asked) ?? newKey();
+  keys.set(asked, key);
+  const { answer } = await request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", {
+    body,
+    headers: { "Idempotency-Key": key },
+  });
+  keys.delete(asked);
+  return answer;
+}
+
+/** Not crypto.randomUUID: that is there only in a secure context. */
+const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Stops a job, and removes it with all that it made. */
+export const deleteJob = (id: string) => request<null>("DELETE", `/ml/jobs${at(id)}`);
 
 export const listJobs = (next: string | null, signal?: AbortSignal) =>
   answerOf(request<Schemas["JobListAnswer"]>("GET", `/ml/jobs${query({ limit: 20, next })}`, withSignal(signal)));

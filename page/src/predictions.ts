@@ -1,11 +1,10 @@
-/** Answers of the three types side by side, a row for each customer. */
+/** Answers of one type, or of the three side by side: by type for one customer, a row for each of many. */
 
-import type { PredictionType, Schemas } from "./api";
+import type { Asked, Batch, PredictionType, Schemas, Single } from "./api";
 import { toCsv } from "./csv";
 import { type ChurnQuality, likest } from "./quality";
 import { text } from "./text";
 
-export type Asked = PredictionType | "all";
 export const TYPES: PredictionType[] = ["churn", "nbo", "rfm"];
 export const typesOf = (asked: Asked): PredictionType[] => (asked === "all" ? TYPES : [asked]);
 
@@ -21,24 +20,65 @@ export interface Row {
 }
 export interface Failure {
   id: string;
-  type: PredictionType;
+  /** What has no answer; `all` if the three lack one for the same reason. */
+  type: Asked;
   error: string;
   code: string;
 }
 
-/** The rows and the failures of batch answers, in the order of the ids asked for. */
-export function merge(answers: Schemas["BatchAnswer"][]): { rows: Row[]; failures: Failure[] } {
-  const rows = new Map<string, Row>();
-  const failures: Failure[] = [];
-  for (const answer of answers) {
-    for (const { customer_id, result } of answer.results) {
-      rows.set(customer_id, { ...(rows.get(customer_id) ?? { id: customer_id }), [answer.type]: result });
-    }
-    for (const { customer_id, error, code } of answer.errors) {
-      failures.push({ id: customer_id, type: answer.type, error, code });
-    }
+/** A customer's answer of one type, or why there is none. */
+export type OfType = Pick<Schemas["SingleAnswer"], "type" | "mock" | "model"> &
+  ({ result: Schemas["SingleAnswer"]["result"] } | { failure: Schemas["TypeFailure"] });
+
+const MOCK = "mock";
+
+/** The answers in an answer, by type. Of `all`, those are invented whose model is. */
+export function byType(answer: Single): OfType[] {
+  if (answer.type !== "all") return [answer];
+  return TYPES.flatMap((type): OfType[] => {
+    const [result, failure, model] = [answer.results[type], answer.errors[type], answer.models[type]];
+    const of = { type, model, mock: model.version === MOCK };
+    return result ? [{ ...of, result }] : failure ? [{ ...of, failure }] : [];
+  });
+}
+
+/** The rows and the failures of a batch, in the order of the ids asked for. */
+export function tabled(answer: Batch): { rows: Row[]; failures: Failure[] } {
+  if (answer.type !== "all") {
+    const rows = answer.results.map(({ customer_id: id, result }) => ({ id, [answer.type]: result }));
+    return { rows, failures: answer.errors.map((each) => failureOf(each.customer_id, answer.type, each)) };
   }
-  return { rows: [...rows.values()], failures };
+  return {
+    rows: answer.results.map(({ customer_id: id, results }) => ({ id, ...results })),
+    failures: [
+      ...answer.results.flatMap(({ customer_id, errors }) => failuresOf(customer_id, errors)),
+      ...answer.errors.flatMap(({ customer_id, errors }) => failuresOf(customer_id, errors)),
+    ],
+  };
+}
+
+function failuresOf(id: string, errors: Schemas["ErrorsByType"]): Failure[] {
+  const [first, ...others] = TYPES.flatMap((type) => {
+    const failure = errors[type];
+    return failure ? [failureOf(id, type, failure)] : [];
+  });
+  if (!first) return [];
+  const alike = others.every(({ error, code }) => error === first.error && code === first.code);
+  return others.length === TYPES.length - 1 && alike ? [{ ...first, type: "all" }] : [first, ...others];
+}
+
+const failureOf = (id: string, type: PredictionType, { error, code }: Schemas["TypeFailure"]): Failure => ({
+  id,
+  type,
+  error,
+  code,
+});
+
+/** How many of a batch have an answer of a type, and how many have none. */
+export function countsOf(answer: Batch, type: PredictionType): { answered: number; failed: number } {
+  if (answer.type !== "all") return { answered: answer.successful, failed: answer.failed };
+  const answered = answer.results.filter(({ results }) => results[type]).length;
+  return { answered, failed: answer.total - answered };
 }
 
 export function rowsAsCsv(rows: Row[], types: PredictionType[]): string {
