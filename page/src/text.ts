@@ -645,6 +645,13 @@ export const text = {
     what: (request: Record<string, unknown>) =>
       String(request["segment_id"] ?? request["prefix"] ?? request["key"] ?? request["format"] ?? ""),
     results: "Results",
+    stop: "Stop and remove",
+    stopAsked: (name: string) => `Stop ${name}?`,
+    stopEffect: "It stops within seconds, and what it has made so far is removed. The file that is scored stays.",
+    remove: "Remove",
+    removeAsked: (name: string) => `Remove ${name}?`,
+    removeEffect: "The job and its results are removed. The file that was scored stays.",
+    notRemoved: "The job was not removed",
     older: "Older jobs",
     newest: "Newest jobs",
     refresh: "Refresh",

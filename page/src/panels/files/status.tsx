@@ -12,6 +12,6 @@ export function nameOf({ job_id, request }: Pick<Schemas["JobListed"], "job_id" 
 }
 
 export function Status({ status }: { status: string }) {
-  const tone = { succeeded: "good", failed: "danger", running: "warning" }[status] ?? "";
+  const tone = { succeeded: "good", partly_failed: "warning", failed: "danger" }[status] ?? "";
   return <span class={`mark ${tone}`}>{text.files.statuses[status] ?? status}</span>;
 }
