@@ -244,6 +244,48 @@ export function upload(
   });
 }
 
+/** Sends a file of customers' ids; gives what a definition names it by, within a day. */
+export async function sendList(
+  file: Blob,
+  onProgress: (share: number) => void,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const { upload_id, upload: address } = await answerOf(
+    request<Schemas["ListUploadAnswer"]>("POST", "/segments/lists", withSignal(signal)),
+  );
+  await upload(address, file, onProgress, signal);
+  return upload_id;
+}
+
+const copies = new Map<string, string>();
+
+/**
+ * A definition that can be previewed, and stored as another segment: only its own segment can name a stored list, so
+ * the list at `listUrl` is sent again as a file, once.
+ */
+export async function anywhere(
+  definition: Schemas["SegmentDefinition"],
+  listUrl: string | undefined,
+  signal?: AbortSignal,
+): Promise<Schemas["SegmentDefinition"]> {
+  const { customer_list } = definition;
+  if (!customer_list || !listUrl || customer_list.startsWith("upload-")) return definition;
+  const copy = copies.get(customer_list) ?? (await sendList(await readAll(listUrl, signal), () => undefined, signal));
+  copies.set(customer_list, copy);
+  return { ...definition, customer_list: copy };
+}
+
+async function readAll(url: string, signal?: AbortSignal): Promise<Blob> {
+  try {
+    const response = await fetch(url, { credentials: "omit", ...withSignal(signal) });
+    if (!response.ok) throw new ApiError(text.errors.ofStatus(response.status), response.status, "RESULT_UNREAD");
+    return await response.blob();
+  } catch (error) {
+    if (error instanceof ApiError || signal?.aborted) throw error;
+    throw new ApiError(text.errors.listAway, 0, "AWAY");
+  }
+}
+
 /** The beginning of a result, by its signed address. */
 export async function readStart(url: string, bytes: number): Promise<string> {
   try {

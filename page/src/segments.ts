@@ -49,6 +49,13 @@ export interface Condition {
   value: string;
 }
 
+/** `id`: what a definition names it by. Of a file that was chosen here there is a name, of a stored list the number of ids. */
+export interface LongList {
+  id: string;
+  name: string | null;
+  customers: number | null;
+}
+
 /** What the builder's fields hold. `raw` is a rule that is more than conditions can say. */
 export interface Draft {
   id: string;
@@ -59,6 +66,8 @@ export interface Draft {
   conditions: Condition[];
   raw: string | null;
   ids: string;
+  /** A list that is a file, and takes the place of `ids`. */
+  list: LongList | null;
   band: string;
   rfm: string;
   offer: string;
@@ -73,6 +82,7 @@ export function emptyDraft(): Draft {
     conditions: [{ feature: "days_since_last", operator: ">=", value: "30" }],
     raw: null,
     ids: "",
+    list: null,
     band: "high",
     rfm: "At Risk",
     offer: "",
@@ -80,10 +90,13 @@ export function emptyDraft(): Draft {
 }
 
 /** What a definition says, in the builder's order. */
-export const kindsOf = (definition: Partial<Stored>): Kind[] => KINDS.filter((kind) => definition[kind] !== undefined);
+export const kindsOf = (definition: Partial<Stored>): Kind[] =>
+  KINDS.filter(
+    (kind) => definition[kind] !== undefined || (kind === "customer_ids" && definition.customer_list !== undefined),
+  );
 
 export function draftOf(definition: Stored): Draft {
-  const { rule, customer_ids, churn_risk, rfm_segment, recommended_offer } = definition;
+  const { rule, customer_ids, customer_list, churn_risk, rfm_segment, recommended_offer } = definition;
   const draft = emptyDraft();
   const read = rule && conditionsOf(rule);
   return {
@@ -94,6 +107,7 @@ export function draftOf(definition: Stored): Draft {
     ...(read ?? {}),
     raw: rule && !read ? JSON.stringify(rule, null, 2) : null,
     ids: customer_ids?.join("\n") ?? "",
+    list: customer_list ? { id: customer_list, name: null, customers: definition.listed_customers ?? null } : null,
     band: churn_risk ?? draft.band,
     rfm: rfm_segment ?? draft.rfm,
     offer: String(recommended_offer ?? ""),
@@ -126,6 +140,9 @@ function conditionOf(part: unknown): Condition | null {
   return { feature, operator: name, value: String(right) };
 }
 
+/** What a body of 1 MiB holds of a list beside the rest. */
+const MAX_IDS_CHARACTERS = 900_000;
+
 /** The definition that a draft says, or what is missing in it, as a sentence. */
 export function definitionOf(draft: Draft): { definition: Definition } | { problem: string } {
   const definition: Definition = { segment_name: draft.name.trim() };
@@ -137,9 +154,11 @@ export function definitionOf(draft: Draft): { definition: Definition } | { probl
     if ("problem" in made) return made;
     definition.rule = made.rule;
   }
-  if (has("customer_ids")) {
+  if (has("customer_ids") && draft.list) definition.customer_list = draft.list.id;
+  else if (has("customer_ids")) {
     const { ids } = tidy(draft.ids);
     if (!ids.length) return { problem: text.builder.needIds };
+    if (JSON.stringify(ids).length > MAX_IDS_CHARACTERS) return { problem: text.builder.tooManyIds };
     definition.customer_ids = ids;
   }
   if (has("churn_risk")) definition.churn_risk = draft.band as FieldOf<Definition, "churn_risk">;

@@ -45,6 +45,7 @@ export const text = {
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
       `The store refused the file (${status}). It must have 1 byte to 5 GB, and be sent within an hour: start again.`,
+    listAway: "The segment's list cannot be read from here. Check your connection, then load the page again.",
     resultAway: "The result cannot be read from here. Download it instead.",
     ofStatus: (status: number) =>
       ({
@@ -558,6 +559,11 @@ export const text = {
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
+    tooManyIds: "These are more ids than fit here: choose them as a file.",
+    file: "Or a file of ids",
+    fileHint: "Up to a million: one a line, CSV with a column customer_id, or a JSON list. Also as .gz, up to 32 MB.",
+    listed: (customers: number) => plural(customers, "id", "ids"),
+    dropList: "Type a list instead",
     band: "Risk band",
     rfmName: "RFM name",
     offer: "Offer code",

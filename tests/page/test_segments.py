@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.page.conftest import View
 from tests.page.measured import active_in
@@ -245,3 +245,35 @@ def test_a_combined_segment_is_built_previewed_listed_and_changed_without_a_loss
     del definition["rfm_segment"]
     assert stored() == definition | {"segment_name": "VIPs 2"}
     requests.delete(f"{base}/segments/vips", timeout=30).raise_for_status()
+
+
+def test_a_list_too_long_for_the_text_area_is_a_file_that_is_kept_and_narrowed(view: Callable[..., View]) -> None:
+    opened = view()
+    base = opened.running.base
+    page = opened.go("segments?define=customer_ids")
+    page.get_by_role("textbox", name="Name").fill("Long List")
+    customers = "\n".join(["customer_id", *(str(number) for number in range(1, 150_001))])
+    ids: FilePayload = {"name": "ids.csv", "mimeType": "text/csv", "buffer": customers.encode()}
+    page.get_by_label("Or a file of ids").set_input_files(ids)
+    expect(page.get_by_text("ids.csv")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^150,000 members, of whom"))).to_be_visible()
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_text("List of customers (150,000 ids)")).to_be_visible()
+    before = requests.get(f"{base}/segments/long-list", timeout=30).json()
+    opened.go("segments/long-list?edit=1")
+    expect(page.get_by_text("150,000 ids")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^150,000 members, of whom"))).to_be_visible()
+    assert opened.violations() == []
+    page.get_by_role("textbox", name="Name").fill("Renamed")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Renamed")
+    after = requests.get(f"{base}/segments/long-list", timeout=30).json()
+    assert after["customer_list"] == before["customer_list"]
+    page.get_by_role("button", name="Make a segment of these").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest")
+    made = page.url.rsplit("/", 1)[-1]
+    stored = requests.get(f"{base}/segments/{made}", timeout=30).json()
+    assert stored["customer_list"] == before["customer_list"]
+    assert "rule" in stored
+    for each in ("long-list", made):
+        requests.delete(f"{base}/segments/{each}", timeout=30).raise_for_status()

@@ -175,7 +175,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
             {busy ? text.builder.saving : text.builder.save}
           </button>
         </form>
-        <Preview draft={draft} />
+        <Preview draft={draft} listUrl={stored?.answer.list_url} />
       </div>
     </>
   );

@@ -1,6 +1,6 @@
 /** One segment: its risk as pictures, why it moved, who is missing, and what to do with it. */
 
-import { getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
+import { anywhere, getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
@@ -65,7 +65,10 @@ export function Segment({ id }: { id: string }) {
 
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
   const plain = sayingWho(definition);
-  const preview = useResource((signal) => previewSegment(plain, signal), [id, definition.version]);
+  const preview = useResource(
+    async (signal) => previewSegment(await anywhere(plain, definition.list_url, signal), signal),
+    [id, definition.version],
+  );
   const wanted = route.value.query.get("cell");
   const cell = preview.value?.rfm.find((each) => each.members > 0 && cellName(each) === wanted) ?? null;
   const churn = stats.models["churn"];
@@ -114,6 +117,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
             <Spread
               id={id}
               definition={plain}
+              listUrl={definition.list_url}
               bins={preview.value.bins}
               cell={cell}
               quality={card.value ? churnQuality(card.value) : null}
@@ -144,6 +148,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           {kindsOf(definition)
             .map((kind) => text.segments.kinds[kind])
             .join(text.segments.andAlso)}
+          {definition.listed_customers !== undefined && ` (${text.builder.listed(definition.listed_customers)})`}
         </p>
         <details>
           <summary>{text.segments.definitionJson}</summary>

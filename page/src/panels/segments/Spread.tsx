@@ -1,7 +1,7 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, may, putSegment, type Schemas } from "../../api";
+import { ApiError, anywhere, may, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, Failed } from "../../parts/states";
@@ -40,6 +40,8 @@ function likeliest(bins: Bin[]): number {
 interface Props {
   id: string;
   definition: Definition;
+  /** Where the ids of its list are, if that is a long one. */
+  listUrl: string | undefined;
   bins: Bin[];
   /** The cell of the RFM map whose members alone are looked at. */
   cell: Schemas["RfmCell"] | null;
@@ -62,7 +64,7 @@ export function Spread(props: Props) {
   );
 }
 
-function Choice({ id, definition, bins, cell, quality }: Props) {
+function Choice({ id, definition, listUrl, bins, cell, quality }: Props) {
   const [from, setFrom] = useState(() => likeliest(bins));
   const slider = useId();
   const members = bins.reduce((sum, bin) => sum + activeIn(bin), 0);
@@ -96,7 +98,14 @@ function Choice({ id, definition, bins, cell, quality }: Props) {
       </div>
       <Outcomes chosen={chosen} members={members} />
       {lapsed > 0 && <p class="small">{text.segments.lapsedLeftOut(lapsed)}</p>}
-      <HandOn id={id} definition={definition} cell={cell} least={bins[from]?.begins ?? 0} members={chosen.members} />
+      <HandOn
+        id={id}
+        definition={definition}
+        listUrl={listUrl}
+        cell={cell}
+        least={bins[from]?.begins ?? 0}
+        members={chosen.members}
+      />
       <Numbers bins={bins} />
     </>
   );
@@ -142,10 +151,11 @@ async function makeNew(id: string, suffix: string, definition: Definition): Prom
 function HandOn({
   id,
   definition,
+  listUrl,
   cell,
   least,
   members,
-}: Pick<Props, "id" | "definition" | "cell"> & { least: number; members: number }) {
+}: Pick<Props, "id" | "definition" | "listUrl" | "cell"> & { least: number; members: number }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const make = async () => {
@@ -155,7 +165,8 @@ function HandOn({
     const conditions = [...(cell ? inCell(cell) : []), ...likelyToLeave(least)];
     const suffix = `${cell ? `-${cellName(cell)}` : ""}-from-${Math.round(100 * least)}`;
     try {
-      go(address(["segments", await makeNew(id, suffix, narrowed(definition, name, conditions))]));
+      const own = await anywhere(definition, listUrl);
+      go(address(["segments", await makeNew(id, suffix, narrowed(own, name, conditions))]));
     } catch (problem) {
       setError(problem);
     } finally {

@@ -1,9 +1,10 @@
 /** Who is in a segment: what it is defined by, and what the builder asks of each. */
 
-import { useId } from "preact/hooks";
-import { getStatus } from "../../api";
+import { useId, useState } from "preact/hooks";
+import { getStatus, sendList } from "../../api";
 import { useResource } from "../../parts/resource";
 import { BANDS } from "../../parts/risk";
+import { Failed } from "../../parts/states";
 import { knowsLapsed } from "../../quality";
 import { type Draft, KINDS, type Kind, RFM_NAMES } from "../../segments";
 import { text } from "../../text";
@@ -58,12 +59,64 @@ export function Who({ draft, change }: Props) {
   );
 }
 
+/** A list as text, or as a file, which is sent as soon as it is chosen. */
 function Ids({ draft, change }: Props) {
+  const [share, setShare] = useState<number | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const send = async (file: File | undefined) => {
+    if (!file) return;
+    setError(null);
+    setShare(0);
+    try {
+      change({ list: { id: await sendList(file, setShare), name: file.name, customers: null } });
+    } catch (problem) {
+      setError(problem);
+    } finally {
+      setShare(null);
+    }
+  };
   return (
-    <label>
-      {text.builder.ids}
-      <textarea rows={8} dir="auto" value={draft.ids} onInput={(event) => change({ ids: event.currentTarget.value })} />
-    </label>
+    <div
+      class="ids"
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={(event) => {
+        event.preventDefault();
+        void send(event.dataTransfer?.files[0]);
+      }}
+    >
+      {draft.list ? (
+        <p class="only">
+          <bdi>{draft.list.name ?? text.builder.listed(draft.list.customers ?? 0)}</bdi>{" "}
+          <button type="button" class="quiet" onClick={() => change({ list: null })}>
+            {text.builder.dropList}
+          </button>
+        </p>
+      ) : (
+        <label>
+          {text.builder.ids}
+          <textarea
+            rows={8}
+            dir="auto"
+            value={draft.ids}
+            onInput={(event) => change({ ids: event.currentTarget.value })}
+          />
+        </label>
+      )}
+      <label>
+        {text.builder.file}
+        <input
+          type="file"
+          disabled={share !== null}
+          onChange={(event) => {
+            void send(event.currentTarget.files?.[0]);
+            event.currentTarget.value = "";
+          }}
+        />
+      </label>
+      <p class="small">{text.builder.fileHint}</p>
+      {share !== null && <progress value={share} aria-label={text.builder.file} />}
+      {error !== null && <Failed error={error} title={text.files.notSent} />}
+    </div>
   );
 }
 
