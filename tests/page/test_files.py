@@ -47,7 +47,7 @@ def test_a_file_goes_from_drop_to_download(view: Callable[..., View], tmp_path: 
 
 def test_a_file_that_cannot_be_scored_is_told_before_it_is_sent(view: Callable[..., View], tmp_path: Path) -> None:
     page = view().go("files")
-    (tmp_path / "customers.xlsx").write_text("x")
+    (tmp_path / "customers.xlsx").write_bytes(b"PK\x03\x04")
     (tmp_path / "empty.csv").write_text("")
     page.get_by_label("Choose a file").set_input_files(tmp_path / "customers.xlsx")
     expect(page.get_by_role("alert")).to_contain_text("customers.xlsx is not of a format")
@@ -123,3 +123,20 @@ def shown_or_sent(route: Route, job: dict[str, Any]) -> None:
         route.fulfill(json=job)
     else:
         route.continue_()
+
+
+def test_a_file_whose_name_says_nothing_keeps_its_own_columns(view: Callable[..., View], tmp_path: Path) -> None:
+    page = view(360).go("files")
+    page.get_by_role("checkbox", name="Keep my own columns").check()
+    export: FilePayload = {"name": "export.txt", "mimeType": "", "buffer": b"customer_id\tcity\n1\tUlm\n"}
+    page.get_by_label("Choose a file").set_input_files(export)
+    row = page.get_by_role("row").filter(has_text="export.txt")
+    expect(row).to_contain_text("Done", timeout=60_000)
+    row.get_by_role("link").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download predictions").click()
+    download.value.save_as(tmp_path / "predictions")
+    with (tmp_path / "predictions").open() as file:
+        (kept,) = csv.DictReader(file, delimiter="\t")
+    assert (kept["customer_id"], kept["city"]) == ("1", "Ulm")
+    assert kept["churn_risk"]

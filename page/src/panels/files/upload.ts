@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { type Schemas, startJob, upload } from "../../api";
-import { formatOf } from "../../files";
+import { formatOfFile } from "../../files";
 import { text } from "../../text";
 
 export type Type = Schemas["JobRequest"]["type"];
@@ -14,10 +14,10 @@ export const sent = signal<string | null>(null);
 export const names = signal<Record<string, string>>({});
 export const problem = signal<{ error?: unknown; sentence?: string } | null>(null);
 
-export async function send(file: File, type: Type): Promise<void> {
-  const as = formatOf(file.name);
+export async function send(file: File, type: Type, keep: boolean): Promise<void> {
   problem.value = null;
   sent.value = null;
+  const as = await formatOfFile(file);
   if (!as || file.size === 0) {
     problem.value = { sentence: as ? text.files.emptyFile(file.name) : text.files.unknownFormat(file.name) };
     return;
@@ -25,7 +25,11 @@ export async function send(file: File, type: Type): Promise<void> {
   const stop = new AbortController();
   sending.value = { name: file.name, share: 0, stop };
   try {
-    const job = (await startJob({ type, format: as })) as Schemas["UploadAwaited"];
+    const job = (await startJob({
+      type,
+      format: as,
+      ...(keep ? { keep: "*" as const } : {}),
+    })) as Schemas["UploadAwaited"];
     await upload(job.upload, file, (share) => (sending.value = { name: file.name, share, stop }), stop.signal);
     names.value = { ...names.value, [job.job_id]: file.name };
     sent.value = job.job_id;
