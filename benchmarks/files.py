@@ -99,7 +99,7 @@ def file_service(models: ModelSet, customers: int = ROWS) -> FileService:
         shutil.rmtree(FOLDER / left, ignore_errors=True)
     snapshot = segments.snapshot(customers)
     leases = SimpleNamespace(seconds=LEASE_SECONDS, beat=lambda *_: None, release=lambda *_: None)
-    jobs: Any = SimpleNamespace(claim=lambda *_: Claim("claimed"), succeed=lambda *_: None, leases=leases)
+    jobs: Any = SimpleNamespace(claim=lambda *_: Claim("claimed"), finish=lambda *_: None, leases=leases)
     models_store: Any = SimpleNamespace(current=lambda: models)
     snapshots: Any = SimpleNamespace(current=lambda on_fetch=None: snapshot)
     s3: Any = FolderS3(FOLDER)

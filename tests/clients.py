@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-
 
 class Answering:
     """A client; the named methods are the test's, and all else is the client's own."""
@@ -21,9 +19,3 @@ class Answering:
 def answering(client: Any, **answers: Callable[..., Any]) -> Any:
     """The client as any client's type, for what is made of clients."""
     return Answering(client, **answers)
-
-
-def disturb_new_clients(event: str, handler: Callable[..., Any]) -> None:
-    """Registers the handler of an event of botocore with every client that is made from now on in fresh_aws."""
-    session: Any = boto3.DEFAULT_SESSION
-    session.events.register(event, handler)

@@ -105,9 +105,16 @@ def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
 
 
 def _tell_what_is_live(parts: SegmentWorkerParts, key: str) -> None:
-    """Sends the event of a model set or a snapshot that is now served; more than once if the message comes again."""
+    """Sends the event of a model set or a snapshot that is now served; more than once if the message comes again.
+
+    What cannot be served has no event, and does not keep the message: its plan would be made again and again.
+    """
     if key == CURRENT_KEY:
-        card = snapshot.read_current(parts.s3, parts.settings.data_bucket)
+        try:
+            card = snapshot.read_current(parts.s3, parts.settings.data_bucket)
+        except snapshot.SnapshotUnavailable as error:
+            logger.warning("No event of the new snapshot", reason=str(error))
+            return
         if card is not None:
             parts.events.send(
                 "loyalty.snapshot",

@@ -1,12 +1,13 @@
 /** The page's frame: its name, its panels, and who is signed in. */
 
 import { Component, type ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { signIn, signInWanted, token } from "./api";
 import { Files } from "./panels/files/Files";
 import { Predict } from "./panels/predict/Predict";
 import { Segments } from "./panels/segments/Segments";
 import { Status } from "./panels/status/Status";
+import { SignIn } from "./parts/signin";
 import { Failed } from "./parts/states";
 import { address, route } from "./route";
 import { text } from "./text";
@@ -16,16 +17,20 @@ type PanelName = keyof typeof PANELS;
 
 export function App() {
   const asked = route.value.path[0] ?? "status";
-  const name = (asked in PANELS ? asked : "status") as PanelName;
+  const name = (Object.hasOwn(PANELS, asked) ? asked : "status") as PanelName;
   const Panel = PANELS[name];
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
+  const { path, query } = route.value;
+  const item = query.has("define") ? text.builder.title : path.slice(1).join(" ");
+  const shown = query.has("edit") ? text.builder.titleEdit(item) : item;
+  const title = [shown, text.panels[name], text.product].filter(Boolean).join(" – ");
   useEffect(() => {
-    document.title = `${text.panels[name]} – ${text.product}`;
-    // A reader who chose another panel goes on there; at the first view the browser decides.
+    document.title = title;
+    // A reader who chose another view goes on there; at the first one the browser decides.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;
-  }, [name]);
+  }, [title]);
   return (
     <>
       {/* biome-ignore lint/a11y/useValidAnchor: the hash is the address of what is shown, so the link moves the focus itself */}
@@ -67,38 +72,6 @@ export function App() {
         </Boundary>
       </main>
     </>
-  );
-}
-
-/** Until signing in is built, a token is pasted; whatever was typed below stays. */
-function SignIn() {
-  const [given, setGiven] = useState("");
-  const heading = useId();
-  return (
-    <form
-      class="sign-in"
-      aria-labelledby={heading}
-      onSubmit={(event) => {
-        event.preventDefault();
-        signIn(given);
-      }}
-    >
-      <h2 id={heading}>{text.signIn.title}</h2>
-      <p>{text.signIn.explain}</p>
-      <label>
-        {text.signIn.label}
-        <input
-          type="password"
-          autocomplete="off"
-          value={given}
-          onInput={(event) => setGiven(event.currentTarget.value)}
-          required
-        />
-      </label>
-      <button type="submit" class="primary">
-        {text.signIn.go}
-      </button>
-    </form>
   );
 }
 

@@ -1,5 +1,19 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { type ApiError, getStatus, may, predictOne, scopesOf, signIn, signInWanted, startJob, token } from "./api";
+import {
+  type ApiError,
+  getCard,
+  getSegment,
+  getStatistics,
+  getStatus,
+  may,
+  predictOne,
+  readStart,
+  scopesOf,
+  signIn,
+  signInWanted,
+  startJob,
+  token,
+} from "./api";
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   vi.fn<typeof fetch>(
@@ -50,6 +64,33 @@ test("an answer that is not the service's has a sentence all the same", async ()
   expect((error as ApiError).message).toMatch(/Try again/);
 });
 
+test.each(["null", "5", '"x"', "[]", "[null]", '{"error": {"a": 1}}', '{"error": null}', "", "{"])(
+  "a refusal with the body %s has a sentence",
+  async (body) => {
+    vi.stubGlobal("fetch", answer(503, body));
+    const error = (await getStatus().catch((thrown: unknown) => thrown)) as ApiError;
+    expect(error.status).toBe(503);
+    expect(error.message).toMatch(/Try again/);
+  },
+);
+
+test("an answer that breaks off, or is another's, is said", async () => {
+  const broken = new ReadableStream({ start: (stream) => stream.error(new TypeError("network error")) });
+  vi.stubGlobal(
+    "fetch",
+    vi.fn(async () => new Response(broken)),
+  );
+  await expect(getStatus()).rejects.toMatchObject({ code: "AWAY", status: 0 });
+  vi.stubGlobal("fetch", answer(200, "<html>Welcome to this hotel</html>"));
+  await expect(getStatus()).rejects.toMatchObject({ code: "NOT_JSON" });
+});
+
+test.each(["a b", "a\u200bb", "ä.b.c", "😀", "a\nb"])("%s is no token, and changes none", (given) => {
+  signIn("good");
+  expect(signIn(given)).toBe(false);
+  expect(token.value).toBe("good");
+});
+
 test("no answer at all is said, and a request that was cancelled is no error of the service", async () => {
   vi.stubGlobal(
     "fetch",
@@ -71,17 +112,35 @@ test("401 asks to sign in, and 403 does not", async () => {
 });
 
 test("a start that failed has the same key when it is tried again, and the next one another", async () => {
-  const keysOf = async (status: number, body: Parameters<typeof startJob>[0]) => {
+  const keysOf = async (status: number, body: Parameters<typeof startJob>[0], of?: string) => {
     const fetched = answer(status, {});
     vi.stubGlobal("fetch", fetched);
-    await startJob(body).catch(() => null);
+    await startJob(body, of === undefined ? {} : { of }).catch(() => null);
     return new Headers(fetched.mock.calls[0]?.[1]?.headers).get("Idempotency-Key");
   };
   const body = { type: "churn", format: "csv" } as const;
   const first = await keysOf(503, body);
   expect(first).toMatch(/^[0-9a-f]{32}$/);
   expect(await keysOf(503, { type: "nbo", format: "csv" })).not.toBe(first);
+  expect(await keysOf(503, body, "another file")).not.toBe(first);
   expect(await keysOf(503, body)).toBe(first);
   expect(await keysOf(201, body)).toBe(first);
   expect(await keysOf(201, body)).not.toBe(first);
+});
+
+test.each([".", ".."])("%s asks for nothing else than it says", async (id) => {
+  const fetched = answer(200, {});
+  vi.stubGlobal("fetch", fetched);
+  for (const asked of [() => getSegment(id), () => getStatistics(id, 1), () => getCard("churn", id)]) {
+    await expect(asked()).rejects.toMatchObject({ status: 404 });
+  }
+  expect(fetched).not.toHaveBeenCalled();
+  await getSegment(`${id}x`);
+  expect(fetched).toHaveBeenCalledOnce();
+});
+
+test("whether a result was read whole is told by its bytes, not by its characters", async () => {
+  vi.stubGlobal("fetch", answer(206, "😀".repeat(4)));
+  expect(await readStart("x", 16)).toEqual({ text: "😀".repeat(4), whole: false });
+  expect(await readStart("x", 17)).toEqual({ text: "😀".repeat(4), whole: true });
 });

@@ -43,12 +43,16 @@ export function scopesOf(jwt: string): Set<string> | null {
   }
 }
 
-export function signIn(given: string): void {
-  token.value = given.trim().replace(/^Bearer\s+/i, "") || null;
+/** Takes a token; an empty one forgets it. False for what no request can carry, which changes nothing. */
+export function signIn(given: string): boolean {
+  const bare = given.trim().replace(/^Bearer\s+/i, "");
+  if (!/^[\x21-\x7e]*$/.test(bare)) return false;
+  token.value = bare || null;
   signInWanted.value = false;
+  return true;
 }
 
-/** A request that came to nothing. `status` is 0 where no answer came. */
+/** A request that came to nothing. `status` is 0 where no answer came, or one that broke off. */
 export class ApiError extends Error {
   constructor(
     message: string,
@@ -75,10 +79,13 @@ interface Sent {
 }
 
 async function request<T>(method: string, path: string, asked: Sent = {}): Promise<Reply<T>> {
+  // A browser takes ".." out of a path, also where it is encoded, and asks for something else.
+  if (/\/\.{1,2}(?=[/?]|$)/.test(path)) throw new ApiError(text.errors.ofStatus(404), 404, "HTTP_404");
   const headers: Record<string, string> = { ...asked.headers };
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   if (token.value !== null) headers["Authorization"] = `Bearer ${token.value}`;
   let response: Response;
+  let raw: string;
   try {
     response = await fetch(BASE + path, {
       method,
@@ -88,28 +95,37 @@ async function request<T>(method: string, path: string, asked: Sent = {}): Promi
       credentials: "omit",
       cache: "no-store",
     });
+    raw = response.status === 204 ? "" : await response.text();
   } catch (error) {
     if (asked.signal?.aborted) throw error;
     throw new ApiError(text.errors.away, 0, "AWAY");
   }
-  const raw = response.status === 204 ? "" : await response.text();
   if (!response.ok) throw refusal(response, raw);
+  const answer = raw ? parsed(raw) : null;
+  // Such as the page of a network that wants a sign-in of its own.
+  if (answer === undefined) throw new ApiError(text.errors.notTheService, response.status, "NOT_JSON");
   return {
-    answer: (raw ? JSON.parse(raw) : null) as T,
+    answer: answer as T,
     status: response.status,
     etag: response.headers.get("ETag"),
   };
 }
 
-function refusal(response: Response, raw: string): ApiError {
-  let body: Partial<Schemas["ErrorAnswer"]> = {};
+/** What is in a JSON text; undefined if it is none. */
+function parsed(raw: string): unknown {
   try {
-    body = JSON.parse(raw) as Partial<Schemas["ErrorAnswer"]>;
+    return JSON.parse(raw);
   } catch {
-    // The gateway's own answers need not be JSON.
+    return undefined;
   }
+}
+
+function refusal(response: Response, raw: string): ApiError {
+  // The gateway's own answers need not be JSON, nor have these fields.
+  const given = parsed(raw);
+  const body = (given !== null && typeof given === "object" ? given : {}) as Partial<Schemas["ErrorAnswer"]>;
   if (response.status === 401) signInWanted.value = true;
-  const sentence = body.error ?? text.errors.ofStatus(response.status);
+  const sentence = typeof body.error === "string" ? body.error : text.errors.ofStatus(response.status);
   const retryAfter = Number(response.headers.get("Retry-After"));
   return new ApiError(
     sentence,
@@ -194,20 +210,25 @@ async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal
 /** The keys of starts that have no answer yet, by what was asked: tried again, a start has the same key, and is one job. */
 const keys = new Map<string, string>();
 
-export async function startJob(body: Schemas["JobRequest"]): Promise<Schemas["JobStarted"] | Schemas["UploadAwaited"]> {
-  const asked = JSON.stringify(body);
+/** `of` tells apart starts that ask for the same, such as those of several files. */
+export async function startJob(
+  body: Schemas["JobRequest"],
+  { signal, of = "" }: { signal?: AbortSignal; of?: string } = {},
+): Promise<Schemas["JobStarted"] | Schemas["UploadAwaited"]> {
+  const asked = JSON.stringify([body, of]);
   const key = keys.get(asked) ?? newKey();
   keys.set(asked, key);
   const { answer } = await request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", {
     body,
     headers: { "Idempotency-Key": key },
+    ...withSignal(signal),
   });
   keys.delete(asked);
   return answer;
 }
 
 /** Not crypto.randomUUID: that is there only in a secure context. */
-const newKey = (): string =>
+export const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Stops a job, and removes it with all that it made. */
@@ -227,6 +248,7 @@ export function upload(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const form = new FormData();
     for (const [name, value] of Object.entries(address.fields)) form.append(name, value);
     form.append("file", file);
@@ -286,12 +308,13 @@ async function readAll(url: string, signal?: AbortSignal): Promise<Blob> {
   }
 }
 
-/** The beginning of a result, by its signed address. */
-export async function readStart(url: string, bytes: number): Promise<string> {
+/** The beginning of a result, by its signed address, and whether it is all of it. */
+export async function readStart(url: string, bytes: number): Promise<{ text: string; whole: boolean }> {
   try {
     const response = await fetch(url, { headers: { Range: `bytes=0-${bytes - 1}` }, credentials: "omit" });
     if (!response.ok) throw new ApiError(text.errors.ofStatus(response.status), response.status, "RESULT_UNREAD");
-    return await response.text();
+    const read = await response.arrayBuffer();
+    return { text: new TextDecoder().decode(read), whole: read.byteLength < bytes };
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(text.errors.resultAway, 0, "AWAY");

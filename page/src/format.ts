@@ -44,6 +44,37 @@ export const change = (value: number): string => signed.format(value);
 /** A change in percentage points. */
 export const points = (value: number): string => signedPoints.format(value);
 
+/** Reads numbers that people of a locale type: its digits and separators, or those of a program. NaN for no number. */
+export function reader(of: string): (typed: string) => number {
+  const parts = new Intl.NumberFormat(of, { useGrouping: true }).formatToParts(1234567.8);
+  const find = (type: string) => parts.find((part) => part.type === type)?.value ?? "";
+  const digits = new Intl.NumberFormat(of, { useGrouping: false }).format(9876543210);
+  const escaped = (sign: string) => sign.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  // A keyboard has neither the thin blank nor the typographic apostrophe that a locale may have.
+  const typedAs = (sign: string) => (/\s/u.test(sign) ? "\\s" : sign === "’" ? "['’]" : escaped(sign));
+  const group = typedAs(find("group") || ",");
+  const decimal = escaped(find("decimal") || ".");
+  const local = new RegExp(`^([+-]?)(\\d+|\\d{1,3}(?:${group}\\d{2,3})*${group}\\d{3})(?:${decimal}(\\d+))?$`, "u");
+  return (typed) => {
+    const plain = [
+      ...typed
+        .replace(/[\u061c\u200e\u200f]/gu, "")
+        .trim()
+        .replace(/^−/u, "-"),
+    ]
+      .map((sign) => (digits.includes(sign) ? String(9 - digits.indexOf(sign)) : sign))
+      .join("");
+    const [, sign, whole = "", part = "0"] = local.exec(plain) ?? [];
+    if (sign !== undefined) return Number(`${sign}${whole.replace(/\D/gu, "")}.${part}`);
+    return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/iu.test(plain) ? Number(plain) : NaN;
+  };
+}
+
+export const numberOf = reader(locale);
+const decimalSign = new Intl.NumberFormat(locale).formatToParts(0.5).find(({ type }) => type === "decimal")?.value;
+/** A number to be changed in a field: whole, and read back as it is. */
+export const typed = (value: number): string => String(value).replace(".", decimalSign ?? ".");
+
 /** A day; features are as of a moment in UTC. */
 export const date = (rfc3339: string): string => day.format(new Date(rfc3339));
 export const time = (rfc3339: string): string => moment.format(new Date(rfc3339));

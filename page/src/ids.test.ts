@@ -22,3 +22,14 @@ test("an id has at most 256 characters, however many bytes they are", () => {
 test("nothing is nothing", () => {
   expect(tidy(" ,\n;; \t").ids).toEqual([]);
 });
+
+test("what is tidied is tidy, whatever was pasted", () => {
+  const pieces = ['"', "'", " ", "a", ",", "b", "\n", "\u00a0", "\ufeff", "=", "\t"];
+  let seed = 1;
+  const next = () => (seed = (seed * 48_271) % 2_147_483_647);
+  for (let time = 0; time < 2000; time++) {
+    const pasted = Array.from({ length: next() % 12 }, () => pieces[next() % pieces.length]).join("");
+    const { ids } = tidy(pasted);
+    for (const separator of ["\n", ","]) expect([pasted, tidy(ids.join(separator)).ids]).toEqual([pasted, ids]);
+  }
+});

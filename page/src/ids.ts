@@ -1,13 +1,25 @@
 /** Customers' ids as people paste them. */
 
 export const MAX_BATCH = 100;
-export const MAX_ID_CHARACTERS = 256;
+const MAX_ID_CHARACTERS = 256;
+
+/** Characters as the service counts them: an emoji is one, where the browser counts two. */
+export const isTooLong = (id: string): boolean => [...id].length > MAX_ID_CHARACTERS;
 
 export interface Tidied {
   ids: string[];
   /** Ids that were given again; each is asked for once. */
   duplicates: number;
   tooLong: string[];
+}
+
+/** An id without the blanks and quotes around it, however many: what is tidied again stays as it is. */
+function bare(part: string): string {
+  const without = part
+    .trim()
+    .replace(/^(["'])(.*)\1$/u, "$2")
+    .trim();
+  return without === part ? part : bare(without);
 }
 
 /**
@@ -17,17 +29,12 @@ export interface Tidied {
 export function tidy(pasted: string): Tidied {
   const found = pasted
     .split(/[\r\n,;\t\u2028\u2029]+/u)
-    .map((part) =>
-      part
-        .trim()
-        .replace(/^(["'])(.*)\1$/u, "$2")
-        .trim(),
-    )
+    .map(bare)
     .filter(Boolean);
   const ids = [...new Set(found)];
   return {
-    ids: ids.filter((id) => [...id].length <= MAX_ID_CHARACTERS),
+    ids: ids.filter((id) => !isTooLong(id)),
     duplicates: found.length - ids.length,
-    tooLong: ids.filter((id) => [...id].length > MAX_ID_CHARACTERS),
+    tooLong: ids.filter(isTooLong),
   };
 }

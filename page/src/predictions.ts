@@ -20,8 +20,8 @@ export interface Row {
 }
 export interface Failure {
   id: string;
-  /** What has no answer; `all` if the three lack one for the same reason. */
-  type: Asked;
+  /** The types that have no answer for one and the same reason. */
+  types: PredictionType[];
   error: string;
   code: string;
 }
@@ -42,37 +42,34 @@ export function byType(answer: Single): OfType[] {
   });
 }
 
-/** The rows and the failures of a batch, in the order of the ids asked for. */
+/** The rows and the failures of a batch, in the order of the ids asked for; what fails alike is one failure. */
 export function tabled(answer: Batch): { rows: Row[]; failures: Failure[] } {
   if (answer.type !== "all") {
-    const rows = answer.results.map(({ customer_id: id, result }) => ({ id, [answer.type]: result }));
-    return { rows, failures: answer.errors.map((each) => failureOf(each.customer_id, answer.type, each)) };
+    const { type } = answer;
+    return {
+      rows: answer.results.map(({ customer_id: id, result }) => ({ id, [type]: result })),
+      failures: answer.errors.map(({ customer_id: id, error, code }) => ({ id, types: [type], error, code })),
+    };
   }
   return {
     rows: answer.results.map(({ customer_id: id, results }) => ({ id, ...results })),
-    failures: [
-      ...answer.results.flatMap(({ customer_id, errors }) => failuresOf(customer_id, errors)),
-      ...answer.errors.flatMap(({ customer_id, errors }) => failuresOf(customer_id, errors)),
-    ],
+    failures: [...answer.results, ...answer.errors].flatMap(({ customer_id, errors }) =>
+      failuresOf(customer_id, errors),
+    ),
   };
 }
 
 function failuresOf(id: string, errors: Schemas["ErrorsByType"]): Failure[] {
-  const [first, ...others] = TYPES.flatMap((type) => {
+  const failures = new Map<string, Failure>();
+  for (const type of TYPES) {
     const failure = errors[type];
-    return failure ? [failureOf(id, type, failure)] : [];
-  });
-  if (!first) return [];
-  const alike = others.every(({ error, code }) => error === first.error && code === first.code);
-  return others.length === TYPES.length - 1 && alike ? [{ ...first, type: "all" }] : [first, ...others];
+    if (!failure) continue;
+    const { error, code } = failure;
+    const key = JSON.stringify([error, code]);
+    failures.set(key, { id, types: [...(failures.get(key)?.types ?? []), type], error, code });
+  }
+  return [...failures.values()];
 }
-
-const failureOf = (id: string, type: PredictionType, { error, code }: Schemas["TypeFailure"]): Failure => ({
-  id,
-  type,
-  error,
-  code,
-});
 
 /** How many of a batch have an answer of a type, and how many have none. */
 export function countsOf(answer: Batch, type: PredictionType): { answered: number; failed: number } {

@@ -14,4 +14,5 @@ test("an address says what is shown, whatever is in it", () => {
 test("an address that nobody wrote is no error", () => {
   expect(parse("#/%E0%A4%A").path).toEqual(["%E0%A4%A"]);
   expect(parse("").path).toEqual([]);
+  expect(parse("#/predict?id=a?b").query.get("id")).toBe("a?b");
 });

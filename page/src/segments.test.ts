@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  aloneIn,
   binsOf,
   choose,
   conditionsOf,
@@ -80,6 +81,8 @@ test("a condition takes a text or a number, as its feature is", () => {
   const offer = { feature: "recommended_offer", operator: "!=", value: "6" };
   expect(withFeature(offer, "churn_risk")).toEqual({ feature: "churn_risk", operator: "!=", value: "high" });
   expect(withFeature(offer, "r_score")).toEqual({ feature: "r_score", operator: ">=", value: "" });
+  // Every object has something of this name.
+  expect(withFeature(offer, "constructor")).toEqual({ feature: "constructor", operator: ">=", value: "" });
 });
 
 test("a segment is narrowed by conditions beside whatever it says itself", () => {
@@ -105,6 +108,15 @@ test("what is missing is said and not sent", () => {
   expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: " " }] })).toHaveProperty(
     "problem",
   );
+  expect(definitionOf({ ...draft, conditions: [{ feature: " ", operator: ">", value: "1" }] })).toEqual({
+    problem: expect.stringContaining("feature"),
+  });
+  expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: "many" }] })).toEqual({
+    problem: expect.stringContaining("number, such as 1,000"),
+  });
+  expect(
+    definitionOf({ ...draft, conditions: [{ feature: "recommended_offer", operator: "==", value: " " }] }),
+  ).toHaveProperty("problem");
   expect(definitionOf({ ...draft, kinds: ["customer_ids"], ids: " , " })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, kinds: ["recommended_offer"] })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, conditions: [] })).toEqual({ definition: { segment_name: "X", rule: {} } });
@@ -190,4 +202,11 @@ test("drift is said by whether it moved, and whether the model leans on it", () 
   expect(driftOf({ ...drift, p_value: 0.2 })).toBe("luck");
   expect(driftOf({ ...drift, psi: 0.01, band: "stable" })).toBe("stable");
   expect(driftOf({ ...drift, psi: null, band: "too_few" })).toBe("too_few");
+});
+
+test("a point between two that are missing is found, as a line does not show it", () => {
+  expect(aloneIn([1, null, 2, null, 3, 4, null, 0])).toEqual([0, 2, 7]);
+  expect(aloneIn([])).toEqual([]);
+  expect(aloneIn([5])).toEqual([0]);
+  expect(aloneIn([null, null])).toEqual([]);
 });

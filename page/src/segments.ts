@@ -1,6 +1,7 @@
 /** Segments' definitions as the builder has them, and what a spread of probabilities says. */
 
 import type { FieldOf, Schemas } from "./api";
+import * as format from "./format";
 import { tidy } from "./ids";
 import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
 import { text } from "./text";
@@ -10,6 +11,8 @@ type Stored = Schemas["SegmentDefinitionAnswer"];
 type Rule = Record<string, unknown>;
 /** A way to say who is in a segment; a definition has one or several, and then all are true of its members. */
 export type Kind = Exclude<Schemas["SegmentSummary"]["kind"], "combined">;
+/** Members that one file can have that is made of the best of a segment. */
+export const MOST_IN_A_FILE = 1_000_000;
 export const KINDS: Kind[] = ["rule", "customer_ids", "churn_risk", "rfm_segment", "recommended_offer"];
 export const OPERATORS = [">=", ">", "<=", "<", "==", "!="] as const;
 /** Those that a text may have. */
@@ -42,6 +45,9 @@ export const PREDICTIONS: Readonly<Record<string, "number" | "text">> = {
 };
 export const isText = (feature: string): boolean =>
   Object.hasOwn(PREDICTIONS, feature) && PREDICTIONS[feature] === "text";
+
+/** What a feature or a prediction is, in a reader's words. */
+export const meaningOf = (name: string): string | undefined => text.builder.predictions[name] ?? text.features[name];
 
 export interface Condition {
   feature: string;
@@ -137,7 +143,7 @@ function conditionOf(part: unknown): Condition | null {
   if (typeof feature !== "string" || Object.keys(asked ?? {}).length !== 1 || further.length) return null;
   const operators: readonly string[] = isText(feature) ? SAME_OR_NOT : OPERATORS;
   if (!operators.includes(name) || typeof right !== (isText(feature) ? "string" : "number")) return null;
-  return { feature, operator: name, value: String(right) };
+  return { feature, operator: name, value: typeof right === "number" ? format.typed(right) : String(right) };
 }
 
 /** What a body of 1 MiB holds of a list beside the rest. */
@@ -182,10 +188,10 @@ function ruleOf(draft: Draft): { rule: Rule } | { problem: string } {
   for (const { feature, operator, value } of draft.conditions) {
     const written = value.trim();
     if (!feature.trim()) return { problem: text.builder.needFeature };
-    if (written === "" || (!isText(feature) && !Number.isFinite(Number(written)))) {
-      return { problem: text.builder.needValue };
-    }
-    parts.push({ [operator]: [{ var: feature }, isText(feature) ? written : Number(written)] });
+    const operand = isText(feature) ? written : format.numberOf(written);
+    const isSaid = typeof operand === "string" ? operand !== "" : Number.isFinite(operand);
+    if (!isSaid) return { problem: text.builder.needValue };
+    parts.push({ [operator]: [{ var: feature }, operand] });
   }
   const [first, ...others] = parts;
   return { rule: first === undefined ? {} : others.length === 0 ? first : { [draft.match]: parts } };
@@ -195,12 +201,15 @@ function ruleOf(draft: Draft): { rule: Rule } | { problem: string } {
 export function withFeature(condition: Condition, feature: string): Condition {
   if (isText(feature) === isText(condition.feature)) {
     return isText(feature) && feature !== condition.feature
-      ? { ...condition, feature, value: FIRST_TEXT[feature] ?? "" }
+      ? { ...condition, feature, value: FIRST_TEXT.get(feature) ?? "" }
       : { ...condition, feature };
   }
-  return { feature, operator: isText(feature) ? "==" : ">=", value: FIRST_TEXT[feature] ?? "" };
+  return { feature, operator: isText(feature) ? "==" : ">=", value: FIRST_TEXT.get(feature) ?? "" };
 }
-const FIRST_TEXT: Readonly<Record<string, string>> = { churn_risk: "high", rfm_segment: "Champions" };
+const FIRST_TEXT: ReadonlyMap<string, string> = new Map([
+  ["churn_risk", "high"],
+  ["rfm_segment", "Champions"],
+]);
 
 /** What says who is in a segment, of a definition as it is stored: what PUT would take. */
 export function sayingWho(stored: Stored): Definition {
@@ -321,4 +330,10 @@ export function driftOf({ psi, band, alarm, weight, p_value }: Omit<Schemas["Dri
   if (band === "stable") return "stable";
   if (p_value !== null && p_value >= LUCK) return "luck";
   return alarm === null || weight === null ? "unknown" : "unweighted";
+}
+
+/** Where a value has none beside it: a line has no end to draw there. */
+export function aloneIn(values: readonly (number | null)[]): number[] {
+  const isThere = (place: number) => typeof values[place] === "number";
+  return [...values.keys()].filter((place) => isThere(place) && !isThere(place - 1) && !isThere(place + 1));
 }

@@ -24,6 +24,9 @@ const few = (expected: number): string => (expected > 0 && expected < 0.5 ? "few
 type Cell = Pick<Schemas["RfmCell"], "r_score" | "f_score">;
 type Evidence = Schemas["OfferProbability"]["evidence"];
 
+/** Words by names that come from elsewhere, such as an address: "constructor" is in none of them. */
+const words = (given: Record<string, string>): Record<string, string> => Object.assign(Object.create(null), given);
+
 export const text = {
   product: "Loyalty ML",
   skip: "Skip to the content",
@@ -41,6 +44,9 @@ export const text = {
     title: "This could not be loaded",
     away: "The service does not answer. Check your connection, or whether it is running, then try again. What you typed stays here.",
     cancelled: "You cancelled this.",
+    notTheService:
+      "Something between you and the service answered in its place. Check whether your network wants you to sign in, then try again.",
+    perhaps: "No answer came: it may have been done all the same",
     partAway: "This part of the page could not be fetched. Check your connection, then try again.",
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
@@ -48,7 +54,7 @@ export const text = {
     listAway: "The segment's list cannot be read from here. Check your connection, then load the page again.",
     resultAway: "The result cannot be read from here. Download it instead.",
     ofStatus: (status: number) =>
-      ({
+      words({
         401: "You are not signed in, or your sign-in has ended. Sign in again: what you typed stays here.",
         403: "Your account may not do this. Ask whoever runs the service for the right to.",
         404: "The service has nothing at this address. It may be an older version than this page: load the page again.",
@@ -66,20 +72,40 @@ export const text = {
     explain:
       "This service asks for a token. Paste one that your identity provider gave you. It is kept in the memory of this tab only, and gone when you close it.",
     label: "Token",
+    wrong: "This is no token: one has letters, digits and signs without blanks between them. Copy it again.",
     go: "Use this token",
     signedIn: "A token is in use",
     signOut: "Forget the token",
   },
 
-  models: { churn: "Churn", nbo: "Next best offer", rfm: "RFM" } as Record<string, string>,
-  questions: {
+  models: words({ churn: "Churn", nbo: "Next best offer", rfm: "RFM" }),
+  questions: words({
     churn: "Will this customer leave?",
     nbo: "Which offer next?",
     rfm: "How valuable, how recent?",
-  } as Record<string, string>,
+  }),
 
   risk: { high: "High risk", medium: "Medium risk", low: "Low risk", lapsed: "Lapsed" },
   riskShort: { high: "High", medium: "Medium", low: "Low", lapsed: "Lapsed" },
+
+  /** What the project's own features are; another warehouse's may be others. */
+  features: words({
+    revenue: "spent in the last 365 days",
+    transaction_count: "purchases in the last 365 days",
+    days_since_last: "days since the last purchase",
+    avg_transaction_value: "spent in a purchase, on average",
+    lifetime_value: "spent ever",
+    customer_age_days: "days since the first purchase",
+    monthly_revenue: "spent in the last 30 days",
+    product_count: "different products bought",
+    service_count: "different services used",
+    engagement_score: "percent of the last 12 weeks with a purchase",
+    offers_seen: "offers shown so far",
+    offers_taken: "offers taken so far",
+    offer_take_rate: "share of the offers that were taken, smoothed",
+    days_since_offer: "days since the last offer, at most 365",
+    lifetime_transaction_count: "purchases ever",
+  }),
 
   banner: {
     mockTitle: "Some of what you see is invented",
@@ -111,12 +137,13 @@ export const text = {
     quality: "Quality",
     notMeasured: "Not measured",
     notMeasuredWhy: "Nobody has measured what this version is worth in customers. Train it again on your own data.",
+    notMeasuredOfPlaceholder: "Not measured on real customers",
     qualityOfPlaceholder: "A placeholder's figures are of generated data: they say nothing of your customers.",
-    words: {
+    words: words({
       "no better than the rule": "No better than the rule",
       useful: "Useful",
       strong: "Strong",
-    } as Record<string, string>,
+    }),
     wordRule:
       "The word compares the customers found with those that the rule “no purchase for N days” finds on the same held-out customers, with its best N.",
     offerWord: (overShown: number, overBest: number, best: string) =>
@@ -131,12 +158,12 @@ export const text = {
               : `Better than what was shown; whether also than ${best} for everyone cannot be told`,
     offerRule: "The words compare conversions on held-out exposures, each by its whole 95 % interval.",
     notTold: "What this does not tell you",
-    notToldOf: {
+    notToldOf: words({
       churn:
         "Why a customer leaves, or whether a campaign would keep them. It was measured on the past; your customers may have changed since.",
       nbo: "Whether the customer would have bought without the offer, or how well an offer does that nobody has been shown yet.",
       rfm: "What a customer will do. RFM describes what was, with scores relative to your own customers if cut points are published.",
-    } as Record<string, string>,
+    }),
     advice: "Training says meanwhile",
     lapsedAfter: (feature: string, days: number) =>
       feature === "days_since_last"
@@ -153,6 +180,7 @@ export const text = {
     report: "Open the report",
     cutPoints: "Cut points",
     score: "Score",
+    cutPointsOf: { recency: "Recency, days", frequency: "Frequency, purchases", monetary: "Monetary, spent" },
     fixedCutPoints: "fixed ones, not your own",
     ownCutPoints: "published with the models",
     service: "Service",
@@ -161,11 +189,11 @@ export const text = {
     customers: "Customers",
     runtime: "Runtime",
     mockMode: "Mock mode",
-    mockModes: {
+    mockModes: words({
       auto: "auto: only where no model was published",
       true: "on: every answer is made up",
       false: "off",
-    } as Record<string, string>,
+    }),
     noFeatures: "No feature snapshot",
     stale: (when: string) => `${when}: predictions say how it was then.`,
   },
@@ -193,10 +221,15 @@ export const text = {
     noScope: "Your account may look at the models, but not change which are active.",
     confirmPromote: "Make this version active?",
     confirmRollback: "Go back to the set before?",
+    placeholderFigures: "A placeholder's figures are of generated data, so none are shown.",
+    toPlaceholder: (names: string) =>
+      `${names}: this version is a placeholder, trained on generated data. It shows how the service works, not who will leave or what to offer.`,
+    takingUp: "The service takes it up within a minute. What is above shows it as soon as it has.",
     changes: (name: string, from: string, to: string) => `${name}: from ${from} to ${to}`,
     stays: (name: string, version: string) => `${name}: stays ${version}`,
     effect: "Every answer comes from the new set within a minute. You can go back.",
-    rollbackEffect: "Every answer comes from that set within a minute. It then leaves the way back.",
+    rollbackEffect:
+      "Every answer comes from that set within a minute. To return to the present one, use its versions in the tables.",
     doPromote: "Make it active",
     doRollback: "Roll back",
     done: (what: string) => `Done. Now active: ${what}.`,
@@ -237,7 +270,7 @@ export const text = {
     metrics: "Metrics",
     metric: "Metric",
     nameOf: (metric: string) =>
-      ({ churned_share: "Share who left" })[metric] ??
+      words({ churned_share: "Share who left" })[metric] ??
       metric
         .split("_")
         .map((word, place) =>
@@ -265,11 +298,12 @@ export const text = {
     single: "Single Customer",
     batch: "Batch (Multiple Customers)",
     type: "Prediction type",
-    types: { churn: "Churn", nbo: "NBO", rfm: "RFM", all: "All three" } as Record<string, string>,
+    types: words({ churn: "Churn", nbo: "NBO", rfm: "RFM", all: "All three" }),
     id: "Customer ID",
     ids: "Customer IDs, one per line",
     idHint: "The id in your warehouse, such as 1",
-    idsHint: "Commas, blanks, quotes and repeated ids are tidied for you.",
+    idsHint:
+      "Or with commas, semicolons or tabs between them. Quotes and repeated ids are tidied; a blank within an id stays.",
     count: (ids: number) => `${count(ids)} of 100`,
     tooMany: (over: number) =>
       `${plural(over, "id", "ids")} too many: a batch has at most 100. For more, use a file (see Files).`,
@@ -280,9 +314,11 @@ export const text = {
     runBatch: "Run Batch Prediction",
     running: "Predicting …",
     empty: "Nothing was asked yet.",
-    emptyWhat: "Type a customer's id, choose a prediction type, and run it. In the demo, ids 1 to 2,500 exist.",
+    emptyWhat:
+      "Type one customer's id, or paste many, choose a prediction type, and run it. In the demo, most ids from 1 to 2,500 exist.",
     noAnswer: "There is no answer",
     needed: "Type an id first.",
+    idTooLong: "An id has at most 256 characters. Look whether more was pasted than the id.",
     neededBatch: "Type at least one id first.",
     asOf: (day: string) => `Made from features as of ${day}.`,
     byModel: (name: string, version: string) => `${name} ${version}`,
@@ -292,6 +328,7 @@ export const text = {
       `Made from ${plural(features, "feature", "features")}${day === null ? "" : ` as of ${day}`}`,
     feature: "Feature",
     featureValue: "Value",
+    featureMeaning: "What it is",
     noValue: "none",
     ofHundred: (share: Ranged) =>
       `Of 100 active customers like this, ${ofHundred(share)} left (${rangeOfHundred(share)}).`,
@@ -315,13 +352,17 @@ export const text = {
     probability: "Probability of leaving",
     offer: "Offer",
     evidences: {
-      learnt: "learnt",
+      learnt: "enough is known",
       too_few: "too little is known",
       unknown: "not looked at",
     } as Record<Evidence, string>,
     explored: "tried on purpose, so that more becomes known",
     evidence: "Evidence",
-    runnersUp: "All offers, likeliest first",
+    runnersUp: "All offers: those of which enough is known, likeliest first, then the others",
+    takes: "Would take it",
+    scoresOnly: "It says what was bought, beside your other customers; it does not predict who leaves.",
+    bandsOf: (high: number, medium: number) =>
+      `High risk from ${probability(high)}, medium from ${probability(medium)}.`,
     recency: "Recency",
     frequency: "Frequency",
     monetary: "Monetary",
@@ -357,15 +398,14 @@ export const text = {
     add: "New segment",
     name: "Segment",
     kind: "Defined by",
-    kinds: {
+    kinds: words({
       rule: "Rule",
       customer_ids: "List of customers",
       rfm_segment: "RFM name",
       churn_risk: "Risk band",
       recommended_offer: "Best offer",
       combined: "Combined",
-    } as Record<string, string>,
-    andAlso: ", and ",
+    }),
     members: "Members",
     average: "Average risk",
     averageActive: "Average risk of the active",
@@ -376,7 +416,7 @@ export const text = {
     noAverage: "no answer for any member",
     noStatistics: "Its statistics cannot be had at the moment: open it to see why.",
     changed: (moved: number) => `${points(moved)} points since last time`,
-    onePoint: "first snapshot",
+    onePoint: "no earlier snapshot to compare with",
     points: (points: number) => plural(points, "point", "points"),
     more: "Next page",
     first: "First page",
@@ -394,7 +434,7 @@ export const text = {
     offersLead: "The offer that is best for each member.",
     best: "Hand on the likeliest to take an offer",
     bestHowMany: "How many",
-    bestWrong: "Give a whole number from 1 to 1,000,000.",
+    bestWrong: (most: number) => `Give a whole number from 1 to ${count(most)}.`,
     bestHint: "The likeliest to take it first; members who have lapsed are among them.",
     bestFile: (members: number) => `Score the best ${count(members)} as a file`,
     noOffers: "No member has an answer, so no offer is the best for anyone.",
@@ -403,13 +443,13 @@ export const text = {
     moved: "How it moved",
     movedLead: "Since the snapshot before, and why.",
     firstMeasured: "This is the first snapshot that it was measured at. How it moves shows from the next one on.",
-    causes: {
+    causes: words({
       customers: "because customers moved",
       model: "because the model changed",
       definition: "because the definition changed",
       inseparable: "by causes that cannot be told apart",
       total: "in all",
-    } as Record<string, string>,
+    }),
     cause: "Why",
     memberChange: "Members",
     averageChange: "Average risk, points",
@@ -419,7 +459,7 @@ export const text = {
     missingLead: (members: number) => `Of ${plural(members, "member", "members")}, by prediction type.`,
     answered: "With an answer",
     reason: (code: string) =>
-      ({
+      words({
         CUSTOMER_NOT_FOUND: "Not in the warehouse's snapshot",
         NO_PURCHASES: "Have bought nothing yet",
         MISSING_FEATURES: "Lack a feature that the model reads",
@@ -431,8 +471,7 @@ export const text = {
     highShare: "Share at high risk",
     numbers: "The numbers",
     drift: "Drift: are these still the customers the model learnt from?",
-    driftLead:
-      "All customers against those at training. PSI says how far a feature moved (under 0.1 little, over 0.25 much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.",
+    driftLead: `All customers against those at training. PSI says how far a feature moved (under ${amount(0.1)} little, over ${amount(0.25)} much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.`,
     driftSummary: (alarms: number, unknown: number, rows: number) =>
       alarms === 0
         ? unknown === 0
@@ -453,7 +492,7 @@ export const text = {
     odds: (chance: number) => (chance < 0.001 ? `< ${decimals(0.001)}` : decimals(chance)),
     noDrift: "The models carry no training distribution to compare with. Train them again to see drift.",
     score: "the score itself",
-    driftRest: (features: number) => `${plural(features, "more feature", "more features")}`,
+    driftRest: (rows: number) => plural(rows, "more row", "more rows"),
     export: "Score all members as a file",
     exported: "The job has begun.",
     exportedJob: "Follow the job",
@@ -494,6 +533,10 @@ export const text = {
       const of = cell ? `, R ${cell.r_score} F ${cell.f_score}` : "";
       return `The likeliest (${least} and more${of}) of ${name}`.slice(0, 200);
     },
+    likeliestHowMany: "Or write to this many, the likeliest to leave",
+    likeliestWrong: (members: number) => `Give a whole number from 1 to ${count(members)}.`,
+    likeliestFile: (members: number) => `Score the likeliest ${count(members)} as a file`,
+    likeliestHint: "The likeliest to leave first; members who have lapsed are not among them.",
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",
     allLapsed: (lapsed: number) =>
@@ -510,6 +553,17 @@ export const text = {
     exportTitle: "Hand it on",
     bin: "Probability",
     definition: "Definition",
+    inAll: "Whoever is in all of these:",
+    everyone: "Every customer",
+    listed: (customers: number) => `A list of ${plural(customers, "customer", "customers")}`,
+    ofKind: {
+      churn_risk: (band: string) => `Customers in the risk band ${band}`,
+      rfm_segment: (name: string) => `Customers whose RFM name is ${name}`,
+      recommended_offer: (code: string) => `Customers whose best offer is ${code}`,
+    },
+    matching: { and: "Customers who match all of these:", or: "Customers who match any of these:" },
+    condition: (feature: string, operator: string, value: string) => `${feature} ${operator} ${value}`,
+    moreThanConditions: "A rule that is more than conditions; below as the API has it",
     definitionJson: "As the API has it",
     asOf: (day: string) => `Features as of ${day}.`,
     feature: "Feature",
@@ -529,8 +583,7 @@ export const text = {
     kindHint: "Choose one or several. Of each member, all that you choose is true: each narrows the ones before it.",
     and: "and",
     needKind: "Choose at least one way to say who is in it.",
-    needFeature: "Give each condition a feature.",
-    predictions: {
+    predictions: words({
       churn_probability: "Probability of leaving, 0 to 1",
       churn_risk: "Risk band",
       rfm_segment: "RFM name",
@@ -541,21 +594,21 @@ export const text = {
       recency: "RFM: days since the last purchase",
       frequency: "RFM: number of purchases",
       monetary: "RFM: money spent",
-    } as Record<string, string>,
+    }),
     match: "Members match",
     all: "all of these",
     any: "any of these",
     feature: "Feature",
     operator: "Is",
     value: "Value",
-    operators: {
+    operators: words({
       ">=": "at least",
       ">": "more than",
       "<=": "at most",
       "<": "less than",
       "==": "exactly",
       "!=": "not",
-    } as Record<string, string>,
+    }),
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
@@ -574,10 +627,12 @@ export const text = {
     notSaved: "The segment was not saved",
     needName: "Give the segment a name.",
     needId: "Give the segment an id of 1 to 64 letters, digits, _ or -.",
-    needValue: "Give each condition a value: a number, unless it offers you texts.",
+    needFeature: "Choose a feature for each condition.",
+    needValue: `Give each condition a value: a number, such as ${count(1000)} or ${amount(0.5)}, unless it offers you texts.`,
     needIds: "Give at least one id.",
     needOffer: "Give the offer's code.",
     conflict: "Someone else has changed this segment since you opened it.",
+    gone: "Someone else has deleted this segment since you opened it. Save again to make it anew, or leave it deleted.",
     conflictLead: "Compare the two, then decide. Nothing was saved.",
     theirs: (version: number) => `Saved by someone else (version ${version})`,
     yours: "Yours",
@@ -594,10 +649,10 @@ export const text = {
 
   files: {
     title: "Files",
-    lead: "Score every row of a file. Drop one in, and download the answers.",
-    drop: "Drop a file here, or choose one",
-    dropHint: "CSV, JSON lines (also as .gz) or Parquet, up to 5 GB, with a column customer_id.",
-    choose: "Choose a file",
+    lead: "Score every row of a file. Drop it in, and download the answers.",
+    drop: "Drop files here, or choose some",
+    dropHint: "CSV, JSON lines (also as .gz) or Parquet, each up to 5 GB, with a column customer_id.",
+    choose: "Choose files",
     keep: "Keep my own columns",
     keepHint: "The predictions then have all the file's columns, such as a name or a city, after the answer.",
     type: "Prediction type",
@@ -609,21 +664,22 @@ export const text = {
       `${name} is not of a format that the service reads: CSV, JSON lines (both also as .gz) or Parquet. Save it as one of these.`,
     emptyFile: (name: string) => `${name} is empty. Choose a file that has rows.`,
     uploading: (name: string) => `Sending ${name}`,
-    notSent: "The file was not sent",
-    sent: "Sent. The service scores it now; the list below shows how far it is.",
+    cancel: (name: string) => `Cancel ${name}`,
+    notSent: (name: string) => `${name} was not sent`,
+    sent: (name: string) => `Sent: ${name}. The list below shows how far it is scored.`,
     jobs: "Jobs",
     empty: "No file was scored yet.",
     emptyWhat: "Drop a file above. Files that are put under incoming/ of the data bucket show here too.",
     job: "Job",
     status: "Status",
-    statuses: {
+    statuses: words({
       awaiting_upload: "Waits for its file",
       queued: "Queued",
       running: "Running",
       succeeded: "Done",
       partly_failed: "Done in part",
       failed: "Failed",
-    } as Record<string, string>,
+    }),
     started: "Started",
     progress: "Progress",
     rows: "Rows",
@@ -633,13 +689,13 @@ export const text = {
     ofTotal: (done: number, total: number | null) =>
       total === null ? count(done) : `${count(done)} of ${count(total)}`,
     download: (name: string) =>
-      ({
+      words({
         predictions: "Download predictions",
         errors: "Download errors",
         summary: "Download the summary",
         files: "Download the list of its files",
       })[name] ?? `Download ${name}`,
-    columns: { line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" } as Record<string, string>,
+    columns: words({ line: "Line", customer_id: "Customer", code: "Code", error: "What is wrong" }),
     format: "Format",
     looksLike: "What it looks like",
     formatRows: [

@@ -709,6 +709,19 @@ def test_a_dataset_scored_again_is_another_job_with_results_of_its_own(stack: St
     assert jobs[0] != jobs[1]
 
 
+def test_columns_to_keep_travel_through_the_state_machine(stack: Stack) -> None:
+    prefix = f"datasets/{uuid.uuid4().hex}/"
+    stack.put(
+        f"{prefix}000", b"customer_id,days_since_last,lifetime_transaction_count,lifetime_value,name\na,1,2,3,x\n"
+    )
+    job = process().batch.datasets.start("rfm", prefix, ("name",))
+    assert stack.end(job.job_id)["status"] == "SUCCEEDED"
+    (file,) = lines_of(stack.service, f"results/{job.job_id}/files.csv")
+    (row,) = lines_of(stack.service, f"results/{file['job_id']}/predictions.csv")
+    assert (row["customer_id"], row["name"]) == ("a", "x")
+    assert process().batch.jobs.get(job.job_id).request["keep"] == ["name"]
+
+
 @pytest.mark.usefixtures("own_process")
 def test_a_file_that_takes_several_invocations_is_gone_on_with_and_one_that_is_held_is_waited_for(
     stack: Stack,

@@ -269,7 +269,14 @@ def test_a_key_that_says_no_type_is_a_failed_job_that_says_why(queue: Queue, sco
     assert (job["status"], job["request"]["key"]) == ("failed", key)
     answer = queue.service.call("GET", f"/ml/jobs/{job['job_id']}").body
     assert answer["code"] == "INVALID_FILE"
-    assert "incoming/" in answer["error"] or ".csv" in answer["error"]
+    assert "incoming/" in answer["error"]
+
+
+def test_a_file_below_keep_keeps_its_columns_with_each_worker(queue: Queue, scoring: Scoring) -> None:
+    scoring.outcomes = [unfinished(), finished()]
+    queue.put("incoming/rfm/keep/000")
+    queue.deliver_all()
+    assert [job.keep for job in scoring.jobs] == [("*",), ("*",)]
 
 
 def test_a_failed_attempt_comes_again_and_the_fifth_is_the_last(queue: Queue, scoring: Scoring) -> None:

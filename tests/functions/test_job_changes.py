@@ -173,7 +173,7 @@ def test_a_deleted_job_is_gone_with_all_that_it_made(
     made = [f"results/{job_id}/predictions.csv", f"results/{job_id}/map/x.json", f"jobs/{job_id}/checkpoint"]
     stays = [f"results/{kept}/predictions.csv"]
     if "segment_id" in body:
-        made.append(f"datasets/segments/{job_id}/attempt/part-00000.parquet")
+        made.append(f"members/{job_id}/attempt/part-00000.parquet")
     if "prefix" in body:
         version = service.s3.head_object(Bucket=bucket, Key="datasets/a/one.csv")
         source = FileSource(bucket, "datasets/a/one.csv", version["VersionId"], version["ETag"].strip('"'), 1)
@@ -190,7 +190,7 @@ def test_a_deleted_job_is_gone_with_all_that_it_made(
     assert job_id not in [job["job_id"] for job in service.call("GET", "/ml/jobs").body["jobs"]]
     for _ in range(2):  # a message may come twice
         work_off(service)
-    assert keys_below(service, "results/", "jobs/", "datasets/") & {*made, *stays} == set(stays)
+    assert keys_below(service, "results/", "jobs/", "datasets/", "members/") & {*made, *stays} == set(stays)
     assert service.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == [], upload["UploadId"]
     assert service.call("GET", f"/ml/jobs/{kept}").status == 200
     if "prefix" in body:

@@ -159,15 +159,21 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str, _keep: Sequence[str], job_id: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, keep: Sequence[str], job_id: str) -> Job:
         if self._outcome:
             raise self._outcome
-        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix})
+        kept = {"keep": list(keep)} if keep else {}
+        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **kept}, job_id)
 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize(
-    "request_", [{"type": "all", "prefix": "datasets/2026-11/a..b/é +/"}, {"type": "nbo", "segment_id": "high-value"}]
+    "request_",
+    [
+        {"type": "all", "prefix": "datasets/2026-11/a..b/é +/"},
+        {"type": "rfm", "prefix": "datasets/2026-11/", "keep": ["name", "Größe"]},
+        {"type": "nbo", "segment_id": "high-value"},
+    ],
 )
 def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> None:
     put_in_place(process().batch, datasets=Datasets())
@@ -181,6 +187,33 @@ def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> Non
     body = get(service, answer.body["job_id"])
     assert (body["kind"], body["request"]) == ("dataset", request_)
     assert body["progress"] == {"processed": 0, "total": None, "errors": 0, "share": None, "rate": None}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("*", ("*",)), (["name", "city"], ("name", "city"))])
+def test_an_upload_s_own_columns_travel_if_it_was_announced_so(service: Service, keep: Any, kept: Any) -> None:
+    answer = post(service, {"type": "rfm", "format": "csv", "keep": keep})
+    assert get(service, answer.body["job_id"])["request"]["keep"] == list(kept)
+    source = FileSource("b", answer.body["upload"]["fields"]["key"], "v1", "e", 1)
+    for _ in range(2):  # S3 may tell twice
+        assert process().batch.file_jobs.job_for(source) == (answer.body["job_id"], kept)
+    another = process().batch.file_jobs.job_for(FileSource("b", source.key, "v2", "e", 1))
+    assert another[1] == ()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"segment_id": "high-value", "keep": "*"},
+        {"prefix": "datasets/a/", "keep": []},
+        {"prefix": "datasets/a/", "keep": "name"},
+        {"prefix": "datasets/a/", "keep": [""]},
+        {"format": "csv", "keep": [1]},
+    ],
+)
+def test_columns_to_keep_are_names_of_a_file(service: Service, request_: dict[str, Any]) -> None:
+    answer = post(service, request_)
+    assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
+    assert "keep" in answer.body["error"]
 
 
 def test_a_dataset_that_is_none_is_refused(service: Service) -> None:

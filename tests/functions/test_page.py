@@ -90,6 +90,27 @@ def test_an_asset_is_kept_for_ever_and_sent_small(service: Service, folder: Path
     assert len(small["body"]) < len(plain["body"]) / 3
 
 
+@pytest.mark.parametrize(
+    ("accepted", "small"),
+    [
+        ("gzip", True),
+        ("GZIP", True),
+        ("br, gzip;q=0.5", True),
+        ("br;q=0, gzip", True),
+        ("gzip;q=0", False),
+        ("gzip; q = 0.000, br", False),
+        ("identity", False),
+        ("none", False),
+        ("not-gzip", False),
+        ("", False),
+    ],
+)
+def test_only_who_takes_gzip_gets_it(service: Service, folder: Path, accepted: str, *, small: bool) -> None:
+    answer = get(folder, "/admin", **{"accept-encoding": accepted})
+    assert (answer["headers"].get("Content-Encoding") == "gzip") == small
+    assert content(answer).decode() == HTML
+
+
 def test_what_a_browser_has_already_is_not_sent_again(service: Service, folder: Path) -> None:
     etag = get(folder, "/admin")["headers"]["ETag"]
     again = get(folder, "/admin", **{"if-none-match": etag})

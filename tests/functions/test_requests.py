@@ -114,8 +114,8 @@ def test_a_body_must_say_that_it_is_json(service: Service, content_type: str | N
     paths = [
         (method.upper(), path)
         for path, methods in openapi.document()["paths"].items()
-        for method in methods
-        if method in ("post", "put")
+        for method, described in methods.items()
+        if "requestBody" in described
     ]
     assert len(paths) >= 8
     for method, path in paths:

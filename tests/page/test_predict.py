@@ -32,6 +32,8 @@ def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., 
     expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
     expect(page.get_by_text("Send Birthday Bonus")).to_be_visible()
     expect(page.get_by_text("Champions: bought")).to_be_visible()
+    expect(page.get_by_text("it does not predict who leaves")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Would take it")).to_be_visible()
     assert page.url.endswith("#/predict?mode=single&type=all&id=1")
     assert asked == [{"customer_id": "1", "type": "all", "features": True}]
     page.reload()
@@ -114,6 +116,7 @@ def test_a_measured_model_says_how_many_of_a_hundred_left_and_who_was_counted(vi
     expect(
         page.get_by_text(f"200 held-out customers with a similar probability, {nearest['happened']} left")
     ).to_be_visible()
+    expect(page.get_by_text("High risk from 70.0%, medium from 40.0%.")).to_be_visible()
     opened.keep("predict-measured")
 
 
@@ -191,3 +194,55 @@ def test_the_three_types_are_one_command_for_a_terminal(view: Callable[..., View
         command = shlex.split(page.evaluate("navigator.clipboard.readText()"))
         assert command[0] == "curl"
         assert json.loads(command[-1]) == body
+
+
+def test_back_and_forward_show_what_the_address_says(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=batch&type=churn&ids=1,2,3")
+    results = page.get_by_role("region", name="Results")
+    heading = page.get_by_role("heading", level=2)
+    for _ in range(2):
+        results.get_by_role("link", name="3", exact=True).click()
+        expect(heading).to_have_text("Customer 3")
+        page.get_by_label("Customer ID").fill("2")
+        page.get_by_role("button", name="Run Prediction").click()
+        expect(heading).to_have_text("Customer 2")
+        page.go_back()
+        expect(heading).to_have_text("Customer 3")
+        expect(page.get_by_label("Customer ID")).to_have_value("3")
+        page.go_back()
+        expect(results.get_by_role("row")).to_have_count(4)
+    page.go_forward()
+    expect(heading).to_have_text("Customer 3")
+    expect(page.get_by_role("heading", name="Churn")).to_be_visible()
+    page.get_by_role("radio", name="RFM").check()
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("heading", name="RFM")).to_be_visible()
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Churn")).to_be_visible()
+
+
+def test_what_was_cancelled_or_failed_is_asked_again_by_who_comes_back(view: Callable[..., View]) -> None:
+    page = view().go("predict")
+    page.route("**/ml/predict", lambda route: route.abort())
+    page.get_by_label("Customer ID").fill("2")
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    page.unroute("**/ml/predict")
+    page.get_by_role("link", name="Segments", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
+    page.go_back()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Customer 2")
+
+
+def test_an_id_that_is_too_long_is_told_and_not_cut(view: Callable[..., View]) -> None:
+    page = view().go("predict?mode=single&type=churn")
+    box = page.get_by_label("Customer ID")
+    box.fill("1" * 257)
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_text("An id has at most 256 characters")).to_be_visible()
+    expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+    box.fill("😀" * 256)
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("alert")).to_contain_text("not found")
+    expect(box).to_have_value("😀" * 256)

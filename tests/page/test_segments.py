@@ -49,6 +49,20 @@ def test_a_segment_goes_from_the_builder_to_a_file(view: Callable[..., View], tm
     expect(page.get_by_text("Done")).to_be_visible(timeout=60_000)
 
 
+@pytest.mark.parametrize("language", ["en-US@posix", "C"])
+def test_charts_are_drawn_in_a_browser_whose_language_is_no_tag(view: Callable[..., View], language: str) -> None:
+    opened = view()
+    # As Chromium without a locale has it, such as on a server.
+    opened.page.add_init_script(
+        f"for (const [name, value] of [['language', {language!r}], ['languages', [{language!r}]]])"
+        " Object.defineProperty(Navigator.prototype, name, {get: () => value});"
+    )
+    page = opened.go("segments/champions")
+    assert page.evaluate("new Intl.NumberFormat(navigator.language).format(1)") == "1"
+    expect(page.locator(".histogram canvas")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[..., View]) -> None:
     first, second = view(), view()
     base = first.running.base
@@ -74,6 +88,21 @@ def test_two_tabs_that_change_one_segment_are_told_and_see_both(view: Callable[.
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Segments")
     assert requests.get(f"{base}/segments/two-tabs", timeout=30).status_code == 404
+
+
+def test_who_changes_a_segment_that_another_tab_deletes_is_told_and_may_make_it_anew(view: Callable[..., View]) -> None:
+    opened = view()
+    address = f"{opened.running.base}/segments/deleted-meanwhile"
+    requests.put(address, json={"segment_name": "Mine", "churn_risk": "high"}, timeout=30).raise_for_status()
+    page = opened.go("segments/deleted-meanwhile?edit=1")
+    requests.delete(address, timeout=30).raise_for_status()
+    page.get_by_role("textbox", name="Name").fill("Mine again")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("alert")).to_contain_text("Someone else has deleted this segment")
+    expect(page.get_by_role("textbox", name="Name")).to_have_value("Mine again")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mine again")
+    requests.delete(address, timeout=30).raise_for_status()
 
 
 def test_a_segment_that_is_made_by_the_slider_replaces_none(view: Callable[..., View]) -> None:
@@ -123,6 +152,57 @@ def test_the_best_of_a_segment_for_an_offer_are_handed_on_as_a_file(view: Callab
     assert [row["customer_id"] for row in rows] == [result["customer_id"] for result in best]
 
 
+@pytest.mark.long
+def test_as_many_of_the_likeliest_as_one_can_write_to_are_handed_on_as_a_file(
+    view: Callable[..., View], tmp_path: Path
+) -> None:
+    page = view().go("segments/high-value")
+    field = page.get_by_role("textbox", name="Or write to this many")
+    for wrong in ("0", "1.5", "many", "100000"):
+        field.fill(wrong)
+        expect(page.get_by_role("button", name="Score the likeliest")).to_be_disabled()
+        expect(page.get_by_text(re.compile(r"^Give a whole number from 1 to \d+\.$"))).to_be_visible()
+    field.fill("200")
+    rows = download_of(page, "Score the likeliest 200 as a file", tmp_path / "likeliest")
+    assert len(rows) == 200
+    probabilities = [float(row["churn_probability"]) for row in rows]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert "lapsed" not in {row["churn_risk"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        (
+            {"rule": {"or": [{">": [{"var": "lifetime_value"}, 1000]}, {"<=": [{"var": "days_since_last"}, 60]}]}},
+            [
+                "Customers who match any of these:",
+                "lifetime_value more than 1000 (spent ever)",
+                "days_since_last at most 60 (days since the last purchase)",
+            ],
+        ),
+        ({"rule": {"!": [{">": [{"var": "revenue"}, 1]}]}}, ["A rule that is more than conditions"]),
+        ({"rule": {}}, ["Every customer"]),
+        ({"customer_ids": ["1", "2"]}, ["A list of 2 customers"]),
+        ({"churn_risk": "high"}, ["Customers in the risk band High"]),
+        ({"rfm_segment": "At Risk"}, ["Customers whose RFM name is At Risk"]),
+        ({"recommended_offer": 3}, ["Customers whose best offer is 3"]),
+    ],
+    ids=["conditions", "more", "everyone", "list", "band", "name", "offer"],
+)
+def test_a_segment_says_in_words_who_is_in_it(
+    view: Callable[..., View], definition: dict[str, Any], words: list[str]
+) -> None:
+    opened = view()
+    address = f"{opened.running.base}/segments/in-words"
+    requests.put(address, json={"segment_name": "In words", **definition}, timeout=30).raise_for_status()
+    page = opened.go("segments/in-words")
+    said = page.locator("section").filter(has=page.get_by_role("heading", name="Definition"))
+    for each in words:
+        expect(said).to_contain_text(each)
+    requests.delete(address, timeout=30).raise_for_status()
+
+
 def rule_of(least: float, *, cell: tuple[int, int] | None = None) -> list[dict[str, Any]]:
     """What the slider adds to a segment."""
     scores = zip(("r_score", "f_score"), cell or (), strict=False)
@@ -133,6 +213,7 @@ def rule_of(least: float, *, cell: tuple[int, int] | None = None) -> list[dict[s
     ]
 
 
+@pytest.mark.long
 def test_the_likeliest_of_any_number_are_a_segment_that_goes_on_saying_who_and_a_file(
     view: Callable[..., View], tmp_path: Path
 ) -> None:
@@ -175,7 +256,15 @@ def test_the_likeliest_of_a_cell_are_a_segment_beside_what_the_segment_says_itse
     cell = max(cells, key=lambda each: each["members"])
     place = cell["r_score"], cell["f_score"]
     page = opened.go("segments/combined?cell=R{}F{}".format(*place))
-    expect(page.get_by_text("Rule, and Risk band")).to_be_visible()
+    said = page.locator("section").filter(has=page.get_by_role("heading", name="Definition"))
+    for words in (
+        "Whoever is in all of these:",
+        "Customers who match any of these:",
+        "revenue at least 500 (spent in the last 365 days)",
+        "rfm_segment exactly At Risk (RFM name)",
+        "Customers in the risk band Medium",
+    ):
+        expect(said).to_contain_text(words)
     slider = page.get_by_label("Choose members")
     slider.focus()
     page.keyboard.press("Home")
@@ -258,7 +347,7 @@ def test_a_list_too_long_for_the_text_area_is_a_file_that_is_kept_and_narrowed(v
     expect(page.get_by_text("ids.csv")).to_be_visible()
     expect(page.get_by_text(re.compile(r"^150,000 members, of whom"))).to_be_visible()
     page.get_by_role("button", name="Save the segment").click()
-    expect(page.get_by_text("List of customers (150,000 ids)")).to_be_visible()
+    expect(page.get_by_text("A list of 150,000 customers")).to_be_visible()
     before = requests.get(f"{base}/segments/long-list", timeout=30).json()
     opened.go("segments/long-list?edit=1")
     expect(page.get_by_text("150,000 ids")).to_be_visible()

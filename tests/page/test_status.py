@@ -68,6 +68,22 @@ def test_mock_answers_and_placeholders_are_said(view: Callable[..., View]) -> No
     assert opened.violations() == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "segments/champions",
+        *(
+            pytest.param(address, marks=pytest.mark.long)
+            for address in ("predict", "segments", "segments?define=rule", "segments/champions?edit=1", "files")
+        ),
+    ],
+)
+def test_every_panel_with_figures_of_placeholders_says_so(view: Callable[..., View], address: str) -> None:
+    page = view().go(address)
+    expect(page.get_by_text("These models are placeholders")).to_have_count(1)
+    expect(page.get_by_text("Churn, Next best offer: trained on generated data.")).to_be_visible()
+
+
 def test_what_one_may_not_do_is_not_offered(view: Callable[..., View]) -> None:
     page = view().go("status")
     expect(page.get_by_role("button", name="Roll back")).to_be_visible()
@@ -96,17 +112,17 @@ def test_a_version_is_promoted_and_rolled_back_by_keyboard(view: Callable[..., V
     page.get_by_role("button", name="Use this version: churn v2").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text(f"churn: from {SAMPLE['churn']} to v2")
-    expect(dialog).to_contain_text(f"nbo: stays {SAMPLE['nbo']}")
+    expect(dialog).to_contain_text(f"Churn: from {SAMPLE['churn']} to v2")
+    expect(dialog).to_contain_text(f"Next best offer: stays {SAMPLE['nbo']}")
     opened.keep("status-promote", whole=False)
     assert opened.violations() == []
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     page.get_by_role("button", name="Use this version: churn v2").click()
     dialog.get_by_role("button", name="Make it active").click()
-    expect(page.get_by_text("Done. Now active: churn v2")).to_be_visible()
+    expect(page.get_by_text("Done. Now active: Churn v2")).to_be_visible()
     page.get_by_role("button", name="Roll back").click()
-    expect(dialog).to_contain_text(f"churn: from v2 to {SAMPLE['churn']}")
+    expect(dialog).to_contain_text(f"Churn: from v2 to {SAMPLE['churn']}")
     # Someone else is quicker.
     requests.post(f"{opened.running.base}/models/promote", json={"versions": SAMPLE}, timeout=30).raise_for_status()
     dialog.get_by_role("button", name="Roll back").click()
@@ -116,7 +132,41 @@ def test_a_version_is_promoted_and_rolled_back_by_keyboard(view: Callable[..., V
     page.reload()
     page.get_by_role("button", name="Roll back").click()
     dialog.get_by_role("button", name="Roll back").click()
-    expect(page.get_by_text(f"Done. Now active: churn {SAMPLE['churn']}")).to_be_visible()
+    expect(page.get_by_text(f"Done. Now active: Churn {SAMPLE['churn']}")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_placeholder_is_told_from_a_trained_version_before_it_is_made_active(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    models, status, card = (
+        requests.get(f"{opened.running.base}/{path}", timeout=30).json()
+        for path in ("models", "config/ml/status", f"models/churn/{SAMPLE['churn']}")
+    )
+    versions = models["models"]["churn"]["versions"]
+    placeholder = next(version for version in versions if version["version"] == SAMPLE["churn"])
+    trained = placeholder | {"version": "trained", "active": True, "placeholder": False, "metrics": {"auc": 0.845}}
+    placeholder |= {"active": False, "metrics": {"auc": 0.899}}
+    versions[:] = [trained, placeholder]
+    models["active"]["models"]["churn"] = "trained"
+    page.route("**/models", lambda route: route.fulfill(json=models))
+    page.route("**/models/churn/*", lambda route: route.fulfill(json=card | {"version": "trained"}))
+    page.route("**/config/ml/status", lambda route: route.fulfill(json=status))
+    opened.go("status")
+    table = page.get_by_role("region", name="Churn: Versions")
+    expect(table.get_by_role("row").nth(1)).to_contain_text("0.845")
+    expect(table.get_by_role("row").nth(2)).not_to_contain_text("0.899")
+    expect(page.get_by_text("so none are shown")).to_have_count(2)  # of NBO too
+    page.get_by_role("button", name=f"Use this version: churn {SAMPLE['churn']}").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Churn: this version is a placeholder")
+    opened.keep("status-promote-placeholder", whole=False)
+    assert opened.violations() == []
+    page.get_by_role("button", name="Cancel").click()
+    # The service still answers from the placeholder, and the page sees by itself when that ends.
+    expect(page.get_by_text("The service takes it up within a minute.")).to_be_visible()
+    status["models"]["churn"] |= {"version": "trained", "placeholder": False}
+    expect(page.get_by_text("The service takes it up within a minute.")).to_have_count(0)
+    expect(page.get_by_text("trained", exact=True).first).to_be_visible()
 
 
 def test_a_measured_model_says_what_it_is_worth_in_customers(view: Callable[..., View]) -> None:

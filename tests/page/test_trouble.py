@@ -158,6 +158,22 @@ def test_a_chart_that_cannot_be_fetched_says_so_and_the_rest_works(view: Callabl
     expect(page.locator(".histogram canvas")).to_be_visible()
 
 
+@pytest.mark.long
+def test_a_job_is_followed_again_when_the_service_is_back(view: Callable[..., View]) -> None:
+    opened = view()
+    page = opened.page
+    running = job_of(1, "incoming/churn/a.csv", status="running")
+    page.route("**/ml/jobs/j1", lambda route: route.fulfill(json=running))
+    page.goto(f"{opened.origin}/admin#/files/j1")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.route("**/ml/jobs/j1", lambda route: route.abort())
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.route("**/ml/jobs/j1", lambda route: route.fulfill(json=running | {"status": "succeeded"}))
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_hundred_thousand_segments_are_paged(view: Callable[..., View]) -> None:
     opened = view()
 

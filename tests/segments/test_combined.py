@@ -80,9 +80,9 @@ DEFINITIONS: list[tuple[dict[str, Any], Callable[[str, Row, Answers], bool]]] = 
         lambda _, __, answers: (of(answers, "churn", "churn_probability") or 1) >= 0.5,
     ),
     (
-        {"rule": {"<": [0.2, var("churn_probability"), 0.6]}, "rfm_segment": "At Risk"},
+        {"rule": {"<": [0.2, var("churn_probability"), 0.9]}, "rfm_segment": "At Risk"},
         lambda _, __, answers: (
-            0.2 < (of(answers, "churn", "churn_probability") or 0) < 0.6 and of(answers, "rfm", "segment") == "At Risk"
+            0.2 < (of(answers, "churn", "churn_probability") or 0) < 0.9 and of(answers, "rfm", "segment") == "At Risk"
         ),
     ),
     (

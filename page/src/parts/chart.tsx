@@ -1,7 +1,9 @@
 /** A series over time. The table beside it has the same numbers. */
 
 import { useMemo } from "preact/hooks";
+import type uPlot from "uplot";
 import * as format from "../format";
+import { aloneIn } from "../segments";
 import { axisOf, usePlot } from "./plot";
 
 export interface Series {
@@ -38,7 +40,12 @@ export default function Chart({ times, series }: { times: number[]; series: Seri
           label: each.label,
           stroke: colorOf(each.color),
           width: 2,
-          points: { show: times.length < FEW },
+          // Among many, only those that no line goes to.
+          points: {
+            show: times.length < FEW,
+            filter: (plot: uPlot, place: number, show: boolean) =>
+              show ? null : aloneIn([...(plot.data[place] ?? [])] as (number | null)[]),
+          },
         })),
       ],
     }),

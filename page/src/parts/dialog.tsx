@@ -2,7 +2,9 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { signInWanted } from "../api";
 import { text } from "../text";
+import { SignIn } from "./signin";
 
 export function Dialog({
   title,
@@ -28,6 +30,8 @@ export function Dialog({
     <dialog ref={dialog} aria-labelledby={heading} onClose={onClose}>
       <h2 id={heading}>{title}</h2>
       {children}
+      {/* While a dialog is open, nothing beside it can be reached. */}
+      {signInWanted.value && <SignIn />}
       <div class="actions">
         <button type="button" class="quiet" onClick={() => dialog.current?.close()}>
           {text.cancel}

@@ -1,5 +1,6 @@
 /** uPlot in a place of the page: as wide as that, in the page's colours, drawn again when either changes. */
 
+import "./language";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";

@@ -34,6 +34,12 @@ export function Failed({ error, onReload, title }: { error: unknown; onReload?: 
   );
 }
 
+/** A change that failed; where no answer came, nobody here knows whether it was made. */
+export function NotDone({ error, title }: { error: unknown; title: string }) {
+  const unknown = error instanceof ApiError && [0, 502, 504].includes(error.status);
+  return <Failed error={error} title={unknown ? text.errors.perhaps : title} />;
+}
+
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="state">

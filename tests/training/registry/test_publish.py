@@ -13,7 +13,7 @@ from loyalty_ml.models.document import path_in
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.registry.bucket import PublishConflict
 from tests import sample_set
-from tests.clients import disturb_new_clients
+from tests.aws import disturb_new_clients
 from tests.models.test_models import put_manifest
 from tests.service import Service
 from training.cli.main import main

@@ -23,7 +23,7 @@ from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.registry.bucket import PublishConflict, RegistryProblem
 from tests import sample_set
-from tests.clients import disturb_new_clients
+from tests.aws import disturb_new_clients
 from tests.examples import examples
 from tests.models.test_models import CUTS, put_manifest, put_model, sample_card
 from tests.service import Service, new_process, process, put_in_place

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,9 @@ _SAFETY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+_NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,15 @@ def _read(path: Path) -> PageFile:
     )
 
 
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether gzip is among the codings that the caller names, and not named as one to leave (RFC 9110, 12.5.3)."""
+    for coding in accept_encoding.lower().split(","):
+        name, *parameters = (part.strip() for part in coding.split(";"))
+        if name == "gzip":
+            return not any(_NO_WEIGHT.fullmatch(parameter) for parameter in parameters)
+    return False
+
+
 def _answer(
     file: PageFile, headers: Mapping[str, str], cache_control: str, more: Mapping[str, str] | None = None
 ) -> Response[Any]:
@@ -112,6 +125,6 @@ def _answer(
         return Response(304, headers=answered)
     if file.content_type == "application/json":  # of which the resolver takes text and no bytes
         return Response(200, file.content_type, file.content.decode(), answered)
-    if "gzip" in headers.get("accept-encoding", ""):
+    if _takes_gzip(headers.get("accept-encoding", "")):
         return Response(200, file.content_type, file.gzipped, {**answered, "Content-Encoding": "gzip"})
     return Response(200, file.content_type, file.content, answered)

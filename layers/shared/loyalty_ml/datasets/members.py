@@ -127,16 +127,17 @@ def _write_file(shares: Iterable[Sequence[str]], written: Format, path: Path) ->
             for ids in shares:
                 file.writelines(f"{orjson.dumps({CUSTOMER_ID: customer_id}).decode()}\n" for customer_id in ids)
         else:
-            file.write(f"{CUSTOMER_ID}\n")
-            # In quotes, an id is exactly what is between them.
+            # In quotes, an id is exactly what is between them. The second quoted field is there so that a line end in
+            # an id is not taken for what a stray quote has swallowed.
             rows = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            rows.writerow([CUSTOMER_ID, ""])
             for ids in shares:
-                rows.writerows([customer_id] for customer_id in ids)
+                rows.writerows([customer_id, ""] for customer_id in ids)
     if kind == "parquet":
         with duckdb.connect(config=_DUCKDB) as connection:
-            columns = {CUSTOMER_ID: "VARCHAR"}
-            members = connection.read_csv(str(text), header=True, delimiter=",", quotechar='"', dtype=columns)
-            members.write_parquet(str(path), compression="zstd")
+            columns = {CUSTOMER_ID: "VARCHAR", "": "VARCHAR"}
+            members = connection.read_csv(str(text), header=True, delimiter=",", quotechar='"', columns=columns)
+            members.select(CUSTOMER_ID).write_parquet(str(path), compression="zstd")
     elif gzipped:
         with text.open("rb") as content, gzip.open(path, "wb", compresslevel=6) as packed:
             shutil.copyfileobj(content, packed)

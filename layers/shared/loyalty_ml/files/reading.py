@@ -134,8 +134,9 @@ class JsonFile:
         self._head = lines
 
     def decimals(self, selection: Selection, connection: duckdb.DuckDBPyConnection) -> Decimals:
-        """By the first block. Raises InvalidFile if it writes numbers in two ways."""
-        return json_decimals(self._head, selection)
+        """By the first block, once. Raises InvalidFile if it writes numbers in two ways."""
+        head, self._head = self._head, []  # which is not to be in memory for as long as the file is read
+        return json_decimals(head, selection)
 
     def blocks(self, done: Position | None, selection: Selection) -> Iterator[tuple[Lines, Position]]:
         def split(text: bytes, state: State, is_last: bool) -> tuple[Lines, State]:  # noqa: FBT001

@@ -1,10 +1,11 @@
-/** Where a file is dropped or chosen, and how far its upload is. */
+/** Where files are dropped or chosen, and how far their uploads are. */
 
 import { useId, useState } from "preact/hooks";
 import * as format from "../../format";
 import { Failed, Note } from "../../parts/states";
+import { address } from "../../route";
 import { text } from "../../text";
-import { problem, send, sending, sent, type Type } from "./upload";
+import { again, cancel, send, type Type, type Upload, uploads } from "./upload";
 
 export function Drop() {
   const [over, setOver] = useState(false);
@@ -12,8 +13,7 @@ export function Drop() {
   const [keep, setKeep] = useState(false);
   const name = useId();
   const take = (files: FileList | null | undefined) => {
-    const file = files?.[0];
-    if (file) void send(file, type, keep);
+    if (files?.length) send([...files], type, keep);
   };
   return (
     <section class="card">
@@ -51,7 +51,7 @@ export function Drop() {
         <label>
           <input
             type="file"
-            disabled={sending.value !== null}
+            multiple
             onChange={(event) => {
               take(event.currentTarget.files);
               event.currentTarget.value = "";
@@ -60,28 +60,45 @@ export function Drop() {
           <span class="button primary">{text.files.choose}</span>
         </label>
       </div>
-      {sending.value && (
-        <div role="status">
-          <p>
-            {text.files.uploading(sending.value.name)} {format.share(sending.value.share)}
-          </p>
-          <progress value={sending.value.share} aria-label={text.files.uploading(sending.value.name)} />
-          <button type="button" class="quiet" onClick={() => sending.value?.stop.abort()}>
-            {text.cancel}
-          </button>
-        </div>
-      )}
-      {sent.value && (
-        <Note tone="good">
-          <p>{text.files.sent}</p>
-        </Note>
-      )}
-      {problem.value?.sentence && (
-        <Note tone="danger">
-          <p>{problem.value.sentence}</p>
-        </Note>
-      )}
-      {problem.value?.error !== undefined && <Failed error={problem.value.error} title={text.files.notSent} />}
+      {uploads.value
+        .filter((each) => each.state !== "sent")
+        .map((each, place) => (
+          <Progress key={place} upload={each} />
+        ))}
+      {uploads.value
+        .filter((each) => each.state === "sent")
+        .map((each) => (
+          <Note key={each.job} tone="good">
+            <p>
+              {text.files.sent(each.file.name)} <a href={address(["files", each.job])}>{text.segments.exportedJob}</a>
+            </p>
+          </Note>
+        ))}
     </section>
+  );
+}
+
+function Progress({ upload }: { upload: Upload }) {
+  const { file, share, state } = upload;
+  if (state === "refused") {
+    return (
+      <Note tone="danger">
+        <p>{upload.sentence}</p>
+      </Note>
+    );
+  }
+  if (state === "failed") {
+    return <Failed error={upload.error} title={text.files.notSent(file.name)} onReload={() => again(upload)} />;
+  }
+  return (
+    <div role="status">
+      <p>
+        {text.files.uploading(file.name)} {format.share(share)}
+      </p>
+      <progress value={share} aria-label={text.files.uploading(file.name)} />
+      <button type="button" class="quiet" aria-label={text.files.cancel(file.name)} onClick={() => cancel(upload)}>
+        {text.cancel}
+      </button>
+    </div>
   );
 }

@@ -1,6 +1,7 @@
 import { may } from "../../api";
 import { save } from "../../csv";
 import { SAMPLE } from "../../files";
+import { ServiceBanners } from "../../parts/banner";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
 import { text } from "../../text";
@@ -22,6 +23,7 @@ export function Files() {
         <h1>{id ? text.files.job : text.files.title}</h1>
         {!id && <p>{text.files.lead}</p>}
       </div>
+      <ServiceBanners />
       {id ? (
         <section class="card">
           <Job id={id} />

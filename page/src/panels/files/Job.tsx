@@ -7,11 +7,12 @@ import { isOver, shareOf } from "../../files";
 import * as format from "../../format";
 import { Dialog } from "../../parts/dialog";
 import { useResource } from "../../parts/resource";
-import { Failed, Loading, Note } from "../../parts/states";
+import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, go } from "../../route";
 import { text } from "../../text";
-import { EVERY_MILLISECONDS, nameOf, Status } from "./status";
+import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
+import { forget } from "./upload";
 
 const FIRST_ERRORS = 10;
 const ORDER = ["predictions", "errors", "summary"];
@@ -21,12 +22,16 @@ export function Job({ id }: { id: string }) {
   const job = useResource((stop) => getJob(id, stop), [id]);
   const over = job.value !== null && isOver(job.value);
   useEffect(() => {
-    if (over || job.state !== "ready") return undefined;
+    // After a failure too: the service may be back, and what was known stays shown.
+    if (over || job.state === "loading" || !job.value) return undefined;
     const stop = new AbortController();
-    pause(EVERY_MILLISECONDS, stop.signal).then(job.reload, () => null);
+    pause(job.state === "failed" ? AFTER_FAILURE_MILLISECONDS : EVERY_MILLISECONDS, stop.signal).then(
+      job.reload,
+      () => null,
+    );
     return () => stop.abort();
   }, [over, job.state, job.value]);
-  if (job.state === "failed") return <Failed error={job.error} onReload={job.reload} />;
+  if (job.state === "failed" && !job.value) return <Failed error={job.error} onReload={job.reload} />;
   if (!job.value) return <Loading onCancel={job.cancel} />;
   const shown = job.value;
   const { progress, results } = shown;
@@ -39,6 +44,7 @@ export function Job({ id }: { id: string }) {
         </h2>
         <Status status={shown.status} />
       </header>
+      {job.state === "failed" && <Failed error={job.error} onReload={job.reload} />}
       {!over && <progress {...(done === null ? {} : { value: done })} aria-label={text.files.progress} />}
       <dl class="facts wide">
         <div>
@@ -71,6 +77,7 @@ export function Job({ id }: { id: string }) {
         <>
           <div class="actions start">
             {Object.entries(results)
+              .filter(([name]) => name !== "errors" || (progress.errors ?? 0) > 0)
               .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b))
               .map(([name, file]) => (
                 <a key={name} class={name === "predictions" ? "button primary" : "button"} href={file.url} download>
@@ -97,6 +104,7 @@ function Remove({ id, name, over }: { id: string; name: string; over: boolean })
     setError(null);
     try {
       await deleteJob(id);
+      forget(id);
       go(address(["files"]));
     } catch (problem) {
       setError(problem);
@@ -121,7 +129,7 @@ function Remove({ id, name, over }: { id: string; name: string; over: boolean })
           onClose={() => ask(false)}
         >
           <p>{over ? text.files.removeEffect : text.files.stopEffect}</p>
-          {error !== null && <Failed error={error} title={text.files.notRemoved} />}
+          {error !== null && <NotDone error={error} title={text.files.notRemoved} />}
         </Dialog>
       )}
     </>
@@ -132,7 +140,7 @@ function FirstErrors({ url }: { url: string }) {
   const start = useResource(() => readStart(url, ERRORS_BYTES), [url]);
   if (start.state === "failed") return <Failed error={start.error} onReload={start.reload} />;
   if (start.value === null) return <Loading />;
-  const [header = [], ...rows] = fromCsv(start.value, start.value.length < ERRORS_BYTES);
+  const [header = [], ...rows] = fromCsv(start.value.text, start.value.whole);
   return (
     <>
       <h3>{text.files.firstErrors}</h3>

@@ -9,19 +9,20 @@ import { Empty, Failed, Loading } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
 import { text } from "../../text";
-import { EVERY_MILLISECONDS, nameOf, Status } from "./status";
-import { sent } from "./upload";
+import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
+import { isSent, sentCount } from "./upload";
 
 export function Jobs() {
   const after = route.value.query.get("after");
-  const jobs = useResource((stop) => listJobs(after, stop), [after, sent.value]);
-  const open = jobs.value?.jobs.some(
-    (job) => !isOver(job) && (job.status !== "awaiting_upload" || job.job_id === sent.value),
-  );
+  const jobs = useResource((stop) => listJobs(after, stop), [after, sentCount.value]);
+  const open = jobs.value?.jobs.some((job) => !isOver(job) && (job.status !== "awaiting_upload" || isSent(job.job_id)));
   useEffect(() => {
-    if (!open || jobs.state !== "ready") return undefined;
+    if (!open || jobs.state === "loading") return undefined;
     const stop = new AbortController();
-    pause(EVERY_MILLISECONDS, stop.signal).then(jobs.reload, () => null);
+    pause(jobs.state === "failed" ? AFTER_FAILURE_MILLISECONDS : EVERY_MILLISECONDS, stop.signal).then(
+      jobs.reload,
+      () => null,
+    );
     return () => stop.abort();
   }, [open, jobs.state, jobs.value]);
   return (

@@ -1,41 +1,95 @@
-/** The file that is being sent. An upload goes on while another panel is looked at. */
+/** The files that are being sent. An upload goes on while another panel is looked at. */
 
-import { signal } from "@preact/signals";
-import { type Schemas, startJob, upload } from "../../api";
-import { formatOfFile } from "../../files";
+import { computed, signal } from "@preact/signals";
+import { newKey, type Schemas, startJob, upload } from "../../api";
+import { type Format, formatOfFile } from "../../files";
+import { limiter } from "../../parts/limited";
 import { text } from "../../text";
 
 export type Type = Schemas["JobRequest"]["type"];
-export type Sending = { name: string; share: number; stop: AbortController };
+export interface Upload {
+  /** Its own: two files of one format are two jobs, and one that is sent again is one. */
+  id: string;
+  file: File;
+  type: Type;
+  /** Whether its predictions have its own columns too. */
+  keep: boolean;
+  stop: AbortController;
+  state: "sending" | "sent" | "failed" | "refused";
+  /** 0 to 1. */
+  share: number;
+  /** Of one that failed. */
+  error: unknown;
+  /** Why one that was refused cannot be sent. */
+  sentence: string;
+  /** The job of one that was sent. */
+  job: string;
+}
 
-export const sending = signal<Sending | null>(null);
-export const sent = signal<string | null>(null);
-/** What the files were called that were sent from here; the service knows them by their keys. */
+export const uploads = signal<Upload[]>([]);
+/** What the files were called that were sent from here, by their jobs; the service knows them by their keys. */
 export const names = signal<Record<string, string>>({});
-export const problem = signal<{ error?: unknown; sentence?: string } | null>(null);
+export const isSent = (job: string): boolean => Object.hasOwn(names.value, job);
+export const sentCount = computed(() => Object.keys(names.value).length);
 
-export async function send(file: File, type: Type, keep: boolean): Promise<void> {
-  problem.value = null;
-  sent.value = null;
-  const as = await formatOfFile(file);
-  if (!as || file.size === 0) {
-    problem.value = { sentence: as ? text.files.emptyFile(file.name) : text.files.unknownFormat(file.name) };
-    return;
-  }
+const limited = limiter(2);
+
+/** Sends files beside those that are still being sent; what was said of earlier ones goes. */
+export function send(files: File[], type: Type, keep: boolean): void {
+  const added = files.map((file): Upload => {
+    const sentence = file.size === 0 ? text.files.emptyFile(file.name) : "";
+    const state = sentence ? "refused" : "sending";
+    const stop = new AbortController();
+    return { id: newKey(), file, type, keep, stop, state, share: 0, error: null, sentence, job: "" };
+  });
+  uploads.value = [...uploads.value.filter(({ state }) => state === "sending"), ...added];
+  for (const each of added) if (each.state === "sending") void begin(each);
+}
+
+/** Sends one again that failed. */
+export function again(failed: Upload): void {
+  uploads.value = uploads.value.filter((each) => each.stop !== failed.stop);
   const stop = new AbortController();
-  sending.value = { name: file.name, share: 0, stop };
+  const anew: Upload = { ...failed, stop, state: "sending", share: 0, error: null };
+  uploads.value = [...uploads.value, anew];
+  void begin(anew);
+}
+
+export function cancel({ stop }: Upload): void {
+  stop.abort();
+  uploads.value = uploads.value.filter((each) => each.stop !== stop);
+}
+
+/** No longer says that a job was sent from here, as when it is removed. */
+export function forget(job: string): void {
+  uploads.value = uploads.value.filter((each) => each.job !== job);
+}
+
+function put({ stop }: Upload, changed: Partial<Upload>): void {
+  uploads.value = uploads.value.map((each) => (each.stop === stop ? { ...each, ...changed } : each));
+}
+
+/** Tells at once what cannot be sent; what can waits for its turn. */
+async function begin(sending: Upload): Promise<void> {
+  const { file, stop } = sending;
   try {
-    const job = (await startJob({
-      type,
-      format: as,
-      ...(keep ? { keep: "*" as const } : {}),
-    })) as Schemas["UploadAwaited"];
-    await upload(job.upload, file, (share) => (sending.value = { name: file.name, share, stop }), stop.signal);
-    names.value = { ...names.value, [job.job_id]: file.name };
-    sent.value = job.job_id;
+    const format = await formatOfFile(file);
+    if (format) await limited(() => sendOne(sending, format));
+    else put(sending, { state: "refused", sentence: text.files.unknownFormat(file.name) });
   } catch (error) {
-    if (!stop.signal.aborted) problem.value = { error };
-  } finally {
-    sending.value = null;
+    if (!stop.signal.aborted) put(sending, { state: "failed", error });
   }
+}
+
+async function sendOne(sending: Upload, format: Format): Promise<void> {
+  const { id, file, type, keep, stop } = sending;
+  const { signal: stopped } = stop;
+  if (stopped.aborted) return;
+  const job = (await startJob(
+    { type, format, ...(keep ? { keep: "*" as const } : {}) },
+    { signal: stopped, of: id },
+  )) as Schemas["UploadAwaited"];
+  await upload(job.upload, file, (share) => put(sending, { share }), stopped);
+  names.value = { ...names.value, [job.job_id]: file.name };
+  put(sending, { state: "sent", job: job.job_id });
 }

@@ -1,14 +1,14 @@
 /** A batch as a table: sorted, filtered, counted, with a table of its own for what failed. */
 
 import { useMemo, useState } from "preact/hooks";
-import type { Asked, Batch } from "../../api";
+import type { Asked, Batch, PredictionType } from "../../api";
 import { saveCsv } from "../../csv";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
 import { BANDS, BandBar, ProbabilityBar, Risk } from "../../parts/risk";
 import { Empty } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
-import { countsOf, matches, type Row, rowsAsCsv, tabled, typesOf } from "../../predictions";
+import { countsOf, matches, type Row, rowsAsCsv, TYPES, tabled, typesOf } from "../../predictions";
 import { address } from "../../route";
 import { text } from "../../text";
 import { curlOf } from "./Predict";
@@ -76,7 +76,7 @@ export function BatchResult({ answer }: { answer: Batch }) {
                     {
                       key: "type",
                       title: text.predict.type,
-                      cell: (row: (typeof failures)[number]) => text.predict.types[row.type],
+                      cell: (row: (typeof failures)[number]) => nameOfTypes(row.types),
                     },
                   ]
                 : []),
@@ -89,7 +89,7 @@ export function BatchResult({ answer }: { answer: Batch }) {
               },
             ]}
             rows={failures}
-            rowKey={(row) => `${row.type} ${row.id}`}
+            rowKey={(row) => `${row.types.join(" ")} ${row.id}`}
           />
         </section>
       )}
@@ -167,7 +167,7 @@ function columns(asked: Asked): Column<Row>[] {
           },
           {
             key: "confidence",
-            title: text.report.predicted,
+            title: text.predict.takes,
             numeric: true,
             by: (row: Row) => row.nbo?.confidence ?? null,
             cell: (row: Row) => (row.nbo ? format.probability(row.nbo.confidence) : "–"),
@@ -192,3 +192,6 @@ function columns(asked: Asked): Column<Row>[] {
       : []),
   ];
 }
+
+const nameOfTypes = (types: PredictionType[]): string =>
+  types.length === TYPES.length ? (text.predict.types["all"] ?? "") : types.map((type) => text.models[type]).join(", ");

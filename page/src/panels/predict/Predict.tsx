@@ -1,19 +1,8 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import {
-  type Asked,
-  asCurl,
-  type Batch,
-  bodyOfMany,
-  bodyOfOne,
-  getStatus,
-  predictMany,
-  predictOne,
-  type Single,
-} from "../../api";
-import { MAX_BATCH, tidy } from "../../ids";
-import { Banners } from "../../parts/banner";
-import { useResource } from "../../parts/resource";
+import { type Asked, asCurl, type Batch, bodyOfMany, bodyOfOne, predictMany, predictOne, type Single } from "../../api";
+import { isTooLong, MAX_BATCH, tidy } from "../../ids";
+import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
 import { address, go, route } from "../../route";
 import { text } from "../../text";
@@ -29,6 +18,8 @@ const typedIds = signal("");
 const result = signal<Result | null>(null);
 const problem = signal<unknown>(null);
 const running = signal<AbortController | null>(null);
+/** The address of what was asked last: another one asks anew. */
+const lastAsked = signal<string | null>(null);
 
 const MAX_ADDRESS_CHARACTERS = 1500;
 
@@ -51,13 +42,16 @@ function show(mode: Mode, asked: Asked, ids: string[]): string {
   });
 }
 
-async function run(mode: Mode, asked: Asked, ids: string[]): Promise<void> {
+/** Asks, and says so in the address; with `stays` without a step of its own on the way back. */
+async function run(mode: Mode, asked: Asked, ids: string[], stays = false): Promise<void> {
   running.value?.abort();
   const stop = new AbortController();
   running.value = stop;
   problem.value = null;
   result.value = null;
-  go(show(mode, asked, ids), true);
+  const shownAt = show(mode, asked, ids);
+  lastAsked.value = shownAt;
+  go(shownAt, stays);
   try {
     result.value =
       mode === "single"
@@ -66,29 +60,31 @@ async function run(mode: Mode, asked: Asked, ids: string[]): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) problem.value = error;
   } finally {
-    if (running.value === stop) running.value = null;
+    if (running.value === stop) {
+      running.value = null;
+      // What came to nothing is asked again by whoever comes back to it.
+      if (result.value === null) lastAsked.value = null;
+    }
   }
 }
 
 export function Predict() {
-  const status = useResource(getStatus, []);
   const { mode, asked } = shown();
   const { query } = route.value;
   const [given, list] = [query.get("id") ?? "", query.get("ids") ?? ""];
-  // A link that names customers asks for them.
+  // A link that names customers asks for them, and so does the way back to them.
   useEffect(() => {
-    if (mode === "single" && given && given !== typedId.value) {
-      typedId.value = given;
-      void run(mode, asked, [given]);
-    } else if (mode === "batch" && list && tidy(typedIds.value).ids.join(",") !== list) {
-      typedIds.value = tidy(list).ids.join("\n");
-      void run(mode, asked, tidy(list).ids);
-    }
-  }, [mode, given, list]);
+    const ids = mode === "single" ? [given].filter(Boolean) : tidy(list).ids;
+    if (ids.length === 0 || show(mode, asked, ids) === lastAsked.value) return;
+    if (mode === "single") typedId.value = given;
+    else typedIds.value = ids.join("\n");
+    void run(mode, asked, ids, true);
+  }, [mode, asked, given, list]);
 
   const name = useId();
   const choose = (next: { mode?: Mode; asked?: Asked }) => {
-    go(address(["predict"], { mode: next.mode ?? mode, type: next.asked ?? asked }), true);
+    // What was asked stays on the way back.
+    go(address(["predict"], { mode: next.mode ?? mode, type: next.asked ?? asked }), !given && !list);
   };
   const there = result.value && result.value.mode === mode ? result.value : null;
   return (
@@ -97,7 +93,7 @@ export function Predict() {
         <h1>{text.predict.title}</h1>
         <p>{text.predict.lead}</p>
       </div>
-      {status.value && <Banners status={status.value} />}
+      <ServiceBanners />
       <div class="split">
         <section class="card ask">
           <fieldset class="toggle">
@@ -151,15 +147,15 @@ const needed = signal(false);
 function AskOne({ asked }: { asked: Asked }) {
   const id = useId();
   const typed = typedId.value.trim();
+  // Told, and not cut: the beginning of an id is another customer's.
+  const tooLong = isTooLong(typed);
+  const problem = tooLong ? text.predict.idTooLong : needed.value && !typed ? text.predict.needed : null;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
         needed.value = !typed;
-        if (!typed) return;
-        // As the address will have it: an address that names another customer asks again.
-        typedId.value = typed;
-        void run("single", asked, [typed]);
+        if (typed && !tooLong) void run("single", asked, [typed]);
       }}
     >
       <label for={id}>{text.predict.id}</label>
@@ -169,13 +165,12 @@ function AskOne({ asked }: { asked: Asked }) {
         autocomplete="off"
         spellcheck={false}
         dir="auto"
-        maxLength={256}
         aria-describedby={`${id}-hint`}
-        aria-invalid={needed.value && !typed}
+        aria-invalid={problem !== null}
         onInput={(event) => (typedId.value = event.currentTarget.value)}
       />
-      <p id={`${id}-hint`} class={needed.value && !typed ? "problem" : "small"}>
-        {needed.value && !typed ? text.predict.needed : text.predict.idHint}
+      <p id={`${id}-hint`} class={problem ? "problem" : "small"}>
+        {problem ?? text.predict.idHint}
       </p>
       <button type="submit" class="primary">
         {text.predict.run}

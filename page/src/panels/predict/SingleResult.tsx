@@ -96,6 +96,7 @@ function Features({ values, asOf }: { values: NonNullable<Single["features"]>; a
             numeric: true,
             cell: ([, value]) => (value === null ? text.predict.noValue : format.amount(value)),
           },
+          { key: "meaning", title: text.predict.featureMeaning, cell: ([name]) => text.features[name] ?? "–" },
         ]}
       />
     </details>
@@ -123,8 +124,16 @@ function ChurnAnswer({
       <p>
         <Risk band={result.churn_risk} />
       </p>
+      {card && result.churn_risk !== "lapsed" && <Thresholds card={card} />}
     </>
   );
+}
+
+/** From where on a probability is in which band. */
+function Thresholds({ card: { thresholds } }: { card: Schemas["ModelCardAnswer"] }) {
+  const { high, medium } = thresholds;
+  if (high === undefined || medium === undefined) return null;
+  return <p class="small">{text.predict.bandsOf(high, medium)}</p>;
 }
 
 function NboAnswer({ result }: { result: Nbo }) {
@@ -138,7 +147,7 @@ function NboAnswer({ result }: { result: Nbo }) {
           { key: "offer", title: text.predict.offer, cell: (offer) => offer.offer_name },
           {
             key: "probability",
-            title: text.report.predicted,
+            title: text.predict.takes,
             cell: (offer) => <ProbabilityBar value={offer.probability} label={offer.offer_name} />,
           },
           { key: "evidence", title: text.predict.evidence, cell: (offer) => <Evidence offer={offer} /> },
@@ -177,6 +186,7 @@ function RfmAnswer({ result }: { result: Rfm }) {
       <p class="sentence">
         {text.predict.sentenceRfm(result.segment, result.recency, result.frequency, result.monetary)}
       </p>
+      <p class="small">{text.predict.scoresOnly}</p>
       <dl class="facts wide">
         <div>
           <dt>{text.predict.code}</dt>

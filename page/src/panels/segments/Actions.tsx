@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { deleteSegment, may } from "../../api";
 import { Dialog } from "../../parts/dialog";
-import { Failed } from "../../parts/states";
+import { NotDone } from "../../parts/states";
 import { address, go } from "../../route";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
@@ -46,7 +46,7 @@ export function Actions({ id, name }: { id: string; name: string }) {
           onClose={() => ask(false)}
         >
           <p>{text.segments.deleteEffect}</p>
-          {error !== null && <Failed error={error} title={text.segments.notDeleted} />}
+          {error !== null && <NotDone error={error} title={text.segments.notDeleted} />}
         </Dialog>
       )}
     </div>

@@ -2,8 +2,9 @@
 
 import { useId, useState } from "preact/hooks";
 import { ApiError, getSegment, putSegment, type Schemas } from "../../api";
+import { ServiceBanners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
-import { Failed, Loading, Note } from "../../parts/states";
+import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { address, go, route } from "../../route";
 import {
   type Draft,
@@ -74,10 +75,21 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
       go(address(["segments", id]));
     } catch (failed) {
       if (failed instanceof ApiError && failed.code === "VERSION_CONFLICT") {
-        const now = await getSegment(id).catch(() => null);
-        setTheirs(now);
-        setEtag(now?.etag ?? null);
-        if (!now) setError(failed);
+        try {
+          const now = await getSegment(id);
+          if (same(sayingWho(now.answer), made.definition)) {
+            // As when the answer to the first try was lost: what is wanted is there.
+            go(address(["segments", id]));
+            return;
+          }
+          setTheirs(now);
+          setEtag(now.etag);
+        } catch (unread) {
+          const isGone = unread instanceof ApiError && unread.status === 404;
+          // The next save makes it anew.
+          if (isGone) setEtag(null);
+          setError(isGone ? new ApiError(text.builder.gone, 404, failed.code) : unread);
+        }
       } else setError(failed);
     } finally {
       setBusy(false);
@@ -94,6 +106,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
         </p>
         <h1>{stored ? text.builder.titleEdit(stored.answer.segment_name) : text.builder.title}</h1>
       </div>
+      <ServiceBanners />
       {theirs && (
         <Note tone="warning" title={stored ? text.builder.conflict : text.builder.exists}>
           <p>{text.builder.conflictLead}</p>
@@ -170,7 +183,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
               {problem}
             </p>
           )}
-          {error !== null && <Failed error={error} title={text.builder.notSaved} />}
+          {error !== null && <NotDone error={error} title={text.builder.notSaved} />}
           <button type="submit" class="primary" disabled={busy}>
             {busy ? text.builder.saving : text.builder.save}
           </button>
@@ -179,4 +192,11 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
       </div>
     </>
   );
+}
+
+/** Whether two definitions say the same, in whichever order. */
+function same(one: object, other: object): boolean {
+  const sorted = (definition: object) =>
+    JSON.stringify(Object.entries(definition).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return sorted(one) === sorted(other);
 }

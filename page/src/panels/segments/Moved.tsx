@@ -39,7 +39,7 @@ export function Moved({ stats }: { stats: Stats }) {
   return (
     <section class="card">
       <h2>{text.segments.moved}</h2>
-      {!last && <p>{text.segments.firstMeasured}</p>}
+      {!last && history.length < 2 && <p>{text.segments.firstMeasured}</p>}
       {last && (
         <>
           <p class="small">{text.segments.movedLead}</p>

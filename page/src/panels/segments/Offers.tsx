@@ -4,6 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { may } from "../../api";
 import * as format from "../../format";
 import { Empty } from "../../parts/states";
+import { MOST_IN_A_FILE } from "../../segments";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
@@ -33,15 +34,13 @@ export function Distribution({ counts }: { counts: Record<string, number> }) {
   );
 }
 
-const MOST = 1_000_000;
-
 export function BestFor({ id, offers }: { id: string; offers: Offer[] }) {
   const [chosen, setOffer] = useState<string | null>(null);
   const [typed, setTyped] = useState("100");
   const ids = useId();
   const offer = chosen ?? offers[0]?.code ?? "";
-  const top = Number(typed);
-  const usable = Number.isInteger(top) && top >= 1 && top <= MOST;
+  const top = format.numberOf(typed);
+  const usable = Number.isInteger(top) && top >= 1 && top <= MOST_IN_A_FILE;
   if (!may("loyalty/predict") || offers.length === 0) return null;
   return (
     <div class="best">
@@ -64,7 +63,7 @@ export function BestFor({ id, offers }: { id: string; offers: Offer[] }) {
         onInput={(event) => setTyped(event.currentTarget.value)}
       />
       <p id={`${ids}-wrong`} class="problem">
-        {!usable && text.segments.bestWrong}
+        {!usable && text.segments.bestWrong(MOST_IN_A_FILE)}
       </p>
       <ScoreAsFile
         body={{ type: "nbo", segment_id: id, top, offer, format: "csv" }}

@@ -8,6 +8,7 @@ import {
   type Condition,
   type Draft,
   isText,
+  meaningOf,
   OPERATORS,
   PREDICTIONS,
   RFM_NAMES,
@@ -53,7 +54,7 @@ export function Rule({ draft, change }: Props) {
       </label>
       <datalist id={features}>
         {card.value?.map((feature) => (
-          <option key={feature} value={feature} />
+          <option key={feature} value={feature} label={text.features[feature] ?? feature} />
         ))}
         {Object.keys(PREDICTIONS).map((name) => (
           <option key={name} value={name} label={text.builder.predictions[name]} />
@@ -88,9 +89,7 @@ export function Rule({ draft, change }: Props) {
           >
             ×
           </button>
-          {text.builder.predictions[condition.feature] && (
-            <p class="small">{text.builder.predictions[condition.feature]}</p>
-          )}
+          {meaningOf(condition.feature) && <p class="small">{meaningOf(condition.feature)}</p>}
         </div>
       ))}
       <button

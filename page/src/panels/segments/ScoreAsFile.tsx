@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { may, type Schemas, startJob } from "../../api";
-import { Failed } from "../../parts/states";
+import { NotDone } from "../../parts/states";
 import { address } from "../../route";
 import { text } from "../../text";
 
@@ -42,7 +42,7 @@ export function ScoreAsFile({ body, label, hint, disabled = false }: Props) {
           {text.segments.exported} <a href={address(["files", started.job])}>{text.segments.exportedJob}</a>
         </p>
       )}
-      {error !== null && <Failed error={error} title={text.segments.notStarted} />}
+      {error !== null && <NotDone error={error} title={text.segments.notStarted} />}
     </div>
   );
 }

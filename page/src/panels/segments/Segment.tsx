@@ -2,11 +2,12 @@
 
 import { anywhere, getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
+import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
-import { cellName, kindsOf, sayingWho } from "../../segments";
+import { cellName, draftOf, type Kind, meaningOf, sayingWho } from "../../segments";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -94,6 +95,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <p>{text.banner.mockWhat}</p>
         </Note>
       )}
+      <Placeholders models={stats.models} />
       {stats.message && (
         <Note tone="info" title={text.segments.message}>
           <p>{stats.message}</p>
@@ -144,12 +146,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       <Drift drift={stats.drift.all_customers} />
       <section class="card">
         <h2>{text.segments.definition}</h2>
-        <p>
-          {kindsOf(definition)
-            .map((kind) => text.segments.kinds[kind])
-            .join(text.segments.andAlso)}
-          {definition.listed_customers !== undefined && ` (${text.builder.listed(definition.listed_customers)})`}
-        </p>
+        <InWords definition={definition} />
         <details>
           <summary>{text.segments.definitionJson}</summary>
           <pre tabIndex={0}>{JSON.stringify(plain, null, 2)}</pre>
@@ -157,4 +154,53 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       </section>
     </>
   );
+}
+
+/** Who is in it, as a person says it. */
+function InWords({ definition }: { definition: Definition }) {
+  const { kinds } = draftOf(definition);
+  const [only, ...others] = kinds;
+  if (only !== undefined && others.length === 0) return <OfKind kind={only} definition={definition} />;
+  return (
+    <>
+      <p>{text.segments.inAll}</p>
+      <ul>
+        {kinds.map((kind) => (
+          <li key={kind}>
+            <OfKind kind={kind} definition={definition} />
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function OfKind({ kind, definition }: { kind: Kind; definition: Definition }) {
+  const { conditions, match, raw, band, rfm, offer } = draftOf(definition);
+  switch (kind) {
+    case "customer_ids":
+      return <p>{text.segments.listed(definition.listed_customers ?? definition.customer_ids?.length ?? 0)}</p>;
+    case "churn_risk":
+      return <p>{text.segments.ofKind.churn_risk(text.riskShort[band as keyof typeof text.riskShort] ?? band)}</p>;
+    case "rfm_segment":
+      return <p>{text.segments.ofKind.rfm_segment(rfm)}</p>;
+    case "recommended_offer":
+      return <p>{text.segments.ofKind.recommended_offer(offer)}</p>;
+    case "rule":
+      if (raw !== null) return <p>{text.segments.moreThanConditions}</p>;
+      if (conditions.length === 0) return <p>{text.segments.everyone}</p>;
+      return (
+        <>
+          <p>{text.segments.matching[match]}</p>
+          <ul>
+            {conditions.map(({ feature, operator, value }, place) => (
+              <li key={place}>
+                {text.segments.condition(feature, text.builder.operators[operator] ?? operator, value)}
+                {meaningOf(feature) && <span class="small"> ({meaningOf(feature)})</span>}
+              </li>
+            ))}
+          </ul>
+        </>
+      );
+  }
 }

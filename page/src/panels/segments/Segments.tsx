@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { getStatistics, listSegments, may, type Schemas } from "../../api";
+import { ServiceBanners } from "../../parts/banner";
 import { limited } from "../../parts/limited";
 import { useResource } from "../../parts/resource";
 import { Sparkline } from "../../parts/sparkline";
@@ -38,6 +39,7 @@ function List() {
           </a>
         )}
       </div>
+      <ServiceBanners />
       <section class="card">
         {list.state === "failed" && <Failed error={list.error} onReload={list.reload} />}
         {list.state === "loading" && !list.value && <Loading onCancel={list.cancel} />}
@@ -104,16 +106,19 @@ function Trend({ segment }: { segment: Schemas["SegmentSummary"] }) {
   );
   if (stats.state === "failed") return <span class="small">{text.segments.noStatistics}</span>;
   if (!stats.value) return <span class="small pending">{text.loading}</span>;
-  const { history, member_count } = stats.value;
+  const { history, member_count, stats: now } = stats.value;
+  const average = now.churn.avg_probability;
   const averages = history.flatMap((entry) => entry.stats.churn.avg_probability ?? []);
   const change = history.at(-1)?.change?.total.avg_probability;
   return (
     <span class="trend">
       <span>{text.predict.customers(member_count)}</span>
-      <span>{averages.length ? text.segments.averageOf(averages.at(-1) ?? 0) : text.segments.noAverage}</span>
+      <span>{average === null ? text.segments.noAverage : text.segments.averageOf(average)}</span>
       <Sparkline values={averages} />
       <span class="small">
-        {change === null || change === undefined ? text.segments.onePoint : text.segments.changed(100 * change)}
+        {typeof change === "number"
+          ? text.segments.changed(100 * change)
+          : history.length < 2 && text.segments.onePoint}
       </span>
     </span>
   );

@@ -4,7 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { ApiError, anywhere, may, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
-import { Empty, Failed } from "../../parts/states";
+import { Empty, NotDone } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
@@ -19,6 +19,7 @@ import {
   idFrom,
   inCell,
   likelyToLeave,
+  MOST_IN_A_FILE,
   narrowed,
 } from "../../segments";
 import { text } from "../../text";
@@ -26,8 +27,6 @@ import { ScoreAsFile } from "./ScoreAsFile";
 
 const Histogram = lazy(() => import("../../parts/histogram"), "chart histogram");
 
-/** The most members that a job takes, the likeliest first. */
-const MOST = 1_000_000;
 const TRIES = 20;
 
 /** Where the slider begins: at the fewest members that are a fifth of the active. */
@@ -106,6 +105,7 @@ function Choice({ id, definition, listUrl, bins, cell, quality }: Props) {
         least={bins[from]?.begins ?? 0}
         members={chosen.members}
       />
+      {!cell && <LikeliestFile id={id} members={members} />}
       <Numbers bins={bins} />
     </>
   );
@@ -182,14 +182,46 @@ function HandOn({
           </button>
         </div>
       )}
-      {error !== null && <Failed error={error} title={text.segments.notMade} />}
-      {!cell && members > 0 && members <= MOST && (
+      {error !== null && <NotDone error={error} title={text.segments.notMade} />}
+      {!cell && members > 0 && members <= MOST_IN_A_FILE && (
         <ScoreAsFile
           body={{ type: "churn", segment_id: id, top: members, format: "csv" }}
           label={text.segments.fileOf(members)}
         />
       )}
     </>
+  );
+}
+
+/** As many of the likeliest as one can write to: the slider's steps can be coarser than that. */
+function LikeliestFile({ id, members }: { id: string; members: number }) {
+  const [typed, setTyped] = useState(String(Math.min(100, members)));
+  const field = useId();
+  const top = format.numberOf(typed);
+  const most = Math.min(members, MOST_IN_A_FILE);
+  const usable = Number.isInteger(top) && top >= 1 && top <= most;
+  if (!may("loyalty/predict")) return null;
+  return (
+    <div class="best">
+      <label for={field}>{text.segments.likeliestHowMany}</label>
+      <input
+        id={field}
+        inputMode="numeric"
+        value={typed}
+        aria-invalid={!usable}
+        aria-describedby={`${field}-wrong`}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+      />
+      <p id={`${field}-wrong`} class="problem">
+        {!usable && text.segments.likeliestWrong(most)}
+      </p>
+      <ScoreAsFile
+        body={{ type: "churn", segment_id: id, top, format: "csv" }}
+        label={text.segments.likeliestFile(usable ? top : 0)}
+        hint={text.segments.likeliestHint}
+        disabled={!usable}
+      />
+    </div>
   );
 }
 

@@ -62,15 +62,15 @@ export function Who({ draft, change }: Props) {
 /** A list as text, or as a file, which is sent as soon as it is chosen. */
 function Ids({ draft, change }: Props) {
   const [share, setShare] = useState<number | null>(null);
-  const [error, setError] = useState<unknown>(null);
+  const [failed, setFailed] = useState<{ file: File; error: unknown } | null>(null);
   const send = async (file: File | undefined) => {
     if (!file) return;
-    setError(null);
+    setFailed(null);
     setShare(0);
     try {
       change({ list: { id: await sendList(file, setShare), name: file.name, customers: null } });
-    } catch (problem) {
-      setError(problem);
+    } catch (error) {
+      setFailed({ file, error });
     } finally {
       setShare(null);
     }
@@ -115,7 +115,13 @@ function Ids({ draft, change }: Props) {
       </label>
       <p class="small">{text.builder.fileHint}</p>
       {share !== null && <progress value={share} aria-label={text.builder.file} />}
-      {error !== null && <Failed error={error} title={text.files.notSent} />}
+      {failed && (
+        <Failed
+          error={failed.error}
+          title={text.files.notSent(failed.file.name)}
+          onReload={() => void send(failed.file)}
+        />
+      )}
     </div>
   );
 }

@@ -84,7 +84,7 @@ function OfCard({ name, card: shown }: { name: string; card: Schemas["ModelCardA
         </details>
       </section>
       {!churn && !offers && (
-        <Empty title={text.status.notMeasured}>
+        <Empty title={shown.placeholder ? text.status.notMeasuredOfPlaceholder : text.status.notMeasured}>
           <p>{shown.placeholder ? text.status.qualityOfPlaceholder : text.report.none}</p>
         </Empty>
       )}

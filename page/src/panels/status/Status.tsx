@@ -1,4 +1,5 @@
-import { getCard, getStatus, listModels, type Schemas } from "../../api";
+import { useEffect } from "preact/hooks";
+import { ApiError, getCard, getStatus, listModels, pause, type Schemas } from "../../api";
 import * as format from "../../format";
 import { Banners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
@@ -11,7 +12,7 @@ import { Versions } from "./Versions";
 
 type Card = Schemas["ModelCardAnswer"];
 
-/** #/status, or the report of a version: #/status/churn/20261128T153111Z-8059d23a. */
+/** #/status, or the report of a version: #/status/churn/20261128T172404Z-8059d23a. */
 export function Status() {
   const [, name, version] = route.value.path;
   return name && version ? <Report name={name} version={version} /> : <Overview />;
@@ -24,6 +25,7 @@ async function find(name: string, version: string | null, signal: AbortSignal): 
   try {
     return { card: version === null ? null : await getCard(name, version, signal), error: null };
   } catch (error) {
+    if (error instanceof ApiError && error.status === 401) throw error; // all is asked again after signing in
     return { card: null, error };
   }
 }
@@ -37,6 +39,17 @@ async function load(signal: AbortSignal) {
   return { status, cards: Object.fromEntries(await Promise.all(found)) };
 }
 
+/** How often is looked whether a set that was made active is served. */
+const EVERY_MILLISECONDS = 3000;
+
+/** Whether the service answers from another version than the active one: it looks for a change now and then. */
+function isBehind(status: Schemas["StatusAnswer"], { active }: Schemas["ModelListAnswer"]): boolean {
+  return Object.entries(active?.models ?? {}).some(([name, version]) => {
+    const served = status.models[name];
+    return served?.loaded === true && served.version !== version;
+  });
+}
+
 function Overview() {
   const overview = useResource(load, []);
   const models = useResource(listModels, []);
@@ -48,6 +61,13 @@ function Overview() {
   const cancel = () => {
     for (const each of [overview, models]) if (each.state === "loading") each.cancel();
   };
+  const behind = shown !== null && models.value !== null && isBehind(shown.status, models.value);
+  useEffect(() => {
+    if (!behind || overview.state !== "ready") return undefined;
+    const stop = new AbortController();
+    pause(EVERY_MILLISECONDS, stop.signal).then(overview.reload, () => null);
+    return () => stop.abort();
+  }, [behind, overview.state, shown]);
   const waits = overview.state === "loading" || models.state === "loading";
   return (
     <>
@@ -77,7 +97,7 @@ function Overview() {
         </>
       )}
       {models.state === "failed" && <Failed error={models.error} onReload={models.reload} />}
-      {models.value && !(waits && !shown) && <Versions models={models.value} onChange={reload} />}
+      {models.value && !(waits && !shown) && <Versions models={models.value} behind={behind} onChange={reload} />}
     </>
   );
 }
@@ -176,7 +196,7 @@ function Quality({ card }: { card: Card }) {
   const churn = churnQuality(card);
   const offers = offerQuality(card);
   const list = churn && usualList(churn);
-  let word = text.status.notMeasured;
+  let word = card.placeholder ? text.status.notMeasuredOfPlaceholder : text.status.notMeasured;
   let why = card.placeholder ? text.status.qualityOfPlaceholder : text.status.notMeasuredWhy;
   let rule = "";
   if (list) {
@@ -260,7 +280,7 @@ function RfmCard({ models }: { models: Schemas["ModelListAnswer"] | null }) {
           <tbody>
             {(["recency", "frequency", "monetary"] as const).map((part) => (
               <tr key={part}>
-                <th scope="row">{text.predict[part]}</th>
+                <th scope="row">{text.status.cutPointsOf[part]}</th>
                 {points[part].map((value, place) => (
                   <td key={place} class="number">
                     {part === "recency" ? "≤ " : "≥ "}

@@ -3,8 +3,9 @@
 import { useState } from "preact/hooks";
 import { ApiError, may, promote, rollback, type Schemas } from "../../api";
 import * as format from "../../format";
+import { nameOf } from "../../parts/banner";
 import { Dialog } from "../../parts/dialog";
-import { Empty, Failed, Note } from "../../parts/states";
+import { Empty, NotDone, Note } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { address } from "../../route";
 import { text } from "../../text";
@@ -15,7 +16,14 @@ type Change = { name: string; version: string } | "rollback";
 
 const METRICS = 4;
 
-export function Versions({ models, onChange }: { models: Models; onChange: () => void }) {
+interface Props {
+  models: Models;
+  /** Whether the service still answers from another set than the active one. */
+  behind: boolean;
+  onChange: () => void;
+}
+
+export function Versions({ models, behind, onChange }: Props) {
   const [asked, ask] = useState<Change | null>(null);
   const [done, setDone] = useState<Schemas["ModelChangeAnswer"] | null>(null);
   const allowed = may("loyalty/models");
@@ -44,6 +52,11 @@ export function Versions({ models, onChange }: { models: Models; onChange: () =>
       {done && (
         <Note tone="good">
           <p>{done.changed ? text.versions.done(members(done.active)) : text.versions.unchanged}</p>
+        </Note>
+      )}
+      {behind && (
+        <Note tone="info">
+          <p>{text.versions.takingUp}</p>
         </Note>
       )}
       {Object.entries(models.models).map(([name, model]) => (
@@ -80,7 +93,10 @@ function OfModel({
   model: Schemas["ModelVersions"];
   onUse?: (version: string) => void;
 }) {
-  const metrics = [...new Set(model.versions.flatMap((version) => Object.keys(version.metrics).slice(0, METRICS)))];
+  const measured = model.versions.filter((version) => !version.placeholder);
+  const metrics = [...new Set(measured.flatMap((version) => Object.keys(version.metrics).slice(0, METRICS)))];
+  const figureOf = ({ placeholder, metrics: figures }: Version, metric: string) =>
+    placeholder ? null : (figures[metric] ?? null);
   const columns: Column<Version>[] = [
     {
       key: "version",
@@ -110,8 +126,11 @@ function OfModel({
         key: metric,
         title: text.report.nameOf(metric),
         numeric: true,
-        by: (row) => row.metrics[metric] ?? null,
-        cell: (row) => (row.metrics[metric] === undefined ? "–" : format.decimals(row.metrics[metric])),
+        by: (row) => figureOf(row, metric),
+        cell: (row) => {
+          const figure = figureOf(row, metric);
+          return figure === null ? "–" : format.decimals(figure);
+        },
       }),
     ),
     { key: "state", title: text.versions.state, cell: (row) => <State version={row} /> },
@@ -138,19 +157,20 @@ function OfModel({
   const hidden = model.total - model.versions.length;
   return (
     <>
-      <h3>{text.models[name] ?? name}</h3>
+      <h3>{nameOf(name)}</h3>
       {model.versions.length === 0 ? (
         <Empty title={text.versions.empty}>
           <p>{text.versions.emptyWhat}</p>
         </Empty>
       ) : (
         <Table
-          caption={`${text.models[name] ?? name}: ${text.versions.title}`}
+          caption={`${nameOf(name)}: ${text.versions.title}`}
           columns={columns}
           rows={model.versions}
           rowKey={(row) => row.version}
         />
       )}
+      {measured.length < model.versions.length && <p class="small">{text.versions.placeholderFigures}</p>}
       {hidden > 0 && <p class="small">{text.versions.more(hidden)}</p>}
     </>
   );
@@ -195,6 +215,11 @@ function Confirm({
   const before = models.active?.models ?? {};
   const after =
     change === "rollback" ? (models.previous[0]?.models ?? {}) : { ...before, [change.name]: change.version };
+  const toPlaceholder = Object.keys(after).filter(
+    (name) =>
+      after[name] !== before[name] &&
+      models.models[name]?.versions.find(({ version }) => version === after[name])?.placeholder,
+  );
   const act = async () => {
     setBusy(true);
     const common = { revision: models.revision, ...(force ? { force } : {}) };
@@ -223,13 +248,18 @@ function Confirm({
         {[...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => (
           <li key={name}>
             {before[name] === after[name]
-              ? text.versions.stays(name, before[name] ?? text.none)
-              : text.versions.changes(name, before[name] ?? text.none, after[name] ?? text.none)}
+              ? text.versions.stays(nameOf(name), before[name] ?? text.none)
+              : text.versions.changes(nameOf(name), before[name] ?? text.none, after[name] ?? text.none)}
           </li>
         ))}
       </ul>
+      {toPlaceholder.length > 0 && (
+        <Note tone="warning">
+          <p>{text.versions.toPlaceholder(toPlaceholder.map(nameOf).join(", "))}</p>
+        </Note>
+      )}
       <p>{change === "rollback" ? text.versions.rollbackEffect : text.versions.effect}</p>
-      {error !== null && <Failed error={error} title={text.versions.failed} />}
+      {error !== null && <NotDone error={error} title={text.versions.failed} />}
       {refused && (
         <label>
           {text.versions.force}
@@ -243,6 +273,6 @@ function Confirm({
 
 function members(set: Schemas["ModelSetAnswer"]): string {
   return Object.entries(set.models)
-    .map(([name, version]) => `${name} ${version}`)
+    .map(([name, version]) => `${nameOf(name)} ${version}`)
     .join(", ");
 }
