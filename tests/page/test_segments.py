@@ -234,6 +234,7 @@ def test_the_likeliest_of_any_number_are_a_segment_that_goes_on_saying_who_and_a
     assert requests.get(f"{base}/segments/{made}", timeout=30).json()["rule"] == {"and": rule_of(0)}
     requests.delete(f"{base}/segments/{made}", timeout=30).raise_for_status()
     page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Everyone")
     page.get_by_label("Choose members").focus()
     page.keyboard.press("Home")
     rows = download_of(page, f"Score these {active:,} as a file", tmp_path / "likeliest")

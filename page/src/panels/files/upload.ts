@@ -8,7 +8,7 @@ import { text } from "../../text";
 
 export type Type = Schemas["JobRequest"]["type"];
 export interface Upload {
-  /** Its own: two files of one format are two jobs, and one that is sent again is one. */
+  /** Its own: files of one format are a job each, and a start whose answer got lost is one when it is tried again. */
   id: string;
   file: File;
   type: Type;
