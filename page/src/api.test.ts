@@ -11,6 +11,7 @@ import {
   scopesOf,
   signIn,
   signInWanted,
+  startJob,
   token,
 } from "./api";
 
@@ -108,6 +109,23 @@ test("401 asks to sign in, and 403 does not", async () => {
   expect(signInWanted.value).toBe(true);
   signIn("another");
   expect([signInWanted.value, token.value]).toEqual([false, "another"]);
+});
+
+test("a start that failed has the same key when it is tried again, and the next one another", async () => {
+  const keysOf = async (status: number, body: Parameters<typeof startJob>[0], of?: string) => {
+    const fetched = answer(status, {});
+    vi.stubGlobal("fetch", fetched);
+    await startJob(body, of === undefined ? {} : { of }).catch(() => null);
+    return new Headers(fetched.mock.calls[0]?.[1]?.headers).get("Idempotency-Key");
+  };
+  const body = { type: "churn", format: "csv" } as const;
+  const first = await keysOf(503, body);
+  expect(first).toMatch(/^[0-9a-f]{32}$/);
+  expect(await keysOf(503, { type: "nbo", format: "csv" })).not.toBe(first);
+  expect(await keysOf(503, body, "another file")).not.toBe(first);
+  expect(await keysOf(503, body)).toBe(first);
+  expect(await keysOf(201, body)).toBe(first);
+  expect(await keysOf(201, body)).not.toBe(first);
 });
 
 test.each([".", ".."])("%s asks for nothing else than it says", async (id) => {

@@ -8,6 +8,10 @@ export type Schemas = components["schemas"];
 /** A field's type, of the forms of an object that have it. */
 export type FieldOf<T, K extends string> = T extends unknown ? (K extends keyof T ? NonNullable<T[K]> : never) : never;
 export type PredictionType = Schemas["SingleAnswer"]["type"];
+/** A type, or `all`, which answers the three at once. */
+export type Asked = NonNullable<Schemas["PredictRequest"]["type"]>;
+export type Single = Schemas["SingleAnswer"] | Schemas["AllAnswer"];
+export type Batch = Schemas["BatchAnswer"] | Schemas["AllBatchAnswer"];
 
 const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");
 
@@ -68,13 +72,13 @@ export interface Reply<T> {
   etag: string | null;
 }
 
-interface Asked {
+interface Sent {
   body?: unknown;
   signal?: AbortSignal;
   headers?: Record<string, string>;
 }
 
-async function request<T>(method: string, path: string, asked: Asked = {}): Promise<Reply<T>> {
+async function request<T>(method: string, path: string, asked: Sent = {}): Promise<Reply<T>> {
   // A browser takes ".." out of a path, also where it is encoded, and asks for something else.
   if (/\/\.{1,2}(?=[/?]|$)/.test(path)) throw new ApiError(text.errors.ofStatus(404), 404, "HTTP_404");
   const headers: Record<string, string> = { ...asked.headers };
@@ -156,26 +160,19 @@ export const rollback = (body: Schemas["RollbackRequest"]) =>
   answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/rollback", { body }));
 
 /** One customer's answer, with the feature values that it was made from. */
-export const bodyOfOne = (customer_id: string, type: PredictionType): Schemas["PredictRequest"] => ({
+export const bodyOfOne = (customer_id: string, type: Asked): Schemas["PredictRequest"] => ({
   customer_id,
   type,
   features: true,
 });
+export const bodyOfMany = (customer_ids: string[], type: Asked): Schemas["BatchRequest"] => ({ customer_ids, type });
 
-export const predictOne = (customer_id: string, type: PredictionType, signal?: AbortSignal) =>
-  answerOf(
-    request<Schemas["SingleAnswer"]>("POST", "/ml/predict", {
-      body: bodyOfOne(customer_id, type),
-      ...withSignal(signal),
-    }),
-  );
+export const predictOne = (customer_id: string, type: Asked, signal?: AbortSignal) =>
+  answerOf(request<Single>("POST", "/ml/predict", { body: bodyOfOne(customer_id, type), ...withSignal(signal) }));
 
-export const predictMany = (customer_ids: string[], type: PredictionType, signal?: AbortSignal) =>
+export const predictMany = (customer_ids: string[], type: Asked, signal?: AbortSignal) =>
   answerOf(
-    request<Schemas["BatchAnswer"]>("POST", "/ml/predict/batch", {
-      body: { customer_ids, type },
-      ...withSignal(signal),
-    }),
+    request<Batch>("POST", "/ml/predict/batch", { body: bodyOfMany(customer_ids, type), ...withSignal(signal) }),
   );
 
 export const listSegments = (limit: number, next: string | null, signal?: AbortSignal) =>
@@ -198,17 +195,6 @@ export const getStatistics = (id: string, history: number, signal?: AbortSignal)
     signal,
   );
 
-export const predictSegment = (
-  id: string,
-  type: PredictionType,
-  asked: { top?: number; offer?: string },
-  signal?: AbortSignal,
-) =>
-  nowOrLater<Schemas["SegmentAnswer"]>(
-    request("POST", `/segments${at(id)}/ml/predict${query(asked)}`, { body: { type }, ...withSignal(signal) }),
-    signal,
-  );
-
 async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal): Promise<T> {
   const first = await reply;
   if (first.status !== 202) return first.answer as T;
@@ -221,10 +207,32 @@ async function nowOrLater<T>(reply: Promise<NowOrLater<T>>, signal?: AbortSignal
   }
 }
 
-export const startJob = (body: Schemas["JobRequest"], signal?: AbortSignal) =>
-  answerOf(
-    request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", { body, ...withSignal(signal) }),
-  );
+/** The keys of starts that have no answer yet, by what was asked: tried again, a start has the same key, and is one job. */
+const keys = new Map<string, string>();
+
+/** `of` tells apart starts that ask for the same, such as those of several files. */
+export async function startJob(
+  body: Schemas["JobRequest"],
+  { signal, of = "" }: { signal?: AbortSignal; of?: string } = {},
+): Promise<Schemas["JobStarted"] | Schemas["UploadAwaited"]> {
+  const asked = JSON.stringify([body, of]);
+  const key = keys.get(asked) ?? newKey();
+  keys.set(asked, key);
+  const { answer } = await request<Schemas["JobStarted"] | Schemas["UploadAwaited"]>("POST", "/ml/jobs", {
+    body,
+    headers: { "Idempotency-Key": key },
+    ...withSignal(signal),
+  });
+  keys.delete(asked);
+  return answer;
+}
+
+/** Not crypto.randomUUID: that is there only in a secure context. */
+export const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Stops a job, and removes it with all that it made. */
+export const deleteJob = (id: string) => request<null>("DELETE", `/ml/jobs${at(id)}`);
 
 export const listJobs = (next: string | null, signal?: AbortSignal) =>
   answerOf(request<Schemas["JobListAnswer"]>("GET", `/ml/jobs${query({ limit: 20, next })}`, withSignal(signal)));
@@ -256,6 +264,48 @@ export function upload(
     signal.addEventListener("abort", () => sending.abort());
     sending.send(form);
   });
+}
+
+/** Sends a file of customers' ids; gives what a definition names it by, within a day. */
+export async function sendList(
+  file: Blob,
+  onProgress: (share: number) => void,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const { upload_id, upload: address } = await answerOf(
+    request<Schemas["ListUploadAnswer"]>("POST", "/segments/lists", withSignal(signal)),
+  );
+  await upload(address, file, onProgress, signal);
+  return upload_id;
+}
+
+const copies = new Map<string, string>();
+
+/**
+ * A definition that can be previewed, and stored as another segment: only its own segment can name a stored list, so
+ * the list at `listUrl` is sent again as a file, once.
+ */
+export async function anywhere(
+  definition: Schemas["SegmentDefinition"],
+  listUrl: string | undefined,
+  signal?: AbortSignal,
+): Promise<Schemas["SegmentDefinition"]> {
+  const { customer_list } = definition;
+  if (!customer_list || !listUrl || customer_list.startsWith("upload-")) return definition;
+  const copy = copies.get(customer_list) ?? (await sendList(await readAll(listUrl, signal), () => undefined, signal));
+  copies.set(customer_list, copy);
+  return { ...definition, customer_list: copy };
+}
+
+async function readAll(url: string, signal?: AbortSignal): Promise<Blob> {
+  try {
+    const response = await fetch(url, { credentials: "omit", ...withSignal(signal) });
+    if (!response.ok) throw new ApiError(text.errors.ofStatus(response.status), response.status, "RESULT_UNREAD");
+    return await response.blob();
+  } catch (error) {
+    if (error instanceof ApiError || signal?.aborted) throw error;
+    throw new ApiError(text.errors.listAway, 0, "AWAY");
+  }
 }
 
 /** The beginning of a result, by its signed address, and whether it is all of it. */

@@ -1,11 +1,9 @@
 import { expect, test } from "vitest";
 import { usable } from "./format";
-import { churnSentence, matches, merge, rowsAsCsv } from "./predictions";
+import { byType, churnSentence, countsOf, matches, rowsAsCsv, tabled } from "./predictions";
 import { type ChurnQuality, heldOutShare, offerName, signOf, usualList } from "./quality";
 import { text } from "./text";
 
-const batch = (type: "churn" | "nbo" | "rfm", results: object[], errors: object[] = []) =>
-  ({ type, mode: "batch", results, errors, mock: false }) as never;
 const churn = { customer_id: "1", churn_probability: 0.8, churn_risk: "high" } as const;
 const quality: ChurnQuality = {
   customers: 1000,
@@ -18,30 +16,57 @@ const quality: ChurnQuality = {
   ],
 };
 
+const none = { error: "none", code: "CUSTOMER_NOT_FOUND" };
+const few = { error: "few", code: "NO_PURCHASES" };
+const model = (version: string) => ({ name: "m", version, placeholder: false });
+const models = { churn: model("1"), nbo: model("mock"), rfm: model("fixed") };
+
 test("the answers of three types are a row for each customer, with failures apart", () => {
-  const { rows, failures } = merge([
-    batch(
-      "churn",
-      [{ customer_id: "1", result: churn }],
-      [{ customer_id: "2", error: "none", code: "CUSTOMER_NOT_FOUND" }],
-    ),
-    batch("rfm", [{ customer_id: "1", result: { segment: "Champions", rfm_segment: "555" } }]),
-  ]);
+  const answer = {
+    type: "all",
+    total: 3,
+    results: [
+      { customer_id: "1", results: { churn, rfm: { segment: "Champions", rfm_segment: "555" } }, errors: { nbo: few } },
+    ],
+    errors: [
+      { customer_id: "2", ...none, errors: { churn: none, nbo: none, rfm: none } },
+      { customer_id: "3", ...none, errors: { churn: none, nbo: few, rfm: none } },
+    ],
+  } as never;
+  const { rows, failures } = tabled(answer);
   expect(rows).toHaveLength(1);
   expect(rows[0]?.rfm?.segment).toBe("Champions");
-  expect(failures).toEqual([{ id: "2", types: ["churn"], error: "none", code: "CUSTOMER_NOT_FOUND" }]);
+  expect(failures.map(({ id, types, code }) => [id, types, code])).toEqual([
+    ["1", ["nbo"], "NO_PURCHASES"],
+    ["2", ["churn", "nbo", "rfm"], "CUSTOMER_NOT_FOUND"],
+    ["3", ["churn", "rfm"], "CUSTOMER_NOT_FOUND"],
+    ["3", ["nbo"], "NO_PURCHASES"],
+  ]);
+  expect(countsOf(answer, "churn")).toEqual({ answered: 1, failed: 2 });
+  expect(countsOf(answer, "nbo")).toEqual({ answered: 0, failed: 3 });
   expect(rows.filter((row) => matches(row, " champ "))).toEqual(rows);
   expect(rows.filter((row) => matches(row, "lost"))).toEqual([]);
   expect(rowsAsCsv(rows, ["churn"])).toBe("customer_id,churn_probability,churn_risk\r\n1,0.8,high\r\n");
 });
 
-test("a customer who fails alike for several types is one failure, and otherwise one for each reason", () => {
-  const answer = (type: "churn" | "nbo" | "rfm", code: string) =>
-    batch(type, [], [{ customer_id: "2", error: code.toLowerCase(), code }]);
-  const { failures } = merge([answer("churn", "A"), answer("nbo", "B"), answer("rfm", "A")]);
-  expect(failures).toEqual([
-    { id: "2", types: ["churn", "rfm"], error: "a", code: "A" },
-    { id: "2", types: ["nbo"], error: "b", code: "B" },
+test("a batch of one type is a row for each customer too", () => {
+  const answer = {
+    type: "churn",
+    successful: 1,
+    failed: 1,
+    results: [{ customer_id: "1", result: churn }],
+    errors: [{ customer_id: "2", ...none }],
+  } as never;
+  expect(tabled(answer)).toEqual({ rows: [{ id: "1", churn }], failures: [{ id: "2", types: ["churn"], ...none }] });
+  expect(countsOf(answer, "churn")).toEqual({ answered: 1, failed: 1 });
+});
+
+test("one customer's answers are told apart by type, and those that are missing have a reason", () => {
+  const answers = byType({ type: "all", results: { churn, rfm: {} }, errors: { nbo: few }, models } as never);
+  expect(answers).toEqual([
+    { type: "churn", result: churn, model: models.churn, mock: false },
+    { type: "nbo", failure: few, model: models.nbo, mock: true },
+    { type: "rfm", result: {}, model: models.rfm, mock: false },
   ]);
 });
 

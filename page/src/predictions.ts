@@ -1,11 +1,10 @@
-/** Answers of the three types side by side, a row for each customer. */
+/** Answers of one type, or of the three side by side: by type for one customer, a row for each of many. */
 
-import type { PredictionType, Schemas } from "./api";
+import type { Asked, Batch, PredictionType, Schemas, Single } from "./api";
 import { toCsv } from "./csv";
 import { type ChurnQuality, likest } from "./quality";
 import { text } from "./text";
 
-export type Asked = PredictionType | "all";
 export const TYPES: PredictionType[] = ["churn", "nbo", "rfm"];
 export const typesOf = (asked: Asked): PredictionType[] => (asked === "all" ? TYPES : [asked]);
 
@@ -27,21 +26,56 @@ export interface Failure {
   code: string;
 }
 
-/** The rows and the failures of batch answers, in the order of the ids asked for; what fails alike is one failure. */
-export function merge(answers: Schemas["BatchAnswer"][]): { rows: Row[]; failures: Failure[] } {
-  const rows = new Map<string, Row>();
-  const failures = new Map<string, Failure>();
-  for (const answer of answers) {
-    for (const { customer_id, result } of answer.results) {
-      rows.set(customer_id, { ...(rows.get(customer_id) ?? { id: customer_id }), [answer.type]: result });
-    }
-    for (const { customer_id, error, code } of answer.errors) {
-      const key = JSON.stringify([customer_id, error, code]);
-      const types = failures.get(key)?.types ?? [];
-      failures.set(key, { id: customer_id, types: [...types, answer.type], error, code });
-    }
+/** A customer's answer of one type, or why there is none. */
+export type OfType = Pick<Schemas["SingleAnswer"], "type" | "mock" | "model"> &
+  ({ result: Schemas["SingleAnswer"]["result"] } | { failure: Schemas["TypeFailure"] });
+
+const MOCK = "mock";
+
+/** The answers in an answer, by type. Of `all`, those are invented whose model is. */
+export function byType(answer: Single): OfType[] {
+  if (answer.type !== "all") return [answer];
+  return TYPES.flatMap((type): OfType[] => {
+    const [result, failure, model] = [answer.results[type], answer.errors[type], answer.models[type]];
+    const of = { type, model, mock: model.version === MOCK };
+    return result ? [{ ...of, result }] : failure ? [{ ...of, failure }] : [];
+  });
+}
+
+/** The rows and the failures of a batch, in the order of the ids asked for; what fails alike is one failure. */
+export function tabled(answer: Batch): { rows: Row[]; failures: Failure[] } {
+  if (answer.type !== "all") {
+    const { type } = answer;
+    return {
+      rows: answer.results.map(({ customer_id: id, result }) => ({ id, [type]: result })),
+      failures: answer.errors.map(({ customer_id: id, error, code }) => ({ id, types: [type], error, code })),
+    };
   }
-  return { rows: [...rows.values()], failures: [...failures.values()] };
+  return {
+    rows: answer.results.map(({ customer_id: id, results }) => ({ id, ...results })),
+    failures: [...answer.results, ...answer.errors].flatMap(({ customer_id, errors }) =>
+      failuresOf(customer_id, errors),
+    ),
+  };
+}
+
+function failuresOf(id: string, errors: Schemas["ErrorsByType"]): Failure[] {
+  const failures = new Map<string, Failure>();
+  for (const type of TYPES) {
+    const failure = errors[type];
+    if (!failure) continue;
+    const { error, code } = failure;
+    const key = JSON.stringify([error, code]);
+    failures.set(key, { id, types: [...(failures.get(key)?.types ?? []), type], error, code });
+  }
+  return [...failures.values()];
+}
+
+/** How many of a batch have an answer of a type, and how many have none. */
+export function countsOf(answer: Batch, type: PredictionType): { answered: number; failed: number } {
+  if (answer.type !== "all") return { answered: answer.successful, failed: answer.failed };
+  const answered = answer.results.filter(({ results }) => results[type]).length;
+  return { answered, failed: answer.total - answered };
 }
 
 export function rowsAsCsv(rows: Row[], types: PredictionType[]): string {

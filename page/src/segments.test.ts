@@ -10,8 +10,12 @@ import {
   emptyDraft,
   idFrom,
   idOf,
+  inCell,
   isSegmentId,
+  likelyToLeave,
+  narrowed,
   reasonsOf,
+  withFeature,
 } from "./segments";
 
 test("a rule that conditions can say comes back as it was", () => {
@@ -30,6 +34,74 @@ test("a rule that says more is kept as it is, as text", () => {
   expect(definitionOf({ ...draft, raw: "{" })).toHaveProperty("problem");
 });
 
+const stored = { segment_id: "x", version: 1, updated: "" };
+
+test("whatever a definition combines comes back as it was, and what is left out goes", () => {
+  const said = {
+    segment_name: "X",
+    rule: { or: [{ "==": [{ var: "churn_risk" }, "high"] }, { ">=": [{ var: "r_score" }, 4] }] },
+    customer_ids: ["1", "a b"],
+    rfm_segment: "At Risk",
+    churn_risk: "medium",
+    recommended_offer: "FREE_SHIP",
+  } as const;
+  const parts = ["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer"] as const;
+  for (let chosen = 1; chosen < 2 ** parts.length; chosen++) {
+    const some = parts.filter((_, place) => (chosen >> place) & 1);
+    const definition = { segment_name: "X", ...Object.fromEntries(some.map((part) => [part, said[part]])) };
+    const draft = draftOf({ ...stored, ...definition });
+    expect(draft.raw).toBeNull();
+    expect(definitionOf(draft)).toEqual({ definition });
+    expect(definitionOf({ ...draft, kinds: draft.kinds.slice(1) })).not.toEqual({ definition });
+  }
+  expect(definitionOf({ ...draftOf({ ...stored, ...said } as never), kinds: [] })).toHaveProperty("problem");
+});
+
+test("a condition is kept as conditions only where a field can say it", () => {
+  for (const rule of [
+    { "==": [{ var: "churn_risk" }, 3] },
+    { ">": [{ var: "churn_risk" }, "high"] },
+    { ">": [{ var: "revenue" }, "high"] },
+    { ">": [{ var: "revenue", x: 1 }, 3] },
+    { and: [null] },
+    { and: [{ "!": { var: "a" } }, { ">": [{ var: "revenue" }, 3] }] },
+    { "<=": [1, { var: "revenue" }, 3] },
+  ]) {
+    expect(conditionsOf(rule)).toBeNull();
+    expect(definitionOf(draftOf({ ...stored, segment_name: "X", rule }))).toEqual({
+      definition: { segment_name: "X", rule },
+    });
+  }
+});
+
+test("a condition takes a text or a number, as its feature is", () => {
+  const number = { feature: "revenue", operator: ">", value: "5" };
+  expect(withFeature(number, "days_since_last")).toEqual({ ...number, feature: "days_since_last" });
+  expect(withFeature(number, "rfm_segment")).toEqual({ feature: "rfm_segment", operator: "==", value: "Champions" });
+  const offer = { feature: "recommended_offer", operator: "!=", value: "6" };
+  expect(withFeature(offer, "churn_risk")).toEqual({ feature: "churn_risk", operator: "!=", value: "high" });
+  expect(withFeature(offer, "r_score")).toEqual({ feature: "r_score", operator: ">=", value: "" });
+  // Every object has something of this name.
+  expect(withFeature(offer, "constructor")).toEqual({ feature: "constructor", operator: ">=", value: "" });
+});
+
+test("a segment is narrowed by conditions beside whatever it says itself", () => {
+  const more = [...inCell({ r_score: 4, f_score: 5 }), ...likelyToLeave(0.3)];
+  expect(more).toHaveLength(4);
+  const rule = (own: Record<string, unknown>) => narrowed({ segment_name: "X", rule: own }, "Y", more).rule;
+  const one = { ">": [{ var: "revenue" }, 1] };
+  expect(rule(one)).toEqual({ and: [one, ...more] });
+  expect(rule({ and: [one, one] })).toEqual({ and: [one, one, ...more] });
+  expect(rule({ or: [one, one] })).toEqual({ and: [{ or: [one, one] }, ...more] });
+  expect(rule({})).toEqual({ and: more });
+  expect(narrowed({ segment_name: "X", churn_risk: "high", customer_ids: ["1"] }, "Y", more)).toEqual({
+    segment_name: "Y",
+    churn_risk: "high",
+    customer_ids: ["1"],
+    rule: { and: more },
+  });
+});
+
 test("what is missing is said and not sent", () => {
   const draft = { ...emptyDraft(), name: "X" };
   expect(definitionOf({ ...draft, name: " " })).toEqual({ problem: expect.stringContaining("name") });
@@ -42,8 +114,11 @@ test("what is missing is said and not sent", () => {
   expect(definitionOf({ ...draft, conditions: [{ feature: "a", operator: ">", value: "many" }] })).toEqual({
     problem: expect.stringContaining("number, such as 1,000"),
   });
-  expect(definitionOf({ ...draft, kind: "customer_ids", ids: " , " })).toHaveProperty("problem");
-  expect(definitionOf({ ...draft, kind: "recommended_offer" })).toHaveProperty("problem");
+  expect(
+    definitionOf({ ...draft, conditions: [{ feature: "recommended_offer", operator: "==", value: " " }] }),
+  ).toHaveProperty("problem");
+  expect(definitionOf({ ...draft, kinds: ["customer_ids"], ids: " , " })).toHaveProperty("problem");
+  expect(definitionOf({ ...draft, kinds: ["recommended_offer"] })).toHaveProperty("problem");
   expect(definitionOf({ ...draft, conditions: [] })).toEqual({ definition: { segment_name: "X", rule: {} } });
 });
 

@@ -21,6 +21,7 @@ const rangeOfHundred = ({ low, high }: Ranged): string => outwards({ low: 100 * 
 
 const few = (expected: number): string => (expected > 0 && expected < 0.5 ? "fewer than 1" : count(expected));
 
+type Cell = Pick<Schemas["RfmCell"], "r_score" | "f_score">;
 type Evidence = Schemas["OfferProbability"]["evidence"];
 
 /** Words by names that come from elsewhere, such as an address: "constructor" is in none of them. */
@@ -50,6 +51,7 @@ export const text = {
     uploadAway: "The upload was cut off. Check your connection, then send the file again.",
     uploadRefused: (status: number) =>
       `The store refused the file (${status}). It must have 1 byte to 5 GB, and be sent within an hour: start again.`,
+    listAway: "The segment's list cannot be read from here. Check your connection, then load the page again.",
     resultAway: "The result cannot be read from here. Download it instead.",
     ofStatus: (status: number) =>
       words({
@@ -402,6 +404,7 @@ export const text = {
       rfm_segment: "RFM name",
       churn_risk: "Risk band",
       recommended_offer: "Best offer",
+      combined: "Combined",
     }),
     members: "Members",
     average: "Average risk",
@@ -508,7 +511,6 @@ export const text = {
     onlyCell: (name: string, r: number, f: number, members: number) =>
       `Only ${plural(members, "member", "members")} with recency ${r} and frequency ${f}, ${name}.`,
     showAll: "Show all again",
-    onlyOfAll: "To make a segment of the likeliest, show all members again.",
     ofBin: ({ begins, ends, by_risk }: Bin) =>
       `${share(begins)} to ${share(ends)}: ${plural(
         Object.entries(by_risk).reduce((sum, [band, members]) => (band === "lapsed" ? sum : sum + members), 0),
@@ -527,13 +529,14 @@ export const text = {
     noHeldOut: "This version was not measured on held-out customers.",
     makeSegment: (members: number) => `Make a segment of these ${count(members)}`,
     fileOf: (members: number) => `Score these ${count(members)} as a file`,
+    likeliestOf: (name: string, least: string, cell: Cell | null) => {
+      const of = cell ? `, R ${cell.r_score} F ${cell.f_score}` : "";
+      return `The likeliest (${least} and more${of}) of ${name}`.slice(0, 200);
+    },
     likeliestHowMany: "Or write to this many, the likeliest to leave",
     likeliestWrong: (members: number) => `Give a whole number from 1 to ${count(members)}.`,
     likeliestFile: (members: number) => `Score the likeliest ${count(members)} as a file`,
     likeliestHint: "The likeliest to leave first; members who have lapsed are not among them.",
-    tooManyToMake: (most: number) =>
-      `A segment made here has at most ${count(most)} members: for more, hand them on as a file.`,
-    likeliestOf: (name: string, least: string) => `The likeliest (${least} and more) of ${name}`.slice(0, 200),
     lapsedLeftOut: (lapsed: number) => `${plural(lapsed, "lapsed member is", "lapsed members are")} not counted here.`,
     nobodyToLose: "There is nobody here to lose",
     allLapsed: (lapsed: number) =>
@@ -550,6 +553,7 @@ export const text = {
     exportTitle: "Hand it on",
     bin: "Probability",
     definition: "Definition",
+    inAll: "Whoever is in all of these:",
     everyone: "Every customer",
     listed: (customers: number) => `A list of ${plural(customers, "customer", "customers")}`,
     ofKind: {
@@ -576,6 +580,21 @@ export const text = {
     id: "Id",
     idHint: "1 to 64 letters, digits, _ or -, beginning with a letter or a digit. It is the segment's address.",
     kind: "Who is in it",
+    kindHint: "Choose one or several. Of each member, all that you choose is true: each narrows the ones before it.",
+    and: "and",
+    needKind: "Choose at least one way to say who is in it.",
+    predictions: words({
+      churn_probability: "Probability of leaving, 0 to 1",
+      churn_risk: "Risk band",
+      rfm_segment: "RFM name",
+      recommended_offer: "Code of the best offer",
+      r_score: "RFM: recency score, 1 to 5",
+      f_score: "RFM: frequency score, 1 to 5",
+      m_score: "RFM: monetary score, 1 to 5",
+      recency: "RFM: days since the last purchase",
+      frequency: "RFM: number of purchases",
+      monetary: "RFM: money spent",
+    }),
     match: "Members match",
     all: "all of these",
     any: "any of these",
@@ -593,6 +612,11 @@ export const text = {
     addCondition: "Add a condition",
     removeCondition: "Remove this condition",
     ids: "Customer IDs, one per line",
+    tooManyIds: "These are more ids than fit here: choose them as a file.",
+    file: "Or a file of ids",
+    fileHint: "Up to a million: one a line, CSV with a column customer_id, or a JSON list. Also as .gz, up to 32 MB.",
+    listed: (customers: number) => plural(customers, "id", "ids"),
+    dropList: "Type a list instead",
     band: "Risk band",
     rfmName: "RFM name",
     offer: "Offer code",
@@ -604,7 +628,7 @@ export const text = {
     needName: "Give the segment a name.",
     needId: "Give the segment an id of 1 to 64 letters, digits, _ or -.",
     needFeature: "Choose a feature for each condition.",
-    needValue: `Give each condition a number, such as ${count(1000)} or ${amount(0.5)}.`,
+    needValue: `Give each condition a value: a number, such as ${count(1000)} or ${amount(0.5)}, unless it offers you texts.`,
     needIds: "Give at least one id.",
     needOffer: "Give the offer's code.",
     conflict: "Someone else has changed this segment since you opened it.",
@@ -629,13 +653,15 @@ export const text = {
     drop: "Drop files here, or choose some",
     dropHint: "CSV, JSON lines (also as .gz) or Parquet, each up to 5 GB, with a column customer_id.",
     choose: "Choose files",
+    keep: "Keep my own columns",
+    keepHint: "The predictions then have all the file's columns, such as a name or a city, after the answer.",
     type: "Prediction type",
     formats: "What a file looks like",
     formatsLead:
       "A column customer_id is all that it needs. If it has columns of features too, their values are used; else those of the newest snapshot.",
     sample: "Download a sample",
     unknownFormat: (name: string) =>
-      `${name} is not of a format that the service reads: .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet. Save it as one of these.`,
+      `${name} is not of a format that the service reads: CSV, JSON lines (both also as .gz) or Parquet. Save it as one of these.`,
     emptyFile: (name: string) => `${name} is empty. Choose a file that has rows.`,
     uploading: (name: string) => `Sending ${name}`,
     cancel: (name: string) => `Cancel ${name}`,
@@ -673,9 +699,11 @@ export const text = {
     format: "Format",
     looksLike: "What it looks like",
     formatRows: [
-      { name: ".csv, .csv.gz", what: "A header, then a line for each customer, with commas; UTF-8" },
-      { name: ".jsonl, .jsonl.gz", what: 'A JSON object on each line: {"customer_id": "1"}' },
+      { name: ".csv, .tsv", what: "A header, then a line for each customer, with commas, semicolons, tabs or bars" },
+      { name: ".jsonl, .ndjson, .json", what: 'A JSON object on each line: {"customer_id": "1"}' },
       { name: ".parquet", what: "A table with a column customer_id" },
+      { name: ".csv.gz, .json.gz …", what: "Each of the texts, compressed by gzip" },
+      { name: ".txt, .gz, part-0000 …", what: "Where the name says nothing, the content decides which of these it is" },
     ],
     firstErrors: "The first errors",
     showErrors: "Show the first errors",
@@ -683,6 +711,13 @@ export const text = {
     what: (request: Record<string, unknown>) =>
       String(request["segment_id"] ?? request["prefix"] ?? request["key"] ?? request["format"] ?? ""),
     results: "Results",
+    stop: "Stop and remove",
+    stopAsked: (name: string) => `Stop ${name}?`,
+    stopEffect: "It stops within seconds, and what it has made so far is removed. The file that is scored stays.",
+    remove: "Remove",
+    removeAsked: (name: string) => `Remove ${name}?`,
+    removeEffect: "The job and its results are removed. The file that was scored stays.",
+    notRemoved: "The job was not removed",
     older: "Older jobs",
     newest: "Newest jobs",
     refresh: "Refresh",

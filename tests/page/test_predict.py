@@ -1,10 +1,13 @@
 """Predictions for one customer and for many, as a person asks for them."""
 
 import csv
+import json
 import math
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,6 +22,8 @@ pytestmark = [pytest.mark.page, pytest.mark.process]
 
 def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., View]) -> None:
     page = view().go("predict")
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/ml/predict" in request.url else None)
     page.get_by_role("button", name="Run Prediction").click()
     expect(page.get_by_text("Type an id first.")).to_be_visible()
     page.get_by_label("Customer ID").fill(" 1 ")
@@ -30,6 +35,7 @@ def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., 
     expect(page.get_by_text("it does not predict who leaves")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Would take it")).to_be_visible()
     assert page.url.endswith("#/predict?mode=single&type=all&id=1")
+    assert asked == [{"customer_id": "1", "type": "all", "features": True}]
     page.reload()
     expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
     page.get_by_text("Raw JSON").click()
@@ -48,8 +54,9 @@ def test_a_pasted_list_is_tidied_counted_predicted_sorted_filtered_and_saved(
     results = page.get_by_role("region", name="Results")
     expect(results.get_by_role("row")).to_have_count(5)
     failed = page.get_by_role("region", name="Customers without an answer")
-    expect(failed.get_by_text("CUSTOMER_NOT_FOUND")).to_have_count(1)
-    expect(failed.get_by_text("Churn, Next best offer, RFM")).to_be_visible()
+    expect(failed.get_by_role("row")).to_have_count(2)
+    expect(failed.get_by_role("row").nth(1)).to_contain_text("All three")
+    expect(failed.get_by_role("row").nth(1)).to_contain_text("CUSTOMER_NOT_FOUND")
     results.get_by_role("button", name="Probability of leaving").click()
     results.get_by_role("button", name="Probability of leaving").click()
     shown = [float(text.rstrip("%")) for text in results.locator(".value").all_inner_texts()]
@@ -148,6 +155,45 @@ def test_an_offer_that_is_tried_on_purpose_says_so(view: Callable[..., View]) ->
     expect(table.get_by_text("tried on purpose, so that more becomes known")).to_have_count(1)
     expect(table.get_by_role("row").filter(has_text=second["offer_name"])).to_contain_text("not looked at")
     assert opened.violations() == []
+
+
+def test_a_customer_who_lacks_one_of_the_three_answers_has_the_others_and_the_reason(view: Callable[..., View]) -> None:
+    opened = view(360)
+    base = opened.running.base
+    one = requests.post(f"{base}/ml/predict", json={"customer_id": "1", "type": "all"}, timeout=30).json()
+    many = requests.post(
+        f"{base}/ml/predict/batch", json={"customer_ids": ["1", "2"], "type": "all"}, timeout=30
+    ).json()
+    failure = {"error": "The customer has no purchase.", "code": "NO_PURCHASES"}
+    for answer in (one, many["results"][0]):
+        del answer["results"]["churn"]
+        answer["errors"] = {"churn": failure}
+    opened.page.route("**/ml/predict", lambda route: route.fulfill(json=one))
+    opened.page.route("**/ml/predict/batch", lambda route: route.fulfill(json=many))
+    page = opened.go("predict?mode=single&type=all&id=1")
+    expect(page.get_by_text("The customer has no purchase.", exact=True)).to_be_visible()
+    expect(page.get_by_text("Send Birthday Bonus")).to_be_visible()
+    assert opened.violations() == []
+    opened.go("predict?mode=batch&type=all&ids=1,2")
+    expect(page.get_by_text("Churn: 2 customers: 1 answered, 1 failed")).to_be_visible()
+    expect(page.get_by_text("RFM: 2 customers: 2 answered, 0 failed")).to_be_visible()
+    expect(page.get_by_role("region", name="Customers without an answer")).to_contain_text("NO_PURCHASES")
+    assert not opened.overflows()
+
+
+def test_the_three_types_are_one_command_for_a_terminal(view: Callable[..., View]) -> None:
+    opened = view()
+    opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=opened.origin)
+    for address, body in {
+        "mode=single&type=all&id=1": {"customer_id": "1", "type": "all", "features": True},
+        "mode=batch&type=all&ids=1,2": {"customer_ids": ["1", "2"], "type": "all"},
+    }.items():
+        page = opened.go(f"predict?{address}")
+        page.get_by_role("button", name="Copy as curl").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        command = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+        assert command[0] == "curl"
+        assert json.loads(command[-1]) == body
 
 
 def test_back_and_forward_show_what_the_address_says(view: Callable[..., View]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.page.conftest import View
 from tests.page.measured import active_in
@@ -203,8 +203,18 @@ def test_a_segment_says_in_words_who_is_in_it(
     requests.delete(address, timeout=30).raise_for_status()
 
 
+def rule_of(least: float, *, cell: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+    """What the slider adds to a segment."""
+    scores = zip(("r_score", "f_score"), cell or (), strict=False)
+    return [
+        *({"==": [{"var": name}, score]} for name, score in scores),
+        {">=": [{"var": "churn_probability"}, least]},
+        {"!=": [{"var": "churn_risk"}, "lapsed"]},
+    ]
+
+
 @pytest.mark.long
-def test_more_of_the_likeliest_than_a_list_takes_are_handed_on_as_a_file(
+def test_the_likeliest_of_any_number_are_a_segment_that_goes_on_saying_who_and_a_file(
     view: Callable[..., View], tmp_path: Path
 ) -> None:
     opened = view()
@@ -217,9 +227,143 @@ def test_more_of_the_likeliest_than_a_list_takes_are_handed_on_as_a_file(
     bins = requests.post(f"{base}/segments/preview", json=everyone, timeout=60).json()["bins"]
     active = sum(active_in(each) for each in bins)
     assert active > 1000
-    expect(page.get_by_role("button", name="Make a segment")).to_have_count(0)
+    page.get_by_role("button", name=f"Make a segment of these {active:,}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The likeliest (0% and more) of Everyone")
+    expect(page.get_by_text(f"{active:,} customers. Features as of")).to_be_visible()
+    made = page.url.rsplit("/", 1)[-1]
+    assert requests.get(f"{base}/segments/{made}", timeout=30).json()["rule"] == {"and": rule_of(0)}
+    requests.delete(f"{base}/segments/{made}", timeout=30).raise_for_status()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Everyone")
+    page.get_by_label("Choose members").focus()
+    page.keyboard.press("Home")
     rows = download_of(page, f"Score these {active:,} as a file", tmp_path / "likeliest")
     assert len(rows) == active
     probabilities = [float(row["churn_probability"]) for row in rows]
     assert probabilities == sorted(probabilities, reverse=True)
     requests.delete(f"{base}/segments/everyone", timeout=30)
+
+
+def test_the_likeliest_of_a_cell_are_a_segment_beside_what_the_segment_says_itself(view: Callable[..., View]) -> None:
+    opened = view()
+    base = opened.running.base
+    definition: dict[str, Any] = {
+        "segment_name": "Combined",
+        "rule": {"or": [{">=": [{"var": "revenue"}, 500]}, {"==": [{"var": "rfm_segment"}, "At Risk"]}]},
+        "churn_risk": "medium",
+    }
+    requests.put(f"{base}/segments/combined", json=definition, timeout=30).raise_for_status()
+    cells = requests.post(f"{base}/segments/preview", json=definition, timeout=60).json()["rfm"]
+    cell = max(cells, key=lambda each: each["members"])
+    place = cell["r_score"], cell["f_score"]
+    page = opened.go("segments/combined?cell=R{}F{}".format(*place))
+    said = page.locator("section").filter(has=page.get_by_role("heading", name="Definition"))
+    for words in (
+        "Whoever is in all of these:",
+        "Customers who match any of these:",
+        "revenue at least 500 (spent in the last 365 days)",
+        "rfm_segment exactly At Risk (RFM name)",
+        "Customers in the risk band Medium",
+    ):
+        expect(said).to_contain_text(words)
+    slider = page.get_by_label("Choose members")
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    chosen = sum(map(active_in, (each for each in cell["bins"] if each["begins"] >= 0.4)))
+    assert chosen > 0
+    page.get_by_role("button", name=f"Make a segment of these {chosen}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "The likeliest (40% and more, R {} F {}) of Combined".format(*place)
+    )
+    expect(page.get_by_text(f"{chosen} customer")).to_be_visible()
+    made = page.url.rsplit("/", 1)[-1]
+    stored = requests.get(f"{base}/segments/{made}", timeout=30).json()
+    assert stored["rule"] == {"and": [definition["rule"], *rule_of(0.4, cell=place)]}
+    assert stored["churn_risk"] == "medium"
+    for each in ("combined", made):
+        requests.delete(f"{base}/segments/{each}", timeout=30).raise_for_status()
+
+
+def test_a_combined_segment_is_built_previewed_listed_and_changed_without_a_loss(view: Callable[..., View]) -> None:
+    opened = view(360)
+    base = opened.running.base
+    page = opened.go("segments?define=rule")
+    page.get_by_role("textbox", name="Name").fill("VIPs")
+    page.get_by_role("combobox", name="Feature").fill("churn_risk")
+    page.get_by_role("combobox", name="Value").select_option("Low risk")
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_role("combobox", name="Feature").nth(1).fill("r_score")
+    page.get_by_role("textbox", name="Value").fill("3")
+    shown = page.get_by_text(re.compile(r"^\d[\d,]* members?$"))
+    expect(shown).to_be_visible()
+    for kind in ("Best offer", "List of customers", "RFM name"):
+        page.get_by_role("checkbox", name=kind).press("Space")
+    page.get_by_role("textbox", name="Customer IDs").fill("\n".join(map(str, range(1, 2000))))
+    page.get_by_role("combobox", name="Offer code").fill("4")
+    page.get_by_role("combobox", name="RFM name").select_option("Champions")
+    definition: dict[str, Any] = {
+        "segment_name": "VIPs",
+        "rule": {"and": [{"==": [{"var": "churn_risk"}, "low"]}, {">=": [{"var": "r_score"}, 3]}]},
+        "customer_ids": [str(number) for number in range(1, 2000)],
+        "rfm_segment": "Champions",
+        "recommended_offer": "4",
+    }
+    members = requests.post(f"{base}/segments/preview", json=definition, timeout=60).json()["answer"]["total_customers"]
+    assert members > 0
+    expect(shown).to_have_text(re.compile(f"^{members} members?$"))
+    assert opened.violations() == []
+    assert not opened.overflows()
+    opened.keep("segment-combined-360")
+    page.get_by_role("button", name="Save the segment").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("VIPs")
+    asked = ("segment_id", "version", "updated")
+
+    def stored() -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{base}/segments/vips", timeout=30).json()
+        return {name: value for name, value in answer.items() if name not in asked}
+
+    assert stored() == definition
+    opened.go("segments?after=pilot")
+    expect(page.get_by_role("row").filter(has_text="VIPs")).to_contain_text("Combined")
+    page = opened.go("segments/vips?edit=1")
+    page.get_by_role("textbox", name="Name").fill("VIPs 2")
+    page.get_by_role("checkbox", name="RFM name").uncheck()
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("VIPs 2")
+    del definition["rfm_segment"]
+    assert stored() == definition | {"segment_name": "VIPs 2"}
+    requests.delete(f"{base}/segments/vips", timeout=30).raise_for_status()
+
+
+def test_a_list_too_long_for_the_text_area_is_a_file_that_is_kept_and_narrowed(view: Callable[..., View]) -> None:
+    opened = view()
+    base = opened.running.base
+    page = opened.go("segments?define=customer_ids")
+    page.get_by_role("textbox", name="Name").fill("Long List")
+    customers = "\n".join(["customer_id", *(str(number) for number in range(1, 150_001))])
+    ids: FilePayload = {"name": "ids.csv", "mimeType": "text/csv", "buffer": customers.encode()}
+    page.get_by_label("Or a file of ids").set_input_files(ids)
+    expect(page.get_by_text("ids.csv")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^150,000 members, of whom"))).to_be_visible()
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_text("A list of 150,000 customers")).to_be_visible()
+    before = requests.get(f"{base}/segments/long-list", timeout=30).json()
+    opened.go("segments/long-list?edit=1")
+    expect(page.get_by_text("150,000 ids")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^150,000 members, of whom"))).to_be_visible()
+    assert opened.violations() == []
+    page.get_by_role("textbox", name="Name").fill("Renamed")
+    page.get_by_role("button", name="Save the segment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Renamed")
+    after = requests.get(f"{base}/segments/long-list", timeout=30).json()
+    assert after["customer_list"] == before["customer_list"]
+    page.get_by_role("button", name="Make a segment of these").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The likeliest")
+    made = page.url.rsplit("/", 1)[-1]
+    stored = requests.get(f"{base}/segments/{made}", timeout=30).json()
+    assert stored["customer_list"] == before["customer_list"]
+    assert "rule" in stored
+    for each in ("long-list", made):
+        requests.delete(f"{base}/segments/{each}", timeout=30).raise_for_status()

@@ -10,9 +10,10 @@ import { again, cancel, send, type Type, type Upload, uploads } from "./upload";
 export function Drop() {
   const [over, setOver] = useState(false);
   const [type, setType] = useState<Type>("all");
+  const [keep, setKeep] = useState(false);
   const name = useId();
   const take = (files: FileList | null | undefined) => {
-    if (files?.length) send([...files], type);
+    if (files?.length) send([...files], type, keep);
   };
   return (
     <section class="card">
@@ -25,6 +26,13 @@ export function Drop() {
           </label>
         ))}
       </fieldset>
+      <div>
+        <label>
+          <input type="checkbox" checked={keep} onChange={(event) => setKeep(event.currentTarget.checked)} />{" "}
+          {text.files.keep}
+        </label>
+        <p class="small">{text.files.keepHint}</p>
+      </div>
       <div
         class={over ? "drop over" : "drop"}
         onDragOver={(event) => {
@@ -43,7 +51,6 @@ export function Drop() {
         <label>
           <input
             type="file"
-            accept=".csv,.gz,.jsonl,.parquet"
             multiple
             onChange={(event) => {
               take(event.currentTarget.files);

@@ -1,15 +1,18 @@
 /** One job: how far it is, what came of it, and its first errors. */
 
-import { useEffect } from "preact/hooks";
-import { getJob, pause, readStart } from "../../api";
+import { useEffect, useState } from "preact/hooks";
+import { deleteJob, getJob, may, pause, readStart } from "../../api";
 import { fromCsv } from "../../csv";
 import { isOver, shareOf } from "../../files";
 import * as format from "../../format";
+import { Dialog } from "../../parts/dialog";
 import { useResource } from "../../parts/resource";
-import { Failed, Loading, Note } from "../../parts/states";
+import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { Table } from "../../parts/table";
+import { address, go } from "../../route";
 import { text } from "../../text";
 import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
+import { forget } from "./upload";
 
 const FIRST_ERRORS = 10;
 const ORDER = ["predictions", "errors", "summary"];
@@ -64,8 +67,10 @@ export function Job({ id }: { id: string }) {
         </div>
       </dl>
       {shown.error && (
-        <Note tone="danger">
-          <p>{shown.error}</p>
+        <Note tone={shown.status === "partly_failed" ? "warning" : "danger"}>
+          <p>
+            {shown.error} {shown.code && <span class="code">{shown.code}</span>}
+          </p>
         </Note>
       )}
       {results && (
@@ -83,6 +88,49 @@ export function Job({ id }: { id: string }) {
           <p class="small">{text.files.linksExpire}</p>
           {results["errors"] && (progress.errors ?? 0) > 0 && <FirstErrors url={results["errors"].url} />}
         </>
+      )}
+      {may("loyalty/predict") && <Remove id={id} name={nameOf(shown)} over={over} />}
+    </>
+  );
+}
+
+/** Stops a job that is not over, and removes it with what it made. */
+function Remove({ id, name, over }: { id: string; name: string; over: boolean }) {
+  const [asked, ask] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const remove = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      await deleteJob(id);
+      forget(id);
+      go(address(["files"]));
+    } catch (problem) {
+      setError(problem);
+      setBusy(false);
+    }
+  };
+  const label = over ? text.files.remove : text.files.stop;
+  return (
+    <>
+      <div class="actions start">
+        <button type="button" class="quiet" onClick={() => ask(true)}>
+          {label}
+        </button>
+      </div>
+      {asked && (
+        <Dialog
+          title={over ? text.files.removeAsked(name) : text.files.stopAsked(name)}
+          action={label}
+          danger
+          busy={busy}
+          onAct={() => void remove()}
+          onClose={() => ask(false)}
+        >
+          <p>{over ? text.files.removeEffect : text.files.stopEffect}</p>
+          {error !== null && <NotDone error={error} title={text.files.notRemoved} />}
+        </Dialog>
       )}
     </>
   );

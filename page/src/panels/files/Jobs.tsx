@@ -46,9 +46,16 @@ export function Jobs() {
                 key: "what",
                 title: text.files.job,
                 cell: (row) => (
-                  <a href={address(["files", row.job_id])}>
-                    <bdi>{nameOf(row)}</bdi>
-                  </a>
+                  <>
+                    <a href={address(["files", row.job_id])}>
+                      <bdi>{nameOf(row)}</bdi>
+                    </a>
+                    {row.error && (
+                      <p class="problem">
+                        <bdi>{row.error}</bdi> {row.code && <span class="code">{row.code}</span>}
+                      </p>
+                    )}
+                  </>
                 ),
               },
               {

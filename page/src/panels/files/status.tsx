@@ -11,8 +11,8 @@ export const AFTER_FAILURE_MILLISECONDS = 10_000;
 
 const TONES = new Map([
   ["succeeded", "good"],
+  ["partly_failed", "warning"],
   ["failed", "danger"],
-  ["running", "warning"],
 ]);
 
 export function nameOf({ job_id, request }: Pick<Schemas["JobListed"], "job_id" | "request">): string {

@@ -1,15 +1,19 @@
 /** The files that are being sent. An upload goes on while another panel is looked at. */
 
 import { computed, signal } from "@preact/signals";
-import { type Schemas, startJob, upload } from "../../api";
-import { formatOf } from "../../files";
+import { newKey, type Schemas, startJob, upload } from "../../api";
+import { type Format, formatOfFile } from "../../files";
 import { limiter } from "../../parts/limited";
 import { text } from "../../text";
 
 export type Type = Schemas["JobRequest"]["type"];
 export interface Upload {
+  /** Its own: files of one format are a job each, and a start whose answer got lost is one when it is tried again. */
+  id: string;
   file: File;
   type: Type;
+  /** Whether its predictions have its own columns too. */
+  keep: boolean;
   stop: AbortController;
   state: "sending" | "sent" | "failed" | "refused";
   /** 0 to 1. */
@@ -31,18 +35,15 @@ export const sentCount = computed(() => Object.keys(names.value).length);
 const limited = limiter(2);
 
 /** Sends files beside those that are still being sent; what was said of earlier ones goes. */
-export function send(files: File[], type: Type): void {
+export function send(files: File[], type: Type, keep: boolean): void {
   const added = files.map((file): Upload => {
-    const sentence = !formatOf(file.name)
-      ? text.files.unknownFormat(file.name)
-      : file.size === 0
-        ? text.files.emptyFile(file.name)
-        : "";
+    const sentence = file.size === 0 ? text.files.emptyFile(file.name) : "";
     const state = sentence ? "refused" : "sending";
-    return { file, type, stop: new AbortController(), state, share: 0, error: null, sentence, job: "" };
+    const stop = new AbortController();
+    return { id: newKey(), file, type, keep, stop, state, share: 0, error: null, sentence, job: "" };
   });
   uploads.value = [...uploads.value.filter(({ state }) => state === "sending"), ...added];
-  for (const each of added) if (each.state === "sending") void limited(() => sendOne(each));
+  for (const each of added) if (each.state === "sending") void begin(each);
 }
 
 /** Sends one again that failed. */
@@ -51,7 +52,7 @@ export function again(failed: Upload): void {
   const stop = new AbortController();
   const anew: Upload = { ...failed, stop, state: "sending", share: 0, error: null };
   uploads.value = [...uploads.value, anew];
-  void limited(() => sendOne(anew));
+  void begin(anew);
 }
 
 export function cancel({ stop }: Upload): void {
@@ -59,18 +60,36 @@ export function cancel({ stop }: Upload): void {
   uploads.value = uploads.value.filter((each) => each.stop !== stop);
 }
 
-async function sendOne({ file, type, stop: { signal: stopped }, stop }: Upload): Promise<void> {
-  const put = (changed: Partial<Upload>) => {
-    uploads.value = uploads.value.map((each) => (each.stop === stop ? { ...each, ...changed } : each));
-  };
-  const format = formatOf(file.name);
-  if (stopped.aborted || !format) return;
+/** No longer says that a job was sent from here, as when it is removed. */
+export function forget(job: string): void {
+  uploads.value = uploads.value.filter((each) => each.job !== job);
+}
+
+function put({ stop }: Upload, changed: Partial<Upload>): void {
+  uploads.value = uploads.value.map((each) => (each.stop === stop ? { ...each, ...changed } : each));
+}
+
+/** Tells at once what cannot be sent; what can waits for its turn. */
+async function begin(sending: Upload): Promise<void> {
+  const { file, stop } = sending;
   try {
-    const job = (await startJob({ type, format }, stopped)) as Schemas["UploadAwaited"];
-    await upload(job.upload, file, (share) => put({ share }), stopped);
-    names.value = { ...names.value, [job.job_id]: file.name };
-    put({ state: "sent", job: job.job_id });
+    const format = await formatOfFile(file);
+    if (format) await limited(() => sendOne(sending, format));
+    else put(sending, { state: "refused", sentence: text.files.unknownFormat(file.name) });
   } catch (error) {
-    if (!stopped.aborted) put({ state: "failed", error });
+    if (!stop.signal.aborted) put(sending, { state: "failed", error });
   }
+}
+
+async function sendOne(sending: Upload, format: Format): Promise<void> {
+  const { id, file, type, keep, stop } = sending;
+  const { signal: stopped } = stop;
+  if (stopped.aborted) return;
+  const job = (await startJob(
+    { type, format, ...(keep ? { keep: "*" as const } : {}) },
+    { signal: stopped, of: id },
+  )) as Schemas["UploadAwaited"];
+  await upload(job.upload, file, (share) => put(sending, { share }), stopped);
+  names.value = { ...names.value, [job.job_id]: file.name };
+  put(sending, { state: "sent", job: job.job_id });
 }

@@ -1,38 +1,41 @@
 /** A batch as a table: sorted, filtered, counted, with a table of its own for what failed. */
 
 import { useMemo, useState } from "preact/hooks";
-import type { Schemas } from "../../api";
+import type { Asked, Batch, PredictionType } from "../../api";
 import { saveCsv } from "../../csv";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
 import { BANDS, BandBar, ProbabilityBar, Risk } from "../../parts/risk";
 import { Empty } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
-import { type Asked, matches, merge, type Row, rowsAsCsv, typesOf } from "../../predictions";
+import { countsOf, matches, type Row, rowsAsCsv, TYPES, tabled, typesOf } from "../../predictions";
 import { address } from "../../route";
 import { text } from "../../text";
 import { curlOf } from "./Predict";
 
-export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"][]; asked: Asked }) {
-  const { rows, failures } = useMemo(() => merge(answers), [answers]);
+export function BatchResult({ answer }: { answer: Batch }) {
+  const { rows, failures } = useMemo(() => tabled(answer), [answer]);
   const [filter, setFilter] = useState("");
+  const asked = answer.type;
   const types = typesOf(asked);
   const shown = filter ? rows.filter((row) => matches(row, filter)) : rows;
   const ids = [...new Set([...rows.map((row) => row.id), ...failures.map((failure) => failure.id)])];
-  const mock = answers.some((answer) => answer.mock);
   return (
     <>
       <section class="card">
         <header>
           <h2>{text.predict.results}</h2>
-          {mock && <span class="mark warning">{text.status.mock}</span>}
+          {answer.mock && <span class="mark warning">{text.status.mock}</span>}
         </header>
-        {answers.map((answer) => (
-          <p key={answer.type}>
-            {answers.length > 1 && <strong>{text.models[answer.type]}: </strong>}
-            {text.predict.summary(answer.total, answer.successful, answer.failed)}
-          </p>
-        ))}
+        {types.map((type) => {
+          const { answered, failed } = countsOf(answer, type);
+          return (
+            <p key={type}>
+              {types.length > 1 && <strong>{text.models[type]}: </strong>}
+              {text.predict.summary(answer.total, answered, failed)}
+            </p>
+          );
+        })}
         {types.includes("churn") && rows.length > 0 && <Bands rows={rows} />}
         {rows.length > 0 && (
           <>
@@ -53,7 +56,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
           </>
         )}
         {rows.length === 0 && <Empty title={text.predict.noneOfThem} />}
-        <Raw answer={answers.length > 1 ? answers : answers[0]} curl={curlOf("batch", asked, ids)}>
+        <Raw answer={answer} curl={curlOf("batch", asked, ids)}>
           {rows.length > 0 && (
             <button type="button" onClick={() => saveCsv("predictions.csv", rowsAsCsv(shown, types))}>
               {text.predict.csv}
@@ -73,7 +76,7 @@ export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"
                     {
                       key: "type",
                       title: text.predict.type,
-                      cell: (row: (typeof failures)[number]) => row.types.map((type) => text.models[type]).join(", "),
+                      cell: (row: (typeof failures)[number]) => nameOfTypes(row.types),
                     },
                   ]
                 : []),
@@ -189,3 +192,6 @@ function columns(asked: Asked): Column<Row>[] {
       : []),
   ];
 }
+
+const nameOfTypes = (types: PredictionType[]): string =>
+  types.length === TYPES.length ? (text.predict.types["all"] ?? "") : types.map((type) => text.models[type]).join(", ");

@@ -1,19 +1,16 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { asCurl, bodyOfOne, predictMany, predictOne, type Schemas } from "../../api";
+import { type Asked, asCurl, type Batch, bodyOfMany, bodyOfOne, predictMany, predictOne, type Single } from "../../api";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
-import { type Asked, typesOf } from "../../predictions";
 import { address, go, route } from "../../route";
 import { text } from "../../text";
 import { BatchResult } from "./BatchResult";
 import { SingleResult } from "./SingleResult";
 
 type Mode = "single" | "batch";
-type Result =
-  | { mode: "single"; answers: Schemas["SingleAnswer"][]; asked: Asked }
-  | { mode: "batch"; answers: Schemas["BatchAnswer"][]; asked: Asked };
+type Result = { mode: "single"; answer: Single } | { mode: "batch"; answer: Batch };
 
 // Kept while other panels are open, and when a request fails: nothing that was typed is lost.
 const typedId = signal("");
@@ -58,16 +55,8 @@ async function run(mode: Mode, asked: Asked, ids: string[], stays = false): Prom
   try {
     result.value =
       mode === "single"
-        ? {
-            mode,
-            asked,
-            answers: await Promise.all(typesOf(asked).map((type) => predictOne(ids[0] ?? "", type, stop.signal))),
-          }
-        : {
-            mode,
-            asked,
-            answers: await Promise.all(typesOf(asked).map((type) => predictMany(ids, type, stop.signal))),
-          };
+        ? { mode, answer: await predictOne(ids[0] ?? "", asked, stop.signal) }
+        : { mode, answer: await predictMany(ids, asked, stop.signal) };
   } catch (error) {
     if (!stop.signal.aborted) problem.value = error;
   } finally {
@@ -140,8 +129,8 @@ export function Predict() {
         <div class="answer" aria-live="polite">
           {running.value && <Loading what={text.predict.running} onCancel={() => running.value?.abort()} />}
           {problem.value !== null && <Failed error={problem.value} title={text.predict.noAnswer} />}
-          {there?.mode === "single" && <SingleResult answers={there.answers} />}
-          {there?.mode === "batch" && <BatchResult answers={there.answers} asked={there.asked} />}
+          {there?.mode === "single" && <SingleResult answer={there.answer} />}
+          {there?.mode === "batch" && <BatchResult answer={there.answer} />}
           {!running.value && problem.value === null && !there && (
             <Empty title={text.predict.empty}>
               <p>{text.predict.emptyWhat}</p>
@@ -235,11 +224,7 @@ function AskMany({ asked }: { asked: Asked }) {
 
 /** The same request for a terminal. */
 export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
-  return typesOf(asked)
-    .map((type) =>
-      mode === "single"
-        ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", type))
-        : asCurl("/ml/predict/batch", { customer_ids: ids, type }),
-    )
-    .join("\n");
+  return mode === "single"
+    ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", asked))
+    : asCurl("/ml/predict/batch", bodyOfMany(ids, asked));
 }

@@ -1,37 +1,45 @@
 /** One customer as a person reads it: first the sentence, then the figures. */
 
-import { getCard, type Schemas } from "../../api";
+import { getCard, type Schemas, type Single } from "../../api";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
 import { useResource } from "../../parts/resource";
 import { ProbabilityBar, Risk } from "../../parts/risk";
 import { Table } from "../../parts/table";
-import { type Asked, type Churn, churnSentence, type Nbo, type Rfm } from "../../predictions";
+import { byType, type Churn, churnSentence, type Nbo, type OfType, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
 import { text } from "../../text";
 import { curlOf } from "./Predict";
 
-type Answer = Schemas["SingleAnswer"];
 type Offer = Schemas["OfferProbability"];
 
-export function SingleResult({ answers }: { answers: Answer[] }) {
-  const [first] = answers;
-  if (!first) return null;
-  const asked: Asked = answers.length > 1 ? "all" : first.type;
+export function SingleResult({ answer }: { answer: Single }) {
+  const { customer_id, features, features_as_of } = answer;
+  const answers = byType(answer);
+  const source = features ? (
+    <Features values={features} asOf={features_as_of} />
+  ) : (
+    features_as_of && <p class="small source">{text.predict.asOf(format.date(features_as_of))}</p>
+  );
+  const alone = answers.length === 1;
   return (
     <>
       <h2 class="customer">
-        {text.predict.customer} <bdi>{first.customer_id}</bdi>
+        {text.predict.customer} <bdi>{customer_id}</bdi>
       </h2>
-      {answers.map((answer) => (
-        <OfType key={answer.type} answer={answer} />
+      {answers.map((each) => (
+        <TypeCard key={each.type} answer={each}>
+          {alone && source}
+        </TypeCard>
       ))}
-      <Raw answer={answers.length > 1 ? answers : first} curl={curlOf("single", asked, [first.customer_id])} />
+      {/* What the three were made from is one table. */}
+      {!alone && source && <section class="card">{source}</section>}
+      <Raw answer={answer} curl={curlOf("single", answer.type, [customer_id])} />
     </>
   );
 }
 
-function OfType({ answer }: { answer: Answer }) {
+function TypeCard({ answer, children }: { answer: OfType; children: preact.ComponentChildren }) {
   const { name, version } = answer.model;
   const hasCard = answer.type !== "rfm" && !answer.mock;
   const card = useResource(
@@ -48,14 +56,22 @@ function OfType({ answer }: { answer: Answer }) {
           <span class="mark warning">{text.status.placeholder}</span>
         ) : null}
       </header>
-      {answer.type === "churn" && (
-        <ChurnAnswer result={answer.result as Churn} card={card.value} waits={card.state === "loading"} />
+      {"failure" in answer ? (
+        <>
+          <p class="sentence">{answer.failure.error}</p>
+          <p class="small code">{answer.failure.code}</p>
+        </>
+      ) : (
+        <>
+          {answer.type === "churn" && (
+            <ChurnAnswer result={answer.result as Churn} card={card.value} waits={card.state === "loading"} />
+          )}
+          {answer.type === "nbo" && <NboAnswer result={answer.result as Nbo} />}
+          {answer.type === "rfm" && <RfmAnswer result={answer.result as Rfm} />}
+        </>
       )}
-      {answer.type === "nbo" && <NboAnswer result={answer.result as Nbo} />}
-      {answer.type === "rfm" && <RfmAnswer result={answer.result as Rfm} />}
-      {answer.features && <Features values={answer.features} asOf={answer.features_as_of} />}
+      {children}
       <p class="small source">
-        {!answer.features && answer.features_as_of && text.predict.asOf(format.date(answer.features_as_of))}{" "}
         <span class="code">{text.predict.byModel(name, version)}</span>
       </p>
     </section>
@@ -63,7 +79,7 @@ function OfType({ answer }: { answer: Answer }) {
 }
 
 /** What the answer was made from, in the model's order. */
-function Features({ values, asOf }: { values: NonNullable<Answer["features"]>; asOf: string | null }) {
+function Features({ values, asOf }: { values: NonNullable<Single["features"]>; asOf: string | null }) {
   const rows = Object.entries(values);
   return (
     <details class="narrow">

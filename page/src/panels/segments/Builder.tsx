@@ -1,4 +1,4 @@
-/** A segment is defined: by conditions, a list, a band, an RFM name or an offer; previewed before it is saved. */
+/** A segment is defined: by any of conditions, a list, a band, an RFM name and an offer; previewed before it is saved. */
 
 import { useId, useState } from "preact/hooks";
 import { ApiError, getSegment, putSegment, type Schemas } from "../../api";
@@ -6,7 +6,17 @@ import { ServiceBanners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { address, go, route } from "../../route";
-import { type Draft, definitionOf, draftOf, emptyDraft, idOf, isSegmentId, KINDS, type Kind } from "../../segments";
+import {
+  type Draft,
+  definitionOf,
+  draftOf,
+  emptyDraft,
+  idOf,
+  isSegmentId,
+  KINDS,
+  type Kind,
+  sayingWho,
+} from "../../segments";
 import { text } from "../../text";
 import { Preview } from "./Preview";
 import { Who } from "./Who";
@@ -39,7 +49,7 @@ function first(stored: Stored | null): Draft {
   if (stored) return draftOf(stored.answer);
   const { query } = route.value;
   const kind = query.get("define") as Kind;
-  return { ...emptyDraft(), kind: KINDS.includes(kind) ? kind : "rule", rfm: query.get("rfm") ?? "At Risk" };
+  return { ...emptyDraft(), kinds: [KINDS.includes(kind) ? kind : "rule"], rfm: query.get("rfm") ?? "At Risk" };
 }
 
 function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: () => void }) {
@@ -67,7 +77,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
       if (failed instanceof ApiError && failed.code === "VERSION_CONFLICT") {
         try {
           const now = await getSegment(id);
-          if (same(plain(now.answer), made.definition)) {
+          if (same(sayingWho(now.answer), made.definition)) {
             // As when the answer to the first try was lost: what is wanted is there.
             go(address(["segments", id]));
             return;
@@ -103,7 +113,7 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
           <div class="cards two">
             <div>
               <h2>{text.builder.theirs(theirs.answer.version)}</h2>
-              <pre tabIndex={0}>{JSON.stringify(plain(theirs.answer), null, 2)}</pre>
+              <pre tabIndex={0}>{JSON.stringify(sayingWho(theirs.answer), null, 2)}</pre>
             </div>
             <div>
               <h2>{text.builder.yours}</h2>
@@ -167,16 +177,6 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
               </p>
             </>
           )}
-          <label>
-            {text.builder.kind}
-            <select value={draft.kind} onChange={(event) => change({ kind: event.currentTarget.value as Kind })}>
-              {KINDS.map((kind) => (
-                <option key={kind} value={kind}>
-                  {text.segments.kinds[kind]}
-                </option>
-              ))}
-            </select>
-          </label>
           <Who draft={draft} change={change} />
           {tried && problem !== null && (
             <p class="problem" role="alert">
@@ -188,15 +188,10 @@ function Form({ stored, onTakeTheirs }: { stored: Stored | null; onTakeTheirs: (
             {busy ? text.builder.saving : text.builder.save}
           </button>
         </form>
-        <Preview draft={draft} />
+        <Preview draft={draft} listUrl={stored?.answer.list_url} />
       </div>
     </>
   );
-}
-
-function plain(answer: Schemas["SegmentDefinitionAnswer"]): object {
-  const { segment_id: _, version: __, updated: ___, ...definition } = answer;
-  return definition;
 }
 
 /** Whether two definitions say the same, in whichever order. */

@@ -1,7 +1,7 @@
 /** How many are in a segment that is being defined, and who, before anything is stored. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { previewSegment } from "../../api";
+import { anywhere, previewSegment } from "../../api";
 import * as format from "../../format";
 import { useResource } from "../../parts/resource";
 import { BANDS, BandBar, Risk } from "../../parts/risk";
@@ -12,7 +12,7 @@ import { type Definition, type Draft, definitionOf } from "../../segments";
 import { text } from "../../text";
 
 /** What is in the segment as it stands, a moment after the last key. */
-export function Preview({ draft }: { draft: Draft }) {
+export function Preview({ draft, listUrl }: { draft: Draft; listUrl: string | undefined }) {
   const made = definitionOf({ ...draft, name: "preview" }); // whose name says nothing of who is in it
   const asked = JSON.stringify("definition" in made ? made.definition : null);
   const [settled, settle] = useState(asked);
@@ -25,7 +25,7 @@ export function Preview({ draft }: { draft: Draft }) {
   const preview = useResource(
     async (signal) => {
       const body = JSON.parse(settled) as Definition | null;
-      return body ? await previewSegment(body, signal) : null;
+      return body ? await previewSegment(await anywhere(body, listUrl, signal), signal) : null;
     },
     [settled],
   );

@@ -1,13 +1,13 @@
 /** One segment: its risk as pictures, why it moved, who is missing, and what to do with it. */
 
-import { getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
+import { anywhere, getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
-import { cellName, draftOf } from "../../segments";
+import { cellName, draftOf, type Kind, meaningOf, sayingWho } from "../../segments";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -65,9 +65,9 @@ export function Segment({ id }: { id: string }) {
 }
 
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
-  const { segment_id: _, version: __, updated: ___, ...plain } = definition;
+  const plain = sayingWho(definition);
   const preview = useResource(
-    (signal) => previewSegment(plain as Schemas["SegmentDefinition"], signal),
+    async (signal) => previewSegment(await anywhere(plain, definition.list_url, signal), signal),
     [id, definition.version],
   );
   const wanted = route.value.query.get("cell");
@@ -118,7 +118,8 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           {preview.value && (
             <Spread
               id={id}
-              name={definition.segment_name}
+              definition={plain}
+              listUrl={definition.list_url}
               bins={preview.value.bins}
               cell={cell}
               quality={card.value ? churnQuality(card.value) : null}
@@ -157,10 +158,28 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
 
 /** Who is in it, as a person says it. */
 function InWords({ definition }: { definition: Definition }) {
-  const { kind, conditions, match, raw, band, rfm, offer } = draftOf(definition);
+  const { kinds } = draftOf(definition);
+  const [only, ...others] = kinds;
+  if (only !== undefined && others.length === 0) return <OfKind kind={only} definition={definition} />;
+  return (
+    <>
+      <p>{text.segments.inAll}</p>
+      <ul>
+        {kinds.map((kind) => (
+          <li key={kind}>
+            <OfKind kind={kind} definition={definition} />
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function OfKind({ kind, definition }: { kind: Kind; definition: Definition }) {
+  const { conditions, match, raw, band, rfm, offer } = draftOf(definition);
   switch (kind) {
     case "customer_ids":
-      return <p>{text.segments.listed(definition.customer_ids?.length ?? 0)}</p>;
+      return <p>{text.segments.listed(definition.listed_customers ?? definition.customer_ids?.length ?? 0)}</p>;
     case "churn_risk":
       return <p>{text.segments.ofKind.churn_risk(text.riskShort[band as keyof typeof text.riskShort] ?? band)}</p>;
     case "rfm_segment":
@@ -177,7 +196,7 @@ function InWords({ definition }: { definition: Definition }) {
             {conditions.map(({ feature, operator, value }, place) => (
               <li key={place}>
                 {text.segments.condition(feature, text.builder.operators[operator] ?? operator, value)}
-                {text.features[feature] && <span class="small"> ({text.features[feature]})</span>}
+                {meaningOf(feature) && <span class="small"> ({meaningOf(feature)})</span>}
               </li>
             ))}
           </ul>

@@ -1,7 +1,7 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, may, predictSegment, putSegment, type Schemas } from "../../api";
+import { ApiError, anywhere, may, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, NotDone } from "../../parts/states";
@@ -13,18 +13,20 @@ import {
   type Bin,
   binsOf,
   type Chosen,
+  cellName,
   choose,
   type Definition,
   idFrom,
+  inCell,
+  likelyToLeave,
   MOST_IN_A_FILE,
+  narrowed,
 } from "../../segments";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
 const Histogram = lazy(() => import("../../parts/histogram"), "chart histogram");
 
-/** The most members that a list made here has; the API gives so many at once. */
-const MOST = 1000;
 const TRIES = 20;
 
 /** Where the slider begins: at the fewest members that are a fifth of the active. */
@@ -36,15 +38,17 @@ function likeliest(bins: Bin[]): number {
 
 interface Props {
   id: string;
-  name: string;
+  definition: Definition;
+  /** Where the ids of its list are, if that is a long one. */
+  listUrl: string | undefined;
   bins: Bin[];
   /** The cell of the RFM map whose members alone are looked at. */
   cell: Schemas["RfmCell"] | null;
   quality: ChurnQuality | null;
 }
 
-export function Spread({ id, name, bins, cell, quality }: Props) {
-  const shown = cell ? binsOf(bins, cell.bins) : bins;
+export function Spread(props: Props) {
+  const { id, bins, cell } = props;
   return (
     <>
       <p class="small">{text.segments.spreadLead}</p>
@@ -54,19 +58,12 @@ export function Spread({ id, name, bins, cell, quality }: Props) {
           <a href={address(["segments", id])}>{text.segments.showAll}</a>
         </p>
       )}
-      <Choice
-        key={cell ? `${cell.r_score} ${cell.f_score}` : ""}
-        id={id}
-        name={name}
-        bins={shown}
-        whole={cell === null}
-        quality={quality}
-      />
+      <Choice key={cell ? cellName(cell) : ""} {...props} bins={cell ? binsOf(bins, cell.bins) : bins} />
     </>
   );
 }
 
-function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whole: boolean }) {
+function Choice({ id, definition, listUrl, bins, cell, quality }: Props) {
   const [from, setFrom] = useState(() => likeliest(bins));
   const slider = useId();
   const members = bins.reduce((sum, bin) => sum + activeIn(bin), 0);
@@ -100,14 +97,15 @@ function Choice({ id, name, bins, whole, quality }: Omit<Props, "cell"> & { whol
       </div>
       <Outcomes chosen={chosen} members={members} />
       {lapsed > 0 && <p class="small">{text.segments.lapsedLeftOut(lapsed)}</p>}
-      {whole ? (
-        <>
-          <HandOn id={id} name={name} chosen={chosen} least={least} />
-          <LikeliestFile id={id} members={members} />
-        </>
-      ) : (
-        <p class="small">{text.segments.onlyOfAll}</p>
-      )}
+      <HandOn
+        id={id}
+        definition={definition}
+        listUrl={listUrl}
+        cell={cell}
+        least={bins[from]?.begins ?? 0}
+        members={chosen.members}
+      />
+      {!cell && <LikeliestFile id={id} members={members} />}
       <Numbers bins={bins} />
     </>
   );
@@ -149,30 +147,26 @@ async function makeNew(id: string, suffix: string, definition: Definition): Prom
   }
 }
 
-/** A segment of exactly these; or, of more than a list takes, a file of them. */
-function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen: Chosen; least: string }) {
+/** A segment of exactly these, which goes on saying who they are when customers move; or, of a whole segment, a file. */
+function HandOn({
+  id,
+  definition,
+  listUrl,
+  cell,
+  least,
+  members,
+}: Pick<Props, "id" | "definition" | "listUrl" | "cell"> & { least: number; members: number }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  if (chosen.members > MOST) {
-    return (
-      <ScoreAsFile
-        body={{ type: "churn", segment_id: id, top: chosen.members, format: "csv" }}
-        label={text.segments.fileOf(chosen.members)}
-        hint={text.segments.tooManyToMake(MOST)}
-      />
-    );
-  }
-  if (!may("loyalty/segments") || !may("loyalty/predict")) return null;
   const make = async () => {
     setBusy(true);
     setError(null);
+    const name = text.segments.likeliestOf(definition.segment_name, format.share(least), cell);
+    const conditions = [...(cell ? inCell(cell) : []), ...likelyToLeave(least)];
+    const suffix = `${cell ? `-${cellName(cell)}` : ""}-from-${Math.round(100 * least)}`;
     try {
-      const { results } = await predictSegment(id, "churn", { top: chosen.members });
-      const made = await makeNew(id, `-likeliest-${chosen.members}`, {
-        segment_name: text.segments.likeliestOf(name, least),
-        customer_ids: results.map((result) => result.customer_id),
-      });
-      go(address(["segments", made]));
+      const own = await anywhere(definition, listUrl);
+      go(address(["segments", await makeNew(id, suffix, narrowed(own, name, conditions))]));
     } catch (problem) {
       setError(problem);
     } finally {
@@ -181,12 +175,20 @@ function HandOn({ id, name, chosen, least }: { id: string; name: string; chosen:
   };
   return (
     <>
-      <div class="actions start">
-        <button type="button" disabled={busy || chosen.members === 0} onClick={() => void make()}>
-          {text.segments.makeSegment(chosen.members)}
-        </button>
-      </div>
+      {may("loyalty/segments") && (
+        <div class="actions start">
+          <button type="button" disabled={busy || members === 0} onClick={() => void make()}>
+            {text.segments.makeSegment(members)}
+          </button>
+        </div>
+      )}
       {error !== null && <NotDone error={error} title={text.segments.notMade} />}
+      {!cell && members > 0 && members <= MOST_IN_A_FILE && (
+        <ScoreAsFile
+          body={{ type: "churn", segment_id: id, top: members, format: "csv" }}
+          label={text.segments.fileOf(members)}
+        />
+      )}
     </>
   );
 }

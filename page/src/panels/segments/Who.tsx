@@ -1,60 +1,142 @@
-/** Who is in a segment, as the builder asks it for each kind of definition. */
+/** Who is in a segment: what it is defined by, and what the builder asks of each. */
 
-import { useId } from "preact/hooks";
-import { getCard, getStatus } from "../../api";
+import { useId, useState } from "preact/hooks";
+import { getStatus, sendList } from "../../api";
 import { useResource } from "../../parts/resource";
 import { BANDS } from "../../parts/risk";
+import { Failed } from "../../parts/states";
 import { knowsLapsed } from "../../quality";
-import { type Definition, type Draft, OPERATORS } from "../../segments";
+import { type Draft, KINDS, type Kind, RFM_NAMES } from "../../segments";
 import { text } from "../../text";
+import { OfferCodes } from "./OfferCodes";
+import { Rule } from "./Rule";
 
-const RFM_NAMES = [
-  "Champions",
-  "Loyal Customers",
-  "Potential Loyalists",
-  "New Customers",
-  "Promising",
-  "Need Attention",
-  "About to Sleep",
-  "At Risk",
-  "Can't Lose Them",
-  "Hibernating",
-] satisfies NonNullable<Definition["rfm_segment"]>[];
-
-interface Props {
+export interface Props {
   draft: Draft;
   change: (changed: Partial<Draft>) => void;
 }
 
+const PARTS: Record<Kind, (props: Props) => preact.JSX.Element> = {
+  rule: Rule,
+  customer_ids: Ids,
+  churn_risk: RiskBand,
+  rfm_segment: RfmName,
+  recommended_offer: Offer,
+};
+
 export function Who({ draft, change }: Props) {
-  if (draft.kind === "rule") return <Rule draft={draft} change={change} />;
-  if (draft.kind === "customer_ids") {
-    return (
+  const choose = (kind: Kind, chosen: boolean) =>
+    change({ kinds: KINDS.filter((each) => (each === kind ? chosen : draft.kinds.includes(each))) });
+  return (
+    <>
+      <fieldset class="toggle">
+        <legend>{text.builder.kind}</legend>
+        {KINDS.map((kind) => (
+          <label key={kind}>
+            <input
+              type="checkbox"
+              checked={draft.kinds.includes(kind)}
+              onChange={(event) => choose(kind, event.currentTarget.checked)}
+            />
+            <span>{text.segments.kinds[kind]}</span>
+          </label>
+        ))}
+      </fieldset>
+      <p class="small">{text.builder.kindHint}</p>
+      {draft.kinds.map((kind, place) => {
+        const Part = PARTS[kind];
+        return (
+          <fieldset key={kind} class="part">
+            <legend>
+              {place > 0 && <span class="and">{text.builder.and} </span>}
+              {text.segments.kinds[kind]}
+            </legend>
+            <Part draft={draft} change={change} />
+          </fieldset>
+        );
+      })}
+    </>
+  );
+}
+
+/** A list as text, or as a file, which is sent as soon as it is chosen. */
+function Ids({ draft, change }: Props) {
+  const [share, setShare] = useState<number | null>(null);
+  const [failed, setFailed] = useState<{ file: File; error: unknown } | null>(null);
+  const send = async (file: File | undefined) => {
+    if (!file) return;
+    setFailed(null);
+    setShare(0);
+    try {
+      change({ list: { id: await sendList(file, setShare), name: file.name, customers: null } });
+    } catch (error) {
+      setFailed({ file, error });
+    } finally {
+      setShare(null);
+    }
+  };
+  return (
+    <div
+      class="ids"
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={(event) => {
+        event.preventDefault();
+        void send(event.dataTransfer?.files[0]);
+      }}
+    >
+      {draft.list ? (
+        <p class="only">
+          <bdi>{draft.list.name ?? text.builder.listed(draft.list.customers ?? 0)}</bdi>{" "}
+          <button type="button" class="quiet" onClick={() => change({ list: null })}>
+            {text.builder.dropList}
+          </button>
+        </p>
+      ) : (
+        <label>
+          {text.builder.ids}
+          <textarea
+            rows={8}
+            dir="auto"
+            value={draft.ids}
+            onInput={(event) => change({ ids: event.currentTarget.value })}
+          />
+        </label>
+      )}
       <label>
-        {text.builder.ids}
-        <textarea
-          rows={8}
-          dir="auto"
-          value={draft.ids}
-          onInput={(event) => change({ ids: event.currentTarget.value })}
+        {text.builder.file}
+        <input
+          type="file"
+          disabled={share !== null}
+          onChange={(event) => {
+            void send(event.currentTarget.files?.[0]);
+            event.currentTarget.value = "";
+          }}
         />
       </label>
-    );
-  }
-  if (draft.kind === "churn_risk") return <RiskBand draft={draft} change={change} />;
-  if (draft.kind === "rfm_segment") {
-    return (
-      <label>
-        {text.builder.rfmName}
-        <select value={draft.rfm} onChange={(event) => change({ rfm: event.currentTarget.value })}>
-          {RFM_NAMES.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      </label>
-    );
-  }
-  return <Offer draft={draft} change={change} />;
+      <p class="small">{text.builder.fileHint}</p>
+      {share !== null && <progress value={share} aria-label={text.builder.file} />}
+      {failed && (
+        <Failed
+          error={failed.error}
+          title={text.files.notSent(failed.file.name)}
+          onReload={() => void send(failed.file)}
+        />
+      )}
+    </div>
+  );
+}
+
+function RfmName({ draft, change }: Props) {
+  return (
+    <label>
+      {text.builder.rfmName}
+      <select value={draft.rfm} onChange={(event) => change({ rfm: event.currentTarget.value })}>
+        {RFM_NAMES.map((name) => (
+          <option key={name}>{name}</option>
+        ))}
+      </select>
+    </label>
+  );
 }
 
 function RiskBand({ draft, change }: Props) {
@@ -75,10 +157,6 @@ function RiskBand({ draft, change }: Props) {
 }
 
 function Offer({ draft, change }: Props) {
-  const offers = useResource(async (signal) => {
-    const { version } = (await getStatus(signal)).models["nbo"] ?? {};
-    return version ? (await getCard("nbo", version, signal)).offers : [];
-  }, []);
   const list = useId();
   return (
     <label>
@@ -89,101 +167,7 @@ function Offer({ draft, change }: Props) {
         maxLength={200}
         onInput={(event) => change({ offer: event.currentTarget.value })}
       />
-      <datalist id={list}>
-        {offers.value?.map((offer) => (
-          <option
-            key={String(offer["offer_code"])}
-            value={String(offer["offer_code"])}
-            label={String(offer["offer_name"])}
-          />
-        ))}
-      </datalist>
+      <OfferCodes id={list} />
     </label>
-  );
-}
-
-function Rule({ draft, change }: Props) {
-  const features = useId();
-  const card = useResource(async (signal) => {
-    const { version } = (await getStatus(signal)).models["churn"] ?? {};
-    return version ? (await getCard("churn", version, signal)).features : [];
-  }, []);
-  if (draft.raw !== null) {
-    return (
-      <label>
-        {text.builder.raw}
-        <textarea
-          rows={10}
-          spellcheck={false}
-          value={draft.raw}
-          onInput={(event) => change({ raw: event.currentTarget.value })}
-        />
-      </label>
-    );
-  }
-  const put = (place: number, changed: Partial<Draft["conditions"][number]>) =>
-    change({ conditions: draft.conditions.map((each, at) => (at === place ? { ...each, ...changed } : each)) });
-  return (
-    <>
-      <label>
-        {text.builder.match}
-        <select
-          value={draft.match}
-          onChange={(event) => change({ match: event.currentTarget.value as Draft["match"] })}
-        >
-          <option value="and">{text.builder.all}</option>
-          <option value="or">{text.builder.any}</option>
-        </select>
-      </label>
-      <datalist id={features}>
-        {card.value?.map((feature) => (
-          <option key={feature} value={feature} label={text.features[feature] ?? feature} />
-        ))}
-      </datalist>
-      {draft.conditions.map((condition, place) => (
-        <div key={place} class="condition">
-          <input
-            aria-label={text.builder.feature}
-            list={features}
-            value={condition.feature}
-            onInput={(event) => put(place, { feature: event.currentTarget.value })}
-          />
-          <select
-            aria-label={text.builder.operator}
-            value={condition.operator}
-            onChange={(event) => put(place, { operator: event.currentTarget.value })}
-          >
-            {OPERATORS.map((operator) => (
-              <option key={operator} value={operator}>
-                {text.builder.operators[operator]}
-              </option>
-            ))}
-          </select>
-          <input
-            aria-label={text.builder.value}
-            inputMode="decimal"
-            value={condition.value}
-            onInput={(event) => put(place, { value: event.currentTarget.value })}
-          />
-          <button
-            type="button"
-            class="quiet"
-            aria-label={text.builder.removeCondition}
-            title={text.builder.removeCondition}
-            onClick={() => change({ conditions: draft.conditions.filter((_, at) => at !== place) })}
-          >
-            ×
-          </button>
-          {text.features[condition.feature] && <p class="small">{text.features[condition.feature]}</p>}
-        </div>
-      ))}
-      <button
-        type="button"
-        class="quiet start"
-        onClick={() => change({ conditions: [...draft.conditions, { feature: "", operator: ">=", value: "" }] })}
-      >
-        {text.builder.addCondition}
-      </button>
-    </>
   );
 }
