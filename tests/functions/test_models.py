@@ -223,7 +223,9 @@ def test_a_version_that_the_snapshot_does_not_fit_wants_a_reason_which_is_kept(t
     assert active(two_sets)["churn"] == "v2"
     answer = promote(two_sets, SAMPLE, force="the snapshot follows tonight")
     assert answer.body["active"]["forced"] == "the snapshot follows tonight"
-    assert listed(two_sets)["active"]["forced"] == "the snapshot follows tonight"  # type: ignore[index]
+    now = listed(two_sets)["active"]
+    assert now is not None
+    assert now["forced"] == "the snapshot follows tonight"
 
 
 def test_what_cannot_be_compared_with_the_snapshot_is_said(two_sets: Service) -> None:

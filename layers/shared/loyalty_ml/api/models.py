@@ -66,7 +66,7 @@ class ModelRegistry:
         }
         for version in found.versions:
             of_model = answer["models"][version.name]
-            of_model["versions"].append(_version(version, version.version == of_model["active"]))
+            of_model["versions"].append(_version(version, active=version.version == of_model["active"]))
         return answer
 
     def card(self, name: str, version: str) -> ModelCardAnswer:
@@ -191,7 +191,7 @@ def _set(published: PublishedSet) -> ModelSetAnswer:
     }
 
 
-def _version(version: Version, active: bool) -> ModelVersion:  # noqa: FBT001
+def _version(version: Version, *, active: bool) -> ModelVersion:
     card = version.card
     return {
         "version": version.version,
