@@ -198,7 +198,12 @@ def test_an_answer_of_s3_that_got_lost_says_to_look_before_another_try(two_sets:
         ({}, 400, "INVALID_REQUEST", "versions: is missing"),
         ({"versions": {}}, 400, "INVALID_REQUEST", "versions"),
         ({"versions": {"churn": "../x"}}, 400, "INVALID_REQUEST", "versions.churn"),
-        ({"versions": {"churn": "none"}}, 404, "MODEL_VERSION_NOT_FOUND", "GET /models"),
+        (
+            {"versions": {"churn": "none"}},
+            404,
+            "MODEL_VERSION_NOT_FOUND",
+            "churn/none/card.json in the model bucket: GET /models",
+        ),
         ({"versions": {"churn": "v2"}, "froce": "x"}, 400, "INVALID_REQUEST", "froce: is not known"),
         ({"versions": {"churn": "v2"}, "force": ""}, 400, "INVALID_REQUEST", "force: must not be empty"),
     ],

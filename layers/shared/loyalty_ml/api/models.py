@@ -144,7 +144,7 @@ def _published_as_it_should_be() -> Iterator[None]:
     try:
         yield
     except NoSuchObject as error:
-        raise errors.ModelVersionNotFound from error
+        raise _no_such_version(error) from error
     except Refused as error:
         raise errors.ModelUnavailable(str(error), retry=False) from error
 
@@ -155,7 +155,7 @@ def _told_to_the_caller() -> Iterator[None]:
     try:
         yield
     except NoSuchObject as error:
-        raise errors.ModelVersionNotFound from error
+        raise _no_such_version(error) from error
     except Refused as error:
         raise errors.ModelRefused(str(error)) from error
     except NothingToReturnTo as error:
@@ -169,6 +169,10 @@ def _told_to_the_caller() -> Iterator[None]:
             "models",
             "S3's answer got lost, and with it whether the set is active: read GET /models before another try.",
         ) from error
+
+
+def _no_such_version(error: NoSuchObject) -> errors.ModelVersionNotFound:
+    return errors.ModelVersionNotFound(f"There is no {error.key} in the model bucket: GET /models lists all versions.")
 
 
 def _revision(stored: StoredManifest) -> str | None:
