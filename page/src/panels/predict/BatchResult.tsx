@@ -11,7 +11,7 @@ import { type Column, Table } from "../../parts/table";
 import { type Asked, matches, merge, type Row, rowsAsCsv, typesOf } from "../../predictions";
 import { address } from "../../route";
 import { text } from "../../text";
-import { curlOf } from "./Predict";
+import { curlOf } from "./curl";
 
 export function BatchResult({ answers, asked }: { answers: Schemas["BatchAnswer"][]; asked: Asked }) {
   const { rows, failures } = useMemo(() => merge(answers), [answers]);

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { asCurl, bodyOfOne, predictMany, predictOne, type Schemas } from "../../api";
+import { predictMany, predictOne, type Schemas } from "../../api";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
@@ -231,15 +231,4 @@ function AskMany({ asked }: { asked: Asked }) {
       </button>
     </form>
   );
-}
-
-/** The same request for a terminal. */
-export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
-  return typesOf(asked)
-    .map((type) =>
-      mode === "single"
-        ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", type))
-        : asCurl("/ml/predict/batch", { customer_ids: ids, type }),
-    )
-    .join("\n");
 }

@@ -9,7 +9,7 @@ import { Table } from "../../parts/table";
 import { type Asked, type Churn, churnSentence, type Nbo, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
 import { text } from "../../text";
-import { curlOf } from "./Predict";
+import { curlOf } from "./curl";
 
 type Answer = Schemas["SingleAnswer"];
 type Offer = Schemas["OfferProbability"];
