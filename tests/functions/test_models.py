@@ -198,7 +198,12 @@ def test_an_answer_of_s3_that_got_lost_says_to_look_before_another_try(two_sets:
         ({}, 400, "INVALID_REQUEST", "versions: is missing"),
         ({"versions": {}}, 400, "INVALID_REQUEST", "versions"),
         ({"versions": {"churn": "../x"}}, 400, "INVALID_REQUEST", "versions.churn"),
-        ({"versions": {"churn": "none"}}, 404, "MODEL_VERSION_NOT_FOUND", "GET /models"),
+        (
+            {"versions": {"churn": "none"}},
+            404,
+            "MODEL_VERSION_NOT_FOUND",
+            "churn/none/card.json in the model bucket: GET /models",
+        ),
         ({"versions": {"churn": "v2"}, "froce": "x"}, 400, "INVALID_REQUEST", "froce: is not known"),
         ({"versions": {"churn": "v2"}, "force": ""}, 400, "INVALID_REQUEST", "force: must not be empty"),
     ],
@@ -223,7 +228,9 @@ def test_a_version_that_the_snapshot_does_not_fit_wants_a_reason_which_is_kept(t
     assert active(two_sets)["churn"] == "v2"
     answer = promote(two_sets, SAMPLE, force="the snapshot follows tonight")
     assert answer.body["active"]["forced"] == "the snapshot follows tonight"
-    assert listed(two_sets)["active"]["forced"] == "the snapshot follows tonight"  # type: ignore[index]
+    now = listed(two_sets)["active"]
+    assert now is not None
+    assert now["forced"] == "the snapshot follows tonight"
 
 
 def test_what_cannot_be_compared_with_the_snapshot_is_said(two_sets: Service) -> None:

@@ -247,11 +247,6 @@ class ModelVersionNotFound(NotFound):
 
     code = "MODEL_VERSION_NOT_FOUND"
 
-    def __init__(
-        self, message: str = "There is no such version in the model bucket: GET /models lists all versions."
-    ) -> None:
-        super().__init__(message)
-
 
 class JobNotFound(NotFound):
     """There is no such job, or it is older than 30 days. Start it again."""

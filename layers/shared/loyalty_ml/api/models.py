@@ -66,7 +66,7 @@ class ModelRegistry:
         }
         for version in found.versions:
             of_model = answer["models"][version.name]
-            of_model["versions"].append(_version(version, version.version == of_model["active"]))
+            of_model["versions"].append(_version(version, active=version.version == of_model["active"]))
         return answer
 
     def card(self, name: str, version: str) -> ModelCardAnswer:
@@ -144,7 +144,7 @@ def _published_as_it_should_be() -> Iterator[None]:
     try:
         yield
     except NoSuchObject as error:
-        raise errors.ModelVersionNotFound from error
+        raise _no_such_version(error) from error
     except Refused as error:
         raise errors.ModelUnavailable(str(error), retry=False) from error
 
@@ -155,7 +155,7 @@ def _told_to_the_caller() -> Iterator[None]:
     try:
         yield
     except NoSuchObject as error:
-        raise errors.ModelVersionNotFound from error
+        raise _no_such_version(error) from error
     except Refused as error:
         raise errors.ModelRefused(str(error)) from error
     except NothingToReturnTo as error:
@@ -169,6 +169,10 @@ def _told_to_the_caller() -> Iterator[None]:
             "models",
             "S3's answer got lost, and with it whether the set is active: read GET /models before another try.",
         ) from error
+
+
+def _no_such_version(error: NoSuchObject) -> errors.ModelVersionNotFound:
+    return errors.ModelVersionNotFound(f"There is no {error.key} in the model bucket: GET /models lists all versions.")
 
 
 def _revision(stored: StoredManifest) -> str | None:
@@ -191,7 +195,7 @@ def _set(published: PublishedSet) -> ModelSetAnswer:
     }
 
 
-def _version(version: Version, active: bool) -> ModelVersion:  # noqa: FBT001
+def _version(version: Version, *, active: bool) -> ModelVersion:
     card = version.card
     return {
         "version": version.version,

@@ -26,6 +26,13 @@ class PublishConflict(RegistryProblem):
 class NoSuchObject(Refused):
     """There is no object with this key in the bucket."""
 
+    def __init__(self, key: str, bucket: str) -> None:
+        super().__init__(
+            f"There is no {key} in {bucket}: see what there is with 'loyalty models list --bucket {bucket}', or "
+            "publish the model set that has it."
+        )
+        self.key = key
+
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
@@ -52,10 +59,7 @@ class ModelBucket:
             return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
         except ClientError as error:
             if _code(error) == "NoSuchKey":
-                raise NoSuchObject(
-                    f"There is no {key} in {self.name}: see what there is with 'loyalty models list --bucket "
-                    f"{self.name}', or publish the model set that has it."
-                ) from error
+                raise NoSuchObject(key, self.name) from error
             raise
 
     def sizes(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ import { type Column, Table } from "../../parts/table";
 import { countsOf, matches, type Row, rowsAsCsv, TYPES, tabled, typesOf } from "../../predictions";
 import { address } from "../../route";
 import { text } from "../../text";
-import { curlOf } from "./Predict";
+import { curlOf } from "./curl";
 
 export function BatchResult({ answer }: { answer: Batch }) {
   const { rows, failures } = useMemo(() => tabled(answer), [answer]);

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { type Asked, asCurl, type Batch, bodyOfMany, bodyOfOne, predictMany, predictOne, type Single } from "../../api";
+import { type Asked, type Batch, predictMany, predictOne, type Single } from "../../api";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
@@ -220,11 +220,4 @@ function AskMany({ asked }: { asked: Asked }) {
       </button>
     </form>
   );
-}
-
-/** The same request for a terminal. */
-export function curlOf(mode: Mode, asked: Asked, ids: string[]): string {
-  return mode === "single"
-    ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", asked))
-    : asCurl("/ml/predict/batch", bodyOfMany(ids, asked));
 }

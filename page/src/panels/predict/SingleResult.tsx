@@ -9,7 +9,7 @@ import { Table } from "../../parts/table";
 import { byType, type Churn, churnSentence, type Nbo, type OfType, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
 import { text } from "../../text";
-import { curlOf } from "./Predict";
+import { curlOf } from "./curl";
 
 type Offer = Schemas["OfferProbability"];
 
