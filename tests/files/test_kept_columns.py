@@ -83,7 +83,9 @@ def test_a_column_with_a_name_of_the_answers_is_refused(files: Files, extension:
 def test_a_column_that_is_not_there_is_refused(files: Files, extension: str) -> None:
     content = FEW[extension].write([["c-1", "x"]], ["customer_id", "note"])
     sentence = files.failure(score(files, FEW[extension].extension, content, ["note", "city"]))
-    assert sentence == "The file has no column 'city': its columns are 'customer_id', 'note'; it was to be kept."
+    assert sentence == (
+        "The file has no column 'city' to keep: its columns are 'customer_id', 'note'. Correct the name."
+    )
 
 
 @every_format
