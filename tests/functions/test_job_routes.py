@@ -214,6 +214,7 @@ def test_columns_to_keep_are_names_of_a_file(service: Service, request_: dict[st
     answer = post(service, request_)
     assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
     assert "keep" in answer.body["error"]
+    assert {problem["field"] for problem in answer.body["details"]["fields"]} <= {"body", "keep", "keep.0"}
 
 
 def test_a_dataset_that_is_none_is_refused(service: Service) -> None:
