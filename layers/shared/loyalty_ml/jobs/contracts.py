@@ -32,7 +32,7 @@ def _names(keep: object) -> object:
     if keep == "*":
         return ["*"]
     if not isinstance(keep, list):
-        raise ValueError("must be a list of columns' names, or '*' for all")
+        raise ValueError("must be a list of columns' names, or '*' for all")  # noqa: TRY004  pydantic's own
     return keep
 
 
