@@ -207,6 +207,7 @@ def test_an_upload_s_own_columns_travel_if_it_was_announced_so(service: Service,
         {"prefix": "datasets/a/", "keep": []},
         {"prefix": "datasets/a/", "keep": "name"},
         {"prefix": "datasets/a/", "keep": [""]},
+        {"prefix": "datasets/a/", "keep": ["*", "name"]},
         {"format": "csv", "keep": [1]},
     ],
 )

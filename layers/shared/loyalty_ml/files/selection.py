@@ -85,7 +85,7 @@ def keeping(selection: Selection, columns: Sequence[str], keep: Sequence[str], a
     if keeps_all:
         kept = [name for name in columns if name and name != selection.customer_id]
     else:
-        found = meant(columns, keep)
+        found = {name: column for each in keep for name, column in meant(columns, [each]).items()}
         if missing := [name for name in keep if name not in found]:
             raise InvalidFile(
                 f"The file has no column {missing[0]!r} to keep: its columns are {listed(columns)}. Correct the name."

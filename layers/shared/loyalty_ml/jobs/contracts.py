@@ -33,6 +33,8 @@ def _names(keep: object) -> object:
         return ["*"]
     if not isinstance(keep, list):
         raise ValueError("must be a list of columns' names, or '*' for all")  # noqa: TRY004  pydantic's own
+    if "*" in keep and len(keep) > 1:
+        raise ValueError("has '*' beside names: send '*' for all columns, or the names alone")
     return keep
 
 
