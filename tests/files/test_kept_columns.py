@@ -80,10 +80,20 @@ def test_a_column_with_a_name_of_the_answers_is_refused(files: Files, extension:
 
 
 @every_format
+def test_a_column_is_kept_once_however_often_it_is_named(files: Files, extension: str) -> None:
+    content = FEW[extension].write([["c-1", "x"]], ["customer_id", "Other Name"])
+    ran = score(files, FEW[extension].extension, content, ["OTHER_NAME", "Other Name", "other-name"])
+    predictions, _ = files.results(ran)
+    assert [list(row) for row in predictions] == [[*ANSWER, "Other Name"]]
+
+
+@every_format
 def test_a_column_that_is_not_there_is_refused(files: Files, extension: str) -> None:
     content = FEW[extension].write([["c-1", "x"]], ["customer_id", "note"])
     sentence = files.failure(score(files, FEW[extension].extension, content, ["note", "city"]))
-    assert sentence == "The file has no column 'city': its columns are 'customer_id', 'note'; it was to be kept."
+    assert sentence == (
+        "The file has no column 'city' to keep: its columns are 'customer_id', 'note'. Correct the name."
+    )
 
 
 @every_format

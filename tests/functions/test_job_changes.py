@@ -223,11 +223,15 @@ def test_the_file_of_a_deleted_upload_is_not_scored(service: Service) -> None:
     assert files.file_jobs.job_id_for(source) == started["job_id"]
     from loyalty_ml.files.source import FileJobRequest
 
+    # Of a worker that noticed the deletion only after what the job had made was removed.
+    late = {"Bucket": service.ids["DataBucket"], "Key": f"results/{started['job_id']}/predictions.csv"}
+    service.s3.create_multipart_upload(**late)
     ran = files.files.score(
         FileJobRequest(source, "churn", started["job_id"]), remaining=lambda: 900, on_beat=lambda _: None, is_last=True
     )
     assert (ran.outcome, (ran.summary or {})["code"]) == ("finished", "JOB_NOT_FOUND")
     assert keys_below(service, "results/") == set()
+    assert service.s3.list_multipart_uploads(Bucket=service.ids["DataBucket"]).get("Uploads", []) == []
 
 
 @pytest.mark.parametrize("job_id", ["0" * 32, "nothing", "KEY", "key:" + "0" * 64])

@@ -1,21 +1,19 @@
 """Parquet as a table, by DuckDB; what DuckDB does not say of a column's type, the file's own schema does."""
 
 import base64
-import io
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-import nanoarrow
-import nanoarrow.ipc
 import numpy as np
-from nanoarrow.schema import TimeUnit, Type
 
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.arrow_schema import durations_of
 from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.table import Rows, examples_in, rows_of, sql_name
 from loyalty_ml.files.text.names import meant, without
@@ -34,13 +32,8 @@ _IDS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)|VARCHAR
 _MOST_DIGITS = 38
 """Of a decimal that DuckDB reads right: it takes larger ones for float64, and by other bytes (duckdb issue 25058)."""
 
-_DAY = {
-    TimeUnit.SECOND: 86_400,
-    TimeUnit.MILLI: 86_400 * 10**3,
-    TimeUnit.MICRO: 86_400 * 10**6,
-    TimeUnit.NANO: 86_400 * 10**9,
-}
-_SPARK_DAY = _DAY[TimeUnit.MICRO]
+_SPARK_DAY = 86_400 * 10**6
+"""Microseconds."""
 
 
 class ParquetColumn(NamedTuple):
@@ -113,12 +106,8 @@ def _durations(written: Mapping[bytes, bytes]) -> dict[str, int]:
     """
     days: dict[str, int] = {}
     if encoded := written.get(b"ARROW:schema"):
-        try:
-            with nanoarrow.ipc.InputStream.from_readable(io.BytesIO(base64.b64decode(encoded))) as stream:
-                fields = nanoarrow.Schema(nanoarrow.c_array_stream(stream).get_schema()).fields
-            days |= {field.name: _DAY[field.unit] for field in fields if field.type is Type.DURATION}
-        except (ValueError, RuntimeError):
-            pass
+        with suppress(ValueError):
+            days |= durations_of(base64.b64decode(encoded))
     if spark := written.get(b"org.apache.spark.sql.parquet.row.metadata"):
         try:
             for field in json.loads(spark)["fields"]:

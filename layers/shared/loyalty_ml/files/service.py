@@ -155,6 +155,8 @@ class FileService:
             return Ran("running", job.job_id, claim.lease_left)
         if claim.outcome == "finished":
             if claim.job is None:
+                # A worker that was slow to notice may have begun results after the job's were removed.
+                abandon_results(self._s3, self._bucket, job.job_id)
                 ended: Mapping[str, Any] = summary.failure(job, "JOB_NOT_FOUND", "The job was deleted: start it again.")
             else:
                 ended = claim.job.summary or summary.failure(job, claim.job.code, claim.job.error)

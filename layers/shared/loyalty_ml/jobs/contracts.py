@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NotRequired, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.record import JobKind, JobStatus
@@ -27,7 +27,26 @@ def prefix_problem(prefix: str) -> str | None:
     return None
 
 
+def _names(keep: object) -> object:
+    # Not a union of pydantic's: its problems would name the union's parts, as no request does.
+    if keep == "*":
+        return ["*"]
+    if not isinstance(keep, list):
+        raise ValueError("must be a list of columns' names, or '*' for all")  # noqa: TRY004  pydantic's own
+    if "*" in keep and len(keep) > 1:
+        raise ValueError("has '*' beside names: send '*' for all columns, or the names alone")
+    return keep
+
+
 KeptName = Annotated[str, Field(min_length=1, max_length=256)]
+KeptNames = Annotated[list[KeptName], Field(min_length=1, max_length=100)]
+Keep = Annotated[
+    KeptNames,
+    BeforeValidator(_names),
+    WithJsonSchema(
+        {"anyOf": [TypeAdapter(KeptNames).json_schema(), {"type": "string", "const": "*"}]}, mode="validation"
+    ),
+]
 
 
 class JobRequest(Request):
@@ -58,7 +77,7 @@ class JobRequest(Request):
         description="A prefix of keys in the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )
-    keep: Annotated[list[KeptName], Field(min_length=1, max_length=100)] | Literal["*"] | None = Field(
+    keep: Keep | None = Field(
         None,
         description="The files' own columns that their predictions have after the answer: names, or `*` for all; with "
         "`format` or `prefix`",
@@ -113,7 +132,7 @@ class JobRequest(Request):
     @property
     def kept(self) -> tuple[str, ...]:
         """As of FileJobRequest."""
-        return ("*",) if self.keep == "*" else tuple(self.keep or ())
+        return tuple(self.keep or ())
 
 
 class JobStarted(TypedDict):

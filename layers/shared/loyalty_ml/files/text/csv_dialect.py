@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.lines import LIMITS
-from loyalty_ml.files.text.names import meant, normal, shown, without
+from loyalty_ml.files.text.names import listed, meant, normal, without
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -21,7 +21,9 @@ _MAGIC = {
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """By which Excel is told the delimiter, in the first line."""
 
-_BLANK_LINE = re.compile(rb"[ \t]*(?:\r\n|\r|\n)")
+_BLANK_LINE = re.compile(rb"[ \t,;|]*+(?:\r\n|\r|\n)")
+"""Before the header: of blanks or delimiters alone, as Excel leaves them of empty rows."""
+
 _JSON = re.compile(rb'\s*(\{|\[\s*([\[{"]|$))')
 
 
@@ -160,7 +162,7 @@ def _named(columns: tuple[str, ...]) -> tuple[str, ...]:
         raise _binary()
     twice = [name for name, times in Counter(columns).items() if times > 1 and name]
     if twice:
-        raise InvalidFile(f"The header has more than one column named {shown(twice)}: keep one of each.")
+        raise InvalidFile(f"The header has more than one column named {listed(twice)}: keep one of each.")
     ids = meant(columns, [CUSTOMER_ID])[CUSTOMER_ID]
     return tuple(CUSTOMER_ID if name == ids else name for name in columns)
 
@@ -241,5 +243,5 @@ def _without_customer_id(columns: tuple[str, ...]) -> InvalidFile:
         return _binary()
     quoted = [name for name in columns if re.sub(r"[\W_]", "", name.casefold()) == "customerid"]
     if quoted:
-        return InvalidFile(f"The header has no column {CUSTOMER_ID}, but {shown(quoted)}: name it {CUSTOMER_ID}.")
+        return InvalidFile(f"The header has no column {CUSTOMER_ID}, but {listed(quoted)}: name it {CUSTOMER_ID}.")
     return InvalidFile(f"The header has {without(CUSTOMER_ID, columns)}.")
