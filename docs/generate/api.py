@@ -132,7 +132,9 @@ def _page(operation: Operation, schemas: Mapping[str, Schema]) -> str:
     shown = list(_reachable(seen, schemas))
     for name in shown:
         schema = schemas[name]
-        fields = _fields(schema, of_request=name in asked) if "properties" in schema else f"This is {_type(schema, {})}."
+        fields = (
+            _fields(schema, of_request=name in asked) if "properties" in schema else f"This is {_type(schema, {})}."
+        )
         blocks += [f"### {name}", sentence(schema.get("description", "")), fields]
     return markdown.page(title, SOURCE, *blocks)
 
