@@ -76,7 +76,11 @@ class FeatureTable:
             return MissingFeatures([self.names[column] for column in np.flatnonzero(self.absent[row])])
         with np.errstate(over="ignore"):
             finite = np.isfinite(self.values[row].astype(dtype))
-        return InvalidFeatures([self.names[column] for column in np.flatnonzero(~finite)])
+        wrong = np.flatnonzero(~finite)
+        names = [self.names[column] for column in wrong]
+        if np.isnan(self.values[row, wrong]).all():  # of a file a text, such as "$1,234.50", "60%" or a date
+            return InvalidFeatures(names, "The customer has no plain number, such as 1234.5, for")
+        return InvalidFeatures(names)
 
 
 def problem_codes(values: NDArray[np.float64], purchases: NDArray[np.float64] | None) -> Counter[str]:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 _NAMES_SHOWN = 20
 _NAME_SHOWN = 100
@@ -80,6 +81,11 @@ def shown(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(repr(name[:_NAME_SHOWN]) for name in names[:_NAMES_SHOWN]) + more
+
+
+def without_ids(columns: Sequence[str], remedy: str) -> str:
+    """As `without` says of a file that has no customer_id; the remedy is left out if no names are shown."""
+    return f"{without(CUSTOMER_ID, columns)}{f'. {remedy}' if shown(columns) else ''}"
 
 
 def without(name: str, columns: Sequence[str]) -> str:
