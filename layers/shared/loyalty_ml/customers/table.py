@@ -29,6 +29,9 @@ AS_OF = "features_as_of"
 LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
 """Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing. Nothing else makes it up."""
 
+NO_NUMBER = "The customer has no plain number, such as 1234.5, for"
+"""What is said of a value that is none, beside names; one that is infinite, or too large for float32, is not finite."""
+
 
 @dataclass(slots=True)
 class FeatureTable:
@@ -79,7 +82,7 @@ class FeatureTable:
         wrong = np.flatnonzero(~finite)
         names = [self.names[column] for column in wrong]
         if np.isnan(self.values[row, wrong]).all():  # of a file a text, such as "$1,234.50", "60%" or a date
-            return InvalidFeatures(names, "The customer has no plain number, such as 1234.5, for")
+            return InvalidFeatures(names, NO_NUMBER)
         return InvalidFeatures(names)
 
 
