@@ -65,6 +65,7 @@ def zipped() -> bytes:
 REFUSED: Mapping[str, tuple[bytes, str]] = {
     "a.xlsx": (zipped(), "The file is an Excel or zip file: save it as CSV, or unpack it."),
     "a.csv.bz2": (bz2.compress(CSV), "The file is compressed by bzip2: compress it by gzip."),
+    "a.xls": (b"\r\n<html><table><tr><td>customer_id</td></tr></table></html>", "The file is HTML or XML, which some"),
     "a.orc": (b"ORC" + bytes(100), "The file is an ORC file: write it as Parquet."),
     "a.parquet.gz": (gzip.compress(PARQUET), "The file is Parquet inside of a gzip: unpack it"),
     "000": (b"", "The file is empty"),

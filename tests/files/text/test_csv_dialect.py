@@ -105,12 +105,21 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
     [
         (b"", "The file is empty: it needs a header with a column customer_id."),
         (b" \r\n\n\t", "The file is empty: it needs a header with a column customer_id."),
-        (b"id;revenue\n1;2\n", "The header has no column customer_id: its columns are 'id', 'revenue'."),
+        (
+            b"id;revenue\n1;2\n",
+            "The header has no column customer_id: its columns are 'id', 'revenue'. Put the names of the columns into "
+            "the first line, with customer_id for the ids.",
+        ),
+        (
+            b"Customers of November\n\ncustomer_id;name\n1;a\n",
+            "The header has no column customer_id: its columns are 'Customers of November'. Put the names of the "
+            "columns into the first line, with customer_id for the ids.",
+        ),
         (
             ",".join(f"c{number}" for number in range(23)).encode(),
             "The header has no column customer_id: its columns are "
             + ", ".join(f"'c{number}'" for number in range(20))
-            + " and 3 more.",
+            + " and 3 more. Put the names of the columns into the first line, with customer_id for the ids.",
         ),
         (b",,\nid,,name,\n", "The header has no column customer_id: its columns are 'id', 'name'."),
         (b",,\n;;\n", "The file is empty: it needs a header with a column customer_id."),
@@ -153,6 +162,15 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
         (
             b"PK\x03\x04\0\0\n",
             "The file is named as CSV, but is an Excel or zip file: save it as CSV, or unpack it.",
+        ),
+        *(
+            (head, "The file is HTML or XML, which some programs name .xls: open it, and save it as CSV.")
+            for head in (
+                b"<html><table><tr><td>customer_id</td></tr></table></html>",
+                b'\r\n  <!DOCTYPE html>\n<meta charset="utf-8">',
+                b'<?xml version="1.0"?>\n<Workbook>\n',
+                b"<TABLE border=1>\n",
+            )
         ),
         (
             b'{"customer_id": "1"}\n',

@@ -16,7 +16,7 @@ from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.arrow_schema import durations_of
 from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.table import Rows, examples_in, rows_of, sql_name
-from loyalty_ml.files.text.names import meant, without
+from loyalty_ml.files.text.names import meant, normal, without_ids
 from loyalty_ml.files.text.numbers import Examples, sql_number
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
@@ -78,7 +78,10 @@ def parquet_table(connection: duckdb.DuckDBPyConnection, path: Path) -> ParquetT
     columns = {name: ParquetColumn(kind, digits.get(name), days.get(name)) for name, kind in kinds.items()}
     found = meant(columns, [CUSTOMER_ID]).get(CUSTOMER_ID)
     if found is None:
-        raise InvalidFile(f"The file has {without(CUSTOMER_ID, tuple(columns))}.")
+        remedy = f"Rename that of the ids to {CUSTOMER_ID}"
+        if _is_only_in_the_index(written):
+            remedy = f"pandas has {CUSTOMER_ID} in its index alone: call reset_index() before to_parquet()"
+        raise InvalidFile(f"The file has {without_ids(tuple(columns), remedy)}.")
     _check_decimal(found, columns[found])
     if not _IDS.fullmatch(columns[found].kind) or columns[found].day is not None:
         raise InvalidFile(
@@ -96,6 +99,15 @@ def _top_level(
         if not nested:
             yield name, None if precision is None else (precision, scale or 0)
         nested = max(nested - 1, 0) + (children or 0)
+
+
+def _is_only_in_the_index(written: Mapping[bytes, bytes]) -> bool:
+    """Whether pandas had the ids as an index of consecutive numbers, which it writes as its beginning and its end."""
+    try:
+        indexes = json.loads(written.get(b"pandas", b"{}")).get("index_columns", [])
+        return any(isinstance(each, dict) and normal(str(each.get("name"))) == normal(CUSTOMER_ID) for each in indexes)
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def _durations(written: Mapping[bytes, bytes]) -> dict[str, int]:

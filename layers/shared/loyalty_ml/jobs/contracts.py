@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSc
 from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.record import JobKind, JobStatus
-from loyalty_ml.models.card import MAX_CODE_CHARACTERS
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS, ModelInfo
 from loyalty_ml.vocabulary import FileFormat, FileType, Include, Request
 
 DATASETS = "datasets/"
@@ -197,17 +197,51 @@ class ResultFile(TypedDict):
 
 
 class JobSummary(TypedDict):
-    """What a job of files came to; a file's has its models and columns besides, a dataset's its counts of files."""
+    """What a job of files came to: of one file, or of a dataset, which has counts of files."""
 
     job_id: str
-    status: str
+    status: JobStatus
+    code: NotRequired[Annotated[str, Field(description="If it failed, or partly: the error code, for programs")]]
+    error: NotRequired[Annotated[str, Field(description="If it failed, or partly: what is wrong, and what to do")]]
     type: FileType
+    key: NotRequired[Annotated[str, Field(description="Of a file: its key in the data bucket")]]
+    version_id: NotRequired[
+        Annotated[str | None, Field(description="Of a file: which version of the object was scored")]
+    ]
+    dataset: NotRequired[Annotated[str, Field(description="Of a file of a dataset: the dataset's job_id")]]
+    prefix: NotRequired[Annotated[str, Field(description="Of a dataset: what its files' keys begin with")]]
+    file_count: NotRequired[
+        Annotated[int, Field(description="Of a dataset: file_count = succeeded + failed + skipped")]
+    ]
+    succeeded: NotRequired[Annotated[int, Field(description="Of a dataset: the files that are scored")]]
+    failed: NotRequired[Annotated[int, Field(description="Of a dataset: the files that could not be scored")]]
+    skipped: NotRequired[Annotated[int, Field(description="Of a dataset: the files that are known to be no data")]]
     rows: int
     predictions: int
     errors: Annotated[int, Field(description="rows = predictions + errors")]
     lines: NotRequired[Annotated[int, Field(description="Of a file: the sum of `lines_by_kind`")]]
     lines_by_kind: NotRequired[
         Annotated[dict[str, int], Field(description="Of a file: the lines of `header`, `blank`, `rows` and `bad`")]
+    ]
+    errors_by_code: NotRequired[
+        Annotated[dict[str, int], Field(description="Of a file: the rows without a prediction by error code")]
+    ]
+    mock: NotRequired[Annotated[bool, Field(description="Of a file: whether a type was answered without a model")]]
+    models: NotRequired[Annotated[dict[str, ModelInfo], Field(description="Of a file: what answered, by type")]]
+    features: NotRequired[
+        Annotated[Literal["file", "snapshot"], Field(description="Of a file: where the features come from")]
+    ]
+    features_as_of: NotRequired[
+        Annotated[str | None, Field(description="Of a file: the snapshot's moment; null for features of the file")]
+    ]
+    ignored_columns: NotRequired[
+        Annotated[list[str], Field(description="Of a file: its columns that are not read, the first 100")]
+    ]
+    kept_columns: NotRequired[
+        Annotated[list[str], Field(description="Of a file: its columns that the predictions have too, the first 100")]
+    ]
+    message: NotRequired[
+        Annotated[str, Field(description="Of a file: why an older snapshot answered than the newest, if one did")]
     ]
     files: Annotated[dict[str, str], Field(description="The keys of the results in the data bucket, by name")]
 

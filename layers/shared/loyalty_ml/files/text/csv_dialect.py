@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.lines import LIMITS
-from loyalty_ml.files.text.names import listed, meant, normal, without
+from loyalty_ml.files.text.names import listed, meant, normal, without_ids
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -23,7 +23,7 @@ _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 
 _BLANK_LINE = re.compile(rb"[ \t,;|]*+(?:\r\n|\r|\n)")
 """Before the header: of blanks or delimiters alone, as Excel leaves them of empty rows."""
-
+_MARKUP = re.compile(rb"\s*<(?:[!?]|html|head|meta|table|body)", re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\{|\[\s*([\[{"]|$))')
 
 
@@ -212,6 +212,8 @@ def _check_kind(head: bytes) -> None:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             raise InvalidFile(f"The file is named as CSV, but is {kind}.")
+    if _MARKUP.match(head, 0, 1000):
+        raise InvalidFile("The file is HTML or XML, which some programs name .xls: open it, and save it as CSV.")
     if _JSON.match(head, 0, 1000):
         raise InvalidFile("The file is named as CSV, but looks like JSON: write one object a line, and name it .jsonl.")
 
@@ -244,4 +246,5 @@ def _without_customer_id(columns: tuple[str, ...]) -> InvalidFile:
     quoted = [name for name in columns if re.sub(r"[\W_]", "", name.casefold()) == "customerid"]
     if quoted:
         return InvalidFile(f"The header has no column {CUSTOMER_ID}, but {listed(quoted)}: name it {CUSTOMER_ID}.")
-    return InvalidFile(f"The header has {without(CUSTOMER_ID, columns)}.")
+    remedy = f"Put the names of the columns into the first line, with {CUSTOMER_ID} for the ids"
+    return InvalidFile(f"The header has {without_ids(columns, remedy)}.")

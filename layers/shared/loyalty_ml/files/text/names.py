@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 _NAMES_SHOWN = 20
 _NAME_SHOWN = 100
@@ -83,6 +84,11 @@ def shown(names: Sequence[str]) -> str:
     Empty if one looks like a value.
     """
     return "" if any(_VALUE.fullmatch(name) for name in names) else listed(names)
+
+
+def without_ids(columns: Sequence[str], remedy: str) -> str:
+    """As `without` says of a file that has no customer_id; the remedy is left out if no names are shown."""
+    return f"{without(CUSTOMER_ID, columns)}{f'. {remedy}' if shown(columns) else ''}"
 
 
 def without(name: str, columns: Sequence[str]) -> str:
