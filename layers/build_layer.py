@@ -44,7 +44,8 @@ LEFT_OUT = {
         "ml_dtypes*",
         "flatbuffers*",
         "tqdm*",
-        "backports*",
+        "backports/strenum",
+        "backports_strenum-*",
     ),
     "tests, and the extensions that only tests load": (
         "**/tests",

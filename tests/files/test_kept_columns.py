@@ -1,7 +1,6 @@
 """The file's own columns travel into the predictions, after the answer, as they were."""
 
 import datetime
-import gzip
 import io
 import json
 import re
@@ -20,14 +19,14 @@ from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, keep_of
 from tests.examples import examples
 from tests.files.deployed import Files, in_csv
-from tests.files.writings import FORMATS, as_csv, as_parquet, read_results
+from tests.files.writings import FORMATS, as_csv, as_parquet, packed, read_results
 from tests.service import process
 
 pytestmark = pytest.mark.moto
 
 MOMENT = datetime.datetime(2026, 11, 28, 12, 30, tzinfo=datetime.UTC)
 ANSWER = ["customer_id", "churn_probability", "churn_risk"]
-FEW = {name: FORMATS[name] for name in ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet.snappy")}
+FEW = {name: FORMATS[name] for name in ("csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "parquet.snappy")}
 every_format = pytest.mark.parametrize("extension", FEW)
 
 
@@ -211,9 +210,10 @@ def test_a_folder_says_that_all_is_kept(key: str, keep: tuple[str, ...]) -> None
     assert keep_of(key) == keep
 
 
-def test_a_gzip_of_kept_columns_is_one(files: Files) -> None:
-    content = gzip.compress(as_csv([["c-1", "x"]], ["customer_id", "note"]))
-    ran = score(files, "csv.gz", content, ["*"])
+@pytest.mark.parametrize("extension", ["csv.gz", "csv.zst"])
+def test_a_compressed_file_of_kept_columns_is_one(files: Files, extension: str) -> None:
+    content = packed(extension, as_csv([["c-1", "x"]], ["customer_id", "note"]))
+    ran = score(files, extension, content, ["*"])
     assert ran.summary is not None
-    (row,) = read_results("predictions.csv.gz", files.read(ran.summary["files"]["predictions"]))
+    (row,) = read_results(f"predictions.{extension}", files.read(ran.summary["files"]["predictions"]))
     assert row["note"] == "x"
