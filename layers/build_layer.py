@@ -54,6 +54,11 @@ LEFT_OUT = {
         "numpy/_core/_*_tests.*",
         "numpy/_core/_simd.*",
     ),
+    "Zstandard for other Pythons, and within archives": (
+        "backports/zstd/_cffi",
+        "backports/zstd/tarfile.py",
+        "backports/zstd/zipfile",
+    ),
     "NumPy's build tools, headers and static libraries": (
         "numpy/f2py",
         "numpy/_pyinstaller",

@@ -74,7 +74,7 @@ FEW_FORMATS = {name: written for name, written in FORMATS.items() if of_one_code
 
 
 def in_time(name: str, *values: Any) -> Any:
-    """A parameter. What only Zstandard adds to a matrix is for `make test-long`: but for its codec it goes gzip's way."""
+    """A parameter. What only Zstandard adds is for `make test-long`: but for its codec it goes gzip's way."""
     return pytest.param(*values, id=name, marks=pytest.mark.long if "zst" in name.replace("parquet.zstd", "") else ())
 
 
