@@ -376,6 +376,19 @@ def test_a_bomb_is_refused_before_it_has_gone_off(bucket: Bucket, how: Compressi
 
 
 @every_codec
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_members_that_are_many_and_tiny_are_refused(bucket: Bucket, how: Compression, content: bytes) -> None:
+    sizes = Sizes(block_bytes=BLOCK, free_members=200)
+    many = bucket.put(compressed(how, content) * 2_000)
+    with pytest.raises(InvalidFile, match=r"members \(frames\) of less than 64 bytes: compress its content as a whole"):
+        list(content_blocks(bucket.client(), many, compression=how, sizes=sizes))
+    few = bucket.put(compressed(how, content) * 200)
+    assert b"".join(content_blocks(bucket.client(), few, compression=how, sizes=sizes)) == content * 200
+    large = bucket.put(compressed(how, NOISE[:100]) * 300)
+    assert b"".join(content_blocks(bucket.client(), large, compression=how, sizes=sizes)) == NOISE[:100] * 300
+
+
+@every_codec
 def test_a_small_file_may_expand_as_it_likes(bucket: Bucket, how: Compression) -> None:
     source = bucket.put(compressed(how, bytes(1_000 * BLOCK)))
     assert source.size * MAX_EXPANSION < 1_000 * BLOCK

@@ -21,6 +21,11 @@ MAX_EXPANSION = 200
 
 Sizes.expansion_free_bytes may come out of it before that counts.
 """
+LEAST_MEMBER_BYTES = 64
+"""What a member takes at least, on average: each costs some 40 microseconds, so that smaller ones would hold a worker.
+
+Sizes.free_members may be smaller before that counts.
+"""
 _FED_BYTES = 64 * 2**10
 """What a decompressor is fed at a time: what is left of that at the end of each member is copied."""
 _MAGIC_BYTES = 4
@@ -131,7 +136,8 @@ def expanded(
     name:     the file's, for sentences.
     on_read:  is told how many of the stored bytes are expanded.
 
-    Raises InvalidFile where they are not whole members, or grow more than MAX_EXPANSION lets them.
+    Raises InvalidFile where they are not whole members, grow more than MAX_EXPANSION lets them, or are
+    too small and too many.
     """
     member, head = None, b""
     members = given = 0
@@ -149,11 +155,8 @@ def expanded(
             except codec.error as error:
                 raise _trouble(codec, name, str(error), head, members=members, given=given) from error
             given += len(piece)
-            if given > max(sizes.expansion_free_bytes, MAX_EXPANSION * taken):
-                raise InvalidFile(
-                    f"{name} expands to more than {MAX_EXPANSION} times its size (a {codec.name} bomb): upload its "
-                    "content uncompressed."
-                )
+            if trouble := _hostile(codec, sizes, given=given, taken=taken, members=members):
+                raise InvalidFile(f"{name} {trouble}")
             if piece:
                 yield piece
             if member.eof:
@@ -180,6 +183,21 @@ def _fed(stored: Iterable[bytes], on_read: Callable[[int], object] | None) -> It
             if on_read:
                 on_read(taken)
             yield fed, taken
+
+
+def _hostile(codec: Codec, sizes: Sizes, *, given: int, taken: int, members: int) -> str | None:
+    """Why a file, of which so much is expanded, would cost more than it can be worth."""
+    if given > max(sizes.expansion_free_bytes, MAX_EXPANSION * taken):
+        return (
+            f"expands to more than {MAX_EXPANSION} times its size (a {codec.name} bomb): upload its content "
+            "uncompressed."
+        )
+    if members > sizes.free_members and taken < LEAST_MEMBER_BYTES * members:
+        return (
+            f"is made of {codec.name} members (frames) of less than {LEAST_MEMBER_BYTES} bytes: compress its content "
+            "as a whole."
+        )
+    return None
 
 
 def _trouble(codec: Codec, name: str, said: str, head: bytes, *, members: int, given: int) -> InvalidFile:

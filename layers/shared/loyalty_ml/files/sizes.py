@@ -21,6 +21,7 @@ class Sizes:
     parquet_rows:          rows of a Parquet file that are read at a time.
     json_rows:             rows that are Python's objects at one time: a block of very short lines has millions.
     expansion_free_bytes:  what may come out of a compressed file before it counts how many times its size that is.
+    free_members:          members of a compressed file before it counts how small they are.
     part_bytes:            of each of the first `small_parts` parts of a result's upload; S3 takes none below 5 MB but
                            the last.
     large_part_bytes:      of each part after them, so that `most_parts`, which is all that S3 takes, hold 584 GB.
@@ -31,6 +32,7 @@ class Sizes:
     parquet_rows: int = ROW_GROUP
     json_rows: int = 100_000
     expansion_free_bytes: int = 64 * 10**6
+    free_members: int = 100_000
     part_bytes: int = 8 * 2**20
     small_parts: int = 1_000
     large_part_bytes: int = 64 * 2**20
