@@ -106,7 +106,7 @@ def test_rows_of_very_short_lines_are_not_all_objects_at_once(files: Files) -> N
     assert peak < 40_000 * 250  # an object for each value of each row takes twice as much
 
 
-@pytest.mark.parametrize("extension", ["csv.gz", "csv.zst", "jsonl.gz"])
+@pytest.mark.parametrize("extension", ["csv.gz", pytest.param("csv.zst", marks=pytest.mark.long), "jsonl.gz"])
 def test_a_line_of_50_mb_is_an_error_and_never_in_memory(files: Files, extension: str) -> None:
     before, after = as_csv([["c-1"]], ["customer_id"]), b"c-3\n"
     if extension == "jsonl.gz":

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.moto
 
 MOMENT = datetime.datetime(2026, 11, 28, 12, 30, tzinfo=datetime.UTC)
 ANSWER = ["customer_id", "churn_probability", "churn_risk"]
-FEW = {name: FORMATS[name] for name in ("csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "parquet.snappy")}
+FEW = {name: FORMATS[name] for name in ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet.snappy")}
 every_format = pytest.mark.parametrize("extension", FEW)
 
 

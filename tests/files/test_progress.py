@@ -63,7 +63,9 @@ def test_a_header_may_be_longer_than_the_blocks_of_a_small_file(files: Files) ->
     assert ran.summary["lines_by_kind"] == {"header": 1, "blank": 0, "rows": 500, "bad": 0}
 
 
-@pytest.mark.parametrize("extension", CONTENTS)
+@pytest.mark.parametrize(
+    "extension", [pytest.param(name, marks=pytest.mark.long) if name == "csv.zst" else name for name in CONTENTS]
+)
 def test_a_file_under_8_mb_moves_and_ends_when_its_results_are_there(
     files: Files, extension: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
