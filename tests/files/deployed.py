@@ -93,7 +93,7 @@ class Files:
 
     @cached_property
     def wary(self) -> FileService:
-        """A worker that soon takes a gzip for a bomb."""
+        """A worker that soon takes a compressed file for a bomb."""
         return self.worker(Sizes(expansion_free_bytes=10_000))
 
     def read(self, key: str) -> bytes:

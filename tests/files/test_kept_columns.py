@@ -1,7 +1,6 @@
 """The file's own columns travel into the predictions, after the answer, as they were."""
 
 import datetime
-import gzip
 import io
 import json
 import re
@@ -20,7 +19,7 @@ from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, keep_of
 from tests.examples import examples
 from tests.files.deployed import Files, in_csv
-from tests.files.writings import FORMATS, as_csv, as_parquet, read_results
+from tests.files.writings import FORMATS, as_csv, as_parquet, packed, read_results
 from tests.service import process
 
 pytestmark = pytest.mark.moto
@@ -221,9 +220,10 @@ def test_a_folder_says_that_all_is_kept(key: str, keep: tuple[str, ...]) -> None
     assert keep_of(key) == keep
 
 
-def test_a_gzip_of_kept_columns_is_one(files: Files) -> None:
-    content = gzip.compress(as_csv([["c-1", "x"]], ["customer_id", "note"]))
-    ran = score(files, "csv.gz", content, ["*"])
+@pytest.mark.parametrize("extension", ["csv.gz", "csv.zst"])
+def test_a_compressed_file_of_kept_columns_is_one(files: Files, extension: str) -> None:
+    content = packed(extension, as_csv([["c-1", "x"]], ["customer_id", "note"]))
+    ran = score(files, extension, content, ["*"])
     assert ran.summary is not None
-    (row,) = read_results("predictions.csv.gz", files.read(ran.summary["files"]["predictions"]))
+    (row,) = read_results(f"predictions.{extension}", files.read(ran.summary["files"]["predictions"]))
     assert row["note"] == "x"

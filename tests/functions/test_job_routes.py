@@ -119,7 +119,7 @@ def test_two_uploads_are_two_jobs(service: Service) -> None:
         ({"format": None}, "body", "exactly one of"),
         ({"format": "csv", "prefix": "datasets/a/"}, "body", "exactly one of"),
         ({"format": "csv", "prefix": "datasets/a/", "segment_id": "vip"}, "body", "exactly one of"),
-        ({"format": "xlsx"}, "format", "'csv', 'csv.gz', 'jsonl', 'jsonl.gz' or 'parquet'"),
+        ({"format": "xlsx"}, "format", "'csv', 'csv.gz', 'csv.zst', 'jsonl', 'jsonl.gz', 'jsonl.zst' or 'parquet'"),
         ({"format": ["csv"]}, "format", "'csv'"),
         ({"format": "csv", "key": "incoming/x.csv"}, "key", "is not known"),
         ({"prefix": "incoming/churn/"}, "prefix", "must begin with datasets/"),

@@ -235,6 +235,8 @@ class FileService:
                     except PartsMissing:
                         results.abort()  # the next attempt begins from the beginning
                         raise
+                if not counts.predictions:
+                    results.append("predictions", plan.writer.nobody())
                 attempt.heart.raise_if_lost()
                 return self._finish(
                     results, {"made_with": plan.made_with, "summary": summary.of_end(job, plan, counts)}
@@ -281,7 +283,7 @@ class FileService:
 
     def _open(self, job: FileJobRequest) -> Results:
         assert job.written is not None
-        types = {"predictions": job.written.content_type, "errors": Format("csv", gzipped=False).content_type}
+        types = {"predictions": job.written.content_type, "errors": Format("csv").content_type}
         keys = {name: key for name, key in summary.result_keys(job).items() if name != "summary"}
         return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 

@@ -15,6 +15,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 _MAGIC = {
     b"\x1f\x8b": "a gzip file: name it .csv.gz or .jsonl.gz, by what is in it",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file: name it .csv.zst or .jsonl.zst, by what is in it",
     b"PAR1": "a Parquet file: name it .parquet",
     b"PK\x03\x04": "an Excel or zip file: save it as CSV, or unpack it",
 }
