@@ -12,7 +12,7 @@ import pytest
 from functions.segment_worker import app as worker
 from loyalty_ml.aws.events import Events
 from loyalty_ml.errors import JobNotFound, StoreUnavailable
-from loyalty_ml.files.source import FileSource, job_id_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.idempotency import IdempotencyKeys
 from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.jobs.record import REMOVAL_SECONDS
