@@ -29,6 +29,10 @@ PSEUDO_PARAMETERS = {
 """What a stack knows by itself, as it is on this machine."""
 
 
+NO_TOKENS: Mapping[str, str] = {"JWT_ISSUER": "", "JWT_AUDIENCE": "", "PAGE_CLIENT_ID": "", "PAGE_TOKEN_ORIGIN": ""}
+"""The functions' variables with which nobody is asked for a token."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: !Ref x is {Ref: x}, !Sub x is {Fn::Sub: x}."""
 
@@ -51,11 +55,15 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it."""
+    """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it.
+
+    scopes: a token with one of them is asked for, with () any token; None if no token is asked for.
+    """
 
     method: str
     path: str
     function: str
+    scopes: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -115,7 +123,14 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 properties = event["Properties"]
-                yield Route(properties.get("Method", "ANY").upper(), properties.get("Path", DEFAULT_ROUTE), name)
+                auth = properties.get("Auth", {})
+                yield Route(
+                    properties.get("Method", "ANY").upper(),
+                    properties.get("Path", DEFAULT_ROUTE),
+                    name,
+                    # As the API has it, each route asks for a token unless it says that it does not.
+                    None if auth.get("Authorizer") == "NONE" else tuple(auth.get("AuthorizationScopes", ())),
+                )
 
 
 def cors(template: Mapping[str, Any], origins: str) -> Cors | None:
@@ -166,11 +181,15 @@ def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def environment(
-    template: Mapping[str, Any], physical_ids: Mapping[str, str], mock_mode: MockMode = "auto"
+    template: Mapping[str, Any],
+    physical_ids: Mapping[str, str],
+    mock_mode: MockMode = "auto",
+    tokens: Mapping[str, str] = NO_TOKENS,
 ) -> dict[str, str]:
     """The variables of all functions, which share one process here, with each !Ref and !Sub resolved.
 
-    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained.
+    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained; tokens: the
+    variables that say whose tokens are accepted, in place of the template's, whose issuer is a parameter or a resource.
     Raises ValueError where two functions want different values of one variable.
     """
     template = _with_default(template, "MockMode", mock_mode)
@@ -179,7 +198,7 @@ def environment(
     for name, function in functions(template).items():
         variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
-            text = resolve(value, template, physical_ids)
+            text = tokens[variable] if variable in tokens else resolve(value, template, physical_ids)
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Callable
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
@@ -96,16 +95,16 @@ def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_
     return job
 
 
-def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
+def make_app(parts: Callable[[], BatchParts]) -> http.Api:
     """The routes, over the parts of one deployment."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+    app = http.Api(lambda: parts().settings.access)
 
     @app.post(
         "/ml/predict/batch",
         summary="Predict for up to 100 customers; if one fails, the others are still answered",
         responses=http.responses(BatchAnswer | AllBatchAnswer, *http.BATCH_ERRORS),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict_batch(request: BatchRequest) -> BatchAnswer | AllBatchAnswer:
         return parts().answer_batch(request.type, request.customer_ids)
 
@@ -122,7 +121,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
             202: jobs.started_response("The job has begun"),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def start_job(request: JobRequest, idempotency_key: IdempotencyKey = None) -> http.Reply:
         own = parts()
         if idempotency_key is None:
@@ -146,7 +145,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         summary="List jobs, newest first; jobs are kept for 30 days",
         responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.StoreUnavailable),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
         page, following = parts().jobs.list(limit, status, token)
         return {"jobs": [jobs.list_entry(job) for job in page], "next": following}
@@ -159,7 +158,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
             200: jobs.job_response(),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def job(job_id: str) -> http.Reply:
         own = parts()
 
@@ -175,7 +174,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         "were scored stay.",
         responses=http.responses(None, errors.JobNotFound, errors.StoreUnavailable),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def delete_job(job_id: str) -> http.Reply:
         own = parts()
         job = own.jobs.delete(job_id)

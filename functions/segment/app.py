@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
@@ -122,9 +121,9 @@ def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
-def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> APIGatewayHttpResolver:
+def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> http.Api:
     """The routes, over the parts of one deployment. answer_seconds: what takes longer becomes a job."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+    app = http.Api(lambda: parts().settings.access)
 
     def in_time_or_as_a_job(
         answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
@@ -145,7 +144,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def list_segments(limit: Limit = PAGE, token: Next = None) -> SegmentListAnswer:
         if token is not None and not is_segment_id(token):
             raise errors.InvalidRequest.of("next", "this is no page token: send `next` of the answer before")
@@ -175,7 +174,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             304: {"description": "The caller has this version already"},
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
         segment = parts().segments.get(segment_id)
         etag = preconditions.etag_of_version(segment.version)
@@ -204,7 +203,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             201: _definition("Created"),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def put_segment(
         segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
     ) -> http.Reply:
@@ -231,7 +230,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             },
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def announce_list() -> http.Reply:
         upload_id, upload = parts().segment_lists.announce()
         return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
@@ -243,7 +242,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
         parts().segments.delete(segment_id, preconditions.expected_version(if_match))
         parts().statistics.delete(segment_id)
@@ -264,7 +263,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             errors.FeatureStoreUnavailable,
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def preview_segment(request: SegmentDefinition) -> SegmentPreviewAnswer:
         try:
             return parts().service.preview(request, Deadline(answer_seconds).step)
@@ -291,7 +290,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             **_AS_A_JOB,
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict_segment(
         segment_id: str,
         request: SegmentPredictRequest,
@@ -334,7 +333,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             304: {"description": "The caller has this answer already"},
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def segment_stats(
         segment_id: str, entries: Entries = None, if_none_match: IfSeen = None, prefer: Prefer = None
     ) -> http.Reply:

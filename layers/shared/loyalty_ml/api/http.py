@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
+from loyalty_ml.api.access import Access, Scope, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
@@ -44,6 +45,8 @@ RETRY_SECONDS = 5
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
+    errors.Unauthenticated: 401,
+    errors.MissingScope: 403,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.IdempotencyKeyReused: 422,
@@ -56,6 +59,25 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
 
 Event = dict[str, Any]
 """An API Gateway HTTP API event, payload version 2.0."""
+
+
+class Api(APIGatewayHttpResolver):
+    """The routes of one function. access: who may call them; asked for when a route that wants a token is called."""
+
+    def __init__(self, access: Callable[[], Access]) -> None:
+        super().__init__(strip_prefixes=[BASE_PATH])
+        self.access = access
+
+    def scopes(self) -> dict[tuple[str, str], Scope | None]:
+        """Method and path, as in the description -> the scope that `json_route` was given, None for no token.
+
+        A route that is none of `json_route` is not in it.
+        """
+        return {
+            (route.method, route.openapi_path): route.func.scope
+            for route in (*self._static_routes, *self._dynamic_routes)
+            if hasattr(route.func, "scope")
+        }
 
 
 def status_of(error: type[errors.LoyaltyError]) -> int:
@@ -117,8 +139,10 @@ SINGLE_ERRORS = (
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
-def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
-    """Makes a function into a route of `app` that reads and writes JSON.
+def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+    """Makes a function into a route of `app` that reads and writes JSON, for tokens with the scope; None: for everyone.
+
+    This is where a route's scope is written: the description and the tests of template.yaml go by it.
 
     The function takes the path's variables, `request` where there is a body, and a parameter for each header and each
     query parameter that it wants: Annotated[str | None, Header(alias="If-Match")], Annotated[int | None, Query(ge=1)].
@@ -146,6 +170,8 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def route(**arguments: Any) -> Response[str]:
             event = app.current_event.raw_event
+            if scope is not None:
+                app.access().check(event, scope)
             for name, header in headers_read.items():
                 arguments[name] = event["headers"].get(header)
             arguments |= _read_query(event, queries)
@@ -162,6 +188,7 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
                 telemetry.count_answer(answer)
             return response
 
+        route.scope = scope  # type: ignore[attr-defined]
         return route
 
     return decorate
@@ -172,7 +199,7 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
-def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], dict[str, Any]]:
+def entrypoint(app: Api) -> Callable[[Event, LambdaContext], dict[str, Any]]:
     """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log."""
     app.exception_handler(errors.LoyaltyError)(_answer_error)
     app.exception_handler(NotFoundError)(_answer_no_route)
@@ -203,7 +230,7 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
 
 def caller(event: Event) -> str:
     """Who sends the request, as the token says; "" where no token is asked for."""
-    claims = event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims", {})
+    claims = claims_of(event)
     return str(claims.get("sub") or claims.get("client_id") or "")
 
 

@@ -9,13 +9,15 @@ from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.jobs import SegmentJobParts
-from loyalty_ml.wiring.settings import SegmentSettings
+from loyalty_ml.wiring.settings import SegmentServiceSettings, SegmentSettings
 
 
-class SegmentParts(SegmentJobParts):
-    settings: SegmentSettings
+class SegmentServiceParts(SegmentJobParts):
+    """What the functions that score segments have in common."""
 
-    def __init__(self, settings: SegmentSettings) -> None:
+    settings: SegmentServiceSettings
+
+    def __init__(self, settings: SegmentServiceSettings) -> None:
         super().__init__(settings)
 
     @cached_property
@@ -35,3 +37,10 @@ class SegmentParts(SegmentJobParts):
             self.models,
             self.settings.ml_mock_mode,
         )
+
+
+class SegmentParts(SegmentServiceParts):
+    settings: SegmentSettings
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        super().__init__(settings)

@@ -4,11 +4,13 @@ A function's model requires what that function reads, and has nothing else.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from loyalty_ml.api.access import Access
 from loyalty_ml.vocabulary import MockMode
 
 
@@ -45,7 +47,30 @@ class Settings(BaseModel):
         return cls.model_validate(dict(environment))
 
 
-class PredictSettings(Settings):
+class _Callers(Settings):
+    """Of the functions behind the API. Both have to be said, so that nothing is open to all by oversight."""
+
+    jwt_issuer: str = Field(
+        alias="JWT_ISSUER",
+        description="The issuer of the tokens, whose claims are checked again behind the gateway. Empty on a "
+        "developer's machine: nobody is asked for a token",
+    )
+    jwt_audience: str = Field(
+        alias="JWT_AUDIENCE", description="The audiences that a token may be for, with a space between them"
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.jwt_issuer) != bool(self.jwt_audience.split()):
+            raise ValueError("JWT_ISSUER and JWT_AUDIENCE are set together: set the one that is empty.")
+        return self
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.jwt_issuer, frozenset(self.jwt_audience.split()))
+
+
+class PredictSettings(_Callers):
     """Of functions/predict."""
 
     customers_table: str = Field(
@@ -86,15 +111,30 @@ class BatchSettings(PredictSettings, SegmentJobSettings, _Datasets):
     """Of functions/batch."""
 
 
-class AdminSettings(Settings):
+class AdminSettings(_Callers):
     """Of functions/admin."""
 
+    page_client_id: str = Field(
+        "",
+        alias="PAGE_CLIENT_ID",
+        description="What the issuer knows the page by. Empty: the page asks for a token instead of signing in",
+    )
+    page_token_origin: str = Field(
+        "",
+        alias="PAGE_TOKEN_ORIGIN",
+        description="The origin that the issuer gives tokens at, if it is not the issuer's own",
+    )
 
-class SegmentSettings(SegmentJobSettings, _Snapshots):
+
+class SegmentServiceSettings(SegmentJobSettings, _Snapshots):
+    """Of the functions that score segments."""
+
+
+class SegmentSettings(SegmentServiceSettings, _Callers):
     """Of functions/segment."""
 
 
-class SegmentWorkerSettings(SegmentSettings, _Datasets):
+class SegmentWorkerSettings(SegmentServiceSettings, _Datasets):
     """Of functions/segment_worker."""
 
 
