@@ -354,7 +354,7 @@ def test_the_user_pool_gives_tokens_with_the_scopes_to_a_page_with_pkce_and_to_p
 
 def test_the_description_of_a_version_fits_with_the_longest_names(translated: dict[str, Any]) -> None:
     """Lambda takes 256 characters, and CloudFormation would say so only when it deploys."""
-    longest = {
+    longest: dict[str, Any] = {
         name: "x" * (parameter.get("MaxLength") or max(map(len, map(str, parameter.get("AllowedValues", [""])))))
         for name, parameter in translated["Parameters"].items()
     } | {"MemorySize": "10240"}

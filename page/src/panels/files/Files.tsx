@@ -1,9 +1,9 @@
-import { may } from "../../api";
 import { save } from "../../csv";
 import { SAMPLE } from "../../files";
 import { ServiceBanners } from "../../parts/banner";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { Drop } from "./Drop";
 import { Job } from "./Job";
