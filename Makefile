@@ -28,7 +28,7 @@ OTHER_THAN_x86_64 = arm64
 OTHER_THAN_arm64 = x86_64
 PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
-run: $(WAREHOUSE) page ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
+run: $(WAREHOUSE) page ## the whole service on this machine: http://127.0.0.1:8000 (PORT=, AUTH=1 to ask for tokens)
 	@exec .venv/bin/python -m local --port $(PORT)
 
 install: .venv/test.stamp ## only install what training, the tests and the checks need

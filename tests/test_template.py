@@ -362,7 +362,9 @@ def test_the_description_of_a_version_fits_with_the_longest_names(translated: di
     def length(value: Any, names: dict[str, Any]) -> int:
         match value:
             case {"Fn::Sub": [text, {**given}]}:
-                return length({"Fn::Sub": text}, names | {name: length(each, names) for name, each in given.items()})
+                return length(
+                    {"Fn::Sub": text}, names | {str(name): length(each, names) for name, each in given.items()}
+                )
             case {"Fn::Sub": text}:
                 known = {name: each if isinstance(each, int) else len(each) for name, each in names.items()}
                 used = re.findall(r"\$\{(\w+)\}", text)

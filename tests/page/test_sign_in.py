@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Request, Response, Route, expect
 
 from local.issuer import SCOPES
 from tests.local.make_run import Running
@@ -108,7 +108,12 @@ def test_a_token_that_ends_is_renewed_and_nobody_notices(signed_in: Callable[...
     page = it.go("predict?mode=batch&type=churn")
     it.sign_in()
     tokens: list[str] = []
-    page.on("request", lambda request: "/issuer/token" in request.url and tokens.append(request.post_data or ""))
+
+    def hear(request: Request) -> None:
+        if "/issuer/token" in request.url:
+            tokens.append(request.post_data or "")
+
+    page.on("request", hear)
     page.get_by_label("Customer IDs, one per line").fill("1\n2")
     page.route("**/ml/predict/batch", refuse, times=1)
     page.get_by_role("button", name="Run Batch Prediction").click()
@@ -196,7 +201,12 @@ def test_what_a_missing_scope_does_not_allow_is_neither_offered_nor_asked_for(
     """Wherever one goes, no request is refused; what the others allow is there."""
     it = signed_in()
     refused: list[str] = []
-    it.page.on("response", lambda answer: answer.status in (401, 403) and refused.append(answer.url))
+
+    def see(answer: Response) -> None:
+        if answer.status in (401, 403):
+            refused.append(answer.url)
+
+    it.page.on("response", see)
     page = it.go("status")
     it.sign_in(*([missing] if missing else []))
     navigation = page.get_by_role("navigation").get_by_role("link")
