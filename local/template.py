@@ -198,10 +198,21 @@ def environment(
     for name, function in functions(template).items():
         variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
-            text = tokens[variable] if variable in tokens else resolve(value, template, physical_ids)
+            text = value_of(variable, value, template, physical_ids, tokens)
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved
+
+
+def value_of(
+    variable: str,
+    value: Any,
+    template: Mapping[str, Any],
+    physical_ids: Mapping[str, str],
+    tokens: Mapping[str, str] = NO_TOKENS,
+) -> str:
+    """What a function's variable is set to: as `tokens` has it, else what the template says, resolved."""
+    return tokens[variable] if variable in tokens else resolve(value, template, physical_ids)
 
 
 def _with_default(template: Mapping[str, Any], name: str, value: str) -> Mapping[str, Any]:

@@ -69,7 +69,7 @@ function Frame() {
         {text.skip}
       </a>
       <header class="top">
-        <a class="product" href={address(["status"])}>
+        <a class="product" href={address([offered[0] ?? "status"])}>
           <svg viewBox="0 0 32 32" aria-hidden="true">
             <rect width="32" height="32" rx="8" />
             <path d="M7 21l6-7 5 4 7-9" />

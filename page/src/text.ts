@@ -679,7 +679,8 @@ export const text = {
     sent: (name: string) => `Sent: ${name}. The list below shows how far it is scored.`,
     jobs: "Jobs",
     empty: "No file was scored yet.",
-    emptyWhat: "Drop a file above. Files that are put under incoming/ of the data bucket show here too.",
+    emptyDrop: "Drop a file above.",
+    emptyWhat: "Files that are put under incoming/ of the data bucket show here too.",
     job: "Job",
     status: "Status",
     statuses: words({

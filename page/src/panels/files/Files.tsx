@@ -21,7 +21,7 @@ export function Files() {
           </p>
         )}
         <h1>{id ? text.files.job : text.files.title}</h1>
-        {!id && <p>{text.files.lead}</p>}
+        {!id && may("loyalty/predict") && <p>{text.files.lead}</p>}
       </div>
       <ServiceBanners />
       {id ? (

@@ -71,9 +71,7 @@ function List() {
               ]}
             />
           ) : (
-            <Empty title={text.segments.empty}>
-              <p>{text.segments.emptyWhat}</p>
-            </Empty>
+            <Empty title={text.segments.empty}>{may("loyalty/segments") && <p>{text.segments.emptyWhat}</p>}</Empty>
           ))}
         <div class="pages">
           <form
