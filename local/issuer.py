@@ -186,7 +186,7 @@ class Issuer:
                 if (form.get("client_id"), form.get("redirect_uri")) != (code["client_id"], code["redirect_uri"]):
                     raise InvalidRequest("invalid_grant", "The code is another client's.")
                 digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
-                if not secrets.compare_digest(_base64url(digest), code["code_challenge"]):
+                if not secrets.compare_digest(_base64url(digest).encode(), code["code_challenge"].encode()):
                     raise InvalidRequest("invalid_grant", "The code is not of this code_verifier.")
                 return self._tokens(code["name"], PAGE, code["granted"], refreshable=True)
             case "refresh_token":

@@ -373,3 +373,21 @@ def test_whoever_refuses_is_led_back_and_only_pages_of_this_machine_may_read_ans
         answer = local_issuer.client.get("/jwks", headers={"Origin": origin})
         assert ("Access-Control-Allow-Origin" in answer.headers) is allowed
     assert local_issuer.client.get("/elsewhere").status_code == 404
+
+
+FORMS = st.fixed_dictionaries(
+    {"grant_type": st.sampled_from(["authorization_code", "refresh_token", "client_credentials"])},
+    optional=dict.fromkeys(
+        ("code", "client_id", "redirect_uri", "code_verifier", "refresh_token", "scope", "client_secret"),
+        st.text(st.characters(exclude_categories=["Cs"])),
+    ),
+)
+
+
+@given(FORMS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_no_form_of_any_kind_gets_a_token_or_breaks_the_issuer(form: dict[str, str], challenge: str) -> None:
+    made = issuer.Issuer("http://localhost:1/issuer", key("own").as_pem(private=True).decode(), CALLBACK)
+    client = Client(made)
+    assert client.post("/token", data=form).status_code in (400, 401)
+    code = sent_back(authorize(client, code_challenge=challenge))["code"]
+    assert exchange(client, code).status_code == (200 if challenge == CHALLENGE else 400)

@@ -335,6 +335,29 @@ def test_errors_are_answers(deployed: Deployed) -> None:
     assert raised.value.type == "ValueError"
 
 
+@pytest.mark.long
+def test_a_built_function_behind_an_open_gateway_answers_nobody_without_the_claims(deployed: Deployed) -> None:
+    """The gateway's authorizer was taken off the route, or another one hands on another's claims."""
+    tokens = {"JWT_ISSUER": "https://issuer.example.com", "JWT_AUDIENCE": "loyalty"}
+    event = event_of("predict")
+    claims = event["requestContext"]["authorizer"]["jwt"]["claims"] | {"exp": str(time.time() + 3600)}
+    with emulated(
+        "PredictFunction", {**deployed.aws, **tokens}, physical_ids=deployed.ids, build=deployed.build
+    ) as own:
+        for changed, status, code in (
+            (claims, 200, None),
+            (claims | {"scope": "loyalty/read"}, 403, "MISSING_SCOPE"),
+            (claims | {"iss": "https://other.example.com"}, 401, "UNAUTHENTICATED"),
+            (claims | {"exp": "1"}, 401, "UNAUTHENTICATED"),
+            (None, 401, "UNAUTHENTICATED"),
+        ):
+            context = event["requestContext"] | {"authorizer": {"jwt": {"claims": changed}} if changed else {}}
+            answer = own.invoke(event | {"requestContext": context})
+            assert (answer["statusCode"], json.loads(answer["body"]).get("code")) == (status, code), changed
+        health = own.invoke(event_of("health"))
+        assert health["statusCode"] == 200
+
+
 def test_an_unset_variable_is_named_in_the_log_and_no_other(deployed: Deployed, tmp_path: Path) -> None:
     without = {name: value for name, value in deployed.ids.items() if name != "ModelBucket"}
     with emulated(
