@@ -375,8 +375,8 @@ def test_without_a_column_customer_id_there_is_nobody_to_answer(files: Files, wr
 @pytest.mark.parametrize(
     ("column", "sentence"),
     [
-        ("revenue", "The file has feature columns, but not transaction_count, days_since_last"),
-        ("REVENUE ", "The file has feature columns, but not transaction_count, days_since_last"),
+        ("revenue", "The file has the feature columns 'revenue', but not transaction_count, days_since_last"),
+        ("REVE NUE", "The file has the feature columns 'REVE NUE', but not transaction_count, days_since_last"),
         ("Revenues", "The file has a column 'Revenues', but the model reads 'revenue': rename it, or remove it."),
     ],
 )

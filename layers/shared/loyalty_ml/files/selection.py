@@ -63,8 +63,9 @@ def select(columns: Sequence[str], wanted: Sequence[str], known: Sequence[str]) 
     if not has_features:
         return Selection(found[CUSTOMER_ID], (), (), tuple(known), has_features)
     if missing:
+        has = ", ".join(repr(found[name]) for name in known if name in found)
         raise InvalidFile(
-            f"The file has feature columns, but not {', '.join(missing)}: add what is missing, or keep only "
+            f"The file has the feature columns {has}, but not {', '.join(missing)}: add what is missing, or keep only "
             f"{CUSTOMER_ID}, so that the features come from the snapshot."
         )
     is_besides = LIFETIME_TRANSACTION_COUNT in found and LIFETIME_TRANSACTION_COUNT not in wanted

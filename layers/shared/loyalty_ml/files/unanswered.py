@@ -22,7 +22,8 @@ def likely_reason(counts: "Counts", population: Population | None) -> str:
         return "The file has columns and no rows, so nobody is answered: export it with its rows."
     (code, count), *others = counts.errors.most_common()
     also = "" if not others else f" ({', '.join(f'{other:,} {name}' for name, other in others)} besides)"
-    nobody = f"None of the {counts.rows:,} rows has an answer. {count:,} are {code}{also}"
+    all_of = "The only row has no answer" if counts.rows == 1 else f"None of the {counts.rows:,} rows has an answer"
+    nobody = f"{all_of}. {count:,} {'is' if count == 1 else 'are'} {code}{also}"
     if code == CustomerNotFound.code and population is not None:
         some = np.unique(np.linspace(0, population.customers - 1, IDS_LOOKED_AT).astype(np.int64)).tolist()
         return (
