@@ -54,14 +54,19 @@ class Gateway:
         handlers: Mapping[str, Handler],
         one_at_a_time: threading.Lock,
         cors: Cors | None = None,
+        timeout_seconds: float = 25,
     ) -> None:
-        """cors: without it, no page of another origin may call, and OPTIONS is a method as any other."""
+        """timeout_seconds: what each function is told that it has.
+
+        cors: without it, no page of another origin may call, and OPTIONS is a method as any other.
+        """
         known = list(routes)
         # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
         by_specificity = sorted(known, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
         self._routes = [(route, path_pattern(route.path)) for route in by_specificity if route.path != DEFAULT_ROUTE]
         self._default = next((route for route in known if route.path == DEFAULT_ROUTE), None)
         self._cors = cors
+        self._timeout_seconds = timeout_seconds
         self._handlers = handlers
         self._one_at_a_time = one_at_a_time
 
@@ -97,7 +102,8 @@ class Gateway:
         event = http_event(request, route, variables)
         try:
             with self._one_at_a_time:
-                answer = self._handlers[route.function](event, LambdaContext(route.function))
+                context = LambdaContext(route.function, self._timeout_seconds)
+                answer = self._handlers[route.function](event, context)
         except Exception:
             traceback.print_exc()
             return _message(500, "Internal Server Error")

@@ -60,7 +60,8 @@ def serve(
     # process.
     one_at_a_time = threading.Lock()
     cors = template.cors(described, os.environ.get("CORS_ORIGINS", ""))
-    gateway = Gateway(template.routes(described), handlers, one_at_a_time, cors)
+    timeout_seconds = template.timeout_of(described, "SegmentFunction")
+    gateway = Gateway(template.routes(described), handlers, one_at_a_time, cors, timeout_seconds)
     server = waitress.create_server(gateway, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)

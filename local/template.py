@@ -154,8 +154,7 @@ def functions(template: Mapping[str, Any]) -> dict[str, Any]:
 def timeout_of(template: Mapping[str, Any], function: str) -> int:
     """Seconds that an invocation of the function of this logical id may take."""
     own = template["Resources"][function]["Properties"]
-    seconds: int = (template["Globals"]["Function"] | own)["Timeout"]
-    return seconds
+    return int(resolve((template["Globals"]["Function"] | own)["Timeout"], template, {}))
 
 
 def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
@@ -177,7 +176,8 @@ def environment(
     shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
-        variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
+        of_all = {} if "IgnoreGlobals" in function else shared
+        variables = of_all | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
             text = resolve(value, template, physical_ids)
             if resolved.setdefault(variable, text) != text:

@@ -190,4 +190,4 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
 
 _parts = start.once(BatchParts, BatchSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

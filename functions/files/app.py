@@ -174,4 +174,4 @@ def _no_beat(seconds: float) -> None:
 
 _parts = start.once(FilesParts, FilesSettings)
 start.initialize(_parts, lambda parts: (parts.files,))
-handler = make_handler(_parts)
+handler = start.answering_golden(_parts, make_handler(_parts))

@@ -69,4 +69,4 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
 
 _parts = start.once(PredictParts, PredictSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -95,8 +95,8 @@ Prefer = Annotated[
     Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
 ]
 
-ANSWER_SECONDS = 20.0
-"""The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
+RESERVE_SECONDS = 5.0
+"""Of the function's timeout, for what comes after an answer that takes too long: its job is recorded and sent."""
 
 _AS_A_JOB: dict[int, Any] = {202: jobs.started_response("The answer takes longer than a request may: a job makes it")}
 _SERVED_ERRORS = (
@@ -122,8 +122,12 @@ def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
-def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> APIGatewayHttpResolver:
-    """The routes, over the parts of one deployment. answer_seconds: what takes longer becomes a job."""
+def _deadline(app: APIGatewayHttpResolver, reserve_seconds: float) -> Deadline:
+    return Deadline(app.lambda_context.get_remaining_time_in_millis() / 1000 - reserve_seconds)
+
+
+def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE_SECONDS) -> APIGatewayHttpResolver:
+    """The routes, over the parts of one deployment. reserve_seconds: what leaves less of the timeout becomes a job."""
     app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
 
     def in_time_or_as_a_job(
@@ -131,7 +135,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     ) -> http.Reply:
         if not preconditions.prefers_async(prefer):
             try:
-                return answer(Deadline(answer_seconds).step)
+                return answer(_deadline(app, reserve_seconds).step)
             except TakesTooLong:
                 pass
         check()  # or the job would fail where this can say so
@@ -267,7 +271,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @http.json_route(app)
     def preview_segment(request: SegmentDefinition) -> SegmentPreviewAnswer:
         try:
-            return parts().service.preview(request, Deadline(answer_seconds).step)
+            return parts().service.preview(request, _deadline(app, reserve_seconds).step)
         except TakesTooLong as error:
             raise errors.FeatureStoreUnavailable(
                 "The preview takes longer than a request may: store the segment, whose statistics a job computes."
@@ -356,4 +360,4 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
 
 _parts = start.once(SegmentParts, SegmentSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

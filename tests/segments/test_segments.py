@@ -1,6 +1,7 @@
 """Segments over a whole deployment in moto: what is answered of all members is what is answered of each."""
 
 import json
+import math
 import random
 import shutil
 from collections import Counter
@@ -796,7 +797,7 @@ def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deplo
 def test_what_takes_too_long_becomes_a_job(deployment: Deployment) -> None:
     deployment.define("all", rule={})
     in_time = deployment.predict("all", "nbo", top=5, offer=2).body
-    at_once = segment_function.make_app(lambda: process().segment, answer_seconds=0.0)
+    at_once = segment_function.make_app(lambda: process().segment, reserve_seconds=math.inf)
     process().handlers["segment"] = entrypoint(at_once)
     answer = deployment.predict("all", "nbo", top=5, offer=2)
     assert (answer.status, answer.body["status"]) == (202, "queued")

@@ -97,6 +97,12 @@ class SegmentSettings(SegmentJobSettings, _Snapshots):
 class SegmentWorkerSettings(SegmentSettings, _Datasets):
     """Of functions/segment_worker."""
 
+    statistics_queue_url: str = Field(
+        alias="STATISTICS_QUEUE_URL",
+        min_length=1,
+        description="The queue of the statistics of all segments, which no caller's job waits behind",
+    )
+
 
 class FilesSettings(JobSettings, _Snapshots):
     """Of functions/files."""
