@@ -21,7 +21,7 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
-from loyalty_ml.segments.lists import ListStore, described
+from loyalty_ml.segments.lists import announce, described
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
@@ -117,8 +117,8 @@ def _definition(description: str) -> Any:
     }
 
 
-def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
-    answer = described(segment, lists, http.MAX_BODY_BYTES)
+def _reply(segment: Segment, parts: SegmentParts, status: int = 200) -> http.Reply:
+    answer = described(segment, parts.segment_lists, parts.signer, http.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
@@ -185,7 +185,7 @@ def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE
         etag = preconditions.etag_of_version(segment.version)
         if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
-        return _reply(segment, parts().segment_lists)
+        return _reply(segment, parts())
 
     @app.put(
         "/segments/<segment_id>",
@@ -219,7 +219,7 @@ def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
-        return _reply(segment, parts().segment_lists, 201 if created else 200)
+        return _reply(segment, parts(), 201 if created else 200)
 
     @app.post(
         "/segments/lists",
@@ -237,7 +237,7 @@ def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE
     )
     @http.json_route(app)
     def announce_list() -> http.Reply:
-        upload_id, upload = parts().segment_lists.announce()
+        upload_id, upload = announce(parts().signer)
         return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
 
     @app.delete(

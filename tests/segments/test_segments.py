@@ -703,10 +703,11 @@ def test_a_refresh_writes_what_the_alarms_stand_on_as_a_metric(
         assert found[name]["score"]["alarm"], "these customers are none that a shop has"
     assert drift["churn"]["psi"].keys() == {*DEFAULT_FEATURES, "score"}
     # What the template's alarms look at.
-    described = template.load()["Resources"]
-    watched = [alarm["Properties"] for alarm in described.values() if alarm["Type"] == "AWS::CloudWatch::Alarm"]
+    described = template.load()
+    watched = [each["Properties"] for each in described["Resources"].values() if each["Type"].endswith("::Alarm")]
     for alarm in (alarm for alarm in watched if alarm["MetricName"] == "DriftPSI"):
-        dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+        stated = alarm["Dimensions"]
+        dimensions = {each["Name"]: template.resolve(each["Value"], described, {}) for each in stated}
         line = drift.pop(dimensions["model"])
         (metric,) = line["_aws"]["CloudWatchMetrics"]
         assert metric["Namespace"] == alarm["Namespace"]

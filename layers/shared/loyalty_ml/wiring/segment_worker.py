@@ -8,11 +8,11 @@ from loyalty_ml.datasets.removal import Removal
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.jobs.lease import Leases
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.segment import SegmentParts
+from loyalty_ml.wiring.segment import SegmentServiceParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
 
-class SegmentWorkerParts(SegmentParts):
+class SegmentWorkerParts(SegmentServiceParts):
     settings: SegmentWorkerSettings
 
     def __init__(self, settings: SegmentWorkerSettings) -> None:

@@ -82,7 +82,17 @@ class _Datasets(Settings):
     )
 
 
-class BatchSettings(PredictSettings, SegmentJobSettings, _Datasets):
+class SigningSettings(Settings):
+    """Of the functions that give away addresses of objects."""
+
+    signing_role_arn: str = Field(
+        alias="SIGNING_ROLE_ARN",
+        min_length=1,
+        description="The role that addresses of objects are signed in, whose credentials say when they end",
+    )
+
+
+class BatchSettings(PredictSettings, SegmentJobSettings, SigningSettings, _Datasets):
     """Of functions/batch."""
 
 
@@ -90,11 +100,15 @@ class AdminSettings(Settings):
     """Of functions/admin."""
 
 
-class SegmentSettings(SegmentJobSettings, _Snapshots):
+class SegmentServiceSettings(SegmentJobSettings, _Snapshots):
+    """Of the functions that answer about segments."""
+
+
+class SegmentSettings(SegmentServiceSettings, SigningSettings):
     """Of functions/segment."""
 
 
-class SegmentWorkerSettings(SegmentSettings, _Datasets):
+class SegmentWorkerSettings(SegmentServiceSettings, _Datasets):
     """Of functions/segment_worker."""
 
     statistics_queue_url: str = Field(
