@@ -55,11 +55,13 @@ class Gateway:
         handlers: Mapping[str, Handler],
         one_at_a_time: threading.Lock,
         cors: Cors | None = None,
+        timeout_seconds: float = 25,
+        *,
         authorizer: JwtAuthorizer | None = None,
     ) -> None:
         """cors: without it, no page of another origin may call, and OPTIONS is a method as any other.
 
-        authorizer: without it, nobody is asked for a token.
+        timeout_seconds: what each function is told that it has; authorizer: without it, nobody is asked for a token.
         """
         known = list(routes)
         # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
@@ -68,6 +70,7 @@ class Gateway:
         self._default = next((route for route in known if route.path == DEFAULT_ROUTE), None)
         self._cors = cors
         self._authorizer = authorizer
+        self._timeout_seconds = timeout_seconds
         self._handlers = handlers
         self._one_at_a_time = one_at_a_time
 
@@ -113,7 +116,8 @@ class Gateway:
             event["requestContext"]["authorizer"] = authorizer
         try:
             with self._one_at_a_time:
-                answered = self._handlers[route.function](event, LambdaContext(route.function))
+                context = LambdaContext(route.function, self._timeout_seconds)
+                answered = self._handlers[route.function](event, context)
         except Exception:
             traceback.print_exc()
             return _message(500, "Internal Server Error")

@@ -70,13 +70,14 @@ def serve(
     one_at_a_time = threading.Lock()
     cors = template.cors(described, os.environ.get("CORS_ORIGINS", ""))
     routes = template.routes(described)
+    timeout_seconds = template.timeout_of(described, "SegmentFunction")
     if issuer_key:
         local_issuer = issuer.Issuer(tokens["JWT_ISSUER"], issuer_key, callback=_callback())
         authorizer = JwtAuthorizer(local_issuer.issuer, [issuer.AUDIENCE], local_issuer.keys)
-        gateway = Gateway(routes, handlers, one_at_a_time, cors, authorizer)
+        gateway = Gateway(routes, handlers, one_at_a_time, cors, timeout_seconds, authorizer=authorizer)
         front: WSGIApplication = DispatcherMiddleware(gateway, {issuer.PATH: local_issuer})
     else:
-        front = Gateway(routes, handlers, one_at_a_time, cors)
+        front = Gateway(routes, handlers, one_at_a_time, cors, timeout_seconds)
     server = waitress.create_server(front, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)

@@ -15,6 +15,8 @@ PATH = Path(__file__).parent.parent / "template.yaml"
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
 
+ROLE = "AWS::IAM::Role"
+
 DEFAULT_ROUTE = "$default"
 """The path of the route that takes what no other does."""
 
@@ -169,8 +171,7 @@ def functions(template: Mapping[str, Any]) -> dict[str, Any]:
 def timeout_of(template: Mapping[str, Any], function: str) -> int:
     """Seconds that an invocation of the function of this logical id may take."""
     own = template["Resources"][function]["Properties"]
-    seconds: int = (template["Globals"]["Function"] | own)["Timeout"]
-    return seconds
+    return int(resolve((template["Globals"]["Function"] | own)["Timeout"], template, {}))
 
 
 def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
@@ -196,7 +197,8 @@ def environment(
     shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
-        variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
+        of_all = {} if "IgnoreGlobals" in function else shared
+        variables = of_all | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
             text = value_of(variable, value, template, physical_ids, tokens)
             if resolved.setdefault(variable, text) != text:
@@ -229,7 +231,10 @@ def path_pattern(path: str) -> re.Pattern[str]:
 
 
 def resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> str:
-    """A text, a !Ref or a !Sub of names, as the stack of these physical ids has it. Raises ValueError for others."""
+    """A text, a !Ref, a !Sub of names or a role's ARN, as the stack of these physical ids has it.
+
+    Raises ValueError for others.
+    """
 
     def referred(name: str) -> str:
         if name in physical_ids:
@@ -239,8 +244,11 @@ def resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, 
     match value:
         case {"Ref": str(name)}:
             return referred(name)
+        case {"Fn::GetAtt": [str(name), "Arn"]} if template.get("Resources", {}).get(name, {}).get("Type") == ROLE:
+            # No role is made here: whoever takes one on may do everything.
+            return f"arn:{referred('AWS::Partition')}:iam::{referred('AWS::AccountId')}:role/{STACK}-{name}"
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{([\w:]+)\}", lambda found: referred(found[1]), text)
         case dict():
-            raise ValueError(f"{value} is neither a !Ref nor a !Sub of names: they are all that is resolved here.")
+            raise ValueError(f"{value} is no !Ref, !Sub of names or role's ARN: they are all that is resolved here.")
     return str(value)

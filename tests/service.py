@@ -99,7 +99,7 @@ class Service:
                 "isBase64Encoded": False,
                 **event,
             },
-            CONTEXT,
+            LambdaContext("test"),
         )
         return Answer(response["statusCode"], json.loads(response["body"] or "null"), response["headers"])
 

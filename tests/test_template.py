@@ -41,9 +41,14 @@ SCOPES |= {key.replace("GET ", "HEAD "): scope for key, scope in SCOPES.items() 
 TWIN = "/{proxy+}"
 CLIENTS = ("PageClient", "PoolMachineClient")
 STARTED_AHEAD = {"PredictFunction", "BatchFunction"}
-"""The functions of predictions: published, and started from a snapshot or kept started."""
-PUBLISHED = STARTED_AHEAD | {"AdminFunction"}
-"""Those whose routes lead to an alias on a published version."""
+"""The functions of predictions: started from a snapshot, or kept started."""
+WITH_STORAGE = {"SegmentFunction", "RefreshFunction", "FilesFunction"}
+"""Those with more /tmp than a snapshot may have, and with the second layer."""
+PUBLISHED = STARTED_AHEAD | WITH_STORAGE | {"AdminFunction"}
+"""All that are called by an alias on a published version: all but the hook that is asked before one is."""
+HOOK = "BeforeTrafficFunction"
+NOT_OF_A_VERSION = {"ReservedConcurrentExecutions"}
+"""What a function has once, whatever its versions are."""
 HTTP_EVENTS = [
     file
     for file in sorted((Path(__file__).parents[1] / "events").glob("*.json"))
@@ -156,12 +161,12 @@ def test_a_twin_shadows_no_route_below_it(method: str, path: str, route: str) ->
 
 def test_what_only_segments_and_files_need_is_in_no_other_functions_layers(translated: dict[str, Any]) -> None:
     functions = {
-        name: [layer["Ref"] for layer in resource["Properties"]["Layers"]]
+        name: [layer["Ref"] for layer in resource["Properties"].get("Layers", [])]
         for name, resource in translated["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
     }
     for name, layers in functions.items():
-        wanted = 2 if name in ("SegmentFunction", "RefreshFunction", "FilesFunction") else 1
+        wanted = 0 if name == HOOK else 2 if name in WITH_STORAGE else 1
         assert len(layers) == len(set(layers)) == wanted, (name, layers)
 
 
@@ -188,7 +193,7 @@ def test_what_no_route_matches_asks_for_no_token_and_the_function_answers_it_wit
 ) -> None:
     """What it answers is in tests/functions/test_requests.py."""
     body = translated["Resources"]["Api"]["Properties"]["Body"]
-    (operation,) = body["paths"]["$default"].values()
+    (operation,) = body["paths"]["/$default"].values()
     assert (operation["security"], called_by(operation)) == ([{"NONE": []}], "AdminFunctionAliaslive")
 
 
@@ -206,18 +211,31 @@ def test_only_the_origins_of_the_parameter_may_call_and_none_by_default(translat
     assert not re.search(parameter["AllowedPattern"], "https://crm.example.com, http://localhost:5173")
 
 
-def test_predictions_are_answered_by_published_versions_and_no_route_by_an_unpublished_one_of_them(
+def test_nothing_calls_a_function_but_by_an_alias_on_a_published_version(
     translated: dict[str, Any], routes: dict[str, dict[str, Any]]
 ) -> None:
-    """Only a published version starts from a snapshot, or is kept started."""
-    assert {called_by(operation) for operation in routes.values()} == {
-        "PredictFunctionAliaslive",
-        "BatchFunctionAliaslive",
-        "AdminFunctionAliaslive",
-        "SegmentFunction",
-    }
+    """$LATEST runs new handlers on old layers while a release goes on: routes, queues, rules, the state machine."""
+    resources = translated["Resources"]
+    aliases = {f"{function}Aliaslive" for function in PUBLISHED}
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for resource in resources.values():
+        by_type.setdefault(resource["Type"], []).append(resource["Properties"])
+    assert {called_by(operation) for operation in routes.values()} <= aliases
+    assert {each["FunctionName"]["Ref"] for each in by_type["AWS::Lambda::EventSourceMapping"]} <= aliases
+    assert {each["FunctionName"]["Ref"] for each in by_type["AWS::Lambda::Permission"]} <= aliases
+    targets = [target["Arn"] for rule in by_type["AWS::Events::Rule"] for target in rule["Targets"]]
+    assert {target["Ref"] for target in targets if "Function" in str(target)} == {"FilesFunctionAliaslive"}
+    machine = resources["ScoreDataset"]["Properties"]["DefinitionSubstitutions"]
+    assert machine["FilesFunction"] == {"Ref": "FilesFunctionAliaslive"}
+    invoked = [
+        statement["Resource"]
+        for statement in statements_of(resources["DatasetRole"])
+        if "lambda:InvokeFunction" in as_list(statement["Action"])
+    ]
+    assert invoked == [{"Ref": "FilesFunctionAliaslive"}]
+    assert {resource["FunctionName"]["Ref"] for resource in by_type["AWS::Lambda::Version"]} == PUBLISHED
     for function in PUBLISHED:
-        alias = translated["Resources"][f"{function}Aliaslive"]["Properties"]
+        alias = resources[f"{function}Aliaslive"]["Properties"]
         version, attribute = alias["FunctionVersion"]["Fn::GetAtt"]
         assert attribute == "Version"
         assert translated["Resources"][version]["Type"] == "AWS::Lambda::Version"
@@ -233,7 +251,7 @@ def test_a_function_starts_from_a_snapshot_where_it_can_and_never_where_instance
         for name, resource in translated["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
     }
-    assert {name for name, properties in functions.items() if "EphemeralStorage" not in properties} == PUBLISHED
+    assert {name for name, properties in functions.items() if "EphemeralStorage" in properties} == WITH_STORAGE
     assert {name for name, properties in functions.items() if "SnapStart" in properties} == STARTED_AHEAD
     conditions = translated["Conditions"]
     has_none_kept = {"Fn::Not": [{"Condition": "HasProvisionedConcurrency"}]}
@@ -263,18 +281,19 @@ def versions_of(translated: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         ("CodeUri: functions/predict/", {"PredictFunction"}),
         ("CodeUri: functions/batch/", {"BatchFunction"}),
         ("CodeUri: functions/admin/", {"AdminFunction"}),
+        ("CodeUri: functions/segment_worker/", {"RefreshFunction"}),
+        ("CodeUri: functions/files/", {"FilesFunction"}),
         ("ContentUri: layers/shared", PUBLISHED),
-        ("Timeout: 25", PUBLISHED),
+        ("ContentUri: layers/analytics", WITH_STORAGE),
+        ("POWERTOOLS_METRICS_NAMESPACE: LoyaltyML", PUBLISHED),
     ],
 )
 def test_a_change_of_code_layer_or_template_publishes_a_version(
     translated: dict[str, Any], run_in_sam_venv: Callable[..., str], part: str, changed: set[str]
 ) -> None:
     text = template.PATH.read_text(encoding="utf-8")
-    assert text.count(f"{part}\n") in (1, 2)  # two functions share the folder of batches
-    name, value = part.split(": ")
-    another = "24" if name == "Timeout" else f"{value}-changed"
-    edited = text.replace(f"{part}\n", f"{name}: {another}\n")
+    assert text.count(f"{part}\n") == 1
+    edited = text.replace(f"{part}\n", f"{part}-changed\n")
     before, after = versions_of(translated), versions_of(translate(run_in_sam_venv, edited))
     assert {function for function in PUBLISHED if before[function] != after[function]} == changed
 
@@ -289,15 +308,17 @@ def test_a_change_of_a_parameter_publishes_a_version_where_it_changes_the_functi
     """
     for function, (_, description) in versions_of(translated).items():
         properties = translated["Resources"][function]["Properties"]
-        decides = decided_by(properties, translated)
-        assert decides >= {"MockMode", "MemorySize", "Architecture", "LogLevel"}, function
+        of_a_version = {name: value for name, value in properties.items() if name not in NOT_OF_A_VERSION}
+        decides = decided_by(of_a_version, translated)
+        assert decides >= {"MockMode", "Architecture", "LogLevel"}, function
         assert ("HasSnapStart" in decides) == (function in STARTED_AHEAD), function
         assert decided_by(description, translated) == decides, function
 
 
-def test_no_version_but_the_one_that_answers_keeps_a_snapshot_that_is_paid_for(translated: dict[str, Any]) -> None:
-    for name, _ in versions_of(translated).values():
-        assert translated["Resources"][name]["DeletionPolicy"] == "Delete", name
+def test_a_release_leaves_the_version_and_the_layers_before_it_to_go_back_to(translated: dict[str, Any]) -> None:
+    layers = [name for name, each in translated["Resources"].items() if each["Type"] == "AWS::Lambda::LayerVersion"]
+    for name in [*layers, *(version for version, _ in versions_of(translated).values())]:
+        assert translated["Resources"][name]["DeletionPolicy"] == "Retain", name
 
 
 def test_a_deployment_that_names_no_issuer_has_a_user_pool_and_is_not_open_to_all(translated: dict[str, Any]) -> None:
@@ -384,7 +405,7 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
     functions = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
     roles = {function["Role"]["Fn::GetAtt"][0] for function in functions}
     assert len(roles) == len(functions), "each function has a role of its own"
-    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"]["ManagedPolicyArns"]}
+    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"].get("ManagedPolicyArns", [])}
     for name in roles | shared:
         for statement in statements_of(resources[name]):
             for action in as_list(statement["Action"]):
@@ -408,7 +429,8 @@ def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dic
     for name, function in resources.items():
         if function["Type"] == "AWS::Lambda::Function":
             role = function["Properties"]["Role"]["Fn::GetAtt"][0]
-            policies = [role, *(policy["Ref"] for policy in resources[role]["Properties"]["ManagedPolicyArns"])]
+            managed = resources[role]["Properties"].get("ManagedPolicyArns", [])
+            policies = [role, *(policy["Ref"] for policy in managed)]
             statements = [statement for policy in policies for statement in statements_of(resources[policy])]
             if any("CustomersTable" in str(statement["Resource"]) for statement in statements):
                 may_read.add(name)
@@ -447,7 +469,12 @@ def test_the_worker_of_files_writes_results_and_its_own_notes_and_deletes_notes_
 
 
 @pytest.mark.parametrize(
-    ("queue", "max_attempts"), [("FileQueue", files.MAX_ATTEMPTS), ("SegmentQueue", refresh.MAX_ATTEMPTS)]
+    ("queue", "max_attempts"),
+    [
+        ("FileQueue", files.MAX_ATTEMPTS),
+        ("SegmentQueue", refresh.MAX_ATTEMPTS),
+        ("StatisticsQueue", refresh.MAX_ATTEMPTS),
+    ],
 )
 def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_an_alarm(
     translated: dict[str, Any], queue: str, max_attempts: int
@@ -456,7 +483,8 @@ def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_a
     redrive = resources[queue]["Properties"]["RedrivePolicy"]
     dead = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]
     assert redrive["maxReceiveCount"] == max_attempts + 1
-    assert resources[dead]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    for name in (queue, dead):
+        assert resources[name]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     watched = [
         resource["Properties"]["Dimensions"]
         for resource in resources.values()
@@ -478,15 +506,34 @@ def test_files_that_wait_and_datasets_that_fail_raise_an_alarm(translated: dict[
 def test_each_queue_hides_a_message_for_as_long_as_its_worker_may_take(translated: dict[str, Any]) -> None:
     resources = translated["Resources"]
     mappings = {
-        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]
+        resource["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]: resource["Properties"]
         for resource in resources.values()
         if resource["Type"] == "AWS::Lambda::EventSourceMapping"
     }
-    assert mappings.keys() == {"RefreshFunction", "FilesFunction"}
-    for function, mapping in mappings.items():
-        queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
-        assert queue["VisibilityTimeout"] >= resources[function]["Properties"]["Timeout"], function
-    assert mappings["FilesFunction"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    workers = {queue: mapping["FunctionName"]["Ref"].removesuffix("Aliaslive") for queue, mapping in mappings.items()}
+    assert workers == {
+        "SegmentQueue": "RefreshFunction",
+        "StatisticsQueue": "RefreshFunction",
+        "FileQueue": "FilesFunction",
+    }
+    for queue, function in workers.items():
+        # Lambda takes no less, and longer than that a message that was throttled is hidden for nothing.
+        hidden = resources[queue]["Properties"]["VisibilityTimeout"]
+        assert hidden == resources[function]["Properties"]["Timeout"], queue
+    assert mappings["FileQueue"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_callers_jobs_do_not_wait_behind_the_statistics_of_all_segments(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    for rule in ("PublishedRule", "DailyRule"):
+        (target,) = resources[rule]["Properties"]["Targets"]
+        assert target["Arn"] == {"Fn::GetAtt": ["StatisticsQueue", "Arn"]}
+    senders = {
+        name
+        for name in ("BatchFunction", "SegmentFunction")
+        if "STATISTICS_QUEUE_URL" in resources[name]["Properties"]["Environment"]["Variables"]
+    }
+    assert not senders
 
 
 def test_the_event_of_a_file_is_one_that_s3_would_send(run_in_sam_venv: Callable[..., str]) -> None:

@@ -129,4 +129,4 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> http.Api:
 
 _parts = start.once(AdminParts, AdminSettings)
 start.initialize(_parts, lambda parts: (parts.registry,))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

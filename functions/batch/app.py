@@ -9,7 +9,6 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs
 from loyalty_ml.files.source import upload_key
-from loyalty_ml.jobs import presigned
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
@@ -64,7 +63,7 @@ IdempotencyKey = Annotated[
 
 def _announce(parts: BatchParts, job_id: str, extension: FileFormat, request: JobRequest) -> http.Reply:
     key = upload_key(request.type, job_id, extension)
-    upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
+    upload = parts.signer.upload(key)
     kept = {"keep": request.kept} if request.kept else {}
     asked = {"type": request.type, "format": extension, "key": key, **kept}
     return jobs.upload_reply(parts.file_jobs.announce(job_id, asked), upload)
@@ -161,11 +160,7 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
     @http.json_route(app, "loyalty/read")
     def job(job_id: str) -> http.Reply:
         own = parts()
-
-        def sign_url(key: str, name: str) -> str:
-            return presigned.download(own.signing_s3, own.settings.data_bucket, key, name)
-
-        return jobs.job_reply(own.jobs.get(job_id), own.jobs.answer, sign_url)
+        return jobs.job_reply(own.jobs.get(job_id), own.jobs.answer, own.signer.download)
 
     @app.delete(
         "/ml/jobs/<job_id>",
@@ -189,4 +184,4 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
 
 _parts = start.once(BatchParts, BatchSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -67,4 +67,4 @@ def make_app(parts: Callable[[], PredictParts]) -> http.Api:
 
 _parts = start.once(PredictParts, PredictSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -20,7 +20,7 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
-from loyalty_ml.segments.lists import ListStore, described
+from loyalty_ml.segments.lists import announce, described
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
@@ -94,8 +94,8 @@ Prefer = Annotated[
     Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
 ]
 
-ANSWER_SECONDS = 20.0
-"""The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
+RESERVE_SECONDS = 5.0
+"""Of the function's timeout, for what comes after an answer that takes too long: its job is recorded and sent."""
 
 _AS_A_JOB: dict[int, Any] = {202: jobs.started_response("The answer takes longer than a request may: a job makes it")}
 _SERVED_ERRORS = (
@@ -116,13 +116,17 @@ def _definition(description: str) -> Any:
     }
 
 
-def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
-    answer = described(segment, lists, http.MAX_BODY_BYTES)
+def _reply(segment: Segment, parts: SegmentParts, status: int = 200) -> http.Reply:
+    answer = described(segment, parts.segment_lists, parts.signer, http.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
-def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> http.Api:
-    """The routes, over the parts of one deployment. answer_seconds: what takes longer becomes a job."""
+def _deadline(app: http.Api, reserve_seconds: float) -> Deadline:
+    return Deadline(app.lambda_context.get_remaining_time_in_millis() / 1000 - reserve_seconds)
+
+
+def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE_SECONDS) -> http.Api:
+    """The routes, over the parts of one deployment. reserve_seconds: what leaves less of the timeout becomes a job."""
     app = http.Api(lambda: parts().settings.access)
 
     def in_time_or_as_a_job(
@@ -130,7 +134,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     ) -> http.Reply:
         if not preconditions.prefers_async(prefer):
             try:
-                return answer(Deadline(answer_seconds).step)
+                return answer(_deadline(app, reserve_seconds).step)
             except TakesTooLong:
                 pass
         check()  # or the job would fail where this can say so
@@ -180,7 +184,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         etag = preconditions.etag_of_version(segment.version)
         if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
-        return _reply(segment, parts().segment_lists)
+        return _reply(segment, parts())
 
     @app.put(
         "/segments/<segment_id>",
@@ -214,7 +218,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
-        return _reply(segment, parts().segment_lists, 201 if created else 200)
+        return _reply(segment, parts(), 201 if created else 200)
 
     @app.post(
         "/segments/lists",
@@ -232,7 +236,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     )
     @http.json_route(app, "loyalty/segments")
     def announce_list() -> http.Reply:
-        upload_id, upload = parts().segment_lists.announce()
+        upload_id, upload = announce(parts().signer)
         return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
 
     @app.delete(
@@ -266,7 +270,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
     @http.json_route(app, "loyalty/predict")
     def preview_segment(request: SegmentDefinition) -> SegmentPreviewAnswer:
         try:
-            return parts().service.preview(request, Deadline(answer_seconds).step)
+            return parts().service.preview(request, _deadline(app, reserve_seconds).step)
         except TakesTooLong as error:
             raise errors.FeatureStoreUnavailable(
                 "The preview takes longer than a request may: store the segment, whose statistics a job computes."
@@ -355,4 +359,4 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
 
 _parts = start.once(SegmentParts, SegmentSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

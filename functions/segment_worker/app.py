@@ -1,9 +1,10 @@
-"""The worker of the segment queue: statistics where customers or models are new, and answers too slow for a request.
+"""The worker of two queues: statistics where customers or models are new, and answers too slow for a request.
 
-A message is one of:
+A message of the statistics' queue, which nobody waits for, is one of:
 - an event of EventBridge: a new feature snapshot, a new model set, or the daily schedule. It becomes a task for each
   segment, sent to the same queue;
-- {"task": "statistics", "segment_id": "..."}, null for the whole base;
+- {"task": "statistics", "segment_id": "..."}, null for the whole base.
+One of the queue of callers' jobs is one of:
 - {"task": "job", "job_id": "..."};
 - {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored;
 - {"task": "segment_file", "job_id": "..."}: the members as one file, which is scored as every file that comes;
@@ -65,21 +66,21 @@ def make_handler(parts: Callable[[], SegmentWorkerParts]) -> Handler:
 
 
 def _work(parts: SegmentWorkerParts, message: Message) -> None:
-    queue = parts.queue
+    queue, statistics_queue = parts.queue, parts.statistics_queue
     match message.body:
         case {"detail-type": "Scheduled Event"}:
-            with queue.work(message, "plan"):
-                _plan(parts, queue)
+            with statistics_queue.work(message, "plan"):
+                _plan(parts)
         case {"detail-type": "Object Created", "detail": {"object": {"key": key}}} if key in PUBLISHED_KEYS:
-            with queue.work(message, "plan"):
-                _plan(parts, queue)
+            with statistics_queue.work(message, "plan"):
+                _plan(parts)
                 _tell_what_is_live(parts, key)
+        case {"task": "statistics", "segment_id": None | str() as segment_id}:
+            with statistics_queue.work(message, "statistics"):
+                _refresh(parts, segment_id)
         case {"task": "remove", "job_id": str(job_id), "kind": kind, "request": dict(request)}:
             with queue.work(message, "remove"):
                 parts.removal.remove(job_id, kind, request)
-        case {"task": "statistics", "segment_id": None | str() as segment_id}:
-            with queue.work(message, "statistics"):
-                _refresh(parts, segment_id)
         case {"task": "job", "job_id": str()}:
             with queue.work(message, "job", HIDDEN_SECONDS):
                 _attempt(parts, queue, message, _answer)
@@ -98,10 +99,10 @@ def _work(parts: SegmentWorkerParts, message: Message) -> None:
                 )
 
 
-def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
+def _plan(parts: SegmentWorkerParts) -> None:
     segment_ids = [None, *parts.segments.ids()]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
-    queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
+    parts.statistics_queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
 
 
 def _tell_what_is_live(parts: SegmentWorkerParts, key: str) -> None:
@@ -212,4 +213,4 @@ def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Wo
 
 _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
-handler = make_handler(_parts)
+handler = start.answering_golden(_parts, make_handler(_parts))

@@ -1,6 +1,7 @@
 """Segments over a whole deployment in moto: what is answered of all members is what is answered of each."""
 
 import json
+import math
 import random
 import shutil
 from collections import Counter
@@ -702,10 +703,11 @@ def test_a_refresh_writes_what_the_alarms_stand_on_as_a_metric(
         assert found[name]["score"]["alarm"], "these customers are none that a shop has"
     assert drift["churn"]["psi"].keys() == {*DEFAULT_FEATURES, "score"}
     # What the template's alarms look at.
-    described = template.load()["Resources"]
-    watched = [alarm["Properties"] for alarm in described.values() if alarm["Type"] == "AWS::CloudWatch::Alarm"]
+    described = template.load()
+    watched = [each["Properties"] for each in described["Resources"].values() if each["Type"].endswith("::Alarm")]
     for alarm in (alarm for alarm in watched if alarm["MetricName"] == "DriftPSI"):
-        dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+        stated = alarm["Dimensions"]
+        dimensions = {each["Name"]: template.resolve(each["Value"], described, {}) for each in stated}
         line = drift.pop(dimensions["model"])
         (metric,) = line["_aws"]["CloudWatchMetrics"]
         assert metric["Namespace"] == alarm["Namespace"]
@@ -796,7 +798,7 @@ def test_a_rule_whose_column_is_gone_is_named_and_others_go_on(deployment: Deplo
 def test_what_takes_too_long_becomes_a_job(deployment: Deployment) -> None:
     deployment.define("all", rule={})
     in_time = deployment.predict("all", "nbo", top=5, offer=2).body
-    at_once = segment_function.make_app(lambda: process().segment, answer_seconds=0.0)
+    at_once = segment_function.make_app(lambda: process().segment, reserve_seconds=math.inf)
     process().handlers["segment"] = entrypoint(at_once)
     answer = deployment.predict("all", "nbo", top=5, offer=2)
     assert (answer.status, answer.body["status"]) == (202, "queued")

@@ -193,7 +193,7 @@ def test_a_segment_is_defined_predicted_and_watched(deployed: Deployed) -> None:
 
 
 def lists_of(deployed: Deployed) -> ListStore:
-    return ListStore(deployed.s3, deployed.s3, deployed.ids["DataBucket"])
+    return ListStore(deployed.s3, deployed.ids["DataBucket"])
 
 
 def test_a_message_has_a_segments_statistics_measured(deployed: Deployed) -> None:

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from loyalty_ml.api.models import ModelRegistry
 from loyalty_ml.api.page import SignIn
 from loyalty_ml.customers import snapshot
-from loyalty_ml.jobs import presigned
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.predict import ModelParts
 from loyalty_ml.wiring.settings import AdminSettings
@@ -37,7 +36,7 @@ class AdminParts(ModelParts):
     @cached_property
     def upload_origin(self) -> str:
         """Where the addresses that jobs give away lead to: such as https://{bucket}.s3.eu-west-1.amazonaws.com."""
-        url = urlsplit(presigned.upload(self.signing_s3, self.settings.data_bucket, "incoming/").url)
+        url = urlsplit(self.signing_s3.generate_presigned_post(self.settings.data_bucket, "incoming/")["url"])
         return f"{url.scheme}://{url.netloc}"
 
     @property

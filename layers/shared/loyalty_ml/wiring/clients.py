@@ -6,12 +6,16 @@ import boto3
 from botocore.config import Config
 
 from loyalty_ml.aws.events import EventBridge
+from loyalty_ml.jobs.presigned import Session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+
+SESSION_SECONDS = 3600
 
 
 def manifest_s3() -> "S3Client":
@@ -40,9 +44,27 @@ def file_s3(connections: int) -> "S3Client":
     return boto3.client("s3", config=config)
 
 
-def signing_s3() -> "S3Client":
-    """For addresses to be given away: see jobs/presigned.py for why its addresses are unlike the other clients'."""
-    return boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+def signing_s3(**credentials: str) -> "S3Client":
+    """For addresses to be given away: see jobs/presigned.py for why its addresses are unlike the other clients'.
+
+    credentials: other ones than the function's own, as boto3 names them.
+    """
+    config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=config, **credentials)  # type: ignore[call-overload,no-any-return]
+
+
+def signing_session(role_arn: str) -> Session:
+    """A session of that role, of an hour: STS gives no more to one who is in a role already."""
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    assumed = boto3.client("sts", config=config).assume_role(
+        RoleArn=role_arn, RoleSessionName="addresses", DurationSeconds=SESSION_SECONDS
+    )["Credentials"]
+    s3 = signing_s3(
+        aws_access_key_id=assumed["AccessKeyId"],
+        aws_secret_access_key=assumed["SecretAccessKey"],
+        aws_session_token=assumed["SessionToken"],
+    )
+    return Session(s3, assumed["Expiration"])
 
 
 def dynamodb() -> "DynamoDBClient":

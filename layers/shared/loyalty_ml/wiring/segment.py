@@ -8,17 +8,14 @@ from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.jobs import SegmentJobParts
+from loyalty_ml.wiring.jobs import SegmentJobParts, SigningParts
 from loyalty_ml.wiring.settings import SegmentServiceSettings, SegmentSettings
 
 
 class SegmentServiceParts(SegmentJobParts):
-    """What the functions that score segments have in common."""
+    """What the functions have that answer about segments, at once or as a job."""
 
     settings: SegmentServiceSettings
-
-    def __init__(self, settings: SegmentServiceSettings) -> None:
-        super().__init__(settings)
 
     @cached_property
     def statistics(self) -> StatisticsStore:
@@ -39,7 +36,7 @@ class SegmentServiceParts(SegmentJobParts):
         )
 
 
-class SegmentParts(SegmentServiceParts):
+class SegmentParts(SegmentServiceParts, SigningParts):
     settings: SegmentSettings
 
     def __init__(self, settings: SegmentSettings) -> None:

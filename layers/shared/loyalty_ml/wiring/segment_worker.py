@@ -23,6 +23,10 @@ class SegmentWorkerParts(SegmentServiceParts):
         return Queue(self.sqs, self.settings.segment_queue_url)
 
     @cached_property
+    def statistics_queue(self) -> Queue:
+        return Queue(self.sqs, self.settings.statistics_queue_url)
+
+    @cached_property
     def leases(self) -> Leases:
         return Leases(self.dynamodb, self.settings.jobs_table, on_end=self.tell_of_end)
 

@@ -107,7 +107,17 @@ class _Datasets(Settings):
     )
 
 
-class BatchSettings(PredictSettings, SegmentJobSettings, _Datasets):
+class SigningSettings(Settings):
+    """Of the functions that give away addresses of objects."""
+
+    signing_role_arn: str = Field(
+        alias="SIGNING_ROLE_ARN",
+        min_length=1,
+        description="The role that addresses of objects are signed in, whose credentials say when they end",
+    )
+
+
+class BatchSettings(PredictSettings, SegmentJobSettings, SigningSettings, _Datasets):
     """Of functions/batch."""
 
 
@@ -127,15 +137,21 @@ class AdminSettings(_Callers):
 
 
 class SegmentServiceSettings(SegmentJobSettings, _Snapshots):
-    """Of the functions that score segments."""
+    """Of the functions that answer about segments."""
 
 
-class SegmentSettings(SegmentServiceSettings, _Callers):
+class SegmentSettings(SegmentServiceSettings, SigningSettings, _Callers):
     """Of functions/segment."""
 
 
 class SegmentWorkerSettings(SegmentServiceSettings, _Datasets):
     """Of functions/segment_worker."""
+
+    statistics_queue_url: str = Field(
+        alias="STATISTICS_QUEUE_URL",
+        min_length=1,
+        description="The queue of the statistics of all segments, which no caller's job waits behind",
+    )
 
 
 class FilesSettings(JobSettings, _Snapshots):
