@@ -57,6 +57,7 @@ def call(name: str, method: str, path: str, scope: str | None, slash: str = "") 
         },
         CONTEXT,
     )
+    assert (answer["headers"].get("WWW-Authenticate") == "Bearer") is (answer["statusCode"] == 401)
     return answer["statusCode"], json.loads(answer["body"] or "{}")
 
 

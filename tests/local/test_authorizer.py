@@ -384,6 +384,7 @@ FORMS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @given(FORMS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_no_form_of_any_kind_gets_a_token_or_breaks_the_issuer(form: dict[str, str], challenge: str) -> None:
     made = issuer.Issuer("http://localhost:1/issuer", key("own").as_pem(private=True).decode(), CALLBACK)

@@ -364,8 +364,11 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
     answer: ErrorAnswer = {"error": error.message, "code": error.code}
     if error.details:
         answer["details"] = dict(error.details)
-    retry = isinstance(error, errors.Unavailable) and error.retry
-    headers = {"Retry-After": str(RETRY_SECONDS)} if retry else None
+    headers = None
+    if isinstance(error, errors.Unavailable) and error.retry:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+    elif isinstance(error, errors.Unauthenticated):
+        headers = {"WWW-Authenticate": "Bearer"}
     return _json_response(status_of(type(error)), answer, headers)
 
 
