@@ -268,13 +268,18 @@ def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
 
 def fixed_month(single: Event, prices: Prices) -> Usage:
     """What a deployment costs that nobody calls: alarms, metrics once there are any, and its queues being asked."""
-    kinds = [resource["Type"] for resource in described()["Resources"].values()]
     queues = len(list(template.queue_sources(described())))
     return {
-        "cloudwatch.alarm_month": float(kinds.count("AWS::CloudWatch::Alarm")),
+        "cloudwatch.alarm_month": float(_alarms_by_default()),
         "cloudwatch.metric_month": float(single.measured.metrics),
         "sqs.request": queues * prices.assumptions["queue_polls_a_minute"] * bills.MONTH_MINUTES,
     }
+
+
+def _alarms_by_default() -> int:
+    """Of one metric each: those that `Alarms: few` makes."""
+    alarms = [each for each in described()["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    return sum(each["Condition"] == "HasAlarms" for each in alarms)
 
 
 def snapshots_month(single: Event) -> Usage:

@@ -94,8 +94,15 @@ class SegmentSettings(SegmentJobSettings, _Snapshots):
     """Of functions/segment."""
 
 
-class SegmentWorkerSettings(SegmentSettings, _Datasets):
+class SegmentWorkerSettings(SegmentSettings, PredictSettings, _Datasets):
     """Of functions/segment_worker."""
+
+    feature_max_age_hours: float = Field(
+        48,
+        alias="FEATURE_MAX_AGE_HOURS",
+        gt=0,
+        description="Hours after which the features of the current snapshot are too old",
+    )
 
 
 class FilesSettings(JobSettings, _Snapshots):
