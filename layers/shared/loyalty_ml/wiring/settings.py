@@ -108,13 +108,19 @@ class SegmentSettings(SegmentServiceSettings, SigningSettings):
     """Of functions/segment."""
 
 
-class SegmentWorkerSettings(SegmentServiceSettings, _Datasets):
+class SegmentWorkerSettings(SegmentServiceSettings, PredictSettings, _Datasets):
     """Of functions/segment_worker."""
 
     statistics_queue_url: str = Field(
         alias="STATISTICS_QUEUE_URL",
         min_length=1,
         description="The queue of the statistics of all segments, which no caller's job waits behind",
+    )
+    feature_max_age_hours: float = Field(
+        48,
+        alias="FEATURE_MAX_AGE_HOURS",
+        gt=0,
+        description="Hours after which the features of the current snapshot are too old",
     )
 
 
