@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.studies import bills, defaults
 from local import template
 from tests.sam import translate
 
@@ -198,6 +199,34 @@ def test_a_new_version_is_asked_before_it_is_called_and_moved_to_as_the_paramete
         assert config == ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": preference}], name
         assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["DeploymentRole", "Arn"]}, name
         assert set(group["AutoRollbackConfiguration"]["Events"]) >= {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
+
+
+def test_a_release_goes_back_by_its_own_functions_errors_and_never_by_what_waits(
+    translated: dict[str, Any], run_in_sam_venv: Callable[..., str]
+) -> None:
+    """CodeDeploy stops a release at once where an alarm rings already: dead letters would keep out their own mend."""
+    resources = translated["Resources"]
+    for name in ("Predict", "Batch", "Segment", "Admin", "Refresh", "Files"):
+        condition, there, otherwise = resources[f"{name}FunctionDeploymentGroup"]["Properties"]["AlarmConfiguration"][
+            "Fn::If"
+        ]
+        alarms = [each["Name"]["Ref"] for each in there["Alarms"]]
+        assert (condition, alarms, there["Enabled"], otherwise) == ("HasAllAlarms", [f"{name}ErrorAlarm"], True, {})
+        for alarm in alarms:
+            assert resources[alarm]["Condition"] == condition, "or the deployment would name an alarm that is not there"
+            watched = resources[alarm]["Properties"]
+            assert (watched["Namespace"], watched["MetricName"], watched["Statistic"]) == (
+                "AWS/Lambda",
+                "Errors",
+                "Sum",
+            )
+            assert watched["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": f"{name}Function"}}]
+
+
+def test_a_stack_that_nobody_calls_costs_less_than_a_dollar_a_month() -> None:
+    """At list prices, without what AWS gives away: queues being asked by Lambda, and the alarms that there are."""
+    prices = bills.read_prices()
+    assert bills.total(defaults.idle_month(prices), prices.dollars) < 1
 
 
 def test_codedeploy_and_its_hook_may_touch_this_stacks_functions_only(translated: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ FUNCTIONS = {name: each for name, each in template.functions(DESCRIBED).items() 
 VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "local")).keys() - {
     "ML_MOCK_MODE",
     "POWERTOOLS_LOG_LEVEL",
+    "FEATURE_MAX_AGE_HOURS",
 }
 
 

@@ -154,7 +154,8 @@ def refreshing(refresh: Callable[[str | None], None]) -> None:
         refresh(segment_id)
         return SimpleNamespace(drift={})
 
-    put_in_place(process().worker, service=SimpleNamespace(refresh=measure))
+    nobody = SimpleNamespace(customers=0)
+    put_in_place(process().worker, service=SimpleNamespace(refresh=measure, customers=lambda: nobody))
 
 
 def start() -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from loyalty_ml import errors, telemetry
 from loyalty_ml.api.access import Access, Scope, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
+from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spending
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import problem_in
@@ -41,7 +42,7 @@ NO_ROUTE = "$default"
 _NO_ROUTE = "There is no such route: openapi.json lists all routes."
 
 RETRY_SECONDS = 5
-"""Until a store that did not answer is worth another try: it was tried for up to 8 s before the error."""
+"""Until a store that did not answer is worth another try: it was tried for some seconds before the error."""
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
@@ -199,8 +200,11 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
-def entrypoint(app: Api) -> Callable[[Event, LambdaContext], dict[str, Any]]:
-    """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log."""
+def entrypoint(app: Api, wait_seconds: float = WAIT_SECONDS) -> Callable[[Event, LambdaContext], dict[str, Any]]:
+    """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log.
+
+    wait_seconds: what a request may wait for its stores; see Budget.
+    """
     app.exception_handler(errors.LoyaltyError)(_answer_error)
     app.exception_handler(NotFoundError)(_answer_no_route)
     app.exception_handler(Exception)(_answer_bug)
@@ -212,7 +216,9 @@ def entrypoint(app: Api) -> Callable[[Event, LambdaContext], dict[str, Any]]:
         correlation_id = asked_for if _CORRELATION_ID.fullmatch(asked_for) else request_id
         logger.set_correlation_id(correlation_id)
         problem = _problem_before_routes(event, asked_for is not correlation_id)
-        response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
+        budget = Budget(wait_seconds, context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
+        with spending(budget):
+            response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
         if event["requestContext"]["http"]["method"] == "HEAD":
             response = {**response, "body": "", "isBase64Encoded": False}
         response["headers"]["X-Correlation-Id"] = correlation_id

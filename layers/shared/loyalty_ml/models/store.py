@@ -27,7 +27,7 @@ from loyalty_ml.models.manifest import (
     RfmCutPoints,
     parse_manifest,
 )
-from loyalty_ml.telemetry import logger
+from loyalty_ml.telemetry import logger, write_trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -151,6 +151,7 @@ class ModelStore:
             return
         for name, problem in new.problems.items():
             logger.error("A published model cannot be served", model=name, problem=str(problem))
+            write_trouble("models", {"ModelProblems": 1}, model=name)
         self._set = new
         # With a problem left, the same manifest is read again at the next look: S3 may only have been slow.
         self._etag = None if new.problems else etag
@@ -160,6 +161,7 @@ class ModelStore:
 
     def _keep(self, trouble: Problem, problems: Mapping[str, Problem] | None = None) -> None:
         logger.error("The model set was not replaced", problem=str(trouble), serving=sorted(self._set.loaded))
+        write_trouble("models", {"ModelProblems": 1})
         self._etag = None
         self._set = dataclasses.replace(self._set, trouble=trouble, problems=problems or self._set.problems)
 

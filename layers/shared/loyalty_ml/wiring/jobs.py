@@ -78,4 +78,4 @@ class SegmentJobParts(JobParts):
     def segment_lists(self) -> "ListStore":
         from loyalty_ml.segments.lists import ListStore  # noqa: PLC0415  as above
 
-        return ListStore(clients.file_s3(1), self.settings.data_bucket)
+        return ListStore(clients.data_s3(1), self.settings.data_bucket)

@@ -23,7 +23,7 @@ class SegmentServiceParts(SegmentJobParts):
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
-        return SnapshotStore(clients.snapshot_s3(THREADS), self.settings.data_bucket, self.settings.snapshot_cache)
+        return SnapshotStore(clients.data_s3(THREADS), self.settings.data_bucket, self.settings.snapshot_cache)
 
     @cached_property
     def service(self) -> SegmentService:

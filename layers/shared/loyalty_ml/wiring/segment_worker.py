@@ -3,6 +3,8 @@
 from functools import cached_property
 
 from loyalty_ml.aws.queue import Queue
+from loyalty_ml.customers import online_store
+from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.removal import Removal
 from loyalty_ml.datasets.start import DatasetJobs
@@ -25,6 +27,10 @@ class SegmentWorkerParts(SegmentServiceParts):
     @cached_property
     def statistics_queue(self) -> Queue:
         return Queue(self.sqs, self.settings.statistics_queue_url)
+
+    @cached_property
+    def customers(self) -> FeatureStore:
+        return FeatureStore(online_store.client(), self.settings.customers_table)
 
     @cached_property
     def leases(self) -> Leases:

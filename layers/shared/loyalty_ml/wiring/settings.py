@@ -70,12 +70,16 @@ class _Callers(Settings):
         return Access(self.jwt_issuer, frozenset(self.jwt_audience.split()))
 
 
-class PredictSettings(_Callers):
-    """Of functions/predict."""
+class CustomerSettings(Settings):
+    """Of the functions that look customers up by id."""
 
     customers_table: str = Field(
         alias="CUSTOMERS_TABLE", min_length=1, description="The table of customers' features by id"
     )
+
+
+class PredictSettings(CustomerSettings, _Callers):
+    """Of functions/predict."""
 
 
 class JobSettings(Settings):
@@ -144,13 +148,19 @@ class SegmentSettings(SegmentServiceSettings, SigningSettings, _Callers):
     """Of functions/segment."""
 
 
-class SegmentWorkerSettings(SegmentServiceSettings, _Datasets):
+class SegmentWorkerSettings(SegmentServiceSettings, CustomerSettings, _Datasets):
     """Of functions/segment_worker."""
 
     statistics_queue_url: str = Field(
         alias="STATISTICS_QUEUE_URL",
         min_length=1,
         description="The queue of the statistics of all segments, which no caller's job waits behind",
+    )
+    feature_max_age_hours: float = Field(
+        48,
+        alias="FEATURE_MAX_AGE_HOURS",
+        gt=0,
+        description="Hours after which the features of the current snapshot are too old",
     )
 
 
