@@ -95,7 +95,7 @@ def _protected(ask: Ask, description: Mapping[str, Any]) -> Iterator[str]:
             filled = "/".join(NO_SUCH_ID if part.startswith("{") else part for part in below.split("/"))
             for headers in ({}, {"Authorization": "Bearer not-a-token"}):
                 answer = ask(method.upper(), filled, headers)
-                if answer.status != HTTPStatus.UNAUTHORIZED:
+                if answer.status != HTTPStatus.UNAUTHORIZED or _is_functions(answer):
                     raise Problem(_not_refused(f"{method.upper()} {below}", answer))
             asked += 1
     if not asked:
@@ -103,7 +103,17 @@ def _protected(ask: Ask, description: Mapping[str, Any]) -> Iterator[str]:
     yield f"{asked} routes answer 401 without a token and with one that is none."
 
 
+def _is_functions(answer: Answer) -> bool:
+    """Whether a function answered, which checks the claims again: the gateway has let the request through."""
+    return isinstance(answer.body, Mapping) and "code" in answer.body
+
+
 def _not_refused(route: str, answer: Answer) -> str:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return (
+            f"{route} is refused by the function, and not by API Gateway, which lets everybody through: its "
+            "authorizer is gone. Deploy again."
+        )
     if answer.status == HTTPStatus.NOT_FOUND:
         return (
             f"{route} is not there (404): API Gateway leaves routes out whose issuer it cannot reach. Check JwtIssuer, "

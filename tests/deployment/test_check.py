@@ -33,6 +33,7 @@ class Deployed:
         self.left_out = False
         self.health = [200]
         self.status_code = 200
+        self.checked_by_functions = False
         self.called: list[str] = []
         handlers = dict.fromkeys(template.functions(DESCRIBED), self._function)
         self._gateway = Gateway(ROUTES, handlers, threading.Lock())
@@ -50,6 +51,8 @@ class Deployed:
             status, body = self.status_code, STATUS
         else:
             self.called.append(path)
+        if self.checked_by_functions and path not in PUBLIC:
+            status, body = 401, {"code": "UNAUTHENTICATED", "error": "The request has no token."}
         return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
@@ -118,6 +121,11 @@ def without_routes(deployed: Deployed) -> None:
     deployed.left_out = True
 
 
+def without_authorizer(deployed: Deployed) -> None:
+    deployed.open_to_all = {f"{BASE}/models"}
+    deployed.checked_by_functions = True
+
+
 def status_fails(deployed: Deployed) -> None:
     deployed.status_code = 500
 
@@ -127,6 +135,7 @@ def status_fails(deployed: Deployed) -> None:
     [
         (never_well, None, "health answers 503"),
         (without_routes, None, "Check JwtIssuer"),
+        (without_authorizer, None, "GET /models is refused by the function, and not by API Gateway"),
         (status_fails, TOKEN, "status answers 500"),
         (lambda _: None, "expired", "has expired, or is not of JwtIssuer"),
     ],
