@@ -5,6 +5,8 @@ ONLY ?=
 NAME ?=
 OPTIONS ?=
 ARCHITECTURE ?= x86_64
+STACK ?= loyalty-ml
+PARAMETERS ?=
 PYTHON := $(shell sh requirements/python.sh)
 PYTHON_3_11 := $(shell sh requirements/python.sh 3.11 2>/dev/null)
 PYTHON_3_13 := $(shell sh requirements/python.sh 3.13 2>/dev/null)
@@ -28,7 +30,7 @@ OTHER_THAN_x86_64 = arm64
 OTHER_THAN_arm64 = x86_64
 PEERS = .venv-peers/stamp $(if $(PYTHON_MLSERVER),.venv-mlserver/stamp)
 
-run: $(WAREHOUSE) page ## the whole service on this machine: http://127.0.0.1:8000 (PORT=)
+run: $(WAREHOUSE) page ## the whole service on this machine: http://127.0.0.1:8000 (PORT=, AUTH=1 to ask for tokens)
 	@exec .venv/bin/python -m local --port $(PORT)
 
 install: .venv/test.stamp ## only install what training, the tests and the checks need
@@ -98,14 +100,16 @@ page-dev: page/node_modules/.stamp ## the page from its sources over `make run` 
 sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam local`, against the local stores; wants Docker
 	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)
 
-deploy: build ## build, then deploy to AWS, asking for what it needs (ARCHITECTURE=arm64)
-	.venv-sam/bin/sam deploy --guided
+deploy: build .venv/run.stamp ## build, deploy to AWS and look at it from outside; it asks for what it needs, unless PARAMETERS has it (STACK=, ARCHITECTURE=)
+	$(if $(PARAMETERS),.venv-sam/bin/sam deploy --stack-name $(STACK) --no-confirm-changeset --parameter-overrides $(PARAMETERS),.venv-sam/bin/sam deploy --guided)
+	@.venv/bin/python -m deployment check $(if $(PARAMETERS),--stack $(STACK))
 
 # Lambda's own, which 'sam build' needs: said before anything is installed.
 python-3.13:
 	@sh requirements/python.sh 3.13 >/dev/null
 
-# There is one build at a time, of one processor. What is built says so: a deployment for the other is refused.
+# There is one build at a time, of one processor. What is built is for that one, and has no parameter that says otherwise:
+# `sam deploy --guided` would keep its answer in samconfig.toml, and the next build for the other would be deployed with it.
 PAGE_SOURCES := $(shell find page -name node_modules -prune -o -name api.gen.ts -prune -o -type f -print | LC_ALL=C sort)
 $(PAGE): page/node_modules/.stamp openapi.json $(PAGE_SOURCES)
 	@echo "Building the page ..."
@@ -133,7 +137,8 @@ $(BUILD): .venv-sam/stamp template.yaml samconfig.toml $(BUILD_SOURCES) .aws-sam
 	@python=$$(sh requirements/python.sh 3.13) && \
 		PATH="$$(dirname "$$python"):$$PATH" SAM_CLI_TELEMETRY=0 MAKEFLAGS= \
 		.venv-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
-	@sed '/^  Architecture:/,/^  [A-Z]/{/- $(OTHER_THAN_$(ARCHITECTURE))$$/d;s/Default: .*/Default: $(ARCHITECTURE)/;}' \
+	@sed -e '/^  Architecture:$$/,/^  [A-Z]/{/^  Architecture:$$/d;/^    /d;}' -e '/^      - Architecture$$/d' \
+		-e 's/Ref: Architecture$$/$(ARCHITECTURE)/' -e 's/$${Architecture}/$(ARCHITECTURE)/' \
 		.aws-sam/build/template.yaml >.aws-sam/template.yaml
 	@mv .aws-sam/template.yaml .aws-sam/build/template.yaml
 	@touch $@

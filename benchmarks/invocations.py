@@ -6,7 +6,7 @@ from typing import Any
 from local import template
 from local.gateway import LambdaContext
 
-CONTEXT: Any = LambdaContext("bench")
+CONTEXT: Any = LambdaContext("bench", timeout_seconds=86_400)
 
 
 def variables() -> dict[str, str]:

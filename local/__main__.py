@@ -10,7 +10,7 @@ from pathlib import Path
 
 import watchfiles
 
-from local import demo, ports, state_machines, stores, template
+from local import demo, issuer, ports, state_machines, stores, template
 from local.server import LOG, serve
 from loyalty_ml.vocabulary import MOCK_MODES, MockMode
 from training.errors import Problem
@@ -31,15 +31,18 @@ def main() -> None:
     mock_mode = os.environ.get("ML_MOCK_MODE", "auto")
     if mock_mode not in MOCK_MODES:
         sys.exit(f"ML_MOCK_MODE is '{mock_mode}': set it to {', '.join(MOCK_MODES[:-1])} or {MOCK_MODES[-1]}.")
+    if (auth := os.environ.get("AUTH", "")) not in ("", "0", "1"):
+        sys.exit(f"AUTH is '{auth}': set it to 1 to ask for tokens, or leave it out.")
+    issuer_key = issuer.new_key() if auth == "1" else None
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            _run(port, demo.models_folder(), mock_mode)
+            _run(port, demo.models_folder(), mock_mode, issuer_key)
     except Problem as problem:
         sys.exit(str(problem))
     print("Stopped.")
 
 
-def _run(port: int, models: Path, mock_mode: MockMode) -> None:
+def _run(port: int, models: Path, mock_mode: MockMode, issuer_key: str | None) -> None:
     logging.getLogger("watchfiles").setLevel(logging.ERROR)
     started = time.perf_counter()
     LOG.unlink(missing_ok=True)
@@ -59,7 +62,8 @@ def _run(port: int, models: Path, mock_mode: MockMode) -> None:
             *WATCHED,
             target=serve,
             args=(port, aws, physical_ids, str(models), invocations_port),
-            kwargs={"mock_mode": mock_mode},
+            # One key for all restarts: a token stays good when changed code is reloaded.
+            kwargs={"mock_mode": mock_mode, "issuer_key": issuer_key},
             watch_filter=watchfiles.PythonFilter(extra_extensions=(".yaml", ".html")),
         )
     finally:

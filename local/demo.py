@@ -44,7 +44,7 @@ def fill(physical_ids: Mapping[str, str], models: Path) -> None:
         _load_customers(physical_ids)
     except Problem as problem:
         raise Problem(f"The demo's customers cannot be loaded: {problem} ('make run' makes their warehouse.)") from None
-    lists = ListStore(boto3.client("s3"), boto3.client("s3"), physical_ids["DataBucket"])
+    lists = ListStore(boto3.client("s3"), physical_ids["DataBucket"])
     segments = SegmentStore(boto3.client("dynamodb"), physical_ids["SegmentsTable"], lists)
     for segment_id, definition in json.loads(SEGMENTS.read_text()).items():
         segments.put(segment_id, SegmentDefinition.model_validate(definition))

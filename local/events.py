@@ -49,7 +49,7 @@ def start(
             "queue": source.queue,
             "queue_url": physical_ids[source.queue],
         }
-        arguments = (told, folder / source.function, log)
+        arguments = (told, folder / f"{source.function}-of-{source.queue}", log)
         threading.Thread(target=keep_one_working, args=arguments, daemon=True).start()
 
 
@@ -76,7 +76,7 @@ def deliver(
     if not messages:
         return False
     try:
-        event = queue_event(messages, source.queue, sqs.meta.region_name)
+        event = queue_event(messages, queue_url.rpartition("/")[2], sqs.meta.region_name)
         answer = handler(event, LambdaContext(source.function, source.timeout_seconds))
     except Exception:
         traceback.print_exc(file=sys.stdout)  # to the functions' log, where Lambda writes it too
@@ -91,7 +91,7 @@ def deliver(
 
 
 def queue_event(messages: "Iterable[MessageTypeDef]", queue: str, region: str) -> dict[str, Any]:
-    """The event that Lambda sends a function for these messages."""
+    """The event that Lambda sends a function for these messages. queue: its name, as at the end of its address."""
     return {
         "Records": [
             {

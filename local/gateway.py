@@ -1,6 +1,6 @@
 """API Gateway's part on this machine: HTTP requests to HTTP API events (payload 2.0), and the functions' answers back.
 
-Tokens are not checked here: the server listens on the loopback interface only.
+Tokens are checked if there is an authorizer (local/authorizer.py); the server listens on the loopback interface only.
 """
 
 import base64
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from local.authorizer import JwtAuthorizer, Refused
 from local.template import DEFAULT_ROUTE, Cors, Route, path_pattern
 
 if TYPE_CHECKING:
@@ -54,14 +55,22 @@ class Gateway:
         handlers: Mapping[str, Handler],
         one_at_a_time: threading.Lock,
         cors: Cors | None = None,
+        timeout_seconds: float = 25,
+        *,
+        authorizer: JwtAuthorizer | None = None,
     ) -> None:
-        """cors: without it, no page of another origin may call, and OPTIONS is a method as any other."""
+        """cors: without it, no page of another origin may call, and OPTIONS is a method as any other.
+
+        timeout_seconds: what each function is told that it has; authorizer: without it, nobody is asked for a token.
+        """
         known = list(routes)
         # As in API Gateway the more specific route wins: no variable, then one a segment, then greedy; long first.
         by_specificity = sorted(known, key=lambda route: ("+}" in route.path, "{" in route.path, -len(route.path)))
         self._routes = [(route, path_pattern(route.path)) for route in by_specificity if route.path != DEFAULT_ROUTE]
         self._default = next((route for route in known if route.path == DEFAULT_ROUTE), None)
         self._cors = cors
+        self._authorizer = authorizer
+        self._timeout_seconds = timeout_seconds
         self._handlers = handlers
         self._one_at_a_time = one_at_a_time
 
@@ -94,18 +103,29 @@ class Gateway:
             return _message(404, "Not Found")
         if request.content_length and request.content_length > MAX_BODY_BYTES:
             return _message(413, "Request Entity Too Large")
+        authorizer = None
+        if self._authorizer and route.scopes is not None:
+            try:
+                authorizer = self._authorizer.context(request.headers.get("Authorization"), route.scopes)
+            except Refused as refused:
+                answer = _message(refused.status, "Unauthorized" if refused.status == 401 else "Forbidden")
+                answer.headers["WWW-Authenticate"] = refused.challenge
+                return answer
         event = http_event(request, route, variables)
+        if authorizer:
+            event["requestContext"]["authorizer"] = authorizer
         try:
             with self._one_at_a_time:
-                answer = self._handlers[route.function](event, LambdaContext(route.function))
+                context = LambdaContext(route.function, self._timeout_seconds)
+                answered = self._handlers[route.function](event, context)
         except Exception:
             traceback.print_exc()
             return _message(500, "Internal Server Error")
-        body = answer.get("body") or ""
+        body = answered.get("body") or ""
         return Response(
-            base64.b64decode(body) if answer.get("isBase64Encoded") else body,
-            status=answer["statusCode"],
-            headers=answer.get("headers", {}),
+            base64.b64decode(body) if answered.get("isBase64Encoded") else body,
+            status=answered["statusCode"],
+            headers=answered.get("headers", {}),
         )
 
     def _match(self, request: Request) -> tuple[Route | None, dict[str, str]]:

@@ -5,27 +5,28 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-
 from functions.admin import app as admin
 from functions.batch import app as batch
 from functions.predict import app as predict
 from functions.segment import app as segment
 from local import openapi_schemas
-from loyalty_ml.api.http import BASE_PATH
+from loyalty_ml.api.access import Scope
+from loyalty_ml.api.http import BASE_PATH, Api
 
 
 def _no_parts() -> NoReturn:
     raise AssertionError("The description is made of routes, and no route is called")
 
 
-APPS: tuple[APIGatewayHttpResolver, ...] = tuple(
-    module.make_app(_no_parts) for module in (predict, batch, segment, admin)
-)
+APPS: tuple[Api, ...] = tuple(module.make_app(_no_parts) for module in (predict, batch, segment, admin))
 PATH = Path(__file__).parent.parent / "openapi.json"
 
-OPEN = ("/health", "/admin", "/openapi.json")
-"""What is answered without a token: nothing of it is anybody's data."""
+OPEN = {
+    "/health": "It says that the function answers, and nothing else; a load balancer has no token.",
+    "/admin": "The page is nobody's data, and a browser sends no token for it: what it shows, it asks the API for.",
+    "/openapi.json": "The description is in the public repository.",
+}
+"""What is answered without a token, and why."""
 
 DESCRIPTION = """\
 Churn probability, next best offer and RFM for one customer, up to 100, a segment, or files of any size.
@@ -45,19 +46,23 @@ CORRELATION_ID = {
     "example": "order-17",
 }
 _GATEWAY = {
-    "401": "There is no token, or it is for another audience",
+    "401": "There is no token, it has expired, or it is for another audience",
     "403": "The token lacks the scope",
     "429": "Too many requests: try again later",
 }
+_AGAIN = {"401": "`UNAUTHENTICATED`", "403": "`MISSING_SCOPE`"}
+"""What the function answers with if the gateway let the request through all the same."""
 
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of all functions, without what the resolver adds from its own validation and answers."""
     paths: dict[str, Any] = {}
+    scopes: dict[tuple[str, str], Scope | None] = {}
     schemas: dict[str, Any] = {}
     for app in APPS:
         schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
         paths |= schema["paths"]
+        scopes |= app.scopes()
         schemas |= schema["components"]["schemas"]
     schemas = openapi_schemas.with_whole_bodies(schemas)
     openapi_schemas.mark_moments(schemas)
@@ -69,16 +74,11 @@ def document() -> dict[str, Any]:
             openapi_schemas.name_operation(method, path, operation)
             for without_body in operation["responses"].keys() & {"204", "304"}:
                 operation["responses"][without_body].pop("content", None)
-            if path in OPEN:
-                operation["security"] = []
+            scope = None if path in OPEN else scopes[method.upper(), path]
+            operation["security"] = [{"jwt": [scope]}] if scope else []
+            if scope is None:
                 continue
-            operation["responses"] |= {
-                status: {
-                    "description": f"{reason} (answered by the gateway)",
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayError"}}},
-                }
-                for status, reason in _GATEWAY.items()
-            }
+            operation["responses"] |= {status: _refusal(status, reason) for status, reason in _GATEWAY.items()}
             operation.setdefault("parameters", []).append(CORRELATION_ID)
             operation["responses"] = dict(sorted(operation["responses"].items()))
     schemas["GatewayError"] = {
@@ -100,6 +100,17 @@ def document() -> dict[str, Any]:
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
+    }
+
+
+def _refusal(status: str, reason: str) -> dict[str, Any]:
+    gateways, ours = ({"$ref": f"#/components/schemas/{name}"} for name in ("GatewayError", "ErrorAnswer"))
+    description = f"{reason} (answered by the gateway"
+    if status not in _AGAIN:
+        return {"description": f"{description})", "content": {"application/json": {"schema": gateways}}}
+    return {
+        "description": f"{description}, or {_AGAIN[status]} by the function)",
+        "content": {"application/json": {"schema": {"anyOf": [gateways, ours]}}},
     }
 
 

@@ -10,12 +10,18 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import waitress
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from local import events, state_machines, template
+from local import events, issuer, state_machines, template
+from local.authorizer import JwtAuthorizer
 from local.gateway import Gateway
 from loyalty_ml.vocabulary import MockMode
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 LOG = Path("build/local/functions.log")
 
@@ -31,18 +37,21 @@ def serve(
     invocations_port: int,
     *,
     mock_mode: MockMode,
+    issuer_key: str | None,
 ) -> None:
     """Serves the routes of template.yaml on the loopback interface until interrupted.
 
     aws: environment variables that lead boto3 to the stores; models: the folder that the model set came from;
-    invocations_port: where the state machine's tasks come in; mock_mode: as the functions read it.
+    invocations_port: where the state machine's tasks come in; mock_mode: as the functions read it; issuer_key: the
+    private key (PEM) of an issuer, which is served too and whose tokens are asked for; None to ask for no token.
     """
     # Nothing here needs saving, and Ctrl-C reaches this process twice: from the terminal and from the one above.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     described = template.load()
     os.environ.update(aws)
-    os.environ.update(template.environment(described, physical_ids, mock_mode))
+    tokens = tokens_of(port) if issuer_key else template.NO_TOKENS
+    os.environ.update(template.environment(described, physical_ids, mock_mode, tokens))
     os.environ.setdefault("MODEL_CACHE", str(LOG.parent / "model-cache"))
     os.environ.setdefault("SNAPSHOT_CACHE", str(LOG.parent / "snapshot-cache"))
     LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -60,14 +69,41 @@ def serve(
     # process.
     one_at_a_time = threading.Lock()
     cors = template.cors(described, os.environ.get("CORS_ORIGINS", ""))
-    gateway = Gateway(template.routes(described), handlers, one_at_a_time, cors)
-    server = waitress.create_server(gateway, host="127.0.0.1", port=port)
+    routes = template.routes(described)
+    timeout_seconds = template.timeout_of(described, "SegmentFunction")
+    if issuer_key:
+        local_issuer = issuer.Issuer(tokens["JWT_ISSUER"], issuer_key, callback=_callback())
+        authorizer = JwtAuthorizer(local_issuer.issuer, [issuer.AUDIENCE], local_issuer.keys)
+        gateway = Gateway(routes, handlers, one_at_a_time, cors, timeout_seconds, authorizer=authorizer)
+        front: WSGIApplication = DispatcherMiddleware(gateway, {issuer.PATH: local_issuer})
+    else:
+        front = Gateway(routes, handlers, one_at_a_time, cors, timeout_seconds)
+    server = waitress.create_server(front, host="127.0.0.1", port=port)
     first_start = os.environ.get("WATCHFILES_CHANGES", "[]") == "[]"
     print(_banner(port, models) if first_start else "Code changed: reloaded.", file=terminal, flush=True)
     events.start(template.queue_sources(described), physical_ids, aws, LOG.parent, LOG)
     machine_arn = os.environ["DATASET_STATE_MACHINE_ARN"]
     state_machines.start(invocations_port, aws, LOG.parent, LOG, machine_arn)
     server.run()
+
+
+def tokens_of(port: int) -> dict[str, str]:
+    """The functions' variables for the tokens of the issuer that is served at this port.
+
+    By another name of this machine than the API has, so that the page asks another origin, as it does deployed.
+    """
+    return {
+        "JWT_ISSUER": f"http://localhost:{port}{issuer.PATH}",
+        "JWT_AUDIENCE": issuer.AUDIENCE,
+        "PAGE_CLIENT_ID": issuer.PAGE,
+        "PAGE_TOKEN_ORIGIN": "",
+    }
+
+
+def _callback() -> str:
+    from loyalty_ml.api.page import CALLBACK  # noqa: PLC0415  after the environment is the functions'
+
+    return CALLBACK
 
 
 def _end_with_the_parent() -> None:
@@ -93,6 +129,8 @@ def _banner(port: int, models: str) -> str:
     versions = ", ".join(f"{name} {model.card.version}" for name, model in sorted(current.loaded.items())) or "none"
     placeholders = any(model.card.placeholder for model in current.loaded.values())
     body = json.dumps({"customer_id": "1", "type": "churn"})
+    asks_for_token = bool(settings.jwt_issuer)
+    bearer = ' -H "Authorization: Bearer $TOKEN"' if asks_for_token else ""
     return "\n".join(
         [
             "",
@@ -103,7 +141,8 @@ def _banner(port: int, models: str) -> str:
             "",
             f"The page: http://127.0.0.1:{port}/admin",
             "",
-            f"  curl -s {base}/ml/predict -H 'Content-Type: application/json' -d '{body}'",
+            *(_how_to_get_a_token(settings.jwt_issuer) if asks_for_token else []),
+            f"  curl -s {base}/ml/predict{bearer} -H 'Content-Type: application/json' -d '{body}'",
             "",
             f"Segments: {', '.join(parts.segments.ids())}.",
             "",
@@ -119,3 +158,13 @@ def _banner(port: int, models: str) -> str:
             f"The functions log to {LOG}. Changed code is reloaded. Ctrl-C ends it all.",
         ]
     )
+
+
+def _how_to_get_a_token(address: str) -> list[str]:
+    scopes = " ".join(issuer.SCOPES)
+    return [
+        f"Tokens are asked for. The page signs in; a program gets one from {address}:",
+        f"  TOKEN=$(curl -s {address}/token -u {issuer.MACHINE}:{issuer.SECRET} -d grant_type=client_credentials "
+        f'-d \'scope={scopes}\' | sed \'s/.*"access_token": *"\\([^"]*\\)".*/\\1/\')',
+        "",
+    ]

@@ -47,10 +47,11 @@ LOOK_SECONDS = 2.0
 
 
 def definition(described: Mapping[str, Any], physical_ids: Mapping[str, str]) -> dict[str, Any]:
-    """The state machine as AWS gets it, of these stores: a function's physical id is its logical one here."""
+    """The state machine as AWS gets it, of these stores: a function's physical id, and its alias, is its logical id."""
     properties = described["Resources"][MACHINE]["Properties"]
     text = (template.PATH.parent / properties["DefinitionUri"]).read_text()
-    functions = {name: name for name in template.functions(described)}
+    names = template.functions(described)
+    functions = {name: name for name in names} | {f"{name}.Alias": name for name in names}
     for name, value in properties["DefinitionSubstitutions"].items():
         text = text.replace(f"${{{name}}}", template.resolve(value, described, {**functions, **physical_ids}))
     parsed: dict[str, Any] = yaml.safe_load(text)

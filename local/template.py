@@ -15,6 +15,8 @@ PATH = Path(__file__).parent.parent / "template.yaml"
 STORE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::Rule")
 """The resources that the local stack makes in moto; functions and routes it runs itself."""
 
+ROLE = "AWS::IAM::Role"
+
 DEFAULT_ROUTE = "$default"
 """The path of the route that takes what no other does."""
 
@@ -27,6 +29,10 @@ PSEUDO_PARAMETERS = {
     "AWS::StackName": STACK,
 }
 """What a stack knows by itself, as it is on this machine."""
+
+
+NO_TOKENS: Mapping[str, str] = {"JWT_ISSUER": "", "JWT_AUDIENCE": "", "PAGE_CLIENT_ID": "", "PAGE_TOKEN_ORIGIN": ""}
+"""The functions' variables with which nobody is asked for a token."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -51,11 +57,15 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it."""
+    """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it.
+
+    scopes: a token with one of them is asked for, with () any token; None if no token is asked for.
+    """
 
     method: str
     path: str
     function: str
+    scopes: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -115,7 +125,14 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 properties = event["Properties"]
-                yield Route(properties.get("Method", "ANY").upper(), properties.get("Path", DEFAULT_ROUTE), name)
+                auth = properties.get("Auth", {})
+                yield Route(
+                    properties.get("Method", "ANY").upper(),
+                    properties.get("Path", DEFAULT_ROUTE),
+                    name,
+                    # As the API has it, each route asks for a token unless it says that it does not.
+                    None if auth.get("Authorizer") == "NONE" else tuple(auth.get("AuthorizationScopes", ())),
+                )
 
 
 def cors(template: Mapping[str, Any], origins: str) -> Cors | None:
@@ -154,8 +171,7 @@ def functions(template: Mapping[str, Any]) -> dict[str, Any]:
 def timeout_of(template: Mapping[str, Any], function: str) -> int:
     """Seconds that an invocation of the function of this logical id may take."""
     own = template["Resources"][function]["Properties"]
-    seconds: int = (template["Globals"]["Function"] | own)["Timeout"]
-    return seconds
+    return int(resolve((template["Globals"]["Function"] | own)["Timeout"], template, {}))
 
 
 def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
@@ -166,23 +182,39 @@ def handler_of(function: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def environment(
-    template: Mapping[str, Any], physical_ids: Mapping[str, str], mock_mode: MockMode = "auto"
+    template: Mapping[str, Any],
+    physical_ids: Mapping[str, str],
+    mock_mode: MockMode = "auto",
+    tokens: Mapping[str, str] = NO_TOKENS,
 ) -> dict[str, str]:
     """The variables of all functions, which share one process here, with each !Ref and !Sub resolved.
 
-    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained.
+    mock_mode: in place of the parameter's default, as here the service is tried before a model is trained; tokens: the
+    variables that say whose tokens are accepted, in place of the template's, whose issuer is a parameter or a resource.
     Raises ValueError where two functions want different values of one variable.
     """
     template = _with_default(template, "MockMode", mock_mode)
     shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
-        variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
+        of_all = {} if "IgnoreGlobals" in function else shared
+        variables = of_all | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
-            text = resolve(value, template, physical_ids)
+            text = value_of(variable, value, template, physical_ids, tokens)
             if resolved.setdefault(variable, text) != text:
                 raise ValueError(f"{variable} differs between functions, {name} for one: they share a process here.")
     return resolved
+
+
+def value_of(
+    variable: str,
+    value: Any,
+    template: Mapping[str, Any],
+    physical_ids: Mapping[str, str],
+    tokens: Mapping[str, str] = NO_TOKENS,
+) -> str:
+    """What a function's variable is set to: as `tokens` has it, else what the template says, resolved."""
+    return tokens[variable] if variable in tokens else resolve(value, template, physical_ids)
 
 
 def _with_default(template: Mapping[str, Any], name: str, value: str) -> Mapping[str, Any]:
@@ -199,7 +231,10 @@ def path_pattern(path: str) -> re.Pattern[str]:
 
 
 def resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, str]) -> str:
-    """A text, a !Ref or a !Sub of names, as the stack of these physical ids has it. Raises ValueError for others."""
+    """A text, a !Ref, a !Sub of names or a role's ARN, as the stack of these physical ids has it.
+
+    Raises ValueError for others.
+    """
 
     def referred(name: str) -> str:
         if name in physical_ids:
@@ -209,8 +244,11 @@ def resolve(value: Any, template: Mapping[str, Any], physical_ids: Mapping[str, 
     match value:
         case {"Ref": str(name)}:
             return referred(name)
+        case {"Fn::GetAtt": [str(name), "Arn"]} if template.get("Resources", {}).get(name, {}).get("Type") == ROLE:
+            # No role is made here: whoever takes one on may do everything.
+            return f"arn:{referred('AWS::Partition')}:iam::{referred('AWS::AccountId')}:role/{STACK}-{name}"
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{([\w:]+)\}", lambda found: referred(found[1]), text)
         case dict():
-            raise ValueError(f"{value} is neither a !Ref nor a !Sub of names: they are all that is resolved here.")
+            raise ValueError(f"{value} is no !Ref, !Sub of names or role's ARN: they are all that is resolved here.")
     return str(value)

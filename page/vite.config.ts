@@ -11,7 +11,13 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // the policy allows no data: addresses
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: ["index.html", "signed-in.html"] },
   },
-  server: { proxy: { "^/api/loyalty/v1/(?!admin)": "http://127.0.0.1:8000" } },
+  server: {
+    proxy: {
+      "^/api/loyalty/v1/(?!admin)": "http://127.0.0.1:8000",
+      "^/api/loyalty/v1/admin/config.json": "http://127.0.0.1:8000",
+    },
+  },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

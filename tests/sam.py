@@ -31,7 +31,7 @@ template = yaml_parse(sys.stdin.read())
 for resource in template["Resources"].values():
     for code in {"CodeUri", "ContentUri", "DefinitionUri"} & resource.get("Properties", {}).keys():
         resource["Properties"][code] = f"s3://bucket/{resource['Properties'][code]}"  # as if `sam deploy` uploaded it
-json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
+json.dump(transform(template, json.loads(sys.argv[1]), NoManagedPolicies()), sys.stdout)
 """
 
 
@@ -65,9 +65,10 @@ def reset_stores(aws: Mapping[str, str]) -> None:
     urllib.request.urlopen(f"{aws['AWS_ENDPOINT_URL']}/moto-api/reset", data=b"").close()
 
 
-def translate(run_in_sam_venv: Callable[..., str], template: str) -> dict[str, Any]:
-    """A SAM template's text as the template that CloudFormation gets."""
-    cloudformation: dict[str, Any] = json.loads(run_in_sam_venv("python", "-c", TRANSLATE, stdin=template))
+def translate(run_in_sam_venv: Callable[..., str], template: str, parameters: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """A SAM template's text as the template that CloudFormation gets, if these parameters are given."""
+    given = json.dumps(dict(parameters))
+    cloudformation: dict[str, Any] = json.loads(run_in_sam_venv("python", "-c", TRANSLATE, given, stdin=template))
     return cloudformation
 
 
@@ -84,7 +85,7 @@ def routes(translated: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         f"{method.upper()} {path}": operation
         for path, operations in paths.items()
-        if path != "$default"
+        if path != "/$default"
         for method, operation in operations.items()
     }
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from benchmarks import quick_stores
-from benchmarks.studies import bills, instances, options
+from benchmarks.studies import bills, defaults, instances, options
 from benchmarks.studies.bills import Prices, Usage
 from benchmarks.studies.instances import Measured, Work, default, described, measure, waits_ms
 from local import template
@@ -139,18 +139,18 @@ def looks(event: Event, events_a_month: float, assumptions: Mapping[str, float])
 
 def restores(event: Event, starts: float) -> Usage:
     """Of so many starts, where the function has a snapshot to start from."""
-    has_snapshot = "SnapStart" in template.functions(described())[event.work.function]["Properties"]
-    return bills.times(starts, bills.restore(event.measured.memory_mb)) if has_snapshot else {}
+    can_have_one = "SnapStart" in template.functions(described())[event.work.function]["Properties"]
+    return bills.times(starts, bills.restore(event.measured.memory_mb)) if can_have_one else {}
 
 
 def million(event: Event, prices: Prices, *, cold_share: float) -> dict[str, float]:
-    """Dollars by part, of a million predictions in a month."""
+    """Dollars by part, of a million predictions in a month, as a stack is by default."""
     events = 1e6 / event.work.predictions
     used = bills.together(
         bills.times(events, usage_of(event, prices, cold_share=cold_share)),
         looks(event, events, prices.assumptions),
-        restores(event, cold_share * events),
-        traces(events, prices.assumptions),
+        restores(event, cold_share * events) if defaults.default_of("SnapStart") == "true" else {},
+        traces(events, prices.assumptions) if defaults.default_of("Tracing") == "Active" else {},
     )
     billed = bills.bill(used, prices.dollars)
     return {
@@ -171,13 +171,13 @@ def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
         return bills.total(usage, dollars)
 
     def on_demand(
-        rate: float, *, traced: bool = True, snapshots: bool = True, cold_share: float = assumed["cold_share"]
+        rate: float, *, traced: bool = False, snapshots: bool = False, cold_share: float = assumed["cold_share"]
     ) -> float:
         events = rate * bills.MONTH_MINUTES
         each = usage_of(single, prices, cold_share=cold_share)
         recorded = traces(events, assumed) if traced else {}
         # What a restored instance does before its first answer is not measured here, so it counts as a start does.
-        kept = snapshots_month(single) if snapshots else {}
+        kept = defaults.snapshots_month(single.measured.memory_mb) if snapshots else {}
         restored = restores(single, cold_share * events) if snapshots else {}
         looked = looks(single, events, assumed)
         return fixed + priced(bills.together(bills.times(events, each), looked, recorded, kept, restored))
@@ -196,7 +196,6 @@ def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
             bills.times(events, work),
             bills.provisioned_month(instances, measured.memory_mb, ARCHITECTURE),
             looks(single, events, assumed),
-            traces(events, assumed),
         )
         return fixed + priced(used)
 
@@ -234,9 +233,9 @@ def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
     baseline = assumed["baseline_vcpus"]
     return [
         Way("this service", on_demand),
-        Way("... without X-Ray's traces", functools.partial(on_demand, traced=False)),
-        Way("... without SnapStart", functools.partial(on_demand, snapshots=False)),
-        Way("... without either", functools.partial(on_demand, traced=False, snapshots=False)),
+        Way("... with X-Ray's traces", functools.partial(on_demand, traced=True)),
+        Way("... with SnapStart", functools.partial(on_demand, snapshots=True)),
+        Way("... with both", functools.partial(on_demand, traced=True, snapshots=True)),
         Way(f"... with a start in {1 / SELDOM:,.0f} events", functools.partial(on_demand, cold_share=SELDOM)),
         Way("... with provisioned concurrency", provisioned),
         Way("SageMaker Serverless, no API", functools.partial(sagemaker_serverless, with_api=False)),
@@ -267,20 +266,8 @@ def ways_to_serve(single: Event, prices: Prices, fixed: float) -> list[Way]:
 
 
 def fixed_month(single: Event, prices: Prices) -> Usage:
-    """What a deployment costs that nobody calls: alarms, metrics once there are any, and its queues being asked."""
-    kinds = [resource["Type"] for resource in described()["Resources"].values()]
-    queues = len(list(template.queue_sources(described())))
-    return {
-        "cloudwatch.alarm_month": float(kinds.count("AWS::CloudWatch::Alarm")),
-        "cloudwatch.metric_month": float(single.measured.metrics),
-        "sqs.request": queues * prices.assumptions["queue_polls_a_minute"] * bills.MONTH_MINUTES,
-    }
-
-
-def snapshots_month(single: Event) -> Usage:
-    """The snapshots of all functions that have one, whose memory is that of single predictions."""
-    kept = sum("SnapStart" in function["Properties"] for function in template.functions(described()).values())
-    return bills.times(kept, bills.snapshot_month(single.measured.memory_mb))
+    """What a deployment costs that nobody calls, and its metrics once there are any."""
+    return bills.together(defaults.idle_month(prices), {"cloudwatch.metric_month": float(single.measured.metrics)})
 
 
 def print_millions(events: list[Event], prices: Prices) -> None:

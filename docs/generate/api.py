@@ -1,4 +1,4 @@
-"""The API's pages, one an operation, from openapi.json's source; scopes and functions are the template's."""
+"""The API's pages, one an operation, from openapi.json's source; the functions' names are the template's."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A method of a path below the base: what openapi.json says of it, the template's scope, and the function."""
+    """A method of a path below the base: what openapi.json says of it, and the function."""
 
     method: str
     path: str
@@ -46,7 +46,6 @@ def pages() -> dict[str, str]:
     document = openapi.document()
     described = template.load()
     routes = {(route.method, route.path.removeprefix(BASE_PATH)): route for route in template.routes(described)}
-    scopes = _scopes(described)
     schemas: Mapping[str, Schema] = document["components"]["schemas"]
     written, rows = {}, []
     operations = [
@@ -54,7 +53,7 @@ def pages() -> dict[str, str]:
             method.upper(),
             path,
             operation,
-            scopes[method.upper(), path],
+            next((scope for each in operation["security"] for scope in each["jwt"]), None),
             routes[method.upper(), path].function.removesuffix("Function").lower(),
         )
         for path, methods in document["paths"].items()
@@ -91,20 +90,6 @@ def _place(path: str) -> int:
     if not matching:
         raise Undocumented(f"docs/generate/api.py has no place in ORDER for {path}.")
     return matching[-1]
-
-
-def _scopes(described: Mapping[str, Any]) -> dict[tuple[str, str], str | None]:
-    found = {}
-    for resource in described["Resources"].values():
-        for event in resource.get("Properties", {}).get("Events", {}).values():
-            if event["Type"] != "HttpApi":
-                continue
-            properties = event["Properties"]
-            scopes = properties["Auth"].get("AuthorizationScopes", [None])
-            if "Path" not in properties:  # $default, of which there is nothing to say
-                continue
-            found[properties["Method"].upper(), properties["Path"].removeprefix(BASE_PATH)] = scopes[0]
-    return found
 
 
 def _page(operation: Operation, schemas: Mapping[str, Schema]) -> str:

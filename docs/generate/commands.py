@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployment import __main__ as deployment
 from docs.generate import markdown
 from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
@@ -12,7 +13,7 @@ from training.cli.main import build_parser
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
-PARSERS: tuple[Callable[[], argparse.ArgumentParser], ...] = (build_parser,)
+PARSERS: tuple[Callable[[], argparse.ArgumentParser], ...] = (build_parser, deployment.build_parser)
 """What makes the parser of each command: a new command is one more entry."""
 
 

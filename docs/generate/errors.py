@@ -64,7 +64,8 @@ def page() -> str:
         "file has [one more](../files.md#lines-without-an-answer) for its lines.",
         "## Answers of the gateway",
         "API Gateway answers these before any function runs, and an HTTP API lets nobody change them. Their body is "
-        'the gateway\'s own: `{"message": "..."}` without a code.',
+        'the gateway\'s own: `{"message": "..."}` without a code. A function checks the claims and the scope again: '
+        "`UNAUTHENTICATED` and `MISSING_SCOPE` are its answers if the gateway is configured wrongly.",
         markdown.table(["status", "when", "what to do"], [list(row) for row in OF_THE_GATEWAY]),
     )
 

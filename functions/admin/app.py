@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from loyalty_ml import errors
@@ -49,10 +49,10 @@ def _file(description: str, content_type: str, schema: dict[str, Any]) -> dict[i
     return {**found, **{status: of_json[status] for status in (404, 500)}}
 
 
-def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGatewayHttpResolver:
+def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> http.Api:
     """The routes, over the parts of one deployment. folder: the built page."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
-    page = Page(folder, lambda: parts().upload_origin)
+    app = http.Api(lambda: parts().settings.access)
+    page = Page(folder, lambda: parts().upload_origin, lambda: parts().sign_in)
 
     def headers() -> dict[str, str]:
         return dict(app.current_event.raw_event["headers"])
@@ -60,6 +60,14 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
     @app.get("/admin", summary="The page for people", responses=_file("The page", "text/html", {"type": "string"}))
     def admin() -> Response[Any]:
         return page.index(headers())
+
+    @app.get("/admin/signed-in", include_in_schema=False)
+    def signed_in() -> Response[Any]:
+        return page.signed_in(headers())
+
+    @app.get("/admin/config.json", include_in_schema=False)
+    def configuration() -> Response[Any]:
+        return page.configuration()
 
     @app.get("/admin/assets/<name>", include_in_schema=False)
     def asset(name: str) -> Response[Any]:
@@ -80,7 +88,7 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
             ModelListAnswer, errors.InvalidRequest, errors.ModelUnavailable, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def list_models(limit: Limit = 20) -> ModelListAnswer:
         return parts().registry.listing(limit)
 
@@ -91,7 +99,7 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
             ModelCardAnswer, errors.ModelVersionNotFound, errors.ModelUnavailable, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def model_card(name: str, version: str) -> ModelCardAnswer:
         return parts().registry.card(name, version)
 
@@ -102,7 +110,7 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
         "changes whole, in one conditional write; the functions take it up within a minute.",
         responses=http.responses(ModelChangeAnswer, *_CHANGE_ERRORS),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/models")
     def promote(request: PromoteRequest) -> ModelChangeAnswer:
         return parts().registry.promote(request)
 
@@ -112,7 +120,7 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
         description="The set is checked as in promote, and leaves the way back: the next rollback goes one further.",
         responses=http.responses(ModelChangeAnswer, *_CHANGE_ERRORS),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/models")
     def rollback(request: RollbackRequest) -> ModelChangeAnswer:
         return parts().registry.rollback(request)
 
@@ -121,4 +129,4 @@ def make_app(parts: Callable[[], AdminParts], folder: Path = PAGE) -> APIGateway
 
 _parts = start.once(AdminParts, AdminSettings)
 start.initialize(_parts, lambda parts: (parts.registry,))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -4,13 +4,11 @@ import uuid
 from collections.abc import Callable
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs
 from loyalty_ml.files.source import upload_key
-from loyalty_ml.jobs import presigned
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
@@ -62,7 +60,7 @@ IdempotencyKey = Annotated[
 
 def _announce(parts: BatchParts, job_id: str, extension: FileFormat, request: JobRequest) -> http.Reply:
     key = upload_key(request.type, job_id, extension)
-    upload = presigned.upload(parts.signing_s3, parts.settings.data_bucket, key)
+    upload = parts.signer.upload(key)
     kept = {"keep": request.kept} if request.kept else {}
     asked = {"type": request.type, "format": extension, "key": key, **kept}
     return jobs.upload_reply(parts.file_jobs.announce(job_id, asked), upload)
@@ -93,16 +91,16 @@ def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_
     return job
 
 
-def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
+def make_app(parts: Callable[[], BatchParts]) -> http.Api:
     """The routes, over the parts of one deployment."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+    app = http.Api(lambda: parts().settings.access)
 
     @app.post(
         "/ml/predict/batch",
         summary="Predict for up to 100 customers; if one fails, the others are still answered",
         responses=http.responses(BatchAnswer | AllBatchAnswer, *http.BATCH_ERRORS),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict_batch(request: BatchRequest) -> BatchAnswer | AllBatchAnswer:
         return parts().answer_batch(request.type, request.customer_ids)
 
@@ -119,7 +117,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
             202: jobs.started_response("The job has begun"),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def start_job(request: JobRequest, idempotency_key: IdempotencyKey = None) -> http.Reply:
         own = parts()
         if idempotency_key is None:
@@ -143,7 +141,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         summary="List jobs, newest first; jobs are kept for 30 days",
         responses=http.responses(JobListAnswer, errors.InvalidRequest, errors.StoreUnavailable),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def list_jobs(limit: Limit = 20, status: Status = None, token: Next = None) -> JobListAnswer:
         page, following = parts().jobs.list(limit, status, token)
         return {"jobs": [jobs.list_entry(job) for job in page], "next": following}
@@ -156,14 +154,10 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
             200: jobs.job_response(),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def job(job_id: str) -> http.Reply:
         own = parts()
-
-        def sign_url(key: str, name: str) -> str:
-            return presigned.download(own.signing_s3, own.settings.data_bucket, key, name)
-
-        return jobs.job_reply(own.jobs.get(job_id), own.jobs.answer, sign_url)
+        return jobs.job_reply(own.jobs.get(job_id), own.jobs.answer, own.signer.download)
 
     @app.delete(
         "/ml/jobs/<job_id>",
@@ -172,7 +166,7 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
         "were scored stay.",
         responses=http.responses(None, errors.JobNotFound, errors.StoreUnavailable),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def delete_job(job_id: str) -> http.Reply:
         own = parts()
         job = own.jobs.delete(job_id)
@@ -187,4 +181,4 @@ def make_app(parts: Callable[[], BatchParts]) -> APIGatewayHttpResolver:
 
 _parts = start.once(BatchParts, BatchSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -22,7 +22,7 @@ from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import KILLED
 from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, no_data, type_of
-from loyalty_ml.jobs.attempt import end_after_last, look_again
+from loyalty_ml.jobs.attempt import end_after_last, look_again, new_owner
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.telemetry import logger
 from loyalty_ml.wiring import start
@@ -31,6 +31,11 @@ from loyalty_ml.wiring.settings import FilesSettings
 
 MAX_ATTEMPTS = 5
 """How often a job is tried. The queue brings it once more: a last worker that was killed could record no end."""
+
+MAX_HAND_OVERS = 200
+"""How often a file goes on in another invocation: 50 hours of work, in which any file that S3 takes is scored."""
+COUNTERS = ("hand_overs", "looks")
+"""What a message of the worker's own counts, and its successor goes on counting."""
 
 Beat = Callable[[float], object]
 Remaining = Callable[[], float]
@@ -88,9 +93,18 @@ def _work(parts: FilesParts, record: SQSRecord, remaining: Remaining) -> None:
             parts,
             message.body,
             partial(
-                _score, parts, remaining=remaining, on_beat=partial(queue.hide, message), attempts=message.attempts
+                _score,
+                parts,
+                remaining=remaining,
+                on_beat=partial(queue.hide, message),
+                attempts=message.attempts,
+                counted=_counted(message.body),
             ),
         )
+
+
+def _counted(body: Any) -> dict[str, int]:
+    return {name: body[name] for name in COUNTERS if isinstance(body, dict) and type(body.get(name)) is int}
 
 
 def _take(parts: FilesParts, body: Any, score: Callable[[FileJobRequest], None]) -> None:
@@ -147,9 +161,18 @@ def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | Non
     return source
 
 
-def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_beat: Beat, attempts: int) -> None:
+def _score(
+    parts: FilesParts,
+    job: FileJobRequest,
+    *,
+    remaining: Remaining,
+    on_beat: Beat,
+    attempts: int,
+    counted: Mapping[str, int] = {},
+) -> None:
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     task: dict[str, Any] = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
+    task |= counted
     if job.keep:
         task["keep"] = list(job.keep)
     if attempts > MAX_ATTEMPTS:
@@ -162,10 +185,24 @@ def _score(parts: FilesParts, job: FileJobRequest, *, remaining: Remaining, on_b
             ended = ran.summary or {}
             logger.info("The job is finished", job_id=job.job_id, status=ended.get("status"), error=ended.get("error"))
         case "unfinished":
+            hand_overs = counted.get("hand_overs", 0) + 1
+            if hand_overs > MAX_HAND_OVERS:
+                _end_endless(parts, job.job_id)
+                return
             logger.info("The file goes on in another invocation", job_id=job.job_id)
-            parts.queue.send(task)
+            parts.queue.send({**task, "hand_overs": hand_overs})
         case "running":
             look_again(parts.queue, task, attempts=attempts, lease_left=ran.lease_left)
+
+
+def _end_endless(parts: FilesParts, job_id: str) -> None:
+    """Records the failure of a job that would go on for ever."""
+    logger.error("A file is given up that goes on and on", job_id=job_id, hand_overs=MAX_HAND_OVERS)
+    telemetry.count_failure("INTERNAL")
+    leases, owner = parts.file_jobs.leases, new_owner()
+    if leases.claim(job_id, owner).outcome == "claimed":
+        sentence = f"The file was not scored by {MAX_HAND_OVERS} workers, a quarter of an hour each: send it in parts."
+        leases.fail(job_id, owner, "INTERNAL", sentence, final=True)
 
 
 def _no_beat(seconds: float) -> None:
@@ -174,4 +211,4 @@ def _no_beat(seconds: float) -> None:
 
 _parts = start.once(FilesParts, FilesSettings)
 start.initialize(_parts, lambda parts: (parts.files,))
-handler = make_handler(_parts)
+handler = start.answering_golden(_parts, make_handler(_parts))

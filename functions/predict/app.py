@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-
 from loyalty_ml.api import http
 from loyalty_ml.api.contracts import HealthAnswer, StatusAnswer
 from loyalty_ml.api.status import status_answer
@@ -21,16 +19,16 @@ from loyalty_ml.wiring.predict import PredictParts
 from loyalty_ml.wiring.settings import PredictSettings
 
 
-def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
+def make_app(parts: Callable[[], PredictParts]) -> http.Api:
     """The routes, over the parts of one deployment."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+    app = http.Api(lambda: parts().settings.access)
 
     @app.post(
         "/ml/predict",
         summary="Predict for one customer",
         responses=http.responses(SingleAnswer | AllAnswer, *http.SINGLE_ERRORS),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict(request: PredictRequest) -> SingleAnswer | AllAnswer:
         return parts().answer_one(request.type, request.customer_id, with_features=request.features)
 
@@ -41,7 +39,7 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
             SingleAnswer | BatchAnswer | AllAnswer | AllBatchAnswer, *http.SINGLE_ERRORS, BatchTooLarge
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict_one_or_batch(
         request: PredictOrBatchRequest,
     ) -> SingleAnswer | BatchAnswer | AllAnswer | AllBatchAnswer:
@@ -54,13 +52,13 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
         summary="Show the loaded models, their versions, and the age of the features",
         responses=http.responses(StatusAnswer),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def status() -> StatusAnswer:
         own = parts()
         return status_answer(own.settings.ml_mock_mode, own.models.current(), own.read_snapshot_card)
 
     @app.get("/health", summary="Check that the function answers", responses=http.responses(HealthAnswer))
-    @http.json_route(app)
+    @http.json_route(app, None)
     def health() -> HealthAnswer:
         return {"status": "ok"}
 
@@ -69,4 +67,4 @@ def make_app(parts: Callable[[], PredictParts]) -> APIGatewayHttpResolver:
 
 _parts = start.once(PredictParts, PredictSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

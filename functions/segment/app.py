@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
@@ -21,7 +20,7 @@ from loyalty_ml.segments.contracts import (
 )
 from loyalty_ml.segments.definition import Segment, SegmentDefinition, is_segment_id
 from loyalty_ml.segments.history import MAX_ENTRIES
-from loyalty_ml.segments.lists import ListStore, described
+from loyalty_ml.segments.lists import announce, described
 from loyalty_ml.segments.predictions import MAX_TOP, Ranking
 from loyalty_ml.segments.preview import SegmentPreviewAnswer
 from loyalty_ml.segments.service import Steps
@@ -95,8 +94,8 @@ Prefer = Annotated[
     Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
 ]
 
-ANSWER_SECONDS = 20.0
-"""The gateway gives up after 30 and the function's timeout is 25; a cold start comes before these."""
+RESERVE_SECONDS = 5.0
+"""Of the function's timeout, for what comes after an answer that takes too long: its job is recorded and sent."""
 
 _AS_A_JOB: dict[int, Any] = {202: jobs.started_response("The answer takes longer than a request may: a job makes it")}
 _SERVED_ERRORS = (
@@ -117,21 +116,25 @@ def _definition(description: str) -> Any:
     }
 
 
-def _reply(segment: Segment, lists: ListStore, status: int = 200) -> http.Reply:
-    answer = described(segment, lists, http.MAX_BODY_BYTES)
+def _reply(segment: Segment, parts: SegmentParts, status: int = 200) -> http.Reply:
+    answer = described(segment, parts.segment_lists, parts.signer, http.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 
-def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_SECONDS) -> APIGatewayHttpResolver:
-    """The routes, over the parts of one deployment. answer_seconds: what takes longer becomes a job."""
-    app = APIGatewayHttpResolver(strip_prefixes=[http.BASE_PATH])
+def _deadline(app: http.Api, reserve_seconds: float) -> Deadline:
+    return Deadline(app.lambda_context.get_remaining_time_in_millis() / 1000 - reserve_seconds)
+
+
+def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE_SECONDS) -> http.Api:
+    """The routes, over the parts of one deployment. reserve_seconds: what leaves less of the timeout becomes a job."""
+    app = http.Api(lambda: parts().settings.access)
 
     def in_time_or_as_a_job(
         answer: Callable[[Steps], http.Reply], check: Callable[[], None], request: Mapping[str, Any], prefer: str | None
     ) -> http.Reply:
         if not preconditions.prefers_async(prefer):
             try:
-                return answer(Deadline(answer_seconds).step)
+                return answer(_deadline(app, reserve_seconds).step)
             except TakesTooLong:
                 pass
         check()  # or the job would fail where this can say so
@@ -145,7 +148,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             SegmentListAnswer, errors.InvalidRequest, errors.PayloadTooLarge, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def list_segments(limit: Limit = PAGE, token: Next = None) -> SegmentListAnswer:
         if token is not None and not is_segment_id(token):
             raise errors.InvalidRequest.of("next", "this is no page token: send `next` of the answer before")
@@ -175,13 +178,13 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             304: {"description": "The caller has this version already"},
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def get_segment(segment_id: str, if_none_match: IfNoneMatch = None) -> http.Reply:
         segment = parts().segments.get(segment_id)
         etag = preconditions.etag_of_version(segment.version)
         if preconditions.is_known(if_none_match, etag):
             return http.Reply(None, 304, {"ETag": etag})
-        return _reply(segment, parts().segment_lists)
+        return _reply(segment, parts())
 
     @app.put(
         "/segments/<segment_id>",
@@ -204,7 +207,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             201: _definition("Created"),
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def put_segment(
         segment_id: str, request: SegmentDefinition, if_match: IfMatch = None, if_none_match: IfNew = None
     ) -> http.Reply:
@@ -215,7 +218,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         if created:
             # What a segment that had this id has left: its deletion was cut short, or a measurement came later.
             parts().statistics.delete(segment_id)
-        return _reply(segment, parts().segment_lists, 201 if created else 200)
+        return _reply(segment, parts(), 201 if created else 200)
 
     @app.post(
         "/segments/lists",
@@ -231,9 +234,9 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             },
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def announce_list() -> http.Reply:
-        upload_id, upload = parts().segment_lists.announce()
+        upload_id, upload = announce(parts().signer)
         return http.Reply({"upload_id": upload_id, "upload": jobs.upload_address(upload, MAX_FILE_BYTES)}, 201)
 
     @app.delete(
@@ -243,7 +246,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             None, errors.InvalidRequest, errors.SegmentNotFound, errors.VersionConflict, errors.StoreUnavailable
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/segments")
     def delete_segment(segment_id: str, if_match: IfMatch = None) -> http.Reply:
         parts().segments.delete(segment_id, preconditions.expected_version(if_match))
         parts().statistics.delete(segment_id)
@@ -264,10 +267,10 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             errors.FeatureStoreUnavailable,
         ),
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def preview_segment(request: SegmentDefinition) -> SegmentPreviewAnswer:
         try:
-            return parts().service.preview(request, Deadline(answer_seconds).step)
+            return parts().service.preview(request, _deadline(app, reserve_seconds).step)
         except TakesTooLong as error:
             raise errors.FeatureStoreUnavailable(
                 "The preview takes longer than a request may: store the segment, whose statistics a job computes."
@@ -291,7 +294,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             **_AS_A_JOB,
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/predict")
     def predict_segment(
         segment_id: str,
         request: SegmentPredictRequest,
@@ -334,7 +337,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
             304: {"description": "The caller has this answer already"},
         },
     )
-    @http.json_route(app)
+    @http.json_route(app, "loyalty/read")
     def segment_stats(
         segment_id: str, entries: Entries = None, if_none_match: IfSeen = None, prefer: Prefer = None
     ) -> http.Reply:
@@ -356,4 +359,4 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
 
 _parts = start.once(SegmentParts, SegmentSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
-handler = http.entrypoint(make_app(_parts))
+handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))

@@ -1,9 +1,10 @@
-"""The worker of the segment queue: statistics where customers or models are new, and answers too slow for a request.
+"""The worker of two queues: statistics where customers or models are new, and answers too slow for a request.
 
-A message is one of:
+A message of the statistics' queue, which nobody waits for, is one of:
 - an event of EventBridge: a new feature snapshot, a new model set, or the daily schedule. It becomes a task for each
   segment, sent to the same queue;
-- {"task": "statistics", "segment_id": "..."}, null for the whole base;
+- {"task": "statistics", "segment_id": "..."}, null for the whole base.
+One of the queue of callers' jobs is one of:
 - {"task": "job", "job_id": "..."};
 - {"task": "segment_dataset", "job_id": "..."}: the members as files, which a state machine then has scored;
 - {"task": "segment_file", "job_id": "..."}: the members as one file, which is scored as every file that comes;
@@ -13,6 +14,7 @@ A message is one of:
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -20,7 +22,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from loyalty_ml import telemetry
 from loyalty_ml.aws.queue import Message, Queue, message_of
-from loyalty_ml.customers import snapshot, snapshot_store
+from loyalty_ml.customers import skew, snapshot, snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import JobNotFound, NotFound, RequestError
 from loyalty_ml.jobs.attempt import attempt, end_after_last, look_again, new_owner
@@ -29,7 +31,7 @@ from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.models import store
 from loyalty_ml.models.manifest import MANIFEST_KEY
-from loyalty_ml.segments.drift import alarming_psi
+from loyalty_ml.segments.drift import ALARM_PSI, alarming_psi
 from loyalty_ml.segments.statistics_store import ALL_CUSTOMERS
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import rfc3339
@@ -44,6 +46,9 @@ MAX_ATTEMPTS = 3
 PLAN_DELAY_SECONDS = 5 + math.ceil(max(store.REFRESH_SECONDS, snapshot_store.REFRESH_SECONDS))
 
 PUBLISHED_KEYS = (CURRENT_KEY, MANIFEST_KEY)
+
+SKEWED_SHARE = 0.01
+"""Of the compared customers, more than so many of whom make a trouble: one may have changed at this moment."""
 
 KILLED = "The answer could not be made: its worker was stopped for want of time or memory. Ask for less."
 
@@ -65,21 +70,21 @@ def make_handler(parts: Callable[[], SegmentWorkerParts]) -> Handler:
 
 
 def _work(parts: SegmentWorkerParts, message: Message) -> None:
-    queue = parts.queue
+    queue, statistics_queue = parts.queue, parts.statistics_queue
     match message.body:
         case {"detail-type": "Scheduled Event"}:
-            with queue.work(message, "plan"):
-                _plan(parts, queue)
+            with statistics_queue.work(message, "plan"):
+                _plan(parts)
         case {"detail-type": "Object Created", "detail": {"object": {"key": key}}} if key in PUBLISHED_KEYS:
-            with queue.work(message, "plan"):
-                _plan(parts, queue)
+            with statistics_queue.work(message, "plan"):
+                _plan(parts)
                 _tell_what_is_live(parts, key)
+        case {"task": "statistics", "segment_id": None | str() as segment_id}:
+            with statistics_queue.work(message, "statistics"):
+                _refresh(parts, segment_id)
         case {"task": "remove", "job_id": str(job_id), "kind": kind, "request": dict(request)}:
             with queue.work(message, "remove"):
                 parts.removal.remove(job_id, kind, request)
-        case {"task": "statistics", "segment_id": None | str() as segment_id}:
-            with queue.work(message, "statistics"):
-                _refresh(parts, segment_id)
         case {"task": "job", "job_id": str()}:
             with queue.work(message, "job", HIDDEN_SECONDS):
                 _attempt(parts, queue, message, _answer)
@@ -98,10 +103,44 @@ def _work(parts: SegmentWorkerParts, message: Message) -> None:
                 )
 
 
-def _plan(parts: SegmentWorkerParts, queue: Queue) -> None:
+def _plan(parts: SegmentWorkerParts) -> None:
     segment_ids = [None, *parts.segments.ids()]
     tasks = [{"task": "statistics", "segment_id": segment_id} for segment_id in segment_ids]
-    queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
+    parts.statistics_queue.send_all(tasks, delay_seconds=PLAN_DELAY_SECONDS)
+    telemetry.write_values({"Refreshes": 1})
+    _tell_age(parts)
+
+
+def _tell_age(parts: SegmentWorkerParts) -> None:
+    """Writes how old the features are that are served now; nothing if there were never any."""
+    try:
+        card = snapshot.read_current(parts.s3, parts.settings.data_bucket)
+    except snapshot.SnapshotUnavailable as error:
+        logger.error("The age of the features is not known", reason=str(error))
+        telemetry.write_trouble("features")
+        return
+    if card is None:
+        return
+    hours = (datetime.now(UTC) - card.as_of).total_seconds() / 3600
+    if hours > parts.settings.feature_max_age_hours:
+        telemetry.write_trouble("features", {"FeatureAgeHours": hours}, snapshot=card.version)
+    else:
+        telemetry.write_values({"FeatureAgeHours": hours}, snapshot=card.version)
+
+
+def _tell_skew(parts: SegmentWorkerParts) -> None:
+    """Writes how many of a sample of customers the two stores do not agree on."""
+    population = parts.service.customers()
+    if not population.customers:
+        return
+    found = skew.compare(population, parts.customers)
+    values = {"ComparedCustomers": found.compared, "SkewedCustomers": found.skewed}
+    facts: dict[str, Any] = {"snapshot": population.version, "unknown": found.unknown, "features": found.features}
+    if found.skewed > SKEWED_SHARE * found.compared:
+        logger.error("The table and the snapshot have other features of the same customers", **facts)
+        telemetry.write_trouble("skew", values, **facts)
+    else:
+        telemetry.write_values(values, **facts)
 
 
 def _tell_what_is_live(parts: SegmentWorkerParts, key: str) -> None:
@@ -139,7 +178,14 @@ def _refresh(parts: SegmentWorkerParts, segment_id: str | None) -> None:
     for name, found in point.drift.items():
         inputs = {feature: drift["psi"] for feature, drift in found["features"].items()}
         all_psi = {**inputs, "score": found["score"]["psi"]}
-        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, alarming_psi(found), all_psi)
+        alarming = alarming_psi(found)
+        telemetry.write_drift(segment_id or ALL_CUSTOMERS, name, alarming, all_psi)
+        # Placeholders learnt from generated customers: nobody has to be told that others are not like them.
+        is_own = not point.infos[name]["placeholder"]
+        if segment_id is None and is_own and alarming is not None and alarming >= ALARM_PSI:
+            telemetry.write_trouble("drift", model=name)
+    if segment_id is None:
+        _tell_skew(parts)
 
 
 def _answer(parts: SegmentWorkerParts, job: Job, owner: str, heartbeat: Heartbeat) -> None:
@@ -212,4 +258,4 @@ def _attempt(parts: SegmentWorkerParts, queue: Queue, message: Message, work: Wo
 
 _parts = start.once(SegmentWorkerParts, SegmentWorkerSettings)
 start.initialize(_parts, lambda parts: (parts.service,))
-handler = make_handler(_parts)
+handler = start.answering_golden(_parts, make_handler(_parts))

@@ -81,7 +81,7 @@ def built_function(function: str, build: Path, physical_ids: Mapping[str, str] =
     for part in (shared, own):
         for name, value in part.get("Environment", {}).get("Variables", {}).items():
             with contextlib.suppress(KeyError):  # of a store that there is not: Lambda would not set it empty either
-                variables[name] = template.resolve(value, described, physical_ids)
+                variables[name] = template.value_of(name, value, described, physical_ids)
     layers = [described["Resources"][layer["Ref"]] for part in (shared, own) for layer in part.get("Layers", [])]
     return BuiltFunction(
         name=function,

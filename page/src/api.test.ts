@@ -1,19 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
-import {
-  type ApiError,
-  getCard,
-  getSegment,
-  getStatistics,
-  getStatus,
-  may,
-  predictOne,
-  readStart,
-  scopesOf,
-  signIn,
-  signInWanted,
-  startJob,
-  token,
-} from "./api";
+import { type ApiError, getCard, getSegment, getStatistics, getStatus, predictOne, readStart, startJob } from "./api";
+import { may, scopesOf, signIn, signInWanted, token } from "./session";
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   vi.fn<typeof fetch>(

@@ -1,7 +1,7 @@
-/** Every request of the page, and the token, which is kept in memory only. */
+/** Every request of the page. */
 
-import { computed, signal } from "@preact/signals";
 import type { components } from "./api.gen";
+import { bearer, type Issuer, renewed, signInWanted, token } from "./session";
 import { text } from "./text";
 
 export type Schemas = components["schemas"];
@@ -14,43 +14,6 @@ export type Single = Schemas["SingleAnswer"] | Schemas["AllAnswer"];
 export type Batch = Schemas["BatchAnswer"] | Schemas["AllBatchAnswer"];
 
 const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");
-
-/** What the API is called with; null until someone signs in, and where nobody has to. */
-export const token = signal<string | null>(null);
-/** True once the API has refused a request for want of a token that it accepts. */
-export const signInWanted = signal(false);
-/** The scopes of the token; null where there is none to read them from, and then everything is offered. */
-const scopes = computed(() => (token.value === null ? null : scopesOf(token.value)));
-
-export type Scope = "loyalty/read" | "loyalty/predict" | "loyalty/segments" | "loyalty/models";
-
-/** Whether the person may do this, as far as the page knows: what one may not do is not offered. */
-export function may(scope: Scope): boolean {
-  return scopes.value === null || scopes.value.has(scope);
-}
-
-/** The scopes that a JWT names, in `scope` or `scp`; null if it names none that can be read. */
-export function scopesOf(jwt: string): Set<string> | null {
-  try {
-    const payload = jwt.split(".")[1] ?? "";
-    const json = atob(payload.replace(/-/g, "+").replace(/_/g, "/"));
-    const claims = JSON.parse(json) as { scope?: unknown; scp?: unknown };
-    const named = claims.scope ?? claims.scp;
-    if (typeof named === "string") return new Set(named.split(" "));
-    return Array.isArray(named) ? new Set(named.map(String)) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Takes a token; an empty one forgets it. False for what no request can carry, which changes nothing. */
-export function signIn(given: string): boolean {
-  const bare = given.trim().replace(/^Bearer\s+/i, "");
-  if (!/^[\x21-\x7e]*$/.test(bare)) return false;
-  token.value = bare || null;
-  signInWanted.value = false;
-  return true;
-}
 
 /** A request that came to nothing. `status` is 0 where no answer came, or one that broke off. */
 export class ApiError extends Error {
@@ -78,12 +41,13 @@ interface Sent {
   headers?: Record<string, string>;
 }
 
-async function request<T>(method: string, path: string, asked: Sent = {}): Promise<Reply<T>> {
+async function request<T>(method: string, path: string, asked: Sent = {}, isFirst = true): Promise<Reply<T>> {
   // A browser takes ".." out of a path, also where it is encoded, and asks for something else.
   if (/\/\.{1,2}(?=[/?]|$)/.test(path)) throw new ApiError(text.errors.ofStatus(404), 404, "HTTP_404");
   const headers: Record<string, string> = { ...asked.headers };
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
-  if (token.value !== null) headers["Authorization"] = `Bearer ${token.value}`;
+  const used = await bearer();
+  if (used !== null) headers["Authorization"] = `Bearer ${used}`;
   let response: Response;
   let raw: string;
   try {
@@ -99,6 +63,10 @@ async function request<T>(method: string, path: string, asked: Sent = {}): Promi
   } catch (error) {
     if (asked.signal?.aborted) throw error;
     throw new ApiError(text.errors.away, 0, "AWAY");
+  }
+  // What was refused was not done: it is asked once more, with a token that is new.
+  if (response.status === 401 && isFirst && used !== null && (await renewed(used))) {
+    return request(method, path, asked, false);
   }
   if (!response.ok) throw refusal(response, raw);
   const answer = raw ? parsed(raw) : null;
@@ -143,6 +111,10 @@ const query = (parameters: Record<string, string | number | null | undefined>): 
   return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
 };
 const answerOf = async <T>(reply: Promise<Reply<T>>): Promise<T> => (await reply).answer;
+
+/** How one signs in; null where the page knows no issuer. */
+export const getIssuer = async (signal?: AbortSignal): Promise<Issuer | null> =>
+  (await answerOf(request<{ sign_in: Issuer | null }>("GET", "/admin/config.json", withSignal(signal)))).sign_in;
 
 export const getStatus = (signal?: AbortSignal) =>
   answerOf(request<Schemas["StatusAnswer"]>("GET", "/config/ml/status", withSignal(signal)));

@@ -67,6 +67,8 @@ export const text = {
     broken: "The page has a fault of its own here. Load it again; if it stays, tell whoever runs the service.",
   },
 
+  notAllowed: "Your sign-in does not include this",
+
   signIn: {
     title: "Sign in",
     explain:
@@ -74,6 +76,14 @@ export const text = {
     label: "Token",
     wrong: "This is no token: one has letters, digits and signs without blanks between them. Copy it again.",
     go: "Use this token",
+    atIssuer: (host: string) =>
+      `You sign in at ${host}, in a window of its own. What you typed here stays. The sign-in is kept in the memory of this tab only.`,
+    waits: "Go on in the window that has opened.",
+    blocked: "Your browser did not let the window open. Allow this page to open windows, then try again.",
+    refused: "You were not signed in: you, or the sign-in service, said no.",
+    failed: "The sign-in service could not be reached, or its answer made no sense. Try again.",
+    again: "Open the window again",
+    leave: "Sign out",
     signedIn: "A token is in use",
     signOut: "Forget the token",
   },
@@ -669,7 +679,8 @@ export const text = {
     sent: (name: string) => `Sent: ${name}. The list below shows how far it is scored.`,
     jobs: "Jobs",
     empty: "No file was scored yet.",
-    emptyWhat: "Drop a file above. Files that are put under incoming/ of the data bucket show here too.",
+    emptyDrop: "Drop a file above.",
+    emptyWhat: "Files that are put under incoming/ of the data bucket show here too.",
     job: "Job",
     status: "Status",
     statuses: words({

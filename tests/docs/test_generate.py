@@ -74,6 +74,8 @@ def test_every_subcommand_has_a_heading() -> None:
 
 
 def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.write_request("GET /", 200, 1.0, "id", "of the gateway")  # with what other tests have counted
+    capsys.readouterr()
     telemetry.count_answer(
         {"model": {"version": "v"}, "mode": "segment", "successful": 1, "failed": 1, "type": "nbo", "mock": True}
     )
@@ -81,9 +83,14 @@ def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture
     telemetry.write_task("plan", "done", 1.0, "id")
     telemetry.write_drift("*", "churn", 0.1, {"revenue": 0.1})
     telemetry.write_file("churn", {"status": "succeeded", "rows": 2, "predictions": 1, "errors": 1, "job_id": "j"})
+    telemetry.write_trouble("models", {"ModelProblems": 1})
+    telemetry.write_values({"FeatureAgeHours": 1, "Refreshes": 1, "ComparedCustomers": 100, "SkewedCustomers": 0})
     written: dict[str, tuple[str, set[str]]] = {}
     for line in capsys.readouterr().out.splitlines():
-        (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
+        directive, *rolled_up = json.loads(line)["_aws"]["CloudWatchMetrics"]
+        for again in rolled_up:
+            assert again["Dimensions"] == [["service"]]
+            assert all(metric["Name"] in telemetry.ROLLED_UP for metric in again["Metrics"])
         for metric in directive["Metrics"]:
             dimensions = {name for group in directive["Dimensions"] for name in group} - {"service"}
             written.setdefault(metric["Name"], (metric["Unit"], dimensions))

@@ -89,10 +89,18 @@ def test_every_command_line_of_a_page_is_one_that_the_command_takes(page: str, l
     assert not chosen.command.mistake(chosen), f"{page}: {line}"
 
 
-def test_the_runbook_has_every_alarm() -> None:
-    described = template.load()["Resources"]
-    alarms = {name.lower() for name, each in described.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
-    assert alarms <= anchors(DOCS / "operate.md")
+def test_each_alarm_links_to_its_section_of_the_runbook_which_has_no_other() -> None:
+    described = {
+        name: each["Properties"]["AlarmDescription"]["Fn::Sub"]
+        for name, each in template.load()["Resources"].items()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    linked = {name: text.rpartition("${RunbookUrl}#")[2] for name, text in described.items()}
+    of_alarms = {anchor for anchor in anchors(DOCS / "runbook.md") if re.search("alarms?$", anchor)}
+    assert set(linked.values()) == of_alarms
+    of_functions = (DOCS / "runbook.md").read_text().split("### FunctionErrorAlarms\n\n")[1].split("\n\n")[0]
+    for name, anchor in linked.items():
+        assert anchor == name.lower() or name in re.findall(r"\w+", of_functions), name
 
 
 def test_the_architectures_folders_are_the_tree() -> None:

@@ -23,6 +23,7 @@ from loyalty_ml.aws.queue import Queue as WorkersQueue
 from loyalty_ml.errors import StoreUnavailable
 from loyalty_ml.files.job_store import FileJobStore
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
+from loyalty_ml.jobs.attempt import MAX_LOOKS
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.jobs.lease import LEASE_SECONDS
 from tests.clients import answering
@@ -358,6 +359,35 @@ def test_a_file_longer_than_an_invocation_is_handed_over_before_its_message_goes
     assert scoring.jobs[1:] == scoring.jobs[:1] * 2
     assert scoring.is_last == [False] * 3
     assert queue.left() == NOTHING
+
+
+def test_a_file_that_goes_on_and_on_is_given_up_and_says_so(queue: Queue, scoring: Scoring) -> None:
+    """Lambda's own end of such a chain, after 16, is turned off: it would stop a file of four hours."""
+    source = FileSource(queue.service.ids["DataBucket"], KEY, "v", "e", 1)
+    job = FileJobRequest(source, "churn", "0" * 32)
+    jobs = process().files.file_jobs
+    jobs.claim(job, "the worker before")
+    jobs.leases.release(job.job_id, "the worker before")
+    task = {"task": "file", "source": source._asdict(), "type": "churn", "job_id": job.job_id, "attempts": 0}
+    queue.send({**task, "hand_overs": files.MAX_HAND_OVERS - 1})
+    scoring.outcomes = [unfinished()]
+    assert queue.deliver_all() == 2, "one more is let go on, and then no other"
+    body = queue.service.call("GET", f"/ml/jobs/{job.job_id}").body
+    assert (body["status"], body["code"]) == ("failed", "INTERNAL")
+    assert "in parts" in body["error"]
+    assert queue.left() == queue.left("FileDeadLetterQueue") == NOTHING
+
+
+def test_a_message_that_looks_again_and_again_ends_as_a_dead_letter(queue: Queue, scoring: Scoring) -> None:
+    queue.worker_has(send_message=lambda **asked: queue.sqs.send_message(**{**asked, "DelaySeconds": 0}))
+    source = FileSource("b", KEY, "v", "e", 1)._asdict()
+    task = {"task": "file", "source": source, "type": "churn", "job_id": "0" * 32, "attempts": 0}
+    queue.send({**task, "looks": MAX_LOOKS - 1, "hand_overs": 7})
+    scoring.outcomes = [running(0)]
+    queue.deliver_all()
+    assert (queue.left(), queue.left("FileDeadLetterQueue")["waiting"]) == (NOTHING, 1)
+    (letter,) = queue.sqs.receive_message(QueueUrl=queue.service.ids["FileDeadLetterQueue"])["Messages"]
+    assert {name: json.loads(letter["Body"])[name] for name in files.COUNTERS} == {"looks": MAX_LOOKS, "hand_overs": 7}
 
 
 def test_what_cannot_be_handed_over_stays_in_the_queue(queue: Queue, scoring: Scoring) -> None:

@@ -36,10 +36,12 @@ ROUTES = "aws_lambda_powertools.event_handler"
 
 
 DESCRIBED = template.load()
-FUNCTIONS = template.functions(DESCRIBED)
+FUNCTIONS = {name: each for name, each in template.functions(DESCRIBED).items() if "IgnoreGlobals" not in each}
+"""All but the hook of releases, which imports nothing of the layers."""
 VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "local")).keys() - {
     "ML_MOCK_MODE",
     "POWERTOOLS_LOG_LEVEL",
+    "FEATURE_MAX_AGE_HOURS",
 }
 
 
@@ -61,6 +63,13 @@ def imported_by(source: str) -> frozenset[str]:
     )
     assert done.returncode == 0, done.stderr
     return frozenset(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_hook_of_releases_imports_nothing_of_the_layers() -> None:
+    imported = imported_by("import functions.before_traffic.app")
+    assert not [
+        name for name in imported if name.startswith(("loyalty_ml", "aws_lambda_powertools", "pydantic", "numpy"))
+    ]
 
 
 def test_each_function_is_known_here() -> None:

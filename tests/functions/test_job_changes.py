@@ -283,7 +283,8 @@ def test_the_end_of_each_job_is_an_event(service: Service, told: Callable[[], li
     assert killed.status == "queued"
 
     def detail(job_id: str, status: str, code: str | None) -> dict[str, Any]:
-        return {"job_id": job_id, "kind": "segment", "status": status, "request": request, "code": code}
+        ended = {"job_id": job_id, "kind": "segment", "status": status, "request": request, "code": code}
+        return {"service": "loyalty-ml", **ended}
 
     assert told() == [
         ("loyalty.job", "Job ended", detail(good.job_id, "succeeded", None)),

@@ -11,7 +11,8 @@ import pytest
 
 from functions.admin import app as admin_function
 from loyalty_ml.api.http import entrypoint
-from tests.service import BASE, CONTEXT, Service, process
+from loyalty_ml.api.page import CALLBACK
+from tests.service import BASE, CONTEXT, Service, new_process, process
 
 pytestmark = pytest.mark.moto
 
@@ -142,3 +143,58 @@ def test_a_page_that_was_not_built_says_how_to_build_it(service: Service, tmp_pa
         answer = get(tmp_path / "nothing", path)
         assert answer["statusCode"] == 404
         assert "make run" in json.loads(answer["body"])["error"]
+
+
+def told_of(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> tuple[Any, str]:
+    """What the page is told of signing in, and whom it may ask besides the data bucket."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    new_process()
+    answer = get(folder, f"{BASE}/admin/config.json")
+    assert (answer["statusCode"], answer["headers"]["Cache-Control"]) == (200, "no-store")
+    policy = dict(
+        part.split(" ", 1) for part in get(folder, "/admin")["headers"]["Content-Security-Policy"].split("; ")
+    )
+    others = [name for name, allowed in policy.items() if name != "connect-src" and "issuer.example" in allowed]
+    assert others == [], "the issuer's origin is for asking alone"
+    return json.loads(answer["body"])["sign_in"], policy["connect-src"].partition("amazonaws.com")[2].strip()
+
+
+ISSUER = {"JWT_ISSUER": "https://issuer.example.com/realms/x", "JWT_AUDIENCE": "loyalty"}
+
+
+def test_the_page_is_told_of_its_issuer_and_may_ask_it(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told_of(monkeypatch, folder) == (None, "")
+    assert told_of(monkeypatch, folder, **ISSUER) == (None, ""), "whose client the page is not"
+    sign_in = {"issuer": ISSUER["JWT_ISSUER"], "client_id": "abc", "audience": "loyalty"}
+    assert told_of(monkeypatch, folder, **ISSUER, PAGE_CLIENT_ID="abc") == (sign_in, "https://issuer.example.com")
+
+
+def test_the_page_of_a_user_pool_asks_its_domain_for_tokens_and_for_no_audience(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As template.yaml sets the variables where no issuer is named."""
+    pool = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"
+    domain = "https://loyalty-x.auth.eu-west-1.amazoncognito.com"
+    sign_in, may_ask = told_of(
+        monkeypatch,
+        folder,
+        JWT_ISSUER=pool,
+        JWT_AUDIENCE="abc machine",
+        PAGE_CLIENT_ID="abc",
+        PAGE_TOKEN_ORIGIN=domain,
+    )
+    assert sign_in == {"issuer": pool, "client_id": "abc", "audience": None}
+    assert may_ask == f"https://cognito-idp.eu-west-1.amazonaws.com {domain}"
+
+
+def test_where_the_issuer_leads_back_to_may_ask_nobody(service: Service, folder: Path) -> None:
+    (folder / "signed-in.html").write_text(HTML)
+    answer = get(folder, CALLBACK)
+    assert content(answer).decode() == HTML
+    assert "connect-src 'none'" in answer["headers"]["Content-Security-Policy"]
+    assert answer["headers"]["Referrer-Policy"] == "no-referrer"
+    # In a group of its own, after the issuer's page, a window could not close itself.
+    assert answer["headers"]["Cross-Origin-Opener-Policy"] == "unsafe-none"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.moto
 
 DESCRIBED = template.load()
-(SOURCE,) = [source for source in template.queue_sources(DESCRIBED) if source.function == "RefreshFunction"]
+SOURCES = {source.queue: source for source in template.queue_sources(DESCRIBED)}
 REQUEST = {"segment_id": "vip", "answer": "predict", "type": "churn", "top": None, "offer": None}
 ANSWER = {"segment_id": "vip", "total_customers": 3, "aggregated_stats": {"avg_probability": 0.1097012534737587}}
 CURRENT = "snapshots/current.json"
@@ -58,12 +58,13 @@ class Queue:
     """The segment queue and its worker, as Lambda has them work."""
 
     sqs: "SQSClient"
+    name: str
     url: str
     dead_letters_url: str
 
     def deliver(self) -> bool:
         """Brings the worker one message: whether there was one."""
-        return events.deliver(self.sqs, self.url, SOURCE, refresh.handler, wait_seconds=0)
+        return events.deliver(self.sqs, self.url, SOURCES[self.name], refresh.handler, wait_seconds=0)
 
     def deliver_all(self) -> int:
         delivered = 0
@@ -96,8 +97,17 @@ class Queue:
 def queue(empty_service: Service) -> Queue:
     ids = empty_service.ids
     sqs = boto3.client("sqs")
-    put_in_place(process().worker, queue=AtOnce(sqs, ids["SegmentQueue"], retry_seconds=0))
-    return Queue(sqs, ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
+    put_in_place(
+        process().worker,
+        queue=AtOnce(sqs, ids["SegmentQueue"], retry_seconds=0),
+        statistics_queue=AtOnce(sqs, ids["StatisticsQueue"], retry_seconds=0),
+    )
+    return Queue(sqs, "SegmentQueue", ids["SegmentQueue"], ids["SegmentDeadLetterQueue"])
+
+
+@pytest.fixture
+def statistics_queue(empty_service: Service, queue: Queue) -> Queue:
+    return replace(queue, name="StatisticsQueue", url=empty_service.ids["StatisticsQueue"])
 
 
 @pytest.fixture
@@ -144,7 +154,8 @@ def refreshing(refresh: Callable[[str | None], None]) -> None:
         refresh(segment_id)
         return SimpleNamespace(drift={})
 
-    put_in_place(process().worker, service=SimpleNamespace(refresh=measure))
+    nobody = SimpleNamespace(customers=0)
+    put_in_place(process().worker, service=SimpleNamespace(refresh=measure, customers=lambda: nobody))
 
 
 def start() -> str:
@@ -398,7 +409,7 @@ def test_of_two_deliveries_at_once_the_second_comes_again_when_the_lease_has_end
     body = status(empty_service, message["job_id"]).body
     assert (body["status"], body["answer"], len(calls)) == ("succeeded", ANSWER, 1)
     (copy,) = queue.delayed()
-    assert copy == {**message, "attempts": 2}
+    assert copy == {**message, "attempts": 2, "looks": 1}
     refresh.handler(event(copy), CONTEXT)
     assert (status(empty_service, message["job_id"]).body, len(calls)) == (body, 1)
 
@@ -420,7 +431,8 @@ def test_a_worker_that_was_given_up_for_dead_changes_nothing_any_more(
     assert queue.deliver()
     assert (seen[0]["status"], seen[0]["answer"]) == ("succeeded", ANSWER)
     assert status(empty_service, job_id).body == seen[0]
-    assert queue.delayed() == [{"task": "job", "job_id": job_id, "attempts": 0}], "it looks whether the other is done"
+    copy = {"task": "job", "job_id": job_id, "attempts": 0, "looks": 1}
+    assert queue.delayed() == [copy], "it looks whether the other is done"
 
 
 @pytest.mark.parametrize("attempts", [3, 7])
@@ -495,54 +507,54 @@ def test_a_job_expires(empty_service: Service, queue: Queue) -> None:
 
 
 def test_a_new_snapshot_or_model_set_asks_for_every_segments_statistics(
-    empty_service: Service, queue: Queue, refreshed: list[str | None]
+    empty_service: Service, statistics_queue: Queue, refreshed: list[str | None]
 ) -> None:
     segment_ids = [f"segment-{number:02}" for number in range(23)]
     put_segments(segment_ids)
     for bucket, key in (("DataBucket", CURRENT), ("ModelBucket", "models/manifest.json")):
         empty_service.s3.put_object(Bucket=empty_service.ids[bucket], Key=key, Body=b"{}")
-        assert queue.deliver_all() == 1 + 1 + len(segment_ids)
+        assert statistics_queue.deliver_all() == 1 + 1 + len(segment_ids)
         assert sorted(refreshed, key=str) == sorted([None, *segment_ids], key=str)
         refreshed.clear()
 
 
-def test_other_objects_ask_for_nothing(empty_service: Service, queue: Queue) -> None:
+def test_other_objects_ask_for_nothing(empty_service: Service, statistics_queue: Queue) -> None:
     bucket = empty_service.ids["DataBucket"]
     for key in ("snapshots/20180102T000000Z-ab/part-00000.parquet", "results/x/answer.json", "incoming/churn/a.csv"):
         empty_service.s3.put_object(Bucket=bucket, Key=key, Body=b"")
     empty_service.s3.delete_object(Bucket=bucket, Key=CURRENT)
-    assert queue.receive_all() == []
+    assert statistics_queue.receive_all() == []
 
 
-def test_the_schedule_asks_for_every_segments_statistics(queue: Queue) -> None:
+def test_the_schedule_asks_for_every_segments_statistics(statistics_queue: Queue) -> None:
     put_segments(["vip"])
-    queue.send(json.dumps({"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}))
-    assert queue.deliver()
-    assert queue.receive_all() == [
+    statistics_queue.send(json.dumps({"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}))
+    assert statistics_queue.deliver()
+    assert statistics_queue.receive_all() == [
         {"task": "statistics", "segment_id": None},
         {"task": "statistics", "segment_id": "vip"},
     ]
 
 
-def test_a_plan_waits_until_every_instance_has_looked_for_what_is_new(queue: Queue) -> None:
-    put_in_place(process().worker, queue=WorkersQueue(queue.sqs, queue.url))
+def test_a_plan_waits_until_every_instance_has_looked_for_what_is_new(statistics_queue: Queue) -> None:
+    put_in_place(process().worker, statistics_queue=WorkersQueue(statistics_queue.sqs, statistics_queue.url))
     refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
-    assert queue.receive_all() == []
-    waiting = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    assert statistics_queue.receive_all() == []
+    waiting = statistics_queue.sqs.get_queue_attributes(QueueUrl=statistics_queue.url, AttributeNames=["All"])
     assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
 
 
-def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(queue: Queue) -> None:
+def test_a_plan_of_which_sqs_refuses_a_part_is_made_again(statistics_queue: Queue) -> None:
     refused = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
-    sqs = answering(queue.sqs, send_message_batch=lambda **_: refused)
-    put_in_place(process().worker, queue=WorkersQueue(sqs, queue.url))
+    sqs = answering(statistics_queue.sqs, send_message_batch=lambda **_: refused)
+    put_in_place(process().worker, statistics_queue=WorkersQueue(sqs, statistics_queue.url))
     with pytest.raises(RuntimeError, match=r"refused 1 tasks \(InternalError\)"):
         refresh.handler(event({"detail-type": "Scheduled Event"}), CONTEXT)
 
 
 @pytest.mark.parametrize("error", [errors.CustomerNotFound(), errors.InvalidRequest.of("rule", "there is no column x")])
 def test_a_segment_without_statistics_stops_no_other(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch, error: errors.LoyaltyError
+    statistics_queue: Queue, monkeypatch: pytest.MonkeyPatch, error: errors.LoyaltyError
 ) -> None:
     refreshed = []
 
@@ -553,12 +565,14 @@ def test_a_segment_without_statistics_stops_no_other(
 
     refreshing(refresh_segment)
     for segment_id in ("deleted", "vip"):
-        queue.send(json.dumps({"task": "statistics", "segment_id": segment_id}))
-    assert queue.deliver_all() == 2
-    assert (refreshed, queue.dead_letters()) == (["deleted", "vip"], [])
+        statistics_queue.send(json.dumps({"task": "statistics", "segment_id": segment_id}))
+    assert statistics_queue.deliver_all() == 2
+    assert (refreshed, statistics_queue.dead_letters()) == (["deleted", "vip"], [])
 
 
-def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_that_cannot_be_had_now_are_tried_again(
+    statistics_queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcomes = iter([errors.StoreUnavailable("results", "S3 is not there."), None])
 
     def refresh_segment(segment_id: str | None) -> None:
@@ -566,9 +580,9 @@ def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeyp
             raise error
 
     refreshing(refresh_segment)
-    queue.send(json.dumps({"task": "statistics", "segment_id": None}))
-    assert queue.deliver_all() == 2
-    assert (next(outcomes, "none left"), queue.dead_letters()) == ("none left", [])
+    statistics_queue.send(json.dumps({"task": "statistics", "segment_id": None}))
+    assert statistics_queue.deliver_all() == 2
+    assert (next(outcomes, "none left"), statistics_queue.dead_letters()) == ("none left", [])
 
 
 @pytest.mark.parametrize(
@@ -589,20 +603,21 @@ def test_statistics_that_cannot_be_had_now_are_tried_again(queue: Queue, monkeyp
     ],
 )
 def test_a_message_that_is_no_task_becomes_a_dead_letter_and_stops_no_other(
-    queue: Queue, refreshed: list[str | None], body: str
+    queue: Queue, statistics_queue: Queue, refreshed: list[str | None], body: str
 ) -> None:
     queue.send(body)
-    queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
-    assert queue.deliver_all() == refresh.MAX_ATTEMPTS + 1 + 1
+    statistics_queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
+    assert queue.deliver_all() == refresh.MAX_ATTEMPTS + 1
+    assert statistics_queue.deliver_all() == 1
     assert refreshed == ["vip"]
     assert queue.dead_letters() == [body]
 
 
 def test_a_message_writes_one_line_of_metrics(
-    queue: Queue, refreshed: list[str | None], capsys: pytest.CaptureFixture[str]
+    statistics_queue: Queue, refreshed: list[str | None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
-    queue.deliver()
+    statistics_queue.send(json.dumps({"task": "statistics", "segment_id": "vip"}))
+    statistics_queue.deliver()
     (line,) = capsys.readouterr().out.splitlines()
     record = json.loads(line)
     (metrics,) = record["_aws"]["CloudWatchMetrics"]
@@ -623,7 +638,7 @@ def test_the_worker_and_the_template_agree() -> None:
     queue = DESCRIBED["Resources"]["SegmentQueue"]["Properties"]
     function = DESCRIBED["Resources"]["RefreshFunction"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == refresh.MAX_ATTEMPTS + 1
-    assert queue["VisibilityTimeout"] == 6 * function["Properties"]["Timeout"]
+    assert queue["VisibilityTimeout"] == function["Properties"]["Timeout"]
     assert template.handler_of(function) == ("functions.segment_worker.app", "handler")
 
 

@@ -249,16 +249,27 @@ class AnyTag(yaml.SafeLoader):
 AnyTag.add_multi_constructor("!", lambda *_: None)
 
 
-def parameters_of(build: Path) -> dict[str, Any]:
+def architectures_of(build: Path) -> set[str]:
+    """What the functions and the layers are built for."""
     template = yaml.load((build / "template.yaml").read_text("utf-8"), AnyTag)
-    parameters: dict[str, Any] = template["Parameters"]
-    return parameters
+    listed = [template["Globals"]["Function"]["Architectures"]]
+    for resource in template["Resources"].values():
+        properties = resource["Properties"]
+        listed += [properties[name] for name in ("Architectures", "CompatibleArchitectures") if name in properties]
+    return {architecture for each in listed for architecture in each}
 
 
 @pytest.mark.long
 def test_the_same_input_gives_the_same_bytes(build: Path, lambdas_python: Path, tmp_path: Path) -> None:
-    processor = parameters_of(build)["Architecture"]["Default"]
-    command = [lambdas_python, "layers/build_layer.py", "--architecture", processor, "layers/shared", tmp_path]
+    (processor,) = architectures_of(build)
+    command: list[str | Path] = [
+        lambdas_python,
+        "layers/build_layer.py",
+        "--architecture",
+        processor,
+        "layers/shared",
+        tmp_path,
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
     again, files = (
@@ -269,9 +280,14 @@ def test_the_same_input_gives_the_same_bytes(build: Path, lambdas_python: Path, 
     assert filecmp.cmpfiles(tmp_path, build / "SharedLayer", files, shallow=False) == (files, [], [])
 
 
-def test_what_is_built_for_one_processor_is_refused_for_the_other_at_its_deployment(build: Path) -> None:
-    architecture = parameters_of(build)["Architecture"]
-    assert architecture["AllowedValues"] == [architecture["Default"]]
+def test_what_is_built_for_one_processor_cannot_be_deployed_as_for_the_other(build: Path) -> None:
+    """An answer that `sam deploy --guided` keeps in samconfig.toml would be given for the other's build too."""
+    text = (build / "template.yaml").read_text("utf-8")
+    assert architectures_of(build) == {THIS_PROCESSOR}
+    template = yaml.load(text, AnyTag)
+    assert "Architecture" not in template["Parameters"]
+    assert "Architecture" not in str(template["Metadata"])
+    assert not re.search(r"Ref: Architecture\b|\$\{Architecture\}|!Ref Architecture\b", text)
 
 
 def test_a_wheel_that_is_missing_is_named_with_the_processor(tmp_path: Path) -> None:

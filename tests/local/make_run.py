@@ -70,7 +70,7 @@ def copy_of_the_project(folder: Path) -> Path:
     return folder
 
 
-def start(folder: Path, port: int) -> Running:
+def start(folder: Path, port: int, **environment: str) -> Running:
     output = folder / "output.txt"
     # The functions must get these from the template, as they would on AWS, not from the tests.
     without_ours = {name: value for name, value in os.environ.items() if not name.startswith("POWERTOOLS_")}
@@ -83,7 +83,7 @@ def start(folder: Path, port: int) -> Running:
             text=True,
             start_new_session=True,
             preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  only the process that is about to be replaced runs it
-            env={**without_ours, **A_USERS_OWN_AWS, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
+            env={**without_ours, **A_USERS_OWN_AWS, **environment, "PYTHONPATH": f"{folder}:{folder}/layers/shared"},
         )
     return Running(process, port, output)
 

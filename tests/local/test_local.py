@@ -129,7 +129,7 @@ def test_an_address_is_put_together_of_what_the_stack_knows() -> None:
     sub = {"Fn::Sub": "arn:${AWS::Partition}:x:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-${Table}-${Mode}"}
     resolved = template.environment(described(sub), {"Table": "made-table"})
     assert resolved == {"X": "arn:aws:x:eu-west-1:123456789012:loyalty-ml-made-table-auto"}
-    with pytest.raises(ValueError, match=r"neither a !Ref nor a !Sub"):
+    with pytest.raises(ValueError, match=r"is no !Ref, !Sub of names or role"):
         template.environment(described({"Fn::GetAtt": ["Table", "Arn"]}), {})
 
 

@@ -41,15 +41,22 @@ class View:
     name: str = ""
     complaints: list[str] = field(default_factory=list)
     origins: set[str] = field(default_factory=set)
+    own_origin: str | None = None
+    others: set[str] = field(default_factory=set)
+    """Whom it may ask beside its own origin and the local S3."""
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.running.port}"
+        return self.own_origin or f"http://127.0.0.1:{self.running.port}"
 
     @property
     def store(self) -> str:
+        return self.store_of(self.running)
+
+    @staticmethod
+    def store_of(running: Running) -> str:
         """The origin of the local S3, which files go to."""
-        found = re.search(r"AWS_ENDPOINT_URL=(\S+)", self.running.printed())
+        found = re.search(r"AWS_ENDPOINT_URL=(\S+)", running.printed())
         assert found
         return found[1]
 
@@ -147,4 +154,4 @@ def view(browser: Browser, running: Running) -> Iterator[Callable[..., View]]:
     for opened in views:
         opened.page.context.close()
         assert opened.complaints == []
-        assert opened.origins <= {opened.origin, opened.store}
+        assert opened.origins <= {opened.origin, opened.store, *opened.others}

@@ -1,5 +1,6 @@
 """A definition is previewed: what its segment would be, with nothing stored."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -99,5 +100,7 @@ def test_what_is_wrong_with_a_definition_is_said_before_it_is_stored(deployment:
 
 
 def test_a_preview_that_takes_too_long_says_what_to_do(deployment: Deployment) -> None:
-    process().handlers["segment"] = entrypoint(segment_function.make_app(lambda: process().segment, answer_seconds=0))
+    process().handlers["segment"] = entrypoint(
+        segment_function.make_app(lambda: process().segment, reserve_seconds=math.inf)
+    )
     assert_error(preview(deployment, rule={}), 503, "FEATURE_STORE_UNAVAILABLE", "store the segment")

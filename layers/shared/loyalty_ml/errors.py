@@ -16,6 +16,8 @@ LoyaltyError
 │   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged          MODELS_CHANGED
 │   └── ModelRefused           MODEL_REFUSED
+├── Unauthenticated            UNAUTHENTICATED
+├── MissingScope               MISSING_SCOPE
 ├── NotFound
 │   ├── RouteNotFound          ROUTE_NOT_FOUND
 │   ├── SegmentNotFound        SEGMENT_NOT_FOUND
@@ -210,6 +212,26 @@ class ModelRefused(RequestError):
     """
 
     code = "MODEL_REFUSED"
+
+
+class Unauthenticated(LoyaltyError):
+    """The request has no token of the issuer that is for this service and has not expired. Get a token from your
+    issuer.
+    """
+
+    code = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request has no token of this service's issuer that is for this service and has not expired: get a new "
+            "token, and send it in the header Authorization."
+        )
+
+
+class MissingScope(LoyaltyError):
+    """The token lacks the route's scope, which is in `details.scope`. Ask for a token that has it."""
+
+    code = "MISSING_SCOPE"
 
 
 class NotFound(LoyaltyError):

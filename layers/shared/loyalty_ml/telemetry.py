@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import orjson
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -48,8 +48,24 @@ METRICS: Mapping[str, Metric] = {
         "The largest population stability index of a model's score and, times their weights, its features, of those "
         "that luck does not explain; 0 if there is none; segment `*` is all customers",
     ),
+    "Trouble": Metric(
+        "Count",
+        (),
+        "What somebody has to look at, whatever it is: the line's `trouble` says which of the others it is about",
+    ),
+    "ModelProblems": Metric("Count", (), "Looks at a published model set that could not be served as it is"),
+    "FeatureAgeHours": Metric("None", (), "Hours since the moment that the current snapshot's features are of"),
+    "Refreshes": Metric("Count", (), "Refreshes of all statistics that were begun: one a day, and one a publication"),
+    "ComparedCustomers": Metric("Count", (), "Customers of the snapshot who were looked up in the table at a refresh"),
+    "SkewedCustomers": Metric("Count", (), "Those of `ComparedCustomers` whom the table does not have just so"),
 }
 """All metrics but the error codes, each of which counts too (docs/reference/metrics.md is made from this)."""
+
+Trouble = Literal["internal", "models", "features", "skew", "drift", "dataset", "task"]
+"""What a line of the metric `Trouble` is about: the runbook has a section for each."""
+
+ROLLED_UP = ("INTERNAL", "MockPredictions")
+"""Metrics that an alarm stands on whatever their other dimensions are: they are written without these too."""
 
 # What the request at hand has counted so far: a Lambda instance has one at a time.
 _counts: Counter[str] = Counter()
@@ -87,8 +103,21 @@ def count_answer(answer: Mapping[str, Any]) -> None:
 
 
 def count_failure(code: str) -> None:
-    """Counts a request that failed as a whole."""
+    """Counts a request or a task that failed as a whole."""
     _counts[code] += 1
+    if code == "INTERNAL":
+        write_trouble("internal")
+
+
+def write_trouble(trouble: Trouble, values: Mapping[str, float] | None = None, **facts: Any) -> None:
+    """Writes a line that says what somebody has to look at. values: of metrics of the whole service, by name."""
+    write_values({**(values or {}), "Trouble": 1}, trouble=trouble, **facts)
+
+
+def write_values(values: Mapping[str, float], **facts: Any) -> None:
+    """Writes a line with metrics of the whole service, by name, and what else is known."""
+    described = {name: {"Unit": METRICS[name].unit, "Value": [value]} for name, value in values.items()}
+    _print(described, {}, {"correlation_id": logger.get_correlation_id(), **facts})
 
 
 def write_request(route: str, status: int, milliseconds: float, correlation_id: str, request_id: str) -> None:
@@ -127,12 +156,11 @@ def write_drift(segment: str, model: str, alarming: float | None, psi: Mapping[s
     """
     if alarming is None:
         return
-    record = metrics.serialize_metric_set(
-        metrics={"DriftPSI": {"Unit": "None", "Value": [alarming]}},
-        dimensions={"service": logger.service, "segment": segment, "model": model},
-        metadata={"psi": dict(psi)},
+    _print(
+        {"DriftPSI": {"Unit": "None", "Value": [alarming]}},
+        {"segment": segment, "model": model},
+        {"psi": dict(psi)},
     )
-    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
 
 
 def write_file(prediction_type: str, summary: Mapping[str, Any]) -> None:
@@ -144,25 +172,31 @@ def write_file(prediction_type: str, summary: Mapping[str, Any]) -> None:
     counted = {metric: summary[name] for metric, name in names.items() if name in summary}
     if summary["status"] == "failed":
         counted[summary["code"]] = 1
-    record = metrics.serialize_metric_set(
-        metrics={name: {"Unit": "Count", "Value": [count]} for name, count in counted.items()},
-        dimensions={"service": logger.service, "type": prediction_type},
-        metadata={"job_id": summary["job_id"], "correlation_id": logger.get_correlation_id()},
+    _print(
+        {name: {"Unit": "Count", "Value": [count]} for name, count in counted.items()},
+        {"type": prediction_type},
+        {"job_id": summary["job_id"], "correlation_id": logger.get_correlation_id()},
     )
-    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
 
 
 def _write(duration: str, milliseconds: float, facts: Mapping[str, Any]) -> None:
     counted = {name: {"Unit": "Count", "Value": [count]} for name, count in _counts.items()}
-    # Serialized by Powertools and written by orjson: collecting through its own methods takes 30 us a request.
-    record = metrics.serialize_metric_set(
-        metrics={**counted, duration: {"Unit": "Milliseconds", "Value": [milliseconds]}},
-        dimensions={"service": logger.service, **_dimensions},
-        metadata={**facts, **_facts},
-    )
-    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
+    values = {**counted, duration: {"Unit": "Milliseconds", "Value": [milliseconds]}}
+    _print(values, _dimensions, {**facts, **_facts})
     for collected in (_counts, _dimensions, _facts):
         collected.clear()
+
+
+def _print(values: Mapping[str, Any], dimensions: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+    # Serialized by Powertools and written by orjson: collecting through its own methods takes 30 us a request.
+    record: Any = metrics.serialize_metric_set(
+        metrics=dict(values), dimensions={"service": logger.service, **dimensions}, metadata=dict(facts)
+    )
+    if dimensions and (rolled_up := [name for name in ROLLED_UP if name in values]):
+        written = record["_aws"]["CloudWatchMetrics"]
+        alone = [{"Name": name, "Unit": values[name]["Unit"]} for name in rolled_up]
+        written.append({"Namespace": written[0]["Namespace"], "Dimensions": [["service"]], "Metrics": alone})
+    print(orjson.dumps(record).decode())  # noqa: T201 (CloudWatch reads metrics from standard output)
 
 
 def traced(handler: HandlerT) -> HandlerT:

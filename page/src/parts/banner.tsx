@@ -1,6 +1,7 @@
 /** What nobody may overlook: answers that are made up, and models that only show how. */
 
 import { getStatus, type Schemas } from "../api";
+import { may } from "../session";
 import { text } from "../text";
 import { useResource } from "./resource";
 import { Note } from "./states";
@@ -10,7 +11,7 @@ export const nameOf = (name: string): string => text.models[name] ?? name;
 
 /** For a panel that asks for no status itself. What keeps the status away is said by the panel's own requests. */
 export function ServiceBanners() {
-  const status = useResource(getStatus, []);
+  const status = useResource(async (signal) => (may("loyalty/read") ? await getStatus(signal) : null), []);
   return status.value && <Banners status={status.value} />;
 }
 

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
-import { signInWanted } from "../api";
+import { signInWanted } from "../session";
 import { text } from "../text";
 import { SignIn } from "./signin";
 

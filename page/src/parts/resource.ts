@@ -1,7 +1,8 @@
 /** Something that is loaded: what a panel shows of it, and how it is asked for again. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, token } from "../api";
+import { ApiError } from "../api";
+import { token } from "../session";
 import { text } from "../text";
 
 export type Loaded<T> =

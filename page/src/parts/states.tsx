@@ -59,3 +59,19 @@ export function Note({ tone, title, children }: { tone: Tone; title?: string; ch
     </div>
   );
 }
+
+/** In place of what the person's scopes do not allow, for whoever followed a link to it. panel: its name, if it is all. */
+export function NotAllowed({ panel }: { panel?: string }) {
+  return (
+    <>
+      {panel && (
+        <div class="heading">
+          <h1>{panel}</h1>
+        </div>
+      )}
+      <Empty title={text.notAllowed}>
+        <p>{text.errors.ofStatus(403)}</p>
+      </Empty>
+    </>
+  );
+}

@@ -193,7 +193,7 @@ def test_a_segment_is_defined_predicted_and_watched(deployed: Deployed) -> None:
 
 
 def lists_of(deployed: Deployed) -> ListStore:
-    return ListStore(deployed.s3, deployed.s3, deployed.ids["DataBucket"])
+    return ListStore(deployed.s3, deployed.ids["DataBucket"])
 
 
 def test_a_message_has_a_segments_statistics_measured(deployed: Deployed) -> None:
@@ -333,6 +333,29 @@ def test_errors_are_answers(deployed: Deployed) -> None:
     with pytest.raises(FunctionError, match="does not know the event") as raised:
         deployed.started("FilesFunction").invoke({"Records": []})
     assert raised.value.type == "ValueError"
+
+
+@pytest.mark.long
+def test_a_built_function_behind_an_open_gateway_answers_nobody_without_the_claims(deployed: Deployed) -> None:
+    """The gateway's authorizer was taken off the route, or another one hands on another's claims."""
+    tokens = {"JWT_ISSUER": "https://issuer.example.com", "JWT_AUDIENCE": "loyalty"}
+    event = event_of("predict")
+    claims = event["requestContext"]["authorizer"]["jwt"]["claims"] | {"exp": str(time.time() + 3600)}
+    with emulated(
+        "PredictFunction", {**deployed.aws, **tokens}, physical_ids=deployed.ids, build=deployed.build
+    ) as own:
+        for changed, status, code in (
+            (claims, 200, None),
+            (claims | {"scope": "loyalty/read"}, 403, "MISSING_SCOPE"),
+            (claims | {"iss": "https://other.example.com"}, 401, "UNAUTHENTICATED"),
+            (claims | {"exp": "1"}, 401, "UNAUTHENTICATED"),
+            (None, 401, "UNAUTHENTICATED"),
+        ):
+            context = event["requestContext"] | {"authorizer": {"jwt": {"claims": changed}} if changed else {}}
+            answer = own.invoke(event | {"requestContext": context})
+            assert (answer["statusCode"], json.loads(answer["body"]).get("code")) == (status, code), changed
+        health = own.invoke(event_of("health"))
+        assert health["statusCode"] == 200
 
 
 def test_an_unset_variable_is_named_in_the_log_and_no_other(deployed: Deployed, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from loyalty_ml.aws import budget
 from loyalty_ml.progress import Progress
 
 SECONDS_TO_SETTLE = 1.0
@@ -24,13 +25,18 @@ class Deadline:
         """For one step of the work: to be told how much of it is done and how much there is in all.
 
         It raises TakesTooLong as soon as, at the pace of this step so far, the step would end too late. The pace is
-        taken from when something is first done: what comes before is no part of it, nor is what was there already.
+        taken from when something is first done: what comes before is no part of it, nor is what was there already. What
+        is done renews the request's budget for its stores.
         """
         began: tuple[float, int] | None = None
+        most = 0
 
         def progress(done: int, total: int) -> None:
-            nonlocal began
+            nonlocal began, most
             now = self._clock()
+            if done > most:
+                most = done
+                budget.renew()
             if began is None and done:
                 began = now, done
             left = 0.0

@@ -17,7 +17,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
+from loyalty_ml.api.access import Access, Scope, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
+from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spending
 from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import problem_in
@@ -40,10 +42,12 @@ NO_ROUTE = "$default"
 _NO_ROUTE = "There is no such route: openapi.json lists all routes."
 
 RETRY_SECONDS = 5
-"""Until a store that did not answer is worth another try: it was tried for up to 8 s before the error."""
+"""Until a store that did not answer is worth another try: it was tried for some seconds before the error."""
 
 _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.RequestError: 400,
+    errors.Unauthenticated: 401,
+    errors.MissingScope: 403,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.IdempotencyKeyReused: 422,
@@ -56,6 +60,25 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
 
 Event = dict[str, Any]
 """An API Gateway HTTP API event, payload version 2.0."""
+
+
+class Api(APIGatewayHttpResolver):
+    """The routes of one function. access: who may call them; asked for when a route that wants a token is called."""
+
+    def __init__(self, access: Callable[[], Access]) -> None:
+        super().__init__(strip_prefixes=[BASE_PATH])
+        self.access = access
+
+    def scopes(self) -> dict[tuple[str, str], Scope | None]:
+        """Method and path, as in the description -> the scope that `json_route` was given, None for no token.
+
+        A route that is none of `json_route` is not in it.
+        """
+        return {
+            (route.method, route.openapi_path): route.func.scope
+            for route in (*self._static_routes, *self._dynamic_routes)
+            if hasattr(route.func, "scope")
+        }
 
 
 def status_of(error: type[errors.LoyaltyError]) -> int:
@@ -123,8 +146,10 @@ SINGLE_ERRORS = (
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
-def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
-    """Makes a function into a route of `app` that reads and writes JSON.
+def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+    """Makes a function into a route of `app` that reads and writes JSON, for tokens with the scope; None: for everyone.
+
+    This is where a route's scope is written: the description and the tests of template.yaml go by it.
 
     The function takes the path's variables, `request` where there is a body, and a parameter for each header and each
     query parameter that it wants: Annotated[str | None, Header(alias="If-Match")], Annotated[int | None, Query(ge=1)].
@@ -152,6 +177,8 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def route(**arguments: Any) -> Response[str]:
             event = app.current_event.raw_event
+            if scope is not None:
+                app.access().check(event, scope)
             for name, header in headers_read.items():
                 arguments[name] = event["headers"].get(header)
             arguments |= _read_query(event, queries)
@@ -168,6 +195,7 @@ def json_route(app: APIGatewayHttpResolver) -> Callable[[Callable[..., Any]], Ca
                 telemetry.count_answer(answer)
             return response
 
+        route.scope = scope  # type: ignore[attr-defined]
         return route
 
     return decorate
@@ -178,8 +206,11 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
-def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], dict[str, Any]]:
-    """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log."""
+def entrypoint(app: Api, wait_seconds: float = WAIT_SECONDS) -> Callable[[Event, LambdaContext], dict[str, Any]]:
+    """The Lambda handler of a resolver: routes, errors, correlation id, and the request's one line of log.
+
+    wait_seconds: what a request may wait for its stores; see Budget.
+    """
     app.exception_handler(errors.LoyaltyError)(_answer_error)
     app.exception_handler(NotFoundError)(_answer_no_route)
     app.exception_handler(Exception)(_answer_bug)
@@ -191,7 +222,9 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
         correlation_id = asked_for if _CORRELATION_ID.fullmatch(asked_for) else request_id
         logger.set_correlation_id(correlation_id)
         problem = _problem_before_routes(event, asked_for is not correlation_id)
-        response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
+        budget = Budget(wait_seconds, context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
+        with spending(budget):
+            response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
         if event["requestContext"]["http"]["method"] == "HEAD":
             response = {**response, "body": "", "isBase64Encoded": False}
         response["headers"]["X-Correlation-Id"] = correlation_id
@@ -209,7 +242,7 @@ def entrypoint(app: APIGatewayHttpResolver) -> Callable[[Event, LambdaContext], 
 
 def caller(event: Event) -> str:
     """Who sends the request, as the token says; "" where no token is asked for."""
-    claims = event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims", {})
+    claims = claims_of(event)
     return str(claims.get("sub") or claims.get("client_id") or "")
 
 
@@ -343,8 +376,11 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
     answer: ErrorAnswer = {"error": error.message, "code": error.code}
     if error.details:
         answer["details"] = dict(error.details)
-    retry = isinstance(error, errors.Unavailable) and error.retry
-    headers = {"Retry-After": str(RETRY_SECONDS)} if retry else None
+    headers = None
+    if isinstance(error, errors.Unavailable) and error.retry:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+    elif isinstance(error, errors.Unauthenticated):
+        headers = {"WWW-Authenticate": "Bearer"}
     return _json_response(status_of(type(error)), answer, headers)
 
 

@@ -31,7 +31,9 @@ class Events:
         self._eventbridge = eventbridge
 
     def send(self, source: Source, detail: Mapping[str, Any]) -> None:
-        entry = {"Source": source, "DetailType": DETAIL_TYPES[source], "Detail": orjson.dumps(detail).decode()}
+        # The bus is the account's: `service` tells the events of two deployments apart.
+        own = {"service": logger.service, **detail}
+        entry = {"Source": source, "DetailType": DETAIL_TYPES[source], "Detail": orjson.dumps(own).decode()}
         try:
             answer = self._eventbridge.put_events(Entries=[entry])
             cause = answer["Entries"][0].get("ErrorCode") if answer["FailedEntryCount"] else None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 RETRY_SECONDS = 60
+TROUBLING_ATTEMPTS = 3
+"""A task that has failed so often does not mend itself."""
 SEND_BATCH = 10
 """What SQS takes at once."""
 
@@ -62,6 +64,8 @@ class Queue:
             try:
                 yield
             except Exception:
+                if message.attempts >= TROUBLING_ATTEMPTS:
+                    telemetry.write_trouble("task", task=task, attempts=message.attempts)
                 self.hide(message, self._retry_seconds)
                 raise
 

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from loyalty_ml.aws import backoff
+from loyalty_ml.aws.budget import seconds_left, within_budget
 from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, FeatureTable
 from loyalty_ml.errors import FeatureStoreUnavailable
 from loyalty_ml.telemetry import logger
@@ -54,7 +55,7 @@ def client() -> "DynamoDBClient":
         retries={"mode": "standard", "total_max_attempts": 1},
         parameter_validation=False,  # ids were checked with the request
     )
-    made = boto3.client("dynamodb", config=config)
+    made = within_budget(boto3.client("dynamodb", config=config))
     made.meta.events.register("before-parse.dynamodb.BatchGetItem", parse_items)
     return made
 
@@ -87,7 +88,8 @@ class FeatureStore:
     def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> FeatureTable:
         """The table of these features for at most 100 customers, each named once, a row an id in that order.
 
-        Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline:
+        Raises FeatureStoreUnavailable where DynamoDB does not give an answer for each id before the deadline, which is
+        the request's too:
         an id that was not answered is not an unknown customer.
         """
         if not customer_ids:
@@ -102,7 +104,8 @@ class FeatureStore:
             }
         }
         items: dict[str, Item] = {}
-        give_up_at = self._clock() + self._deadline_seconds
+        seconds = min(self._deadline_seconds, seconds_left())
+        give_up_at = self._clock() + seconds
         for wait in backoff.pauses():
             try:
                 answer = self._dynamodb.batch_get_item(RequestItems=pending)
@@ -126,7 +129,7 @@ class FeatureStore:
             if self._clock() + wait >= give_up_at:
                 logger.error("DynamoDB did not answer in time", table=self._table, cause=cause)
                 raise FeatureStoreUnavailable(
-                    f"Customers' features cannot be read within {self._deadline_seconds:g} s "
+                    f"Customers' features cannot be read within {seconds:.1f} s "
                     "(DynamoDB is throttling or unreachable): try again in a moment."
                 )
             self._sleep(wait)

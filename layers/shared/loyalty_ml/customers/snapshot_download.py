@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loyalty_ml.aws.budget import in_this_budget
 from loyalty_ml.aws.ranges import ObjectMissing, ObjectReplaced, ObjectVersion, range_chunks
 from loyalty_ml.customers.snapshot import WRITE_IT_AGAIN, Snapshot, SnapshotPart
 from loyalty_ml.errors import can_pass
@@ -195,7 +196,7 @@ def _in_parallel(jobs: Sequence[_Job], step: Callable[[int], None]) -> None:
     """Runs the jobs in threads, which have ended when this ends; `step` is told here of what is done since the last."""
     stop = threading.Event()
     with ThreadPoolExecutor(THREADS) as pool:
-        running = {pool.submit(job, stop) for job in jobs}
+        running = {pool.submit(in_this_budget(job), stop) for job in jobs}
         try:
             while running:
                 done, running = wait(running, PROGRESS_SECONDS, FIRST_COMPLETED)

@@ -21,7 +21,7 @@ from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of, no_data
 from loyalty_ml.jobs.store import JobStore
-from loyalty_ml.telemetry import logger
+from loyalty_ml.telemetry import logger, write_trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -143,6 +143,8 @@ class DatasetTasks:
         reason = detail.get("error") or detail["status"]
         cause = detail.get("cause")
         logger.error("A dataset was not scored to its end", job_id=detail["name"], reason=reason, cause=cause)
+        if detail["status"] != "ABORTED":  # which somebody has asked for
+            write_trouble("dataset", job_id=detail["name"])
         self._jobs.fail(
             detail["name"],
             STOPPED,

@@ -12,6 +12,12 @@ from loyalty_ml.jobs.heartbeat import Heartbeat, Timing
 from loyalty_ml.jobs.lease import SECONDS_AFTER_LEASE, Claim, LeaseLost, Leases
 from loyalty_ml.telemetry import logger
 
+MAX_LOOKS = 5_000
+"""How often one message is replaced by a copy that looks again; at a minute each, that is over three days.
+
+Lambda ends such a chain by itself after 16, which a job of half an hour has; the template turns that off.
+"""
+
 
 class WorkerKilled(Exception):
     """The last attempt, which is left to say what the attempts before it could not."""
@@ -66,9 +72,13 @@ def look_again(queue: Queue, task: Mapping[str, Any], *, attempts: int, lease_le
 
     It may be a second message; it may also be the message of the worker that has the lease, and the last one that there
     is. So the copy stays until the job is finished. attempts: how often the job was received, this time included.
+    Raises RuntimeError after MAX_LOOKS copies: the message becomes a dead letter.
     """
+    looks = task.get("looks", 0) + 1
+    if looks > MAX_LOOKS:
+        raise RuntimeError(f"The job is at work still after {MAX_LOOKS} looks: see in its record who works on it.")
     logger.info("A job is at work already: looked at again later", job_id=task["job_id"])
-    queue.send(task, attempts=attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
+    queue.send({**task, "looks": looks}, attempts=attempts - 1, delay_seconds=lease_left + SECONDS_AFTER_LEASE)
 
 
 def end_after_last(

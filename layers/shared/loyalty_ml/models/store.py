@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loyalty_ml.errors import StoreUnavailable, can_pass
+from loyalty_ml.models import golden
 from loyalty_ml.models.card import Card, card_key, model_key, parse_card
 from loyalty_ml.models.document import Refused, check_content
 from loyalty_ml.models.interpreter import Network
@@ -27,7 +27,7 @@ from loyalty_ml.models.manifest import (
     RfmCutPoints,
     parse_manifest,
 )
-from loyalty_ml.telemetry import logger
+from loyalty_ml.telemetry import logger, write_trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -107,6 +107,18 @@ class ModelStore:
             self._next_look = self._clock() + self._refresh_seconds if settled else None
         return self._set
 
+    def golden_answers(self) -> dict[str, Any]:
+        """How the set that is live now answers its golden inputs, loaded anew: what a new version of a function is
+        asked before it is called (functions/before_traffic). `problems` is empty if it may be.
+        """
+        self.look_again()
+        current = self.current()
+        problems = [*current.problems.values(), *([current.trouble] if current.trouble else [])]
+        return {
+            "models": {name: golden.facts(model.card, model.network) for name, model in current.loaded.items()},
+            "problems": [{"sentence": problem.sentence, "retry": problem.retry} for problem in problems],
+        }
+
     def look_again(self) -> None:
         """Has the next call of `current` read the manifest, however short a time ago it was read."""
         self._next_look = None
@@ -139,6 +151,7 @@ class ModelStore:
             return
         for name, problem in new.problems.items():
             logger.error("A published model cannot be served", model=name, problem=str(problem))
+            write_trouble("models", {"ModelProblems": 1}, model=name)
         self._set = new
         # With a problem left, the same manifest is read again at the next look: S3 may only have been slow.
         self._etag = None if new.problems else etag
@@ -148,6 +161,7 @@ class ModelStore:
 
     def _keep(self, trouble: Problem, problems: Mapping[str, Problem] | None = None) -> None:
         logger.error("The model set was not replaced", problem=str(trouble), serving=sorted(self._set.loaded))
+        write_trouble("models", {"ModelProblems": 1})
         self._etag = None
         self._set = dataclasses.replace(self._set, trouble=trouble, problems=problems or self._set.problems)
 
@@ -229,7 +243,7 @@ def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]
     check_content(model, key, card.file.sha256, card.file.size)
     try:
         network = Network(model, len(card.features), card.width)
-        check_golden(card, network)
+        golden.check(card, network)
     except Refused as error:
         raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error
     return LoadedModel(card, network)
@@ -238,15 +252,6 @@ def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]
 def _is_first_advice(manifest: Manifest) -> bool:
     """Whether training has only advised so far: no set had a model yet, so that none is lost."""
     return bool(manifest.advice) and not any(known.models for known in manifest.previous)
-
-
-def check_golden(card: Card, network: Network) -> None:
-    """Raises Refused where the model's answers to its golden inputs are not those of its card."""
-    answers = network(np.array(card.golden.inputs, np.float32))
-    expected = np.array(card.golden.outputs, np.float32)
-    difference = np.abs(answers - expected).max()
-    if not difference <= card.golden.tolerance:  # also where it is NaN
-        raise Refused(f"its golden outputs differ by {difference:.2g}, more than {card.golden.tolerance:.2g}")
 
 
 def _problem(what: str, error: Exception) -> Problem:

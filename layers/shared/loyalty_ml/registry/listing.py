@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 
+from loyalty_ml.aws.budget import in_this_budget
 from loyalty_ml.models.card import Card, card_key, model_key, parse_card
 from loyalty_ml.models.document import Refused
 from loyalty_ml.models.manifest import FIXED_CUT_POINTS, Manifest, PublishedSet, RfmCutPoints
@@ -70,7 +71,8 @@ def list_versions(place: ModelBucket, newest: int | None = None) -> Listing:
         for version in _newest(sorted(by_name[name], reverse=True), newest, _used(manifest, name))
     ]
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        looked_at = list(pool.map(lambda pair: look(*pair), wanted))
+        asked = [pool.submit(in_this_budget(look), name, version) for name, version in wanted]
+        looked_at = [each.result() for each in asked]
     return Listing(manifest, looked_at, stored, {name: len(versions) for name, versions in by_name.items()})
 
 

@@ -14,7 +14,7 @@ import orjson
 
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest, StoreUnavailable
-from loyalty_ml.jobs import presigned
+from loyalty_ml.jobs.presigned import Signer, Upload
 from loyalty_ml.segments.contracts import SegmentDefinitionAnswer
 from loyalty_ml.segments.definition import UPLOAD, Segment
 from loyalty_ml.segments.uploaded_list import MAX_FILE_BYTES, ids_of
@@ -35,18 +35,10 @@ _AGAIN = "ask POST /segments/lists for an address, and send the file there"
 class ListStore:
     """The lists of one bucket. Every method raises StoreUnavailable if S3 does not do its part."""
 
-    def __init__(self, s3: "S3Client", signing_s3: "S3Client", bucket: str) -> None:
-        """signing_s3: see jobs/presigned.py."""
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
         self._s3 = s3
-        self._signing_s3 = signing_s3
         self._bucket = bucket
         self._kept: dict[str, Sequence[str]] = {}
-
-    def announce(self) -> tuple[str, presigned.Upload]:
-        """What a definition names a file by that is sent to the address, and the address."""
-        upload_id = f"{UPLOAD}{uuid.uuid4().hex}"
-        upload = presigned.upload(self._signing_s3, self._bucket, f"{UPLOADS}{upload_id}", MAX_FILE_BYTES)
-        return upload_id, upload
 
     def ids(self, segment_id: str, list_id: str) -> Sequence[str]:
         """The ids of a list that the segment has, or of an upload, each once.
@@ -91,10 +83,6 @@ class ListStore:
             )
         return list_id
 
-    def address(self, segment_id: str, list_id: str) -> str:
-        """Where the list can be read as JSON, for a quarter of an hour."""
-        return presigned.download(self._signing_s3, self._bucket, _key(segment_id, list_id), f"{segment_id}.json")
-
     def delete(self, segment_id: str) -> None:
         """Deletes all lists that a segment has had."""
         with asking("segments", "The segment's lists cannot be deleted from the data bucket"):
@@ -120,10 +108,16 @@ class ListStore:
                 return None
 
 
-def described(segment: Segment, lists: ListStore, most_bytes: int) -> SegmentDefinitionAnswer:
+def announce(signer: Signer) -> tuple[str, Upload]:
+    """What a definition names a file by that is sent to the address, and the address. Raises StoreUnavailable."""
+    upload_id = f"{UPLOAD}{uuid.uuid4().hex}"
+    return upload_id, signer.upload(f"{UPLOADS}{upload_id}", MAX_FILE_BYTES)
+
+
+def described(segment: Segment, lists: ListStore, signer: Signer, most_bytes: int) -> SegmentDefinitionAnswer:
     """A definition as it is shown: with the ids of its list if they take at most so many bytes in JSON.
 
-    Raises StoreUnavailable.
+    Else with an address where they can be read, for a quarter of an hour. Raises StoreUnavailable.
     """
     definition = segment.definition
     answer: Any = {
@@ -140,7 +134,8 @@ def described(segment: Segment, lists: ListStore, most_bytes: int) -> SegmentDef
             del answer["customer_list"]
             answer["customer_ids"] = ids
         else:
-            answer |= {"listed_customers": len(ids), "list_url": lists.address(segment.segment_id, list_id)}
+            url = signer.download(_key(segment.segment_id, list_id), f"{segment.segment_id}.json")
+            answer |= {"listed_customers": len(ids), "list_url": url}
     shown: SegmentDefinitionAnswer = answer
     return shown
 

@@ -195,6 +195,11 @@ class SegmentService:
             answer["message"] = trouble
         return answer
 
+    def customers(self, steps: Steps = no_steps) -> Population:
+        """Those that are served now."""
+        population, _ = self._customers(steps)
+        return population
+
     def refresh(self, segment_id: str | None, steps: Steps = no_steps) -> Point:
         """Stores the statistics of a segment, None for all customers, at what is served now, and gives them back.
 

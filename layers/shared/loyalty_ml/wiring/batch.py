@@ -6,26 +6,20 @@ from typing import TYPE_CHECKING
 from loyalty_ml.aws.queue import Queue
 from loyalty_ml.jobs.idempotency import IdempotencyKeys
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.jobs import SegmentJobParts
+from loyalty_ml.wiring.jobs import SegmentJobParts, SigningParts
 from loyalty_ml.wiring.predict import PredictParts
 from loyalty_ml.wiring.settings import BatchSettings
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from loyalty_ml.datasets.start import DatasetJobs
     from loyalty_ml.files.job_store import FileJobStore
 
 
-class BatchParts(PredictParts, SegmentJobParts):
+class BatchParts(PredictParts, SegmentJobParts, SigningParts):
     settings: BatchSettings
 
     def __init__(self, settings: BatchSettings) -> None:
         super().__init__(settings)
-
-    @cached_property
-    def signing_s3(self) -> "S3Client":
-        return clients.signing_s3()
 
     @cached_property
     def file_jobs(self) -> "FileJobStore":

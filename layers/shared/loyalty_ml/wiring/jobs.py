@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 from loyalty_ml.aws.events import Events
 from loyalty_ml.jobs.ended import EndedJob
+from loyalty_ml.jobs.presigned import Signer
 from loyalty_ml.jobs.start import QueuedJobs
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.predict import ModelParts
-from loyalty_ml.wiring.settings import JobSettings, SegmentJobSettings
+from loyalty_ml.wiring.settings import JobSettings, SegmentJobSettings, SigningSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,6 +53,14 @@ class JobParts(ModelParts):
             self.events.send("loyalty.job", detail)
 
 
+class SigningParts(ModelParts):
+    settings: SigningSettings
+
+    @cached_property
+    def signer(self) -> Signer:
+        return Signer(self.settings.data_bucket, lambda: clients.signing_session(self.settings.signing_role_arn))
+
+
 class SegmentJobParts(JobParts):
     settings: SegmentJobSettings
 
@@ -69,4 +78,4 @@ class SegmentJobParts(JobParts):
     def segment_lists(self) -> "ListStore":
         from loyalty_ml.segments.lists import ListStore  # noqa: PLC0415  as above
 
-        return ListStore(clients.file_s3(1), clients.signing_s3(), self.settings.data_bucket)
+        return ListStore(clients.data_s3(1), self.settings.data_bucket)

@@ -8,15 +8,14 @@ from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.segments.service import SegmentService
 from loyalty_ml.segments.statistics_store import StatisticsStore
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.jobs import SegmentJobParts
-from loyalty_ml.wiring.settings import SegmentSettings
+from loyalty_ml.wiring.jobs import SegmentJobParts, SigningParts
+from loyalty_ml.wiring.settings import SegmentServiceSettings, SegmentSettings
 
 
-class SegmentParts(SegmentJobParts):
-    settings: SegmentSettings
+class SegmentServiceParts(SegmentJobParts):
+    """What the functions have that answer about segments, at once or as a job."""
 
-    def __init__(self, settings: SegmentSettings) -> None:
-        super().__init__(settings)
+    settings: SegmentServiceSettings
 
     @cached_property
     def statistics(self) -> StatisticsStore:
@@ -24,7 +23,7 @@ class SegmentParts(SegmentJobParts):
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
-        return SnapshotStore(clients.snapshot_s3(THREADS), self.settings.data_bucket, self.settings.snapshot_cache)
+        return SnapshotStore(clients.data_s3(THREADS), self.settings.data_bucket, self.settings.snapshot_cache)
 
     @cached_property
     def service(self) -> SegmentService:
@@ -35,3 +34,10 @@ class SegmentParts(SegmentJobParts):
             self.models,
             self.settings.ml_mock_mode,
         )
+
+
+class SegmentParts(SegmentServiceParts, SigningParts):
+    settings: SegmentSettings
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        super().__init__(settings)

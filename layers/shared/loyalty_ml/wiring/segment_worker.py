@@ -3,16 +3,18 @@
 from functools import cached_property
 
 from loyalty_ml.aws.queue import Queue
+from loyalty_ml.customers import online_store
+from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.datasets.members import SegmentDatasets
 from loyalty_ml.datasets.removal import Removal
 from loyalty_ml.datasets.start import DatasetJobs
 from loyalty_ml.jobs.lease import Leases
 from loyalty_ml.wiring import clients
-from loyalty_ml.wiring.segment import SegmentParts
+from loyalty_ml.wiring.segment import SegmentServiceParts
 from loyalty_ml.wiring.settings import SegmentWorkerSettings
 
 
-class SegmentWorkerParts(SegmentParts):
+class SegmentWorkerParts(SegmentServiceParts):
     settings: SegmentWorkerSettings
 
     def __init__(self, settings: SegmentWorkerSettings) -> None:
@@ -21,6 +23,14 @@ class SegmentWorkerParts(SegmentParts):
     @cached_property
     def queue(self) -> Queue:
         return Queue(self.sqs, self.settings.segment_queue_url)
+
+    @cached_property
+    def statistics_queue(self) -> Queue:
+        return Queue(self.sqs, self.settings.statistics_queue_url)
+
+    @cached_property
+    def customers(self) -> FeatureStore:
+        return FeatureStore(online_store.client(), self.settings.customers_table)
 
     @cached_property
     def leases(self) -> Leases:

@@ -4,7 +4,7 @@ import functools
 import os
 import random
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -13,11 +13,26 @@ from loyalty_ml.wiring.settings import Settings
 
 PartsT = TypeVar("PartsT", bound=ModelParts)
 SettingsT = TypeVar("SettingsT", bound=Settings)
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
 def once(make: Callable[[SettingsT], PartsT], settings: type[SettingsT]) -> Callable[[], PartsT]:
     """Gives the parts of this process, of the settings in its environment: made when first asked for, and then kept."""
     return functools.cache(lambda: make(settings.read(os.environ)))
+
+
+def answering_golden(parts: Callable[[], PartsT], handler: HandlerT) -> HandlerT:
+    """The handler, which also answers what a new version is asked before it is called (functions/before_traffic).
+
+    Neither a request, a message nor a task of a state machine is such an event.
+    """
+
+    def answer(event: Any, context: Any) -> Any:
+        if event.get("task") == "golden_answers":
+            return parts().models.golden_answers()
+        return handler(event, context)
+
+    return cast("HandlerT", answer)
 
 
 def initialize(parts: Callable[[], PartsT], needed: Callable[[PartsT], Iterable[object]]) -> None:

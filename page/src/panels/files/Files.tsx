@@ -1,9 +1,9 @@
-import { may } from "../../api";
 import { save } from "../../csv";
 import { SAMPLE } from "../../files";
 import { ServiceBanners } from "../../parts/banner";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { Drop } from "./Drop";
 import { Job } from "./Job";
@@ -21,7 +21,7 @@ export function Files() {
           </p>
         )}
         <h1>{id ? text.files.job : text.files.title}</h1>
-        {!id && <p>{text.files.lead}</p>}
+        {!id && may("loyalty/predict") && <p>{text.files.lead}</p>}
       </div>
       <ServiceBanners />
       {id ? (

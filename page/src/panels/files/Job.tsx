@@ -1,7 +1,7 @@
 /** One job: how far it is, what came of it, and its first errors. */
 
 import { useEffect, useState } from "preact/hooks";
-import { deleteJob, getJob, may, pause, readStart } from "../../api";
+import { deleteJob, getJob, pause, readStart } from "../../api";
 import { fromCsv } from "../../csv";
 import { isOver, shareOf } from "../../files";
 import * as format from "../../format";
@@ -10,6 +10,7 @@ import { useResource } from "../../parts/resource";
 import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, go } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
 import { forget } from "./upload";

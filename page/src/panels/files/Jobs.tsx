@@ -8,6 +8,7 @@ import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, route } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { AFTER_FAILURE_MILLISECONDS, EVERY_MILLISECONDS, nameOf, Status } from "./status";
 import { isSent, sentCount } from "./upload";
@@ -93,7 +94,9 @@ export function Jobs() {
           />
         ) : (
           <Empty title={text.files.empty}>
-            <p>{text.files.emptyWhat}</p>
+            <p>
+              {may("loyalty/predict") && text.files.emptyDrop} {text.files.emptyWhat}
+            </p>
           </Empty>
         ))}
       <div class="pages">

@@ -8,6 +8,7 @@ import { ProbabilityBar, Risk } from "../../parts/risk";
 import { Table } from "../../parts/table";
 import { byType, type Churn, churnSentence, type Nbo, type OfType, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
+import { may } from "../../session";
 import { text } from "../../text";
 import { curlOf } from "./curl";
 
@@ -41,7 +42,7 @@ export function SingleResult({ answer }: { answer: Single }) {
 
 function TypeCard({ answer, children }: { answer: OfType; children: preact.ComponentChildren }) {
   const { name, version } = answer.model;
-  const hasCard = answer.type !== "rfm" && !answer.mock;
+  const hasCard = answer.type !== "rfm" && !answer.mock && may("loyalty/read");
   const card = useResource(
     async (signal) => (hasCard ? await getCard(name, version, signal) : null),
     [name, version, hasCard],

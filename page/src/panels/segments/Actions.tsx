@@ -1,10 +1,11 @@
 /** What can be done with a segment: its members scored as a file, its definition changed, or deleted. */
 
 import { useState } from "preact/hooks";
-import { deleteSegment, may } from "../../api";
+import { deleteSegment } from "../../api";
 import { Dialog } from "../../parts/dialog";
 import { NotDone } from "../../parts/states";
 import { address, go } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 

@@ -1,10 +1,10 @@
 /** How many members each offer is the best for, and the likeliest to take one of them, handed on as a file. */
 
 import { useId, useState } from "preact/hooks";
-import { may } from "../../api";
 import * as format from "../../format";
 import { Empty } from "../../parts/states";
 import { MOST_IN_A_FILE } from "../../segments";
+import { may } from "../../session";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 

@@ -9,10 +9,15 @@ import { Empty, Failed, Loading } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { Churn } from "../../predictions";
 import { type Definition, type Draft, definitionOf } from "../../segments";
+import { may } from "../../session";
 import { text } from "../../text";
 
 /** What is in the segment as it stands, a moment after the last key. */
-export function Preview({ draft, listUrl }: { draft: Draft; listUrl: string | undefined }) {
+export function Preview(props: { draft: Draft; listUrl: string | undefined }) {
+  return may("loyalty/predict") ? <Previewed {...props} /> : null;
+}
+
+function Previewed({ draft, listUrl }: { draft: Draft; listUrl: string | undefined }) {
   const made = definitionOf({ ...draft, name: "preview" }); // whose name says nothing of who is in it
   const asked = JSON.stringify("definition" in made ? made.definition : null);
   const [settled, settle] = useState(asked);

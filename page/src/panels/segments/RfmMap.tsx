@@ -1,9 +1,10 @@
 /** Members by recency and frequency score. A cell filters the spread to its members, and so says the address. */
 
-import { may, type Schemas } from "../../api";
+import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { address, go } from "../../route";
 import { cellName } from "../../segments";
+import { may } from "../../session";
 import { text } from "../../text";
 
 type Cell = Schemas["RfmCell"];

@@ -4,10 +4,11 @@ import { anywhere, getCard, getSegment, getStatistics, previewSegment, type Sche
 import * as format from "../../format";
 import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
-import { Empty, Failed, Loading, Note } from "../../parts/states";
+import { Empty, Failed, Loading, NotAllowed, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
 import { cellName, draftOf, type Kind, meaningOf, sayingWho } from "../../segments";
+import { may } from "../../session";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -66,9 +67,11 @@ export function Segment({ id }: { id: string }) {
 
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
   const plain = sayingWho(definition);
+  // A stored list is sent again to be previewed (api.ts), which takes the right to define segments.
+  const allowed = may("loyalty/predict") && (!plain.customer_list || may("loyalty/segments"));
   const preview = useResource(
-    async (signal) => previewSegment(await anywhere(plain, definition.list_url, signal), signal),
-    [id, definition.version],
+    async (signal) => (allowed ? previewSegment(await anywhere(plain, definition.list_url, signal), signal) : null),
+    [id, definition.version, allowed],
   );
   const wanted = route.value.query.get("cell");
   const cell = preview.value?.rfm.find((each) => each.members > 0 && cellName(each) === wanted) ?? null;
@@ -113,6 +116,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       <div class="cards wide-first">
         <section class="card">
           <h2>{text.segments.spread}</h2>
+          {!allowed && <NotAllowed />}
           {preview.state === "failed" && <Failed error={preview.error} onReload={preview.reload} />}
           {preview.state === "loading" && <Loading onCancel={preview.cancel} />}
           {preview.value && (
@@ -129,6 +133,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
         <section class="card">
           <h2>{text.segments.map}</h2>
           <p class="small">{text.segments.mapLead}</p>
+          {!allowed && <NotAllowed />}
           {preview.state === "loading" && <Loading onCancel={preview.cancel} />}
           {preview.state === "failed" && <Empty title={text.segments.mapFailed} />}
           {preview.value && <RfmMap id={id} cells={preview.value.rfm} chosen={cell} />}

@@ -1,12 +1,13 @@
 import { useState } from "preact/hooks";
-import { getStatistics, listSegments, may, type Schemas } from "../../api";
+import { getStatistics, listSegments, type Schemas } from "../../api";
 import { ServiceBanners } from "../../parts/banner";
 import { limited } from "../../parts/limited";
 import { useResource } from "../../parts/resource";
 import { Sparkline } from "../../parts/sparkline";
-import { Empty, Failed, Loading } from "../../parts/states";
+import { Empty, Failed, Loading, NotAllowed } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, go, route } from "../../route";
+import { may } from "../../session";
 import { text } from "../../text";
 import { Builder } from "./Builder";
 import { Segment } from "./Segment";
@@ -18,6 +19,8 @@ const POINTS = 30;
 export function Segments() {
   const { path, query } = route.value;
   const id = path[1];
+  if ((query.has("edit") || query.has("define")) && !may("loyalty/segments"))
+    return <NotAllowed panel={text.builder.title} />;
   if (id) return query.has("edit") ? <Builder id={id} /> : <Segment id={id} />;
   return query.has("define") ? <Builder id={null} /> : <List />;
 }
@@ -68,9 +71,7 @@ function List() {
               ]}
             />
           ) : (
-            <Empty title={text.segments.empty}>
-              <p>{text.segments.emptyWhat}</p>
-            </Empty>
+            <Empty title={text.segments.empty}>{may("loyalty/segments") && <p>{text.segments.emptyWhat}</p>}</Empty>
           ))}
         <div class="pages">
           <form

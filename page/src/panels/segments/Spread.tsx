@@ -1,7 +1,7 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, anywhere, may, putSegment, type Schemas } from "../../api";
+import { ApiError, anywhere, putSegment, type Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, NotDone } from "../../parts/states";
@@ -22,6 +22,7 @@ import {
   MOST_IN_A_FILE,
   narrowed,
 } from "../../segments";
+import { may } from "../../session";
 import { text } from "../../text";
 import { ScoreAsFile } from "./ScoreAsFile";
 
