@@ -3,6 +3,7 @@
 A set changes whole or not at all: a new manifest whose models do not all load leaves the old set serving.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -208,10 +209,15 @@ class ModelStore:
         except FileNotFoundError:
             pass
         content = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:  # such as a disk that a snapshot has filled: the model is served from memory
+            logger.warning("A model could not be kept on disk", key=key, cause=error.strerror)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return content
 
 
