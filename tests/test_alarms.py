@@ -318,6 +318,13 @@ def no_refresh(deployment: Deployment, watched: Watched) -> None:
     pass
 
 
+def unreadable_table(deployment: Deployment, watched: Watched) -> None:
+    """It keeps nobody from the statistics."""
+    materialize(deployment)
+    deployment.service.dynamodb.delete_table(TableName=deployment.service.ids["CustomersTable"])
+    refresh_all()
+
+
 Fault = Callable[[Deployment, Watched], None]
 FAULTS: list[tuple[str, Fault, str | None]] = [
     ("ServerErrorAlarm", server_errors, "models"),
@@ -335,6 +342,7 @@ FAULTS: list[tuple[str, Fault, str | None]] = [
     ("ChurnDriftAlarm", drifted_from_an_own_model, "drift"),
     ("SkewAlarm", skewed, "skew"),
     ("SkewAlarm", lost_customers, "skew"),
+    ("TroubleAlarm", unreadable_table, "skew"),
     ("FileDeadLetterAlarm", dead_letter("FileQueue", "FileDeadLetterQueue"), None),
     ("SegmentDeadLetterAlarm", dead_letter("SegmentQueue", "SegmentDeadLetterQueue"), None),
     ("DatasetAlarm", failed_dataset("FAILED", "ExecutionsFailed"), "dataset"),

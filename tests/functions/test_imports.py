@@ -39,6 +39,7 @@ DESCRIBED = template.load()
 FUNCTIONS = template.functions(DESCRIBED)
 VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "local")).keys() - {
     "ML_MOCK_MODE",
+    "FEATURE_MAX_AGE_HOURS",
     "POWERTOOLS_LOG_LEVEL",
 }
 

@@ -138,13 +138,14 @@ def refreshed(empty_service: Service) -> list[str | None]:
 
 
 def refreshing(refresh: Callable[[str | None], None]) -> None:
-    """Puts this in the place of what measures a segment, which finds no drift."""
+    """Puts this in the place of what measures a segment, which finds no drift, and nobody to compare."""
 
     def measure(segment_id: str | None) -> Any:
         refresh(segment_id)
         return SimpleNamespace(drift={})
 
-    put_in_place(process().worker, service=SimpleNamespace(refresh=measure))
+    nobody = SimpleNamespace(customers=0)
+    put_in_place(process().worker, service=SimpleNamespace(refresh=measure, customers=lambda: nobody))
 
 
 def start() -> str:
