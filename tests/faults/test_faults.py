@@ -26,6 +26,7 @@ from functions.predict import app as predict_function
 from loyalty_ml.api.http import entrypoint
 from loyalty_ml.models.store import ModelStore
 from tests import sample_set
+from tests.faults.page import rows, shown
 from tests.faults.transport import Fault, Faults, away, cut_off, half_unprocessed, proxy, refused, slow
 from tests.files.test_killed import Bucket, served_stores, work
 from tests.segments.test_segments import Deployment, some_customers
@@ -39,7 +40,6 @@ IDS = [f"c-{number}" for number in range(10)]
 LISTED = [*(f"c-{number}" for number in range(100)), "nobody"]
 PATIENT, HURRIED = 60.0, 1.0
 """Budgets of a request: enough on any machine, and one whose end is soon waited for."""
-PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 MACHINE = "loyalty-ml-score-dataset"
 PROCESSES = multiprocessing.get_context("forkserver")
 HOUR = 3600.0
@@ -152,13 +152,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 new_process()
 
 
-def shown(title: str) -> set[str]:
-    """What the page says that a caller sees of a fault."""
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
-    by_title = {row[0]: row[1] for row in rows}
-    return set(re.findall(r"`([^`]+)`", by_title[title]))
-
-
 def dynamodb_throttled(world: World) -> set[str]:
     with world.faults.of("dynamodb", THROTTLED, times=2):
         passing = world.batch()
@@ -254,6 +247,19 @@ def clock_skew(world: World) -> set[str]:
     return {seen(table), seen(models)}
 
 
+def dead_connections(world: World) -> set[str]:
+    world.batch()
+    process().batch.models.look_again()  # as after any half minute
+    with world.faults.of("s3", away, times=1):
+        first = world.batch()
+        assert world.faults.calls
+    with world.faults.of("dynamodb", away, times=1):
+        second = world.batch()
+        assert world.faults.calls
+    assert first.body == second.body
+    return {seen(first), seen(second)}
+
+
 THROTTLED: Fault = refused(400, "ProvisionedThroughputExceededException")
 FAULTS: Mapping[str, Callable[[World], set[str]]] = {
     "DynamoDB throttles": dynamodb_throttled,
@@ -267,6 +273,7 @@ FAULTS: Mapping[str, Callable[[World], set[str]]] = {
     "the queue is away": queue_away,
     "the state machine is away": state_machine_away,
     "an instance's clock is an hour off": clock_skew,
+    "connections have died while an instance was frozen": dead_connections,
 }
 
 
@@ -439,7 +446,6 @@ def test_under_load_each_answer_is_of_one_whole_set_while_the_manifest_is_switch
 
 
 def test_the_page_has_just_these_faults() -> None:
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)[2:]
     of_processes = {
         "/tmp is full",
         "an instance is frozen for an hour",
@@ -447,4 +453,4 @@ def test_the_page_has_just_these_faults() -> None:
         "the manifest is switched 100 times under load",
         "every store hangs",
     }
-    assert {row[0] for row in rows} == FAULTS.keys() | of_processes
+    assert rows().keys() == FAULTS.keys() | of_processes
