@@ -202,12 +202,10 @@ class ModelStore:
     def _fetch(self, key: str, sha256: str) -> bytes:
         """An immutable object, from /tmp where an earlier process of this instance left it whole."""
         path = self._cache / key
-        try:
+        with contextlib.suppress(OSError):  # it is not there, or the disk fails
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == sha256:
                 return content
-        except FileNotFoundError:
-            pass
         content = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         partial = path.with_name(f"{path.name}.{os.getpid()}")
         try:
