@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from functions.admin import app as admin_function
 from functions.batch import app as batch_function
@@ -84,7 +85,7 @@ class Service:
         """Sends what API Gateway would send to the function of the route; `body` is sent as JSON unless it is text."""
         path = BASE + path
         text = body if isinstance(body, str) or body is None else json.dumps(body)
-        response = _handler(path)(
+        response = process().handlers[function_of(path)](
             {
                 "version": "2.0",
                 "routeKey": f"{method} {path}",
@@ -111,12 +112,13 @@ class Service:
         return self.call("POST", "/ml/predict/batch", {"customer_ids": customer_ids, "type": prediction_type})
 
 
-def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def function_of(path: str) -> str:
+    """The name of the function that has the route, of those behind the API."""
     if path.startswith((BASE + "/models", BASE + "/admin", BASE + "/openapi.json", "/admin")):
-        return process().handlers["admin"]
+        return "admin"
     if path.startswith(BASE + "/segments"):
-        return process().handlers["segment"]
-    return process().handlers["batch" if "/batch" in path or "/ml/jobs" in path else "predict"]
+        return "segment"
+    return "batch" if "/batch" in path or "/ml/jobs" in path else "predict"
 
 
 class Process:
@@ -129,11 +131,15 @@ class Process:
         self._admin = start.once(AdminParts, AdminSettings)
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
-        self.handlers = {
-            "predict": entrypoint(predict_function.make_app(self._predict)),
-            "batch": entrypoint(batch_function.make_app(self._batch)),
-            "segment": entrypoint(segment_function.make_app(self._segment)),
-            "admin": entrypoint(admin_function.make_app(self._admin)),
+        self.handlers = {name: entrypoint(app) for name, app in self.apps().items()}
+
+    def apps(self) -> dict[str, APIGatewayHttpResolver]:
+        """The routes of each function behind the API, over these parts."""
+        return {
+            "predict": predict_function.make_app(self._predict),
+            "batch": batch_function.make_app(self._batch),
+            "segment": segment_function.make_app(self._segment),
+            "admin": admin_function.make_app(self._admin),
         }
 
     @property

@@ -434,9 +434,7 @@ def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dic
             statements = [statement for policy in policies for statement in statements_of(resources[policy])]
             if any("CustomersTable" in str(statement["Resource"]) for statement in statements):
                 may_read.add(name)
-    assert may_read == {"PredictFunction", "BatchFunction", "RefreshFunction"}, (
-        "the last holds a sample against a snapshot"
-    )
+    assert may_read == {"PredictFunction", "BatchFunction", "RefreshFunction"}, "the last compares a sample of them"
 
 
 def test_only_what_is_put_under_incoming_reaches_the_queue_of_files(translated: dict[str, Any]) -> None:
@@ -493,21 +491,6 @@ def test_what_fails_as_often_as_its_worker_counts_is_kept_two_weeks_and_raises_a
         if resource["Type"] == "AWS::CloudWatch::Alarm" and resource["Properties"].get("Namespace") == "AWS/SQS"
     ]
     assert [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead, "QueueName"]}}] in watched
-
-
-def test_files_that_wait_and_datasets_that_fail_raise_an_alarm(translated: dict[str, Any]) -> None:
-    watched = {
-        (resource["Properties"]["MetricName"], str(resource["Properties"]["Dimensions"][0]["Value"]))
-        for resource in translated["Resources"].values()
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and "MetricName" in resource["Properties"]
-    }
-    assert ("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": ["FileQueue", "QueueName"]})) in watched
-    (failed,) = [
-        metric["MetricStat"]["Metric"]
-        for metric in translated["Resources"]["DatasetAlarm"]["Properties"]["Metrics"]
-        if metric.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "ExecutionsFailed"
-    ]
-    assert failed["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "ScoreDataset"}}]
 
 
 def test_each_queue_hides_a_message_for_as_long_as_its_worker_may_take(translated: dict[str, Any]) -> None:

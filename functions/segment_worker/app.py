@@ -24,7 +24,7 @@ from loyalty_ml import telemetry
 from loyalty_ml.aws.queue import Message, Queue, message_of
 from loyalty_ml.customers import skew, snapshot, snapshot_store
 from loyalty_ml.customers.snapshot import CURRENT_KEY
-from loyalty_ml.errors import JobNotFound, NotFound, RequestError
+from loyalty_ml.errors import FeatureStoreUnavailable, JobNotFound, NotFound, RequestError
 from loyalty_ml.jobs.attempt import attempt, end_after_last, look_again, new_owner
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS, Heartbeat
 from loyalty_ml.jobs.lease import LeaseLost
@@ -129,11 +129,18 @@ def _tell_age(parts: SegmentWorkerParts) -> None:
 
 
 def _tell_skew(parts: SegmentWorkerParts) -> None:
-    """Writes how many of a sample of customers the two stores do not agree on."""
+    """Writes how many of a sample of customers the two stores do not agree on; the next refresh draws another."""
     population = parts.service.customers()
     if not population.customers:
         return
-    found = skew.compare(population, parts.customers)
+    try:
+        found = skew.compare(population, parts.customers)
+    except FeatureStoreUnavailable as error:
+        # The statistics are stored: they are not to be measured again for this.
+        logger.error("Customers were not compared in both stores", reason=error.message)
+        if not error.retry:
+            telemetry.write_trouble("skew")
+        return
     values = {"ComparedCustomers": found.compared, "SkewedCustomers": found.skewed}
     facts: dict[str, Any] = {"snapshot": population.version, "unknown": found.unknown, "features": found.features}
     if found.skewed > SKEWED_SHARE * found.compared:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_ml.api.deadline import SECONDS_TO_SETTLE, Deadline, TakesTooLong
+from loyalty_ml.aws.budget import Budget, spending
 from loyalty_ml.progress import Progress
 
 pytestmark = pytest.mark.unit
@@ -129,3 +130,17 @@ def test_time_before_a_step_is_gone_but_is_not_its_pace(clock: Clock) -> None:
     deadline = Deadline(20, clock)
     clock.now += 15
     assert work(clock, deadline.step(), pace=0.03125) == 1018.125
+
+
+def test_what_is_done_renews_the_time_to_wait_for_stores_and_waiting_does_not(clock: Clock) -> None:
+    budget = Budget(7, 23, clock)
+    with spending(budget):
+        progress = Deadline(20, clock).step()
+        clock.now += 5
+        progress(0, TOTAL)
+        assert budget.left() == 2
+        progress(1, TOTAL)
+        assert budget.left() == 7
+        clock.now += 4
+        progress(1, TOTAL)
+        assert budget.left() == 3

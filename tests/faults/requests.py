@@ -8,14 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from functions.admin import app as admin_function
-from functions.batch import app as batch_function
-from functions.predict import app as predict_function
-from functions.segment import app as segment_function
 from local import template
 from loyalty_ml.api.http import entrypoint
 from loyalty_ml.aws.budget import WAIT_SECONDS
-from tests.service import BASE, CONTEXT, DESCRIBED, process
+from tests.service import BASE, CONTEXT, DESCRIBED, function_of, process
 
 _LONG_LIST = [f"c-{number * 7919 % 1_000_003}" for number in range(20_000)]
 """Long enough to be kept in S3."""
@@ -70,20 +66,9 @@ def call(asked: Asked, wait_seconds: float = WAIT_SECONDS) -> tuple[int, dict[st
         "body": None if asked.body is None else json.dumps(asked.body),
         "isBase64Encoded": False,
     }
-    answer = entrypoint(_app(path), wait_seconds)(event, CONTEXT)
+    answer = entrypoint(process().apps()[function_of(path)], wait_seconds)(event, CONTEXT)
     content = answer["body"] if answer["headers"].get("Content-Type", "").startswith("application/json") else "null"
     return answer["statusCode"], json.loads(content or "null"), answer["headers"]
-
-
-def _app(path: str) -> Any:
-    # Each with the parts of the process, which are kept.
-    if path.startswith((BASE + "/models", BASE + "/admin", BASE + "/openapi.json")):
-        return admin_function.make_app(lambda: process().admin)
-    if path.startswith(BASE + "/segments"):
-        return segment_function.make_app(lambda: process().segment)
-    if "/batch" in path or "/ml/jobs" in path:
-        return batch_function.make_app(lambda: process().batch)
-    return predict_function.make_app(lambda: process().predict)
 
 
 def functions_environment(monkeypatch: pytest.MonkeyPatch, folder: Path, endpoint: str) -> None:

@@ -40,6 +40,7 @@ FUNCTIONS = {name: each for name, each in template.functions(DESCRIBED).items() 
 """All but the hook of releases, which imports nothing of the layers."""
 VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"], "local")).keys() - {
     "ML_MOCK_MODE",
+    "FEATURE_MAX_AGE_HOURS",
     "POWERTOOLS_LOG_LEVEL",
     "FEATURE_MAX_AGE_HOURS",
 }

@@ -148,7 +148,7 @@ def refreshed(empty_service: Service) -> list[str | None]:
 
 
 def refreshing(refresh: Callable[[str | None], None]) -> None:
-    """Puts this in the place of what measures a segment, which finds no drift."""
+    """Puts this in the place of what measures a segment, which finds no drift, and nobody to compare."""
 
     def measure(segment_id: str | None) -> Any:
         refresh(segment_id)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -403,3 +404,12 @@ def test_a_model_set_brings_its_own_catalogue_and_thresholds(service: Service) -
     put_manifest(service, models)
     assert {offer["category"] for offer in service.predict("good", "nbo").body["result"]["offers"]} == {"own"}
     assert service.predict("good").body["result"]["churn_risk"] == "high"
+
+
+def test_a_disk_that_takes_nothing_keeps_no_model_from_serving(service: Service, tmp_path: Path) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    store = ModelStore(process().predict.s3, service.model_bucket, no_folder)
+    models = store.current()
+    assert models.loaded.keys() == {"churn", "nbo"}
+    assert not models.problems

@@ -3,6 +3,7 @@
 A set changes whole or not at all: a new manifest whose models do not all load leaves the old set serving.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -213,17 +214,20 @@ class ModelStore:
     def _fetch(self, key: str, sha256: str) -> bytes:
         """An immutable object, from /tmp where an earlier process of this instance left it whole."""
         path = self._cache / key
-        try:
+        with contextlib.suppress(OSError):  # it is not there, or the disk fails
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == sha256:
                 return content
-        except FileNotFoundError:
-            pass
         content = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:  # such as a disk that a snapshot has filled: the model is served from memory
+            logger.warning("A model could not be kept on disk", key=key, cause=error.strerror)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return content
 
 
