@@ -34,7 +34,7 @@ PHYSICAL_IDS = {
     name: name.lower()
     for name in (
         *("ModelBucket", "DataBucket", "CustomersTable", "SegmentsTable", "JobsTable", "SegmentStatisticsTable"),
-        *("SegmentQueue", "FileQueue"),
+        *("SegmentQueue", "StatisticsQueue", "FileQueue"),
     )
 }
 COUNTS = "/counts"
