@@ -34,7 +34,7 @@ PHYSICAL_IDS = {
     name: name.lower()
     for name in (
         *("ModelBucket", "DataBucket", "CustomersTable", "SegmentsTable", "JobsTable", "SegmentStatisticsTable"),
-        *("SegmentQueue", "FileQueue"),
+        *("SegmentQueue", "StatisticsQueue", "FileQueue"),
     )
 }
 COUNTS = "/counts"
@@ -137,7 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         # No less than what a request says does an item hold, and what it holds is no larger by much.
         copies = 2 if asked["TableName"] == PHYSICAL_IDS["JobsTable"] else 1  # by its index, which holds all of an item
         self._count("dynamodb.write_unit", copies * write_units(len(body)))
-        return b"{}"
+        # A job's record as it was before, by which its end is told of.
+        return orjson.dumps({"Attributes": asked["Key"]} if operation == "UpdateItem" else {})
 
     def _send_file(self, path: Path) -> None:
         size = path.stat().st_size

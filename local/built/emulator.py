@@ -74,8 +74,9 @@ def build_folder() -> Path:
 def built_function(function: str, build: Path, physical_ids: Mapping[str, str] = {}) -> BuiltFunction:
     """The function of this logical id, as it was built. Raises KeyError where the template has none of that name."""
     described = template.load(build / "template.yaml")
-    own = template.functions(described)[function]["Properties"]
-    shared = described["Globals"]["Function"]
+    resource = template.functions(described)[function]
+    own = resource["Properties"]
+    shared = {} if "IgnoreGlobals" in resource else described["Globals"]["Function"]
     properties = shared | own
     variables = {}
     for part in (shared, own):

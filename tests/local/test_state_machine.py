@@ -189,7 +189,7 @@ def test_an_execution_that_stops_is_told_to_the_files_function(translated: dict[
     (arn,) = rule["EventPattern"]["detail"]["stateMachineArn"]
     variables = resources["BatchFunction"]["Properties"]["Environment"]["Variables"]
     assert arn == variables["DATASET_STATE_MACHINE_ARN"]
-    assert rule["Targets"][0]["Arn"] == {"Fn::GetAtt": ["FilesFunction", "Arn"]}
+    assert rule["Targets"][0]["Arn"] == {"Ref": "FilesFunctionAliaslive"}
 
 
 def as_list(value: Any) -> list[Any]:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.built
+BEHIND_AN_ALIAS = [name for name, each in template.functions(template.load()).items() if "IgnoreGlobals" not in each]
+"""All functions but the hook of releases, which has no layers."""
 
 ROOT = Path(__file__).parents[3]
 EVENTS = ROOT / "events"
@@ -295,7 +297,15 @@ def test_a_function_starts_once_and_then_stays_warm(deployed: Deployed, tmp_path
         os.kill(process, 0)
 
 
-@pytest.mark.parametrize("function", template.functions(template.load()))
+@pytest.mark.parametrize("function", BEHIND_AN_ALIAS)
+def test_a_new_version_is_asked_for_the_golden_answers_and_gives_them(deployed: Deployed, function: str) -> None:
+    answer = deployed.started(function).invoke({"task": "golden_answers"})
+    assert answer["problems"] == []
+    assert answer["models"].keys() == {"churn", "nbo"}
+    assert all(facts["difference"] <= facts["tolerance"] for facts in answer["models"].values())
+
+
+@pytest.mark.parametrize("function", BEHIND_AN_ALIAS)
 def test_a_functions_process_has_nothing_of_the_checkout(deployed: Deployed, function: str) -> None:
     emulator = deployed.started(function)
     with ExitStack() as ignored:
