@@ -29,8 +29,8 @@ from loyalty_ml.wiring.predict import ModelParts, PredictParts
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import AdminSettings, BatchSettings, PredictSettings, SegmentSettings
-from tests import sample_set
-from tests.aws import fresh_aws
+from tests import granted, sample_set
+from tests.aws import disturb_new_clients, fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -121,18 +121,23 @@ def _handler(path: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
 class Process:
     """One process's parts of all functions, made when they are first used, and the handlers over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: granted.Recorder | None = None) -> None:
+        """recorder: of the calls of AWS that these handlers make; None to record nothing."""
+        self.recorder = recorder
         self._predict = start.once(PredictParts, PredictSettings)
         self._batch = start.once(BatchParts, BatchSettings)
         self._segment = start.once(SegmentParts, SegmentSettings)
         self._admin = start.once(AdminParts, AdminSettings)
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
-        self.handlers = {
+        handlers = {
             "predict": entrypoint(predict_function.make_app(self._predict)),
             "batch": entrypoint(batch_function.make_app(self._batch)),
             "segment": entrypoint(segment_function.make_app(self._segment)),
             "admin": entrypoint(admin_function.make_app(self._admin)),
+        }
+        self.handlers = {
+            name: recorder.within(name, handler) if recorder else handler for name, handler in handlers.items()
         }
 
     @property
@@ -175,7 +180,7 @@ def process() -> Process:
 
 def new_process() -> Process:
     """Another process in place of that one: it has kept nothing."""
-    _process[:] = [Process()]
+    _process[:] = [Process(_process[-1].recorder if _process else None)]
     return process()
 
 
@@ -199,12 +204,20 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
+    recorder = granted.Recorder()
+    # Tests call these two by their names, as Lambda does.
+    for name, module in (("files", files_function), ("segment_worker", segment_worker)):
+        monkeypatch.setattr(module, "handler", recorder.within(name, module.handler))
     with fresh_aws():
+        disturb_new_clients("before-parameter-build", recorder.before_parameter_build)
+        disturb_new_clients("after-call", recorder.after_call)
 
         def make() -> Service:
             ids = create_stores(monkeypatch)
-            new_process()
+            recorder.grants = granted.grants_of(DESCRIBED, ids)
+            _process[:] = [Process(recorder)]
             return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
 
         yield make
     _process.clear()
+    assert recorder.refused() == [], "calls of AWS that the roles of template.yaml do not allow"

@@ -14,7 +14,7 @@ from loyalty_ml.files.checkpoint import checkpoint_key
 from loyalty_ml.files.source import INCOMING, upload_key
 from loyalty_ml.jobs.contracts import DATASETS
 from loyalty_ml.jobs.record import KEPT, answer_key
-from loyalty_ml.models.card import card_key
+from loyalty_ml.models.card import card_key, model_key
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.segments.lists import LISTS, UPLOADS
 from tests.test_template import as_list, statements_of
@@ -45,10 +45,8 @@ DATA: dict[str, Days] = {
     f"{ERASED}{JOB}": (FOR_EVER, 30),
     f"{DATASETS}2026-11/part-0.csv": (FOR_EVER, 30),
 }
-MODELS = {
-    MANIFEST_KEY: (FOR_EVER, 30),
-    card_key("churn", "v1"): (FOR_EVER, 30),
-    "models/churn/v1/churn.tflite": (FOR_EVER, 30),
+MODELS: dict[str, Days] = {
+    key: (FOR_EVER, 30) for key in (MANIFEST_KEY, card_key("churn", "v1"), model_key("churn", "v1"))
 }
 
 
