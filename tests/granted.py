@@ -70,8 +70,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.grants: Mapping[str, Sequence[Grant]] = {}
+        self._names: set[str] = set()
         self.calls: dict[str, set[Call]] = {}
         self._running: list[tuple[str, int, set[int | None]]] = []
+
+    def deployed(self, template: Mapping[str, Any], ids: Mapping[str, str]) -> None:
+        """From now on it is a deployment with these physical ids, of which nothing is recorded yet."""
+        self.grants = grants_of(template, ids)
+        self._names = {name.rpartition("/")[2] for name in ids.values()}
+        self.calls.clear()
 
     def within(self, function: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         """The handler, whose calls are the function's, those of the threads too that it starts."""
@@ -93,18 +100,28 @@ class Recorder:
         self.calls.setdefault(function, set()).add(call)
 
     def refused(self) -> list[str]:
-        """Calls that the role of their function does not allow."""
+        """Calls that the role of their function does not allow, of the stores that the deployment has."""
         return sorted(
             f"{function}: {call}"
             for function, calls in self.calls.items()
             for call in calls
-            if self.grants and not any(grant.allows(call) for grant in self.grants[function])
+            if self._is_deployed(call.resource) and not any(grant.allows(call) for grant in self.grants[function])
         )
 
     def unused(self, function: str) -> set[Grant]:
         """What the function may do, and has not done."""
         calls = self.calls.get(function, set())
         return {grant for grant in self.grants[function] if not any(grant.allows(call) for call in calls)}
+
+    def table(self) -> str:
+        """By function and action, how many resources are granted and how many were called, as Markdown."""
+        lines = ["| function | action | granted | called |", "| --- | --- | --- | --- |"]
+        for function, grants in self.grants.items():
+            for action in sorted({grant.action for grant in grants}):
+                of_action = [grant for grant in grants if grant.action == action]
+                called = sum(any(each.allows(call) for call in self.calls.get(function, ())) for each in of_action)
+                lines.append(f"| {function} | {action} | {len(of_action)} | {called} |")
+        return "\n".join(lines)
 
     def before_parameter_build(self, params: Mapping[str, Any], model: Any, context: Any, **_: Any) -> None:
         """An event of botocore: of a call, and of an address that is signed for somebody else to make one."""
@@ -124,11 +141,20 @@ class Recorder:
 
     def _signed_for_upload(self, function: str, answer: Any) -> None:
         """A signed form (jobs/presigned.py) lets its holder do what its signer may, and is no event of botocore."""
-        body = json.loads((answer or {}).get("body") or "null") if isinstance(answer, dict) else None
-        match body:
+        text = answer.get("body") if isinstance(answer, dict) else None
+        if not text or '"upload"' not in text:
+            return
+        match json.loads(text):
             case {"upload": {"fields": {"key": str(key)}, "url": str(url)}}:
                 bucket = url.removeprefix("https://").partition(".")[0]
                 self.add(function, Call("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"))
+
+    def _is_deployed(self, resource: str) -> bool:
+        """Not a bucket or a queue that a test has made, or only named."""
+        _, _, service, _, _, name = resource.split(":", 5)
+        if service not in ("s3", "sqs"):
+            return True
+        return name.partition("/")[0] in self._names
 
     def _caller(self) -> str | None:
         here = threading.get_ident()
@@ -145,7 +171,7 @@ def grants_of(template: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, 
     for function in FUNCTIONS.values():
         role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]
         documents = [policy["PolicyDocument"] for policy in role["Properties"]["Policies"]]
-        managed = role["Properties"]["ManagedPolicyArns"]
+        managed = role["Properties"].get("ManagedPolicyArns", [])
         documents += [resources[each["Ref"]]["Properties"]["PolicyDocument"] for each in managed]
         statements = [statement for document in documents for statement in document["Statement"]]
         grants[function] = [grant for each in statements for grant in _grants(each, template, ids)]

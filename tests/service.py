@@ -214,10 +214,11 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
 
         def make() -> Service:
             ids = create_stores(monkeypatch)
-            recorder.grants = granted.grants_of(DESCRIBED, ids)
+            recorder.deployed(DESCRIBED, ids)
             _process[:] = [Process(recorder)]
             return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
 
         yield make
     _process.clear()
-    assert recorder.refused() == [], "calls of AWS that the roles of template.yaml do not allow"
+    refused = recorder.refused()
+    assert not refused, "calls of AWS that the roles of template.yaml do not allow: " + "; ".join(refused)

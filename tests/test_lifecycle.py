@@ -45,9 +45,9 @@ DATA: dict[str, Days] = {
     f"{ERASED}{JOB}": (FOR_EVER, 30),
     f"{DATASETS}2026-11/part-0.csv": (FOR_EVER, 30),
 }
-MODELS: dict[str, Days] = {
-    key: (FOR_EVER, 30) for key in (MANIFEST_KEY, card_key("churn", "v1"), model_key("churn", "v1"))
-}
+MODELS: dict[str, Days] = dict.fromkeys(
+    (MANIFEST_KEY, card_key("churn", "v1"), model_key("churn", "v1")), (FOR_EVER, 30)
+)
 
 
 class Versions:

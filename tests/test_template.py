@@ -336,7 +336,7 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
     functions = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
     roles = {function["Role"]["Fn::GetAtt"][0] for function in functions}
     assert len(roles) == len(functions), "each function has a role of its own"
-    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"]["ManagedPolicyArns"]}
+    shared = {policy["Ref"] for role in roles for policy in resources[role]["Properties"].get("ManagedPolicyArns", [])}
     for name in roles | shared:
         for statement in statements_of(resources[name]):
             for action in as_list(statement["Action"]):
@@ -360,7 +360,7 @@ def test_only_what_looks_customers_up_by_id_may_read_their_table(translated: dic
     for name, function in resources.items():
         if function["Type"] == "AWS::Lambda::Function":
             role = function["Properties"]["Role"]["Fn::GetAtt"][0]
-            policies = [role, *(policy["Ref"] for policy in resources[role]["Properties"]["ManagedPolicyArns"])]
+            policies = [role, *(policy["Ref"] for policy in resources[role]["Properties"].get("ManagedPolicyArns", []))]
             statements = [statement for policy in policies for statement in statements_of(resources[policy])]
             if any("CustomersTable" in str(statement["Resource"]) for statement in statements):
                 may_read.add(name)
