@@ -216,7 +216,9 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
             ids = create_stores(monkeypatch)
             recorder.deployed(DESCRIBED, ids)
             _process[:] = [Process(recorder)]
-            return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
+            service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
+            recorder.leave_out(service.s3, service.dynamodb)
+            return service
 
         yield make
     _process.clear()
