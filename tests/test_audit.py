@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 ROOT = Path(__file__).parents[1]
 WHOLE = {"dependencies": [{"name": "numpy", "version": "2.4.0", "vulns": []}]}

@@ -171,6 +171,7 @@ def test_who_is_erased_while_a_run_is_at_work_does_not_come_back(deployment: Era
     assert not deployment.snapshots() & deployment.keys_of()
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_before_does_not_go_on_with_who_was_erased_since(deployment: Erasing) -> None:
     client = boto3.client("dynamodb")
 
@@ -215,6 +216,7 @@ def test_what_makes_no_sense_is_refused(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_checkpoint_holds_whom_its_pending_rows_and_what_it_has_not_read_hold(deployment: Erasing) -> None:
     files = Files(deployment.service)
     ids = [str(number) for number in range(60)] * 40
