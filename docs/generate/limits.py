@@ -13,7 +13,7 @@ from functions.segment_worker import app as segment_worker
 from local import template
 from loyalty_ml.api import http
 from loyalty_ml.datasets import members
-from loyalty_ml.files import content, sizes
+from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
 from loyalty_ml.jobs import contracts as jobs
 from loyalty_ml.jobs import idempotency, presigned, record
@@ -133,9 +133,9 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
             Limit("a line, or a record", _bytes(lines.LIMITS.line_bytes), "it is an error of its own in `errors.csv`"),
             Limit("lines of a record", f"{lines.LIMITS.record_lines:,}", "it is an error of its own in `errors.csv`"),
             Limit(
-                "what a gzip expands to",
-                f"{content.MAX_EXPANSION:,} times its size, from {_bytes(sizes.DEPLOYED.expansion_free_bytes)} on",
-                "the job fails: a gzip bomb",
+                "what a gzip or a Zstandard expands to",
+                f"{compression.MAX_EXPANSION:,} times its size, from {_bytes(sizes.DEPLOYED.expansion_free_bytes)} on",
+                "the job fails: a bomb",
                 ("MAX_EXPANSION",),
             ),
             Limit("a dataset's prefix", f"{jobs.MAX_PREFIX:,} characters", "400", ("MAX_PREFIX",)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import __main__ as generate
-from docs.generate import commands, configuration, errors, limits, markdown, metrics
+from docs.generate import api, commands, configuration, errors, limits, markdown, metrics
 from docs.generate.problem import Undocumented
 from local import template
 from loyalty_ml import telemetry
@@ -99,6 +99,16 @@ def test_a_limit_that_the_code_has_and_the_page_has_not_is_an_error() -> None:
     limits.check_none_is_forgotten(known)
     with pytest.raises(Undocumented, match="MAX_IDS"):
         limits.check_none_is_forgotten([limit for limit in known if "MAX_IDS" not in limit.names])
+
+
+def test_a_body_of_several_forms_has_the_fields_of_each() -> None:
+    pages = api.pages()
+    assert not [name for name, page in pages.items() if re.search(r"^\| ---.*\n\n", page, re.MULTILINE)], "no rows"
+    page = pages["post-ml-jobs.md"]
+    assert "This is [JobRequestByFormat](#jobrequestbyformat), [JobRequestByPrefix](#jobrequestbyprefix) or " in page
+    for form, field in (("Format", "format"), ("Prefix", "prefix"), ("SegmentId", "segment_id")):
+        described = page.partition(f"### JobRequestBy{form}\n")[2].partition("###")[0]
+        assert re.search(rf"^\| `{field}` \|.*\| yes \|", described, re.MULTILINE), form
 
 
 def test_a_table_leaves_out_an_empty_column_and_keeps_bars_in_their_cell() -> None:

@@ -78,8 +78,8 @@ def test_a_file_has_all_that_is_wanted_or_ids_alone(columns: tuple[str, ...], fe
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        (("customer_id", "revenue"), "The file has feature columns, but not visits: add what is missing"),
-        (("customer_id", "unread"), "The file has feature columns, but not revenue, visits"),
+        (("customer_id", "revenue"), "The file has the feature columns 'revenue', but not visits: add what is missing"),
+        (("customer_id", "unread"), "The file has the feature columns 'unread', but not revenue, visits"),
         (
             ("customer_id", "Total Revenue", "visits"),
             "The file has a column 'Total Revenue', but the model reads 'revenue': rename it, or remove it.",

@@ -359,6 +359,15 @@ def test_a_manifest_without_models_is_an_error_and_never_mock(service: Service) 
         assert "names no model" in status["message"]
 
 
+def test_advice_in_place_of_every_model_is_no_loss_before_the_first_model(service: Service) -> None:
+    advice = {"nbo": "Send everyone O2."}
+    put_manifest(service, {}, advice=advice)
+    assert service.predict("good").body["mock"] is True
+    put_manifest(service, {}, advice=advice, previous=[{"created": "2026-11-21T10:00:00Z", "models": sample_entries()}])
+    new_process()
+    assert_error(service.predict("good"), 503, "MODEL_UNAVAILABLE", "names no model")
+
+
 def test_a_manifest_without_models_leaves_the_set_before_it_serving(service: Service, clock: Clock) -> None:
     before = service.predict("good").body
     put_manifest(service, {})

@@ -18,6 +18,7 @@ import orjson
 
 from loyalty_ml import arrow
 from loyalty_ml.errors import InvalidFile, InvalidRequest
+from loyalty_ml.files.compression import compression_of
 from loyalty_ml.files.content import content_blocks, read_block
 from loyalty_ml.files.formats import detect_format
 from loyalty_ml.files.object_versions import NO_VERSION
@@ -128,7 +129,7 @@ def _look_into(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By
             return _in_table(s3, source, wanted) if ids is None else _by_row(ids, wanted)
     except (InvalidFile, InvalidRequest, orjson.JSONDecodeError, zlib.error):
         pass
-    return _by_text(s3, source, wanted, gzipped=key.endswith(".gz") or key.startswith(LISTS))
+    return _by_text(s3, source, wanted)
 
 
 def _ids_of_list(s3: "S3Client", source: FileSource) -> Iterable[str] | None:
@@ -168,16 +169,17 @@ def _in_table(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By 
                 if any(each in content for each in encoded) and not wanted.isdisjoint(rows.ids.to_list()):
                     return "row"
             has_bad_lines = has_bad_lines or bool(read.bad)
-    return _by_text(s3, source, wanted, gzipped=written.gzipped) if has_bad_lines else None
+    return _by_text(s3, source, wanted) if has_bad_lines else None
 
 
-def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str], *, gzipped: bool) -> By | None:
+def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By | None:
     """By the ids as words of their own, in UTF-8 or what else people's files are in."""
     words, before = _words(wanted), b""
     try:
-        if read_block(s3, source, range(min(source.size, 4))) == PARQUET:
+        head = read_block(s3, source, range(min(source.size, 16)))
+        if head.startswith(PARQUET):
             return "nothing"
-        with closing(content_blocks(s3, source, gzipped=gzipped)) as blocks:
+        with closing(content_blocks(s3, source, compression=compression_of(head))) as blocks:
             for block in blocks:
                 if words.search(before + block):
                     return "text"

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -235,6 +236,10 @@ def _gzipped(ids: list[str]) -> tuple[str, bytes]:
     return "csv.gz", gzip.compress(as_csv([[each] for each in ids], [CUSTOMER_ID]))
 
 
+def _zstandard(ids: list[str]) -> tuple[str, bytes]:
+    return "jsonl.zst", zstd.compress(as_json([[each] for each in ids], [CUSTOMER_ID]))
+
+
 def _jsonl(ids: list[str]) -> tuple[str, bytes]:
     return "jsonl", as_json([[each] for each in ids], [CUSTOMER_ID])
 
@@ -249,7 +254,7 @@ any_id = st.text("abc17é 🙂,;\"'-_.", min_size=1, max_size=6).filter(lambda t
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 @given(
     ids=st.lists(any_id, min_size=2, max_size=4, unique=True),
-    write=st.sampled_from([_csv, _gzipped, _jsonl, _parquet]),
+    write=st.sampled_from([_csv, _gzipped, _zstandard, _jsonl, _parquet]),
     data=st.data(),
 )
 def test_a_file_holds_exactly_the_ids_of_its_rows(

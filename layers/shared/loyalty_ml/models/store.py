@@ -125,7 +125,7 @@ class ModelStore:
             self._set = dataclasses.replace(self._set, trouble=None)
             return
         manifest, etag = found
-        if not manifest.models:
+        if not manifest.models and not _is_first_advice(manifest):
             self._keep(Problem(f"{MANIFEST_KEY} names no model: publish a model set, or roll back.", retry=False))
             if not self._set.loaded:  # its cut points are good all the same
                 self._set = dataclasses.replace(self._set, manifest=manifest)
@@ -233,6 +233,11 @@ def load_model(name: str, active: ActiveModel, read: Callable[[str, str], bytes]
     except Refused as error:
         raise Refused(f"{key}: {error}: publish a model that passes, or roll back.") from error
     return LoadedModel(card, network)
+
+
+def _is_first_advice(manifest: Manifest) -> bool:
+    """Whether training has only advised so far: no set had a model yet, so that none is lost."""
+    return bool(manifest.advice) and not any(known.models for known in manifest.previous)
 
 
 def check_golden(card: Card, network: Network) -> None:
