@@ -15,7 +15,7 @@ PYTHON_MLSERVER := $(shell sh requirements/python.sh 3.12 3.11 2>/dev/null)
 export PYTHONS = $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE python-3.13 help install run build test test-fast test-long check bench study train models format openapi docs lock deploy sam-local page page-dev
+.PHONY: FORCE python-3.13 help install run build test test-fast test-long check audit bench study train models format openapi docs lock deploy sam-local page page-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -46,7 +46,7 @@ test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
 test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp .venv-client/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
 	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
 
-check: .venv/test.stamp .venv-sam/stamp page/node_modules/.stamp ## format, lint, types, architecture rules, the reference pages, the template
+check: .venv/test.stamp .venv-sam/stamp .venv-audit/stamp page/node_modules/.stamp ## format, lint, types, architecture rules, the reference pages, the template, the locks
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
@@ -55,6 +55,11 @@ check: .venv/test.stamp .venv-sam/stamp page/node_modules/.stamp ## format, lint
 	$(NPM) run --silent lint
 	.venv-sam/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+	.venv/bin/python requirements/audit.py
+
+audit: .venv/test.stamp .venv-audit/stamp .venv-checkov/stamp ## known vulnerabilities, which wants the network, and Checkov on the template
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
+	.venv/bin/python requirements/audit.py --strict
 
 bench: export PYTHONS = $(PYTHON) $(PYTHON_3_13)
 BENCH_start = python-3.13 build .venv-runtime/stamp
@@ -164,6 +169,8 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	$(LOCK) --upgrade requirements/node.in -o requirements/node.txt
 	$(LOCK) --upgrade requirements/runtime.in -o requirements/runtime.txt
 	$(LOCK) --upgrade requirements/client.in -o requirements/client.txt
+	$(LOCK) --upgrade requirements/audit.in -o requirements/audit.txt
+	$(LOCK) --upgrade requirements/checkov.in -o requirements/checkov.txt
 	$(LOCK) --upgrade requirements/peers.in -o requirements/peers.txt
 	$(LOCK) --upgrade requirements/mlserver.in -o requirements/mlserver.txt
 	$(LOCK) --upgrade requirements/pip.in -o requirements/pip.txt
@@ -186,6 +193,14 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 
 .venv-client/stamp: requirements/client.txt
 	@sh requirements/venv.sh .venv-client "$(PYTHON)" requirements/client.txt
+	@touch $@
+
+.venv-audit/stamp: requirements/audit.txt
+	@sh requirements/venv.sh .venv-audit "$(PYTHON)" requirements/audit.txt
+	@touch $@
+
+.venv-checkov/stamp: requirements/checkov.txt
+	@sh requirements/venv.sh .venv-checkov "$(PYTHON)" requirements/checkov.txt
 	@touch $@
 
 .venv-peers/stamp: requirements/peers.txt

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from functions.admin import app as admin_function
 from functions.batch import app as batch_function
@@ -20,7 +19,7 @@ from functions.segment import app as segment_function
 from functions.segment_worker import app as segment_worker
 from local import stores, template
 from local.gateway import LambdaContext
-from loyalty_ml.api.http import entrypoint
+from loyalty_ml.api.http import Api, entrypoint
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.admin import AdminParts
@@ -30,8 +29,8 @@ from loyalty_ml.wiring.predict import ModelParts, PredictParts
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.segment_worker import SegmentWorkerParts
 from loyalty_ml.wiring.settings import AdminSettings, BatchSettings, PredictSettings, SegmentSettings
-from tests import sample_set
-from tests.aws import fresh_aws
+from tests import granted, sample_set
+from tests.aws import disturb_new_clients, fresh_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -101,7 +100,7 @@ class Service:
                 "isBase64Encoded": False,
                 **event,
             },
-            LambdaContext("test"),
+            CONTEXT,
         )
         return Answer(response["statusCode"], json.loads(response["body"] or "null"), response["headers"])
 
@@ -124,16 +123,21 @@ def function_of(path: str) -> str:
 class Process:
     """One process's parts of all functions, made when they are first used, and the handlers over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: granted.Recorder | None = None) -> None:
+        """recorder: of the calls of AWS that these handlers make; None to record nothing."""
+        self.recorder = recorder
         self._predict = start.once(PredictParts, PredictSettings)
         self._batch = start.once(BatchParts, BatchSettings)
         self._segment = start.once(SegmentParts, SegmentSettings)
         self._admin = start.once(AdminParts, AdminSettings)
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
-        self.handlers = {name: entrypoint(app) for name, app in self.apps().items()}
+        self.handlers = {
+            name: recorder.within(name, entrypoint(app)) if recorder else entrypoint(app)
+            for name, app in self.apps().items()
+        }
 
-    def apps(self) -> dict[str, APIGatewayHttpResolver]:
+    def apps(self) -> dict[str, Api]:
         """The routes of each function behind the API, over these parts."""
         return {
             "predict": predict_function.make_app(self._predict),
@@ -182,7 +186,7 @@ def process() -> Process:
 
 def new_process() -> Process:
     """Another process in place of that one: it has kept nothing."""
-    _process[:] = [Process()]
+    _process[:] = [Process(_process[-1].recorder if _process else None)]
     return process()
 
 
@@ -206,12 +210,23 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         "FILE_WORK": str(tmp_path / "files"),
     }.items():
         monkeypatch.setenv(name, value)
+    recorder = granted.Recorder()
+    # Tests call these two by their names, as Lambda does.
+    for name, module in (("files", files_function), ("segment_worker", segment_worker)):
+        monkeypatch.setattr(module, "handler", recorder.within(name, module.handler))
     with fresh_aws():
+        disturb_new_clients("before-parameter-build", recorder.before_parameter_build)
+        disturb_new_clients("after-call", recorder.after_call)
 
         def make() -> Service:
             ids = create_stores(monkeypatch)
-            new_process()
-            return Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
+            recorder.deployed(DESCRIBED, ids)
+            _process[:] = [Process(recorder)]
+            service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
+            recorder.leave_out(service.s3, service.dynamodb)
+            return service
 
         yield make
     _process.clear()
+    refused = recorder.refused()
+    assert not refused, "calls of AWS that the roles of template.yaml do not allow: " + "; ".join(refused)

@@ -414,6 +414,35 @@ def test_the_functions_roles_allow_no_wildcard_except_for_traces(translated: dic
                     assert action in {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, (name, action)
 
 
+KEYED = {
+    "AWS::S3::Bucket": lambda properties: properties["BucketEncryption"],
+    "AWS::DynamoDB::Table": lambda properties: properties["SSESpecification"],
+    "AWS::SQS::Queue": lambda properties: properties["KmsMasterKeyId"],
+    "AWS::Logs::LogGroup": lambda properties: properties["KmsKeyId"],
+}
+"""Where each kind of store names its key."""
+
+
+def test_a_key_of_ones_own_encrypts_every_store_and_each_role_may_use_it_through_them_only(
+    translated: dict[str, Any],
+) -> None:
+    resources = translated["Resources"]
+    stores = [name for name, each in resources.items() if each["Type"] in KEYED]
+    assert len(stores) > len(KEYED)
+    for name in stores:
+        named = str(KEYED[resources[name]["Type"]](resources[name]["Properties"]))
+        assert "{'Fn::If': ['HasKmsKey'," in named, name
+        assert "{'Ref': 'KmsKeyArn'}" in named, name
+    policy = resources["KeyPolicy"]
+    roles = {name for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
+    assert {role["Ref"] for role in policy["Properties"]["Roles"]} == roles
+    assert policy["Condition"] == "HasKmsKey"
+    for statement in statements_of(policy):
+        assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+        assert list(statement["Condition"]) == ["StringEquals"]
+        assert list(statement["Condition"]["StringEquals"]) == ["kms:ViaService"]
+
+
 def test_no_action_is_allowed_by_a_prefix_that_its_request_does_not_have(translated: dict[str, Any]) -> None:
     """IAM knows a prefix of these requests alone: a condition on one of any other is never met."""
     for name, resource in translated["Resources"].items():

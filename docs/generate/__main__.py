@@ -12,7 +12,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 # The parsers take a default from it, which is no business of a page.
 os.environ.pop("WAREHOUSE_URL", None)
 
-from docs.generate import api, commands, configuration, errors, metrics, parameters, warehouse
+from docs.generate import api, commands, configuration, errors, limits, metrics, parameters, warehouse
 from docs.generate.problem import Undocumented
 from local import openapi
 
@@ -30,6 +30,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "commands.md": commands.page(),
         REFERENCE / "warehouse-toml.md": warehouse.page(),
         REFERENCE / "metrics.md": metrics.page(),
+        REFERENCE / "limits.md": limits.page(),
         openapi.PATH: openapi.text(),
     }
 

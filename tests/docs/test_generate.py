@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from docs.generate import __main__ as generate
-from docs.generate import api, commands, configuration, errors, markdown, metrics
+from docs.generate import api, commands, configuration, errors, limits, markdown, metrics
 from docs.generate.problem import Undocumented
+from local import template
 from loyalty_ml import telemetry
 from loyalty_ml.errors import FeatureStoreUnavailable, LoyaltyError
 from tests.docs.pages import differences, is_text, parse
@@ -97,6 +98,14 @@ def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture
     assert written == {name: (metric.unit, set(metric.dimensions)) for name, metric in telemetry.METRICS.items()}
     page = metrics.page()
     assert all(f"| `{name}` |" in page for name in written)
+
+
+def test_a_limit_that_the_code_has_and_the_page_has_not_is_an_error() -> None:
+    groups = limits.groups(template.load())
+    known = [limit for of_group in groups.values() for limit in of_group]
+    limits.check_none_is_forgotten(known)
+    with pytest.raises(Undocumented, match="MAX_IDS"):
+        limits.check_none_is_forgotten([limit for limit in known if "MAX_IDS" not in limit.names])
 
 
 def test_a_body_of_several_forms_has_the_fields_of_each() -> None:

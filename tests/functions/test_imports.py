@@ -42,7 +42,6 @@ VARIABLES = template.environment(DESCRIBED, dict.fromkeys(DESCRIBED["Resources"]
     "ML_MOCK_MODE",
     "FEATURE_MAX_AGE_HOURS",
     "POWERTOOLS_LOG_LEVEL",
-    "FEATURE_MAX_AGE_HOURS",
 }
 
 

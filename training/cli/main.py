@@ -7,14 +7,14 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from textwrap import fill
 
-from training.cli import check, materialize, placeholders, score, train
+from training.cli import check, erase, materialize, placeholders, score, train
 from training.cli.command import Command
 from training.cli.missing import missing_packages
 from training.cli.models import diff, promote, publish, rollback
 from training.cli.models import list as list_versions
 
 MODELS = (list_versions.COMMAND, diff.COMMAND, publish.COMMAND, promote.COMMAND, rollback.COMMAND)
-COMMANDS = (check.COMMAND, train.COMMAND, materialize.COMMAND, score.COMMAND, placeholders.COMMAND)
+COMMANDS = (check.COMMAND, train.COMMAND, materialize.COMMAND, erase.COMMAND, score.COMMAND, placeholders.COMMAND)
 WIDTH = 100
 
 

@@ -110,6 +110,8 @@ def _materialize(chosen: Namespace) -> None:
     print(f"{done.customers:,} customers in {chosen.table} and in {chosen.bucket}, as of {rfc3339(done.as_of)}")
     print(f"{done.written:,} written to {chosen.table}, {done.unchanged:,} there already with the same values")
     print(f"{done.removed:,} removed from {chosen.table} that are not in the warehouse")
+    if done.erased:
+        print(f"{done.erased:,} left out of both: they were erased ('loyalty erase')")
     if done.rejects:
         rejected = sum(done.reasons.values())
         main_reason = next(iter(done.reasons))

@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -39,11 +40,13 @@ class Current(NamedTuple):
     """What is published: its ETag, None where nothing is; its card, None where that is not valid or of another form.
 
     customers:  how many are published; None where not even that can be read.
+    published:  when; None where nothing is.
     """
 
     etag: str | None
     card: SnapshotCard | None
     customers: int | None
+    published: datetime | None
 
 
 class SnapshotConflict(Problem):
@@ -63,11 +66,12 @@ class SnapshotBucket:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=CURRENT_KEY)
             except ClientError as error:
                 if error.response["Error"]["Code"] == "NoSuchKey":
-                    return Current(None, None, None)
+                    return Current(None, None, None, None)
                 raise
             text = answer["Body"].read()
         counted = _parsed(_Customers, text)
-        return Current(answer["ETag"], _parsed(SnapshotCard, text), counted.customers if counted else None)
+        customers = counted.customers if counted else None
+        return Current(answer["ETag"], _parsed(SnapshotCard, text), customers, answer["LastModified"])
 
     def upload(self, folder: Path, parts: Sequence[SnapshotPart], progress: Callable[[int], object]) -> None:
         """Puts each part under its key, but for what is there whole; `progress` is told of each part's bytes."""

@@ -3,14 +3,17 @@
 The order is what makes a run safe to kill: read and check everything, upload the parts, write what differs into the
 table, remove who left, and only then switch snapshots/current.json. Once all is checked, a run that is started again
 goes on with its parts, and what it wrote already no longer differs.
+
+Who was erased (snapshot/erased.py) is left out. It is asked again before the switch, so that nobody who is erased while
+a run is at work comes back by it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,9 +28,10 @@ from loyalty_ml.models.domain import Domain
 from loyalty_ml.vocabulary import CUSTOMER_ID, rfc3339
 from training import defaults
 from training.errors import Problem
-from training.registry.inputs import Definitions, ModelInputs, fit
-from training.snapshot.answerable import answerable, outside_domains
+from training.registry.inputs import Definitions, ModelInputs
+from training.snapshot.answerable import outside_domains
 from training.snapshot.bucket import SnapshotBucket, SnapshotConflict
+from training.snapshot.checks import check_answerable, check_fit, check_published, check_removed
 from training.snapshot.customers_table import (
     AS_USUAL,
     ITEMS_PER_WRITE,
@@ -38,7 +42,8 @@ from training.snapshot.customers_table import (
     put_requests,
 )
 from training.snapshot.differences import Differences, compare, ids_in
-from training.snapshot.parts import PART_SIZES, Parts, PartSizes, write_parts
+from training.snapshot.erased import ErasedCustomers
+from training.snapshot.parts import PART_SIZES, Parts, PartSizes, ids_with, write_parts
 from training.snapshot.work import Run, Work, alone_in, room_in
 
 if TYPE_CHECKING:
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 IDS_PER_PAGE = 400 * ITEMS_PER_WRITE
+ERASURE_MARGIN = timedelta(hours=1)
+"""A snapshot that went live this long after an erasure knew of it, whatever was at work in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class Materialized:
     written:    customers whose items this run wrote: they were not in the table, or otherwise.
     unchanged:  customers whose items were in the table as they are.
     removed:    customers that this run took out of the table.
+    erased:     rows of the warehouse that were left out, because their customers were erased.
     """
 
     as_of: datetime
@@ -65,6 +73,7 @@ class Materialized:
     written: int
     unchanged: int
     removed: int
+    erased: int
     parts: tuple[str, ...]
 
 
@@ -110,9 +119,12 @@ def materialize(
     snapshots, customers = SnapshotBucket(s3, bucket), CustomersTable(dynamodb, table, writing)
     # Where customers have moments of their own, as_of is when the run began: the same source is resumed at another.
     of_all = "" if AS_OF in features.columns else rfc3339(as_of)
-    source = _source(warehouse, ibis.to_sql(features), of_all, bucket, table, json.dumps(definitions))
+    erased_customers = ErasedCustomers(s3, bucket)
+    erased = erased_customers.record()
+    what = (warehouse, ibis.to_sql(features), of_all, bucket, table, json.dumps(definitions), *sorted(erased.digests))
+    source = _source(*what)
     names = [name for name in features.columns if name not in (CUSTOMER_ID, AS_OF)]
-    forced = _check_fit(active, names, definitions, force)
+    forced = check_fit(active, names, definitions, force)
     with alone_in(work), room_in(work):
         run = place.unfinished(source)
         if run is None:
@@ -121,13 +133,17 @@ def materialize(
             customers.check()
             place.clear()
             try:
-                written = _write_parts(features, place, max_rejected_share, sizes)
-                _check_published(current.customers, written.customers, max_removed_share)
+                written = _write_parts(features, place, max_rejected_share, sizes, erased.digests)
+                check_published(current.customers, written.customers, max_removed_share)
                 _say_outside(domains or {}, written, place)
-                forced |= _check_answerable(active, written, place, min_answerable_share, force)
+                forced |= check_answerable(active, written, place, min_answerable_share, force)
                 card = _card(as_of, written, current.card, definitions, force if forced else None)
+                if erased.newest and current.published and current.published < erased.newest + ERASURE_MARGIN:
+                    card = card.model_copy(
+                        update={"previous": None}
+                    )  # the one before may have who was erased: it goes at once
                 differences = _compare(card, place, customers, current.customers or card.customers)
-                _check_removed(differences, table, max_removed_share)
+                check_removed(differences, table, max_removed_share)
             except BaseException:
                 place.clear()  # a full disk would stay full, and the next run reads the warehouse again
                 raise
@@ -137,13 +153,15 @@ def materialize(
                 card=card,
                 reasons=written.reasons,
                 dates_sha256=written.dates_sha256,
+                erased=written.erased,
+                erased_digests=sorted(erased.digests),
             )
             place.begin(run)
         else:
             print(f"Going on with the run that was stopped; remove {work} to read the warehouse again.", flush=True)
             # Where it stopped is not asked of this directory: the table says what it has.
             differences = _compare(run.card, place, customers, run.card.customers)
-        _publish(run, place, snapshots, customers, differences)
+        _publish(run, place, snapshots, customers, differences, erased=erased_customers)
         place.clear()
     return Materialized(
         as_of=run.card.as_of,
@@ -153,51 +171,13 @@ def materialize(
         written=differences.new + differences.changed,
         unchanged=differences.unchanged,
         removed=differences.absent,
+        erased=run.erased,
         parts=tuple(part.key for part in run.card.parts),
     )
 
 
 def _source(*of: str) -> str:
     return hashlib.sha256("\n".join(of).encode()).hexdigest()
-
-
-def _check_fit(
-    active: Sequence[ModelInputs], columns: Sequence[str], definitions: Definitions | None, force: str | None
-) -> bool:
-    """Raises Problem if the features are not what the active models read; with `force` says so, and returns True."""
-    found = fit(active, columns, definitions, "new snapshot")
-    for sentence in found.not_compared:
-        print(sentence, flush=True)
-    if not found.problems:
-        return False
-    what = "; ".join(found.problems)
-    if force is None:
-        raise Problem(
-            f"{what}. Nothing was changed: add what is missing to [features], restore what was changed, or train and "
-            "publish models of these features first; --force REASON writes the snapshot all the same."
-        )
-    print(f"Forced ({force}): {what}.", flush=True)
-    return True
-
-
-def _check_answerable(
-    active: Sequence[ModelInputs], written: Parts, place: Work, min_answerable_share: float, force: str | None
-) -> bool:
-    """The same if an active model could answer too few of the customers."""
-    parts = [place.parts / part.file for part in written.parts]
-    counted = answerable(active, parts, written.features, place.spill)
-    few = [one for one in counted if one.share < min_answerable_share]
-    if not few:
-        return False
-    what = "; ".join(map(str, few))
-    if force is None:
-        raise Problem(
-            f"{what}. Nothing was changed: see why the warehouse has no value there, train models without these "
-            f"features, or lower min_answerable_share under [materialize] ({min_answerable_share:g}); --force REASON "
-            "writes the snapshot all the same."
-        )
-    print(f"Forced ({force}): {what}.", flush=True)
-    return True
 
 
 def _say_outside(domains: Mapping[str, Domain], written: Parts, place: Work) -> None:
@@ -211,9 +191,13 @@ def _say_outside(domains: Mapping[str, Domain], written: Parts, place: Work) -> 
         )
 
 
-def _write_parts(features: ir.Table, place: Work, max_rejected_share: float, sizes: PartSizes) -> Parts:
+def _write_parts(
+    features: ir.Table, place: Work, max_rejected_share: float, sizes: PartSizes, erased: Collection[str]
+) -> Parts:
     with _bar("Reading the warehouse", None, "") as bar:
-        return write_parts(features, place.parts, place.rejects, max_rejected_share, bar.update, sizes=sizes)
+        return write_parts(
+            features, place.parts, place.rejects, max_rejected_share, bar.update, sizes=sizes, erased=erased
+        )
 
 
 def _card(
@@ -244,16 +228,6 @@ def _card(
     )
 
 
-def _check_published(published: int | None, customers: int, max_removed_share: float) -> None:
-    """Segments and files read the snapshot, also where the table is a new one."""
-    if published and customers < published * (1 - max_removed_share):
-        raise Problem(
-            f"The warehouse has {customers:,} customers where {published:,} are published: nothing was "
-            "changed; if they did leave, raise materialize.max_removed_share in the configuration "
-            f"({max_removed_share:g})."
-        )
-
-
 def _compare(card: SnapshotCard, place: Work, customers: CustomersTable, expected: int) -> Differences:
     def counted(pages: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with _bar("Comparing with the table", None, "") as bar:
@@ -274,24 +248,14 @@ def _compare(card: SnapshotCard, place: Work, customers: CustomersTable, expecte
         )
 
 
-def _check_removed(differences: Differences, table: str, max_removed_share: float) -> None:
-    if differences.stored and differences.absent / differences.stored > max_removed_share:
-        new = f"{differences.new:,} new ones are not in it{_such_as(differences.new_examples)}"
-        raise Problem(
-            f"{differences.absent:,} of the {differences.stored:,} ids in {table} are not in the warehouse"
-            f"{_such_as(differences.absent_examples)}, and {new}: nothing was changed. If the ids are written in "
-            "another way now, map or cast the column of customer_id as it was; if the customers did leave, raise "
-            f"max_removed_share under [materialize] ({max_removed_share:g})."
-        )
-
-
-def _such_as(examples: Sequence[str]) -> str:
-    # In quotes: a blank at the end is seen.
-    return f" (such as {', '.join(json.dumps(one, ensure_ascii=False) for one in examples)})" if examples else ""
-
-
 def _publish(
-    run: Run, place: Work, snapshots: SnapshotBucket, customers: CustomersTable, differences: Differences
+    run: Run,
+    place: Work,
+    snapshots: SnapshotBucket,
+    customers: CustomersTable,
+    differences: Differences,
+    *,
+    erased: ErasedCustomers,
 ) -> None:
     """Each step may be done again: a run that is resumed takes them all."""
     card = run.card
@@ -301,12 +265,28 @@ def _publish(
     _write(customers, to_write, "Writing customers", differences.new + differences.changed)
     to_remove = (request for ids in ids_in(differences.to_remove, IDS_PER_PAGE) for request in delete_requests(ids))
     _write(customers, to_remove, "Removing customers that left", differences.absent)
+    _check_erased_since(run, place, customers, erased)
     try:
         snapshots.switch(card, run.current_etag)
     except SnapshotConflict:
         place.clear()  # or the next run would go on with this one
         raise
     snapshots.remove_all_but([card, *([card.previous] if card.previous else [])])
+
+
+def _check_erased_since(run: Run, place: Work, customers: CustomersTable, erased: ErasedCustomers) -> None:
+    """Raises Problem if customers of the parts were erased while they were written, and takes them out of the table."""
+    since = erased.record().digests - set(run.erased_digests)
+    if not since:
+        return
+    back = ids_with(since, [place.parts / part.file for part in run.card.parts], place.spill)
+    if back:
+        _write(customers, delete_requests(back), "Removing customers that were erased", len(back))
+        place.clear()  # or the next run would go on with parts that have them
+        raise Problem(
+            f"{len(back):,} of the customers were erased while this run was at work. They are not in the table any "
+            "more, and the published snapshot is the old one: run this again, so that it leaves them out."
+        )
 
 
 def _write(customers: CustomersTable, requests: Iterator[list[WriteRequest]], what: str, total: int) -> None:

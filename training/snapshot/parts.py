@@ -6,7 +6,7 @@ over all parts, in row groups small enough to be fetched one by one.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -61,12 +61,14 @@ class Parts(NamedTuple):
     """What was written: the columns after customer_id, the parts in order of id, and the rejected rows by reason.
 
     dates_sha256: of the file DATES; None if customers have no moments of their own.
+    erased:       rows that are left out because their customers were erased; they are no rejected rows.
     """
 
     features: tuple[str, ...]
     parts: tuple[Part, ...]
     reasons: dict[str, int]
     dates_sha256: str | None
+    erased: int = 0
 
     @property
     def customers(self) -> int:
@@ -85,19 +87,22 @@ def write_parts(
     progress: Progress = lambda _: None,
     *,
     sizes: PartSizes = PART_SIZES,
+    erased: Collection[str] = (),
 ) -> Parts:
     """Writes `folder`/part-00000.parquet and on, and the rows that are left out to `rejects` (CSV) where there are any.
 
     `features` has customer_id and a column of numbers for each feature, on any Ibis backend; also features_as_of, a
     moment, where customers have their own: these are written to `folder`/DATES, beside the parts. It is read once, and
-    `progress` is told of each batch's rows. Raises Problem where it is not of that shape, cannot be read, is empty, or
-    more than `max_rejected_share` of its rows are rejected; OSError and duckdb.Error from the disk.
+    `progress` is told of each batch's rows. `erased` has the SHA-256 of ids that are in none of the files.
+    Raises Problem where it is not of that shape, cannot be read, is empty, or more than `max_rejected_share` of its
+    rows are rejected; OSError and duckdb.Error from the disk.
     """
     checked = _as_text_and_doubles(features)
     names = tuple(name for name in checked.columns if name not in (CUSTOMER_ID, AS_OF))
     rejects.unlink(missing_ok=True)
     with working_duckdb(folder.with_name("spill")) as connection:
         _read(connection, checked, progress, sizes)
+        left_out = _leave_out(connection, erased)
         reasons = _reject(connection, rejects)
         (rows,) = _row(connection, "SELECT count(*) FROM arrived")
         if not rows:
@@ -116,7 +121,15 @@ def write_parts(
             dated = f"SELECT customer_id, {AS_OF} FROM arrived WHERE reason IS NULL AND {AS_OF} IS NOT NULL"
             connection.sql(dated).write_parquet(str(folder / DATES), compression="zstd")
             dates_sha256 = file_sha256(folder / DATES)
-        return Parts(names, parts, reasons, dates_sha256)
+        return Parts(names, parts, reasons, dates_sha256, left_out)
+
+
+def ids_with(digests: Collection[str], parts: Sequence[Path], spill: Path) -> list[str]:
+    """The customers of the parts whose ids have one of these SHA-256. Raises duckdb.Error from the disk."""
+    with working_duckdb(spill) as connection:
+        customers = connection.read_parquet([str(part) for part in parts])
+        ids = customers.filter(f"sha256({CUSTOMER_ID}) IN ({_quoted_texts(digests)})").select(CUSTOMER_ID)
+        return [customer_id for (customer_id,) in ids.fetchall()]
 
 
 def rows_of(parts: Sequence[Path], rows: int) -> Iterator[pa.RecordBatch]:
@@ -187,6 +200,19 @@ def _read(connection: duckdb.DuckDBPyConnection, features: ir.Table, progress: P
         connection.register("batch", _with_texts_of_dates(table) if dated else table)
         connection.execute(f"INSERT INTO arrived SELECT customer_id, {values}, {rule} FROM batch", parameters)
         progress(len(batch))
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, erased: Collection[str]) -> int:
+    """Before any other look at them, so that they are not among the rejects either."""
+    if not erased:
+        return 0
+    (rows,) = _row(connection, f"DELETE FROM arrived WHERE sha256(customer_id) IN ({_quoted_texts(erased)})")
+    return rows
+
+
+def _quoted_texts(texts: Collection[str]) -> str:
+    """Of texts without a quote in them."""
+    return ", ".join(f"'{text}'" for text in texts)
 
 
 def _with_texts_of_dates(batch: pa.Table) -> pa.Table:

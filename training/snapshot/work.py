@@ -29,6 +29,10 @@ class Run(BaseModel):
     reasons: dict[str, int]
     dates_sha256: str | None = None
     """Of the file of customers' own moments; None if they have none."""
+    erased: int = 0
+    """Rows that were left out, because their customers were erased."""
+    erased_digests: list[str] = []
+    """All that were erased when the run began."""
 
 
 class Work:

@@ -433,8 +433,8 @@ def test_an_item_that_somebody_else_changed_is_written_again(stores: Stores) -> 
 def test_a_run_on_another_machine_after_a_killed_one_skips_nothing(stores: Stores, tmp_path: Path) -> None:
     stores.materialize(in_warehouse(numbered(100)))
     other = dict.fromkeys(numbered(100), LAPSED)
-    # What is current, the first item, the items, the part: then a write of 25, and the process is gone.
-    with pytest.raises(Killed), killed_at(stores, 6):
+    # Who is erased, what is current, the first item, the items, the part: then a write of 25, and the process is gone.
+    with pytest.raises(Killed), killed_at(stores, 7):
         stores.materialize(in_warehouse(other), **ONE_BY_ONE)
     assert len([item for item in stores.items() if float(item["revenue"]["N"]) == LAPSED["revenue"]]) == 25
     done = stores.materialize(in_warehouse(numbered(100)), work=tmp_path / "another machine")
@@ -564,9 +564,9 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
     new = {**numbered(10), **{f"new-{number}": LAPSED for number in range(20)}}
     before, after = in_warehouse(numbered(40)), in_warehouse(new)
     old_part = "snapshots/20170101T000000Z-0123abcd/part-00000.parquet"
-    # What is current, the table's first item, its items, 1 part, its checksum (from the second time on), 2 writes,
-    # 2 removals, the switch, the list, 1 removal.
-    for call in range(1, 13):
+    # Who is erased, what is current, the table's first item, its items, 1 part, its checksum (from the second time on),
+    # 2 writes, 2 removals, who is erased by now, the switch, the list, 1 removal.
+    for call in range(1, 15):
         stores.materialize(before, **ONE_BY_ONE)
         stores.service.s3.put_object(Bucket=stores.bucket, Key=old_part, Body=b"of a run before")
         published = stores.card()
@@ -583,14 +583,14 @@ def test_a_run_killed_at_any_call_ends_with_the_same_stores(stores: Stores, even
         assert old_part not in stores.objects()
     stores.materialize(before, **ONE_BY_ONE)
     stores.service.s3.put_object(Bucket=stores.bucket, Key=old_part, Body=b"of a run before")
-    with killed_at(stores, 13, event):
+    with killed_at(stores, 15, event):
         stores.materialize(after, LATER, **ONE_BY_ONE)
 
 
 def test_a_resumed_run_goes_on_where_it_was(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     rows = numbered(500)
     features = in_warehouse(rows)
-    with pytest.raises(Killed), killed_at(stores, 15):
+    with pytest.raises(Killed), killed_at(stores, 16):
         stores.materialize(features, **ONE_BY_ONE)
     written = len(stores.items())
     assert written == 250
@@ -609,13 +609,13 @@ def test_a_run_of_other_features_does_not_go_on_with_an_old_one(
     stores: Stores, capsys: pytest.CaptureFixture[str]
 ) -> None:
     features = in_warehouse(numbered(30))
-    with pytest.raises(Killed), killed_at(stores, 4):
+    with pytest.raises(Killed), killed_at(stores, 5):
         stores.materialize(features)
     for part in (stores.work / "parts").iterdir():
         part.write_bytes(part.read_bytes()[:-1])
     stores.materialize(features)
     stores.assert_hold(numbered(30))
-    with pytest.raises(Killed), killed_at(stores, 4):
+    with pytest.raises(Killed), killed_at(stores, 5):
         stores.materialize(features, LATER)
     stores.materialize(features.filter(features.revenue > 1), LATER)
     assert "Going on" not in capsys.readouterr().out
@@ -685,7 +685,7 @@ def test_a_table_or_bucket_that_is_not_there_is_one_sentence(stores: Stores) -> 
     with pytest.raises(Problem, match="ResourceNotFoundException to Scan for the table no-such-table: check the name"):
         stores.materialize(in_warehouse(numbered(3)), table="no-such-table")
     with pytest.raises(
-        Problem, match="NoSuchBucket to GetObject for the bucket no-such-bucket-anywhere: check the name"
+        Problem, match="NoSuchBucket to ListObjectsV2 for the bucket no-such-bucket-anywhere: check the name"
     ):
         stores.materialize(in_warehouse(numbered(3)), bucket="no-such-bucket-anywhere")
     assert stores.objects() == set()
