@@ -22,6 +22,8 @@ FUNCTIONS = {
     "files": "FilesFunction",
 }
 """By folder, the logical id."""
+SIGNING = "SigningRole"
+"""Whose credentials sign the addresses that are given away (jobs/presigned.py): what they allow, it is asked for."""
 
 _S3_ACTIONS = {
     "ListObjectsV2": "ListBucket",
@@ -95,7 +97,7 @@ class Recorder:
                 answer = handler(event, context)
             finally:
                 self._running.remove(running)
-            self._signed_for_upload(running[0], answer)
+            self._signed_for_upload(answer)
             return answer
 
         return call
@@ -137,10 +139,12 @@ class Recorder:
         """An event of botocore: of a call, and of an address that is signed for somebody else to make one."""
         if (function := self._caller()) is None:
             return
+        if context.get("is_presign_request"):
+            function = SIGNING
         service = model.service_model.service_id.hyphenize()
         for call in _calls_of(service, model.name, params):
             self.add(function, call)
-        if service == "s3" and model.name in ("GetObject", "HeadObject"):
+        if service == "s3" and function != SIGNING and model.name in ("GetObject", "HeadObject"):
             if any(function == name and params["Key"].startswith(prefix) for name, prefix in INDIFFERENT):
                 return
             context["granted"] = (function, params["Bucket"])
@@ -151,7 +155,7 @@ class Recorder:
             function, bucket = context["granted"]
             self.add(function, Call("s3:ListBucket", f"arn:aws:s3:::{bucket}"))
 
-    def _signed_for_upload(self, function: str, answer: Any) -> None:
+    def _signed_for_upload(self, answer: Any) -> None:
         """A signed form (jobs/presigned.py) lets its holder do what its signer may, and is no event of botocore."""
         text = answer.get("body") if isinstance(answer, dict) else None
         if not text or '"upload"' not in text:
@@ -159,7 +163,7 @@ class Recorder:
         match json.loads(text):
             case {"upload": {"fields": {"key": str(key)}, "url": str(url)}}:
                 bucket = url.removeprefix("https://").partition(".")[0]
-                self.add(function, Call("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"))
+                self.add(SIGNING, Call("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"))
 
     def _is_deployed(self, resource: str) -> bool:
         """Not a bucket or a queue that a test has made, or only named."""
@@ -177,11 +181,12 @@ class Recorder:
 
 
 def grants_of(template: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, list[Grant]]:
-    """By function, what its role and that role's shared policies allow in a deployment with these physical ids."""
+    """By function, and for SIGNING, what the role and its shared policies allow in a deployment with these ids."""
     resources = template["Resources"]
+    roles = {function: resources[function]["Properties"]["Role"]["Fn::GetAtt"][0] for function in FUNCTIONS.values()}
     grants = {}
-    for function in FUNCTIONS.values():
-        role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]
+    for function, name in {**roles, SIGNING: SIGNING}.items():
+        role = resources[name]
         documents = [policy["PolicyDocument"] for policy in role["Properties"]["Policies"]]
         managed = role["Properties"].get("ManagedPolicyArns", [])
         documents += [resources[each["Ref"]]["Properties"]["PolicyDocument"] for each in managed]
@@ -219,6 +224,9 @@ def _arn(value: Any, template: Mapping[str, Any], ids: Mapping[str, str]) -> str
             return f"arn:aws:sqs:{place}:{ids[name].rpartition('/')[2]}"
         if kind == "AWS::Logs::LogGroup":
             return f"arn:aws:logs:{place}:log-group:{name}:*"
+        if kind == "AWS::IAM::Role":
+            resolved: str = resolve({"Fn::GetAtt": [name, "Arn"]}, template, ids)
+            return resolved
         assert kind == "AWS::Serverless::StateMachine", kind
         return f"arn:aws:states:{place}:stateMachine:{_name_of_machine(template, ids)}"
 
@@ -272,6 +280,8 @@ def _calls_of(service: str, operation: str, params: Mapping[str, Any]) -> Iterat
                 yield Call(
                     prefix + operation, f"arn:aws:events:{place}:event-bus/{entry.get('EventBusName', 'default')}"
                 )
+        case "sts":
+            yield Call(prefix + operation, params["RoleArn"])
         case _:
             yield Call(prefix + operation, "*")
 

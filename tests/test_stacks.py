@@ -20,7 +20,12 @@ NAMES = {
 }  # fmt: skip
 """The properties by which a resource is named; where there is none, CloudFormation makes a name that begins with the
 stack's."""
-OF_A_PARENT = {"AWS::Lambda::Alias": {"Name"}, "AWS::IAM::Role": {"PolicyName"}, "AWS::Lambda::Version": set()}
+OF_A_PARENT = {
+    "AWS::Cognito::UserPoolResourceServer": {"Name"},
+    "AWS::IAM::Role": {"PolicyName"},
+    "AWS::Lambda::Alias": {"Name"},
+    "AWS::Lambda::Version": set(),
+}
 """Names that are unique within their resource alone, or are a reference to another resource."""
 
 
@@ -178,7 +183,7 @@ def test_what_the_deployer_has_put_in_outlives_the_stack_but_not_a_first_deploym
     """What `Retain` leaves of a failed creation has to be deleted by hand before the next try."""
     kept = {name: each for name, each in translated["Resources"].items() if "UpdateReplacePolicy" in each}
     assert {name for name, each in kept.items() if each["UpdateReplacePolicy"] == "Retain"} == {
-        "ModelBucket", "DataBucket", "CustomersTable", "SegmentsTable", "SegmentStatisticsTable",
+        "ModelBucket", "DataBucket", "CustomersTable", "SegmentsTable", "SegmentStatisticsTable", "UserPool",
     }  # fmt: skip
     assert {each["DeletionPolicy"] for each in kept.values()} == {"RetainExceptOnCreate"}
 
