@@ -34,6 +34,7 @@ ONLY_ON_AWS = {
     "LatencyAlarm": "no gateway measures here",
     "FileAgeAlarm": "moto tells no age of a queue's oldest message",
     "SegmentAgeAlarm": "as above",
+    "StatisticsAgeAlarm": "as above",
     "AdminErrorAlarm": "a function behind the API answers each error: its process ends, which Lambda sees alone",
     "PredictErrorAlarm": "as above",
     "BatchErrorAlarm": "as above",

@@ -22,7 +22,7 @@ from local import state_machines
 from local.events import queue_event
 from loyalty_ml.customers.snapshot import CURRENT_KEY
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files.source import FileSource, job_id_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.segments.lists import UPLOADS
 from tests import granted, sample_set
@@ -47,6 +47,8 @@ EXCEPTIONS = {
 }
 """What is granted and never called by the function's code, by action."""
 MANY_IDS = [f"c-{number * 7919}" for number in range(10_000)]
+LONG_LIST = [f"c-{number}" for number in range(150_000)]
+"""More than a body holds."""
 JSON = {"content-type": "application/json"}
 
 
@@ -112,6 +114,9 @@ class Driven:
         upload = self.call("POST", "/segments/lists")["upload_id"]
         self.put(f"{UPLOADS}{upload}", gzip.compress("\n".join(MANY_IDS).encode()))
         self.call("PUT", "/segments/sent", {"segment_name": "Sent", "customer_list": upload})
+        self.put(f"{UPLOADS}{upload}", gzip.compress("\n".join(LONG_LIST).encode()))
+        self.call("PUT", "/segments/long", {"segment_name": "Long", "customer_list": upload})
+        assert "list_url" in self.call("GET", "/segments/long")
         for path in ("/segments", "/segments/vip", "/segments/sent", "/segments/vip/ml/stats"):
             self.call("GET", path)
         self.call("POST", "/segments/preview", {"segment_name": "x", "rule": {}})
@@ -211,6 +216,18 @@ class Driven:
             self.send("SegmentQueue", {"task": "statistics", "segment_id": segment_id})
         self.work_off("SegmentQueue", segment_worker.handler)
 
+    def at_work_elsewhere(self) -> None:
+        """A file and a job of a segment that another worker has: each message is replaced by one that comes later."""
+        content = b"customer_id\nc-1\n"
+        put = self.service.s3.put_object(Bucket=self.bucket, Key="incoming/churn/held.csv", Body=content)
+        etag = put["ETag"].strip('"')
+        source = FileSource(self.bucket, "incoming/churn/held.csv", put["VersionId"], etag, len(content))
+        process().files.file_jobs.claim(FileJobRequest(source, "churn", job_id_of(source)), "another")
+        self.work_off("FileQueue", files.handler)
+        job = self.call("POST", "/segments/vip/ml/predict", {}, headers=JSON | {"prefer": "respond-async"})
+        process().worker.leases.claim(job["job_id"], "another")
+        self.work_off("SegmentQueue", segment_worker.handler)
+
     def remove(self) -> None:
         """A job that left everything that one can leave."""
         job_id = "ab" * 16
@@ -261,6 +278,7 @@ def driven(empty_service: Service, other_models: Path, tmp_path: Path) -> Driven
     driven.again()
     driven.dataset(machine)
     driven.refresh()
+    driven.at_work_elsewhere()
     driven.remove()
     driven.lost()
     # What was put while the bucket had no versions, as one that was imported may have it, is read without one.
