@@ -83,19 +83,22 @@ every_type = pytest.mark.parametrize("kind", TYPES)
 
 PAIRS = ("csv-file", "csv.gz-snapshot", "csv.zst-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
 """Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
-EACH = [name for name in FEW_CELLS if "zst" not in name or name == "csv.zst-file"]
-"""For what costs half a minute: of Zstandard, one is enough."""
+EACH = ("csv-file", "csv-snapshot", "jsonl-snapshot", "csv.zst-file", f"{PARQUET}-file")
+"""For what costs half a minute: each format, features of either kind, and one that is compressed."""
 TWO = ("csv-file", f"{PARQUET}-snapshot")
 """For what costs seconds: text and columns, with features of either kind."""
 
 
-def in_cells(names: Sequence[str]) -> pytest.MarkDecorator:
-    """These cells in `make test`, and all in `make test-long`."""
-    cells = [cell if name in names else pytest.param(cell, marks=pytest.mark.long) for name, cell in FEW_CELLS.items()]
-    return pytest.mark.parametrize("cell", cells, ids=FEW_CELLS)
+def in_cells(names: Sequence[str], in_long: Sequence[str]) -> pytest.MarkDecorator:
+    """The first ones in `make test`, and the others of the second in `make test-long`."""
+    cells = [
+        FEW_CELLS[name] if name in names else pytest.param(FEW_CELLS[name], marks=pytest.mark.long) for name in in_long
+    ]
+    return pytest.mark.parametrize("cell", cells, ids=in_long)
 
 
-in_pairs = in_cells(PAIRS)
+in_pairs = in_cells(PAIRS, list(FEW_CELLS))
+in_two = in_cells(TWO, PAIRS)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -475,7 +478,7 @@ def test_two_runs_make_the_same_bytes_whoever_reads_which_block(files: Files, ce
         assert first == second
 
 
-@in_cells(TWO)
+@in_two
 @pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     jobs: Jobs, files: Files, cell: Cell, blocks: int
@@ -493,7 +496,7 @@ def test_a_file_that_takes_many_invocations_has_the_bytes_of_one(
     assert jobs.results(job) == expected
 
 
-@in_cells(TWO)
+@in_two
 def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
     jobs: Jobs, files: Files, other_models: Path, cell: Cell
 ) -> None:

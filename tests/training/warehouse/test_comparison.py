@@ -111,7 +111,7 @@ def test_features_of_the_moment_agree(warehouse: Warehouse) -> None:
 
 @pytest.mark.long
 @given(days=st.integers(1, 90))
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 def test_features_that_are_late_are_refused(warehouse: Warehouse, days: int) -> None:
     label(warehouse, MOMENT + timedelta(days=days))
     refused = compared(warehouse).refusal()
@@ -122,7 +122,7 @@ def test_features_that_are_late_are_refused(warehouse: Warehouse, days: int) -> 
 
 @pytest.mark.long
 @given(by=st.integers(1, CUSTOMERS - 1))
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 def test_features_of_another_customer_are_refused(warehouse: Warehouse, by: int) -> None:
     label(warehouse, MOMENT)
     moved = f"(CAST(substr(customer_id, 3) AS INTEGER) + {by}) % {CUSTOMERS}"
