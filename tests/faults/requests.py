@@ -83,6 +83,9 @@ def functions_environment(monkeypatch: pytest.MonkeyPatch, folder: Path, endpoin
         "FILE_WORK": str(folder / "files"),
         **{name: name.lower() for name in _STORES},
         "SEGMENT_QUEUE_URL": f"{endpoint}/queue",
+        "SIGNING_ROLE_ARN": "arn:aws:iam::123456789012:role/signing",
+        "JWT_ISSUER": "",
+        "JWT_AUDIENCE": "",
     }
     for name, value in names.items():
         monkeypatch.setenv(name, value)

@@ -121,7 +121,11 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
             + ", ".join(f"'c{number}'" for number in range(20))
             + " and 3 more. Put the names of the columns into the first line, with customer_id for the ids.",
         ),
-        (b",,\nid,,name,\n", "The header has no column customer_id: its columns are 'id', 'name'."),
+        (
+            b",,\nid,,name,\n",
+            "The header has no column customer_id: its columns are 'id', 'name'. Put the names of the columns into the "
+            "first line, with customer_id for the ids.",
+        ),
         (b",,\n;;\n", "The file is empty: it needs a header with a column customer_id."),
         (
             b'"Customer_ID",customer-id\n',
