@@ -141,6 +141,13 @@ def test_a_request_may_bring_its_correlation_id(service: Service, capsys: pytest
     assert (line["correlation_id"], line["request_id"]) == ("order-17/b", "test-correlation-id")
 
 
+def test_the_names_of_headers_are_read_in_any_case(service: Service) -> None:
+    """`sam local` hands them on as the caller wrote them."""
+    written = {"Content-Type": "application/json", "X-Correlation-ID": "order-18"}
+    answer = service.call("POST", "/ml/predict", {"customer_id": "good"}, headers=written)
+    assert (answer.status, answer.headers["X-Correlation-Id"]) == (200, "order-18")
+
+
 @pytest.mark.parametrize("correlation_id", ["", "a b", "x" * 129, "Zoë", "a\nb", "\x7f"])
 def test_a_correlation_id_that_no_log_should_have_is_refused(service: Service, correlation_id: str) -> None:
     asked = HEADERS | {"x-correlation-id": correlation_id}

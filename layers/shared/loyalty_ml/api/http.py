@@ -218,6 +218,8 @@ def entrypoint(app: Api, wait_seconds: float = WAIT_SECONDS) -> Callable[[Event,
     def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
         started = time.perf_counter()
         request_id: str = event["requestContext"]["requestId"]
+        # The gateway sends names in lower case, but `sam local` as the caller wrote them.
+        event = {**event, "headers": {name.lower(): value for name, value in event["headers"].items()}}
         asked_for = event["headers"].get("x-correlation-id", request_id)
         correlation_id = asked_for if _CORRELATION_ID.fullmatch(asked_for) else request_id
         logger.set_correlation_id(correlation_id)
