@@ -9,7 +9,7 @@ from training.learning.contenders import NETWORK
 
 pytestmark = [pytest.mark.moto, pytest.mark.long]
 
-WORLDS, DRAWS = 2, 10
+WORLDS, DRAWS = 2, 3
 
 
 @pytest.mark.parametrize(
