@@ -11,7 +11,7 @@ from docs.generate.problem import Undocumented
 from functions.files import app as files
 from functions.segment_worker import app as segment_worker
 from local import template
-from loyalty_ml.api import http
+from loyalty_ml.api import http, reading
 from loyalty_ml.datasets import members
 from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
@@ -66,14 +66,16 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
     part_bytes += (sizes.DEPLOYED.most_parts - sizes.DEPLOYED.small_parts) * sizes.DEPLOYED.large_part_bytes
     return {
         "A request": (
-            Limit("its body", _bytes(http.MAX_BODY_BYTES), "413 `PAYLOAD_TOO_LARGE`", ("MAX_BODY_BYTES",)),
+            Limit("its body", _bytes(reading.MAX_BODY_BYTES), "413 `PAYLOAD_TOO_LARGE`", ("MAX_BODY_BYTES",)),
             Limit(
                 "its answer",
                 _bytes(http.MAX_ANSWER_BYTES),
                 "413 `PAYLOAD_TOO_LARGE`, which says what to ask for instead",
                 ("MAX_ANSWER_BYTES",),
             ),
-            Limit("problems that an answer names", f"{http.MAX_PROBLEMS:,}", "the first are named", ("MAX_PROBLEMS",)),
+            Limit(
+                "problems that an answer names", f"{reading.MAX_PROBLEMS:,}", "the first are named", ("MAX_PROBLEMS",)
+            ),
             Limit("customers of a batch", f"{scoring.MAX_BATCH:,}", "400 `BATCH_TOO_LARGE`", ("MAX_BATCH",)),
             Limit(
                 "a customer's id",
@@ -93,7 +95,7 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
             ),
         ),
         "Segments": (
-            Limit("ids in a body", f"{http.MAX_BODY_BYTES:,} bytes of body", "413: send them as a file"),
+            Limit("ids in a body", f"{reading.MAX_BODY_BYTES:,} bytes of body", "413: send them as a file"),
             Limit("a file of ids", _bytes(uploaded_list.MAX_FILE_BYTES), "S3 refuses it", ("MAX_FILE_BYTES",)),
             Limit("the same, unpacked", _bytes(uploaded_list.MAX_TEXT_BYTES), "400", ("MAX_TEXT_BYTES",)),
             Limit("ids of a list", f"{uploaded_list.MAX_IDS:,}", "400", ("MAX_IDS",)),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http, jobs, preconditions
+from loyalty_ml.api import http, jobs, preconditions, reading
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
@@ -117,7 +117,7 @@ def _definition(description: str) -> Any:
 
 
 def _reply(segment: Segment, parts: SegmentParts, status: int = 200) -> http.Reply:
-    answer = described(segment, parts.segment_lists, parts.signer, http.MAX_BODY_BYTES)
+    answer = described(segment, parts.segment_lists, parts.signer, reading.MAX_BODY_BYTES)
     return http.Reply(answer, status, {"ETag": preconditions.etag_of_version(segment.version)})
 
 

@@ -1,41 +1,34 @@
-"""HTTP at the edge, once for all functions: a request's body checked, an answer written, an exception made a status."""
+"""HTTP at the edge, once for all functions: routes, an answer written, an exception made a status."""
 
-import base64
 import functools
 import inspect
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from loyalty_ml import errors, telemetry
+from loyalty_ml.api import reading
 from loyalty_ml.api.access import Access, Scope, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
+from loyalty_ml.api.reading import Event
 from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spending
-from loyalty_ml.scoring.contracts import MAX_BATCH
 from loyalty_ml.telemetry import logger
-from loyalty_ml.vocabulary import problem_in
-
-RequestT = TypeVar("RequestT", bound=BaseModel)
 
 BASE_PATH = "/api/loyalty/v1"
-MAX_BODY_BYTES = 1024 * 1024
-"""Well over what a hundred ids can take; API Gateway itself refuses 10 MB."""
 MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100 - 4096
 """What Lambda takes of a function (it says "6291556 bytes"), less the status, the headers and what is put around them.
 
 More than that, and the function's process ends; the gateway's answer would be a 500 that does not say why.
 """
-MAX_PROBLEMS = 200
-"""In one answer: more than a batch has ids. A body full of unknown fields would make it larger than Lambda may send."""
 
 NO_ROUTE = "$default"
 """The key of the gateway's route for what no other route matches."""
@@ -57,9 +50,6 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.Unscorable: 422,
     errors.Unavailable: 503,
 }
-
-Event = dict[str, Any]
-"""An API Gateway HTTP API event, payload version 2.0."""
 
 
 class Api(APIGatewayHttpResolver):
@@ -181,9 +171,9 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
                 app.access().check(event, scope)
             for name, header in headers_read.items():
                 arguments[name] = event["headers"].get(header)
-            arguments |= _read_query(event, queries)
+            arguments |= reading.read_query(event, queries)
             if model is not None:
-                arguments["request"] = read_body(event, model)
+                arguments["request"] = reading.read_body(event, model)
             answer = function(**arguments)
             status, headers = 200, None
             if isinstance(answer, Reply):
@@ -201,7 +191,6 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
     return decorate
 
 
-_JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
@@ -281,76 +270,6 @@ def _sent(error: errors.LoyaltyError) -> dict[str, Any]:
         "body": response.body,
         "isBase64Encoded": False,
     }
-
-
-def read_body(event: Event, model: type[RequestT]) -> RequestT:
-    """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
-    if not _JSON.fullmatch(event["headers"].get("content-type", "")):
-        # A page of any site can send a form or text to a service on a developer's machine, but not this.
-        raise errors.UnsupportedMediaType
-    text: str = event.get("body") or ""
-    try:
-        body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
-    except UnicodeEncodeError as error:
-        raise errors.InvalidJson("The body is not valid Unicode: send UTF-8 without lone surrogates.") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise errors.PayloadTooLarge(
-            f"The body is larger than {MAX_BODY_BYTES:,} bytes: split it into several requests."
-        )
-    if not body:
-        raise errors.InvalidJson("The request has no body: send a JSON object.")
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise _request_error(error, model) from error
-
-
-def _read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
-    """The query's parameters, each checked, under the names that the function has for them.
-
-    Raises InvalidRequest, also for a parameter that the route does not have: a misspelt `limit` would be answered in
-    full. The gateway sends `queryStringParameters` only if there are any.
-    """
-    query: Mapping[str, str] = event.get("queryStringParameters") or {}
-    arguments: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
-    for name, text in query.items():
-        if name not in parameters:
-            others = f", or use one of {', '.join(parameters)}" if parameters else ""
-            problems.append((name, f"this route has no such query parameter: remove it{others}"))
-            continue
-        argument, adapter = parameters[name]
-        try:
-            arguments[argument] = adapter.validate_python(text)
-        except ValidationError as error:
-            problems.append((name, problem_in(error.errors(include_url=False)[0])))
-    if problems:
-        raise errors.InvalidRequest(problems[:MAX_PROBLEMS])
-    return arguments
-
-
-def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.RequestError:
-    problems = [
-        (".".join(map(str, problem["loc"])), problem["type"], problem_in(problem))
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
-    for field, kind, message in problems:
-        if kind == "json_invalid" and "recursion limit" in message:
-            return errors.InvalidJson("The body is nested too deeply: send a flatter JSON object.")
-        if kind == "json_invalid":
-            return errors.InvalidJson(
-                f"The body is not JSON: {message.removeprefix('Invalid JSON: ')}. Send a JSON object."
-            )
-        if (field, kind) == ("customer_ids", "too_long"):
-            return errors.BatchTooLarge(
-                f"A batch has at most {MAX_BATCH} customer ids: split it into several requests.", {"limit": MAX_BATCH}
-            )
-    for field, _, message in problems:
-        if field == "type" and "type" in model.model_fields:
-            return errors.UnknownType(
-                f"type {message}.", {"types": list(get_args(model.model_fields["type"].annotation))}
-            )
-    return errors.InvalidRequest([(field or "body", message) for field, _, message in problems[:MAX_PROBLEMS]])
 
 
 def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
