@@ -41,6 +41,8 @@ SNAPSHOT_FEATURES = (*DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT)
 
 GOOD = dict(zip(SNAPSHOT_FEATURES, (2415.56, 51, 0, 47.36, 2415.56, 359, 175.93, 437, 5, 83.3, 51), strict=True))
 LAPSED = dict(zip(SNAPSHOT_FEATURES, (120.5, 2, 250, 60.25, 120.5, 300, 0, 12, 1, 0, 2), strict=True))
+PATIENT = 3600
+"""Seconds that a request waits for its stores: on a machine that is busy, moto may be slower than AWS is."""
 CONTEXT: Any = LambdaContext("test", timeout_seconds=86_400)
 """One for all tests: the time of no invocation runs out."""
 BASE = "/api/loyalty/v1"
@@ -133,7 +135,7 @@ class Process:
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
         self.handlers = {
-            name: recorder.within(name, entrypoint(app)) if recorder else entrypoint(app)
+            name: recorder.within(name, entrypoint(app, PATIENT)) if recorder else entrypoint(app, PATIENT)
             for name, app in self.apps().items()
         }
 
