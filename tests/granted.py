@@ -250,6 +250,8 @@ def _calls_of(service: str, operation: str, params: Mapping[str, Any]) -> Iterat
     place = f"{PSEUDO_PARAMETERS['AWS::Region']}:{PSEUDO_PARAMETERS['AWS::AccountId']}"
     prefix = f"{_SERVICES.get(service, service)}:"
     match service:
+        case "s3" if not all(isinstance(params.get(name, ""), str) for name in ("Bucket", "Key", "Prefix")):
+            return  # botocore refuses it before it is sent
         case "s3":
             action = _S3_ACTIONS.get(operation, operation)
             if params.get("VersionId"):

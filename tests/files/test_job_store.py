@@ -406,4 +406,4 @@ def test_whatever_workers_do_at_most_one_of_them_has_the_job(files: Files, steps
         elif action == "beat":
             until = now + LEASE_SECONDS
         else:
-            holder, is_final = None, action in ("succeed", "fail for good")
+            holder, is_final = None, action in ("finish", "fail for good")

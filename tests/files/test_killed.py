@@ -28,6 +28,7 @@ from loyalty_ml.files.results import Results, open_results
 from loyalty_ml.files.service import FileService
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.jobs.lease import LEASE_SECONDS
+from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from tests import sample_set
 from tests.service import SNAPSHOT_FEATURES, new_process, process, put_in_place
 from training.registry import publish
@@ -187,7 +188,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
 def customers(path: Path) -> bytes:
     """Customers in CSV, some of whom cannot be scored."""
     features = ", ".join(
-        f"round(hash(number + {place}) % 100000 / 100.0, 2) AS {name}" for place, name in enumerate(SNAPSHOT_FEATURES)
+        f"hash(number + {place}) % 1000 AS {name}"
+        if name in DEFAULT_DOMAINS and DEFAULT_DOMAINS[name].whole
+        else f"round(hash(number + {place}) % 10000 / 100.0, 2) AS {name}"
+        for place, name in enumerate(SNAPSHOT_FEATURES)
     )
     duckdb.execute(
         f"COPY (SELECT CASE WHEN number % 1000 = 7 THEN NULL ELSE 'c-' || number END AS customer_id, {features} "

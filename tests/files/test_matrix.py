@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.errors import StoreUnavailable
@@ -201,6 +202,8 @@ def test_a_value_is_a_number_or_it_is_none_in_every_format_alike(files: Files, w
 def test_any_ids_alone_are_answered_from_the_snapshot_as_over_http(
     files: Files, answered: Answered, written: FileWriter, wanted: list[int | str], kind: str
 ) -> None:
+    # A field of CSV of which each line looks like a row cannot be told from rows between two stray quotes.
+    assume(not any("," in each and re.search("[\r\n]", each) for each in wanted if isinstance(each, str)))
     named = list(files.customers)
     # JSON Lines without a line would have no customer_id.
     rows = ["", *(named[place] if isinstance(place, int) and place >= 0 else str(place) for place in wanted)]

@@ -122,6 +122,8 @@ def expected(text: bytes, dialect: Dialect = DIALECT) -> tuple[list[tuple[int, b
             if read != "whole" or columns not in wanted or len(record) > LINE_BYTES or is_swallowed:
                 taken = 1
                 bad[number] = "column" if first == "whole" else "quote"
+            elif b"\0" in record and b"\xff" in record:
+                bad[number] = ""  # either is the problem
             elif b"\0" in record:
                 bad[number] = "NUL"
             elif b"\xff" in record:
