@@ -192,6 +192,15 @@ def test_a_path_with_a_control_character_is_refused_and_changes_nothing(
     assert empty_service.call("GET", "/segments/some").body == first
 
 
+@pytest.mark.parametrize("character", ["§", '"', "#", "?", "\\", "`", "€", "\U0007b2e9"])
+@pytest.mark.parametrize("path", ["/segments/some{}", "/segments/{}/ml/stats", "/ml/jobs/{}", "/models/churn/{}"])
+def test_a_character_that_no_id_of_a_path_has_is_the_requests_fault(
+    empty_service: Service, path: str, character: str
+) -> None:
+    answer = empty_service.call("GET", path.format(character))
+    assert_error(answer, 400, "INVALID_REQUEST", "path", character)
+
+
 def test_if_match_may_be_any_version(service: Service) -> None:
     any_version = HEADERS | {"if-match": "*"}
     definition = {"segment_name": "Some", "customer_ids": ["good"]}

@@ -192,6 +192,8 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
 
 
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_NOT_ROUTED = re.compile(r"[^/\w\-._~()'!*:@,;=+&$%<> \[\]{}|^]")
+"""What the resolver's routes take for no part of a variable, so that they would say that there is no such route."""
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -248,6 +250,8 @@ def _problem_before_routes(event: Event, is_misnamed: bool) -> errors.LoyaltyErr
     # A pattern that ends in $ lets a line end pass, and the segment of another id would be changed.
     if _CONTROL.search(event["rawPath"]):
         return errors.InvalidRequest.of("path", "must not have control characters, such as %0A: remove them")
+    if found := _NOT_ROUTED.search(event["rawPath"]):
+        return errors.InvalidRequest.of("path", f"must not have {found[0]}, which no id of a path has: correct it")
     return None
 
 
