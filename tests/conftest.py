@@ -19,7 +19,7 @@ os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMES
 # same examples each time, so that its verdict on the same code is the same; `dev` and `long` draw new ones.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=10)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=400)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("ci")  # unless --hypothesis-profile names another
 
 if TYPE_CHECKING:

@@ -41,13 +41,13 @@ def test_shuffled_labels_are_refused(companies: list[Company], transactions: boo
 
 @pytest.mark.long
 def test_honest_models_of_small_companies_are_not_refused(companies: list[Company]) -> None:
-    refused = [names for company in companies for names in acceptance.honest(company, 2) if names]
+    refused = [names for company in companies for names in acceptance.honest(company, 1) if names]
     assert len(refused) <= 1, refused
 
 
 @pytest.mark.long
 def test_worse_models_of_large_companies_are_refused(companies: list[Company]) -> None:
-    refused = [bool(names) for company in companies for names in acceptance.degraded(company, 2)]
+    refused = [bool(names) for company in companies for names in acceptance.degraded(company, 1)]
     assert np.mean(refused) >= acceptance.DEGRADED_REFUSED
 
 

@@ -9,7 +9,7 @@ from training.learning.contenders import NETWORK
 
 pytestmark = [pytest.mark.moto, pytest.mark.long]
 
-WORLDS, DRAWS = 2, 3
+WORLDS, DRAWS = 2, 1
 
 
 @pytest.mark.parametrize(
