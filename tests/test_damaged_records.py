@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.customers.online_store import FeatureStore
@@ -190,6 +190,8 @@ def test_a_job_of_any_shape_breaks_no_list(
 @each_in_turn
 @given(item=damaged(JOB | {"created": {"S": "2026-11-23T00:00:00.000Z"}}, {"created"}))
 def test_a_job_of_any_shape_is_claimed_or_refused_in_a_sentence(empty_service: Service, item: dict[str, Any]) -> None:
+    # DynamoDB finds no number less than a text or the like; moto fails to compare them.
+    assume("N" in item.get("lease_until", {"N": "0"}))
     table = empty_service.ids["JobsTable"]
     leases = Leases(empty_service.dynamodb, table)
     for method in ("claim", "give_up", "fail"):
