@@ -191,20 +191,8 @@ lock: .venv/test.stamp ## choose the newest versions that fit, and write the loc
 	@sh requirements/venv.sh .venv "$(PYTHON)" requirements/bench.txt
 	@touch $@
 
-.venv-client/stamp: requirements/client.txt
-	@sh requirements/venv.sh .venv-client "$(PYTHON)" requirements/client.txt
-	@touch $@
-
-.venv-audit/stamp: requirements/audit.txt
-	@sh requirements/venv.sh .venv-audit "$(PYTHON)" requirements/audit.txt
-	@touch $@
-
-.venv-checkov/stamp: requirements/checkov.txt
-	@sh requirements/venv.sh .venv-checkov "$(PYTHON)" requirements/checkov.txt
-	@touch $@
-
-.venv-peers/stamp: requirements/peers.txt
-	@sh requirements/venv.sh .venv-peers "$(PYTHON)" requirements/peers.txt
+.venv-client/stamp .venv-audit/stamp .venv-checkov/stamp .venv-peers/stamp: .venv-%/stamp: requirements/%.txt
+	@sh requirements/venv.sh .venv-$* "$(PYTHON)" requirements/$*.txt
 	@touch $@
 
 .venv-mlserver/stamp: requirements/mlserver.txt

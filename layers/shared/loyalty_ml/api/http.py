@@ -214,7 +214,7 @@ def entrypoint(app: Api, wait_seconds: float = WAIT_SECONDS) -> Callable[[Event,
         asked_for = event["headers"].get("x-correlation-id", request_id)
         correlation_id = asked_for if _CORRELATION_ID.fullmatch(asked_for) else request_id
         logger.set_correlation_id(correlation_id)
-        problem = _problem_before_routes(event, asked_for is not correlation_id)
+        problem = _problem_before_routes(event, is_misnamed=asked_for is not correlation_id)
         budget = Budget(wait_seconds, context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
         with spending(budget):
             response = _sent(problem) if problem else app.resolve(_as_routed(event), context)
@@ -239,7 +239,7 @@ def caller(event: Event) -> str:
     return str(claims.get("sub") or claims.get("client_id") or "")
 
 
-def _problem_before_routes(event: Event, is_misnamed: bool) -> errors.LoyaltyError | None:  # noqa: FBT001
+def _problem_before_routes(event: Event, *, is_misnamed: bool) -> errors.LoyaltyError | None:
     """What is wrong with a request whichever route it is for."""
     if event.get("routeKey") == NO_ROUTE:  # nobody was asked for a token, so no route may answer
         return errors.RouteNotFound(_NO_ROUTE)
