@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loyalty_ml.files.id_looks import look_of
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, job_id_of, no_data
-from loyalty_ml.files.unanswered import look_of
 from tests.files.deployed import Files
 from tests.files.writings import FORMATS, as_csv
 from tests.service import GOOD, process

@@ -18,6 +18,7 @@ import duckdb
 from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.population import Population
 from loyalty_ml.errors import CustomerNotFound
+from loyalty_ml.files.id_looks import IDS_LOOKED_AT, look_of
 from loyalty_ml.files.parquet_parts import ParquetParts
 from loyalty_ml.files.reading import AnyFile, Position
 from loyalty_ml.files.scoring import INVALID_LINE, Failure, Question, Scored, answering, question
@@ -26,7 +27,6 @@ from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest
 from loyalty_ml.files.table import Rows
 from loyalty_ml.files.text.lines import BadLine
-from loyalty_ml.files.unanswered import IDS_LOOKED_AT, look_of
 from loyalty_ml.files.writing import Writer, error_rows
 from loyalty_ml.models.store import ModelStore
 from loyalty_ml.vocabulary import MockMode
