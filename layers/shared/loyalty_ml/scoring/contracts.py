@@ -55,7 +55,7 @@ class PredictRequest(Request):
     type: Type = "churn"
     features: WithFeatures = False
     explain: Explain = False
-    overrides: Overrides = Field({})
+    overrides: Overrides = Field(default_factory=dict)
 
 
 class BatchRequest(Request):
@@ -83,7 +83,7 @@ class PredictOrBatchRequest(Request):
     type: Type = "churn"
     features: WithFeatures = False
     explain: Explain = False
-    overrides: Overrides = Field({})
+    overrides: Overrides = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
