@@ -12,7 +12,7 @@ from loyalty_ml.models.baseline import VALUE, Baseline, words_of
 from loyalty_ml.models.card import Card, Offer
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import reasons, rfm
-from loyalty_ml.scoring.contracts import Explained, FeatureReason, Reason
+from loyalty_ml.scoring.explained_contracts import Explained, FeatureReason, Reason
 from loyalty_ml.scoring.rfm import RfmScores
 from loyalty_ml.scoring.scores import ChurnScores, Network, OfferScores
 

@@ -9,7 +9,7 @@ import numpy as np
 from loyalty_ml.customers.domains import outside_domains
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import InvalidRequest, LoyaltyError
-from loyalty_ml.scoring.contracts import Override, WhatIf
+from loyalty_ml.scoring.explained_contracts import Override, WhatIf
 from loyalty_ml.scoring.predictions import Predictions, ReadFeatures, predictions_of
 from loyalty_ml.scoring.scorers import Scorer
 from loyalty_ml.vocabulary import PredictionType

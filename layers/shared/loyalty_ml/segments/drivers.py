@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from loyalty_ml.customers.population import Population
+from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import NoBaseline
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer, Scores
@@ -86,11 +86,10 @@ def _hashes(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def drivers(scorer: Scorer, population: Population, numbers: NDArray[np.int64]) -> Drivers:
-    """Of the customers with these numbers."""
-    if not len(numbers):
+def drivers(scorer: Scorer, table: FeatureTable) -> Drivers:
+    """Of the customers of a table."""
+    if not len(table.customer_ids):
         return {"customers": 0, "features": []}
-    table = population.read(np.sort(numbers).tolist())
 
     def ids_of(rows: NDArray[np.intp]) -> Sequence[str]:
         return [table.customer_ids[row] for row in rows.tolist()]

@@ -117,7 +117,9 @@ def measure_segment(
         member_count=tallies["rfm"].answered + tallies["rfm"].failed,
         stats={name: statistics(scorer.answers, tallies[name]) for name, scorer in scorers.items()},
         drift={name: _drift(name, distribution, reaches, tallies[name]) for name, distribution in learnt.items()},
-        drivers={name: drivers(scorers[name], population, sample[name]) for name in with_reasons},
+        drivers={
+            name: drivers(scorers[name], population.read(np.sort(sample[name]).tolist())) for name in with_reasons
+        },
     )
 
 
