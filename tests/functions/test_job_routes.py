@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from loyalty_ml.errors import InvalidRequest
-from loyalty_ml.files.source import FileJobRequest, FileSource, type_of
+from loyalty_ml.files.job_store import Asked
+from loyalty_ml.files.source import FileJobRequest, FileSource, options_of, type_of
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
@@ -159,11 +160,11 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str, keep: Sequence[str], job_id: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, keep: Sequence[str], job_id: str, *, explain: bool) -> Job:
         if self._outcome:
             raise self._outcome
-        kept = {"keep": list(keep)} if keep else {}
-        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **kept}, job_id)
+        options = options_of(keep, explain=explain)
+        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **options}, job_id)
 
 
 @pytest.mark.smoke
@@ -171,7 +172,7 @@ class Datasets:
     "request_",
     [
         {"type": "all", "prefix": "datasets/2026-11/a..b/é +/"},
-        {"type": "rfm", "prefix": "datasets/2026-11/", "keep": ["name", "Größe"]},
+        {"type": "rfm", "prefix": "datasets/2026-11/", "keep": ["name", "Größe"], "explain": True},
         {"type": "nbo", "segment_id": "high-value"},
     ],
 )
@@ -189,15 +190,24 @@ def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> Non
     assert body["progress"] == {"processed": 0, "total": None, "errors": 0, "share": None, "rate": None}
 
 
+def test_an_upload_is_explained_if_it_was_announced_so(service: Service) -> None:
+    answer = post(service, {"type": "rfm", "format": "csv", "explain": True})
+    assert get(service, answer.body["job_id"])["request"]["explain"] is True
+    source = FileSource("b", answer.body["upload"]["fields"]["key"], "v1", "e", 1)
+    assert process().batch.file_jobs.job_for(source) == Asked(answer.body["job_id"], (), explain=True)
+    for wrong in ("yes", 1, None):
+        assert post(service, {"format": "csv", "explain": wrong}).status == 400
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("*", ("*",)), (["name", "city"], ("name", "city"))])
 def test_an_upload_s_own_columns_travel_if_it_was_announced_so(service: Service, keep: Any, kept: Any) -> None:
     answer = post(service, {"type": "rfm", "format": "csv", "keep": keep})
     assert get(service, answer.body["job_id"])["request"]["keep"] == list(kept)
     source = FileSource("b", answer.body["upload"]["fields"]["key"], "v1", "e", 1)
     for _ in range(2):  # S3 may tell twice
-        assert process().batch.file_jobs.job_for(source) == (answer.body["job_id"], kept)
+        assert process().batch.file_jobs.job_for(source) == Asked(answer.body["job_id"], kept)
     another = process().batch.file_jobs.job_for(FileSource("b", source.key, "v2", "e", 1))
-    assert another[1] == ()
+    assert another.keep == ()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
+from loyalty_ml.scoring.explained_contracts import Explainable
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, AskedType, CustomerId, PredictionType, Request
+
+FiniteNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 MAX_BATCH = 100
 CustomerIds = Annotated[
@@ -26,6 +29,24 @@ Type = Annotated[AskedType, Field(description="The question to answer; `all` ans
 WithFeatures = Annotated[
     bool, Field(strict=True, description="Whether the answer shows the feature values that it was made from")
 ]
+Explain = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether each result says why: `reasons`, what each feature adds to the score (its exact Shapley "
+        "value against the median customer), the largest first",
+    ),
+]
+MAX_OVERRIDES = 1000
+Overrides = Annotated[
+    dict[Annotated[str, Field(strict=True, max_length=MAX_ID_CHARACTERS)], FiniteNumber],
+    Field(
+        max_length=MAX_OVERRIDES,
+        description="What if: values that stand in place of the customer's, by feature, each within the feature's "
+        "domain. All other features stay as they are. Each result says in `what_if` how far the score moved",
+        examples=[{"days_since_last": 3}],
+    ),
+]
 
 
 class PredictRequest(Request):
@@ -34,6 +55,8 @@ class PredictRequest(Request):
     customer_id: CustomerId
     type: Type = "churn"
     features: WithFeatures = False
+    explain: Explain = False
+    overrides: Overrides = Field(default_factory=dict)
 
 
 class BatchRequest(Request):
@@ -41,6 +64,7 @@ class BatchRequest(Request):
 
     customer_ids: CustomerIds
     type: Type = "churn"
+    explain: Explain = False
 
 
 class PredictOrBatchRequest(Request):
@@ -48,7 +72,10 @@ class PredictOrBatchRequest(Request):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["customer_id"], "x-with": ["features"]}, {"required": ["customer_ids"]}]
+            "oneOf": [
+                {"required": ["customer_id"], "x-with": ["features", "overrides"]},
+                {"required": ["customer_ids"]},
+            ]
         }
     )
 
@@ -56,6 +83,8 @@ class PredictOrBatchRequest(Request):
     customer_ids: CustomerIds | None = None
     type: Type = "churn"
     features: WithFeatures = False
+    explain: Explain = False
+    overrides: Overrides = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -63,10 +92,12 @@ class PredictOrBatchRequest(Request):
             raise ValueError("give exactly one of customer_id and customer_ids")
         if self.features and self.customer_id is None:
             raise ValueError("features are shown of one customer: give customer_id, or leave features out")
+        if self.overrides and self.customer_id is None:
+            raise ValueError("overrides are of one customer: give customer_id, or leave overrides out")
         return self
 
 
-class ChurnResult(TypedDict):
+class ChurnResult(Explainable):
     customer_id: str
     churn_probability: float
     churn_risk: Annotated[
@@ -104,7 +135,7 @@ class OfferProbability(TypedDict):
     ]
 
 
-class NboResult(TypedDict):
+class NboResult(Explainable):
     customer_id: str
     recommended_offer: Annotated[int, Field(description="The `offer_id` of `top_offer`")]
     confidence: Annotated[float, Field(description="The probability of `top_offer`")]
@@ -117,7 +148,7 @@ class NboResult(TypedDict):
     mock: NotRequired[Literal[True]]
 
 
-class RfmResult(TypedDict):
+class RfmResult(Explainable):
     customer_id: str
     recency: Annotated[float, Field(description="Days since the last purchase")]
     frequency: Annotated[float, Field(description="Number of purchases, over all history by default")]

@@ -7,11 +7,12 @@ from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
-from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, ModelsByType, Type
+from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, Explain, ModelsByType, Type
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
 from loyalty_ml.segments.drift import ModelDrift
+from loyalty_ml.segments.drivers import DriversByType
 from loyalty_ml.segments.history import HistoryEntry
 from loyalty_ml.vocabulary import PredictionType, Request
 
@@ -69,6 +70,7 @@ class SegmentPredictRequest(Request):
     """Every member of a segment."""
 
     type: Type = "churn"
+    explain: Explain = False
 
 
 class SegmentAnswer(TypedDict):
@@ -154,6 +156,7 @@ class SegmentStatsAnswer(TypedDict):
         list[HistoryEntry], Field(description="One entry for each snapshot, oldest first; the latest 1,000")
     ]
     drift: SegmentDrift
+    drivers: DriversByType
     mock: bool
     models: dict[str, ModelInfo]
     features_as_of: str
