@@ -12,12 +12,13 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 # The parsers take a default from it, which is no business of a page.
 os.environ.pop("WAREHOUSE_URL", None)
 
-from docs.generate import api, commands, configuration, errors, metrics, parameters, warehouse
+from docs.generate import api, client, commands, configuration, errors, metrics, parameters, warehouse
 from docs.generate.problem import Undocumented
 from local import openapi
 
 REPOSITORY = Path(__file__).parents[2]
 REFERENCE = REPOSITORY / "docs" / "reference"
+CLIENT = REPOSITORY / "client" / "src" / "loyalty_client"
 
 
 def pages() -> dict[Path, str]:
@@ -31,6 +32,8 @@ def pages() -> dict[Path, str]:
         REFERENCE / "warehouse-toml.md": warehouse.page(),
         REFERENCE / "metrics.md": metrics.page(),
         openapi.PATH: openapi.text(),
+        CLIENT / "codes.py": client.codes_module(),
+        CLIENT / "async_client.py": client.async_client_module(client.SOURCE.read_text()),
     }
 
 

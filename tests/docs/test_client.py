@@ -25,11 +25,11 @@ GENERATOR = ROOT / ".venv-client" / "bin" / "openapi-python-client"
 
 @pytest.fixture
 def generated(tmp_path: Path) -> Path:
-    """A folder with the client as the package loyalty_client."""
+    """A folder with the client as the package loyalty_api."""
     if not GENERATOR.exists():
         pytest.skip("The generator is not installed: run 'make .venv-client/stamp'.")
     done = subprocess.run(
-        [GENERATOR, "generate", "--path", openapi.PATH, "--output-path", tmp_path / "loyalty_client", "--meta", "none"],
+        [GENERATOR, "generate", "--path", openapi.PATH, "--output-path", tmp_path / "loyalty_api", "--meta", "none"],
         env=os.environ | {"PATH": f"{GENERATOR.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -90,7 +90,7 @@ def test_a_generated_client_calls_every_operation(generated: Path, address: str)
 def test_no_body_of_the_generated_client_is_of_any_type(generated: Path) -> None:
     bodies = {
         path.stem: found[1]
-        for path in generated.glob("loyalty_client/api/*/*.py")
+        for path in generated.glob("loyalty_api/api/*/*.py")
         if (found := re.search(r"^    body: ([\w\s|]+),$", path.read_text(), re.MULTILINE))
     }
     described = [
