@@ -4,18 +4,15 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
-from local import openapi, openapi_schemas, template
-from local.gateway import Gateway
+from local import openapi, openapi_schemas
+from tests.front import served
 from tests.segments.test_segments import Deployment, deployment  # noqa: F401 (a fixture)
-from tests.service import BASE, DESCRIBED, process
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
@@ -43,17 +40,8 @@ def generated(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(deployment: Deployment) -> Iterator[str]:  # noqa: F811
     """The functions behind the local gateway, on a port, with customers and models."""
-    functions = {
-        "PredictFunction": "predict",
-        "BatchFunction": "batch",
-        "SegmentFunction": "segment",
-        "AdminFunction": "admin",
-    }
-    handlers = {name: process().handlers[function] for name, function in functions.items()}
-    server = make_server("127.0.0.1", 0, Gateway(template.routes(DESCRIBED), handlers, threading.Lock()))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}{BASE}"
-    server.shutdown()
+    with served() as base:
+        yield base
 
 
 def test_a_generated_client_calls_every_operation(generated: Path, address: str) -> None:

@@ -60,8 +60,8 @@ class Predictions(list[Row]):
             shown = ", ".join(self.unanswered[:5])
             more = f" and {len(self.unanswered) - 5:,} more" if len(self.unanswered) > 5 else ""
             warnings.warn(
-                f"{len(self.unanswered):,} of {len(self):,} customers have no answer, because their requests failed "
-                f"({self.causes[0]}): {shown}{more}. `unanswered` has them all: predict these again.",
+                f"There is no answer for {len(self.unanswered):,} of {len(self):,} customers, because their requests "
+                f"failed ({self.causes[0]}): {shown}{more}. `unanswered` has them all: predict these again.",
                 UnansweredWarning,
                 stacklevel=stacklevel + 1,
             )
