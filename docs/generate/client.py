@@ -30,9 +30,12 @@ TO_AWAIT = (
         '"""The client `AsyncLoyalty`. `make docs` writes this module from client.py: change that."""',
     ),
     (r"\bclass Loyalty:", "class AsyncLoyalty:"),
-    (r'"""A service\'s client\.$', '"""As Loyalty, on asyncio or Trio: every method is awaited.'),
+    (r'"""A service\'s client\.$', '"""As Loyalty, on asyncio: every method is awaited.'),
     (r"httpx\.(Client|BaseTransport)", lambda found: f"httpx.Async{found[1]}"),
     ("Threads", "Tasks"),
+    (r"^import weakref\n", ""),
+    (r"^ +weakref\.finalize.*\n", ""),  # closing is awaited
+    ("It is a context manager, too, and closes when it is not used any more.", "It is a context manager, too."),
     (r"def __(enter|exit)__", r"async def __a\1__"),
     (r"^    def (?!_)", "    async def "),
     (r"self\._client\.close\(\)", "await self._client.aclose()"),

@@ -1,12 +1,12 @@
 """Tokens: of one's own, and of an issuer: fetched once, renewed before they expire, and once if they are refused."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-import anyio
 import httpx
 import pytest
 
@@ -74,7 +74,7 @@ def call(request: pytest.FixtureRequest, issuer: Issuer) -> Any:
             async with AsyncLoyalty(BASE, auth, transport=httpx.MockTransport(issuer)) as loyalty:
                 return [await getattr(loyalty, name)(*arguments) for name, *arguments in named]
 
-        return anyio.run(awaited)
+        return asyncio.run(awaited())
 
     return calls
 

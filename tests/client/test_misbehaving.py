@@ -1,11 +1,12 @@
 """The client against a real server that drops connections, answers half, wants a token, or is none."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
+import httpx
 import pytest
 
 from loyalty_client import AsyncLoyalty, Loyalty, Retries, UnansweredWarning, codes, errors
@@ -45,7 +46,7 @@ class Both:
             async with AsyncLoyalty(self.address, **made) as loyalty:
                 return await getattr(loyalty, method)(*arguments)
 
-        return anyio.run(awaited)
+        return asyncio.run(awaited())
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -276,3 +277,11 @@ def test_pages_are_followed_to_the_last(server: Server, either: Both) -> None:
     )
     assert either.call("segments") == [{"segment_id": "a"}, {"segment_id": "b"}]
     assert server.received[1].path.endswith("/segments?next=t%261")
+
+
+def test_a_bug_in_one_of_many_requests_is_raised_as_it_is(either: Both) -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        either.call("predict", "churn", range(1000), transport=httpx.MockTransport(broken))

@@ -1,5 +1,6 @@
 """Lists split, run side by side and put together again: nothing lost, nothing doubled, whatever fails."""
 
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -174,3 +175,25 @@ def test_a_frame_has_a_row_for_each_customer_and_keeps_whole_numbers() -> None:
 
 def test_nothing_is_asked_for_nobody() -> None:
     assert client(nothing_is_sent).predict("churn", []) == []
+
+
+def test_a_bar_is_shown_where_someone_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    loyalty = client(answers)
+    loyalty.predict("churn", range(250))
+    assert capsys.readouterr() == ("", ""), "no terminal and no notebook"
+    loyalty.predict("churn", range(250), show_progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "250/250" in printed.err
+
+
+def test_a_client_of_one_line_leaves_nothing_open() -> None:
+    closed = []
+
+    class Transport(httpx.MockTransport):
+        def close(self) -> None:
+            closed.append(self)
+
+    assert len(Loyalty(BASE, "token", transport=Transport(answers)).predict("churn", ["1"])) == 1
+    gc.collect()
+    assert len(closed) == 1

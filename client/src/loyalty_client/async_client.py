@@ -19,7 +19,7 @@ ResultT = TypeVar("ResultT")
 
 
 class AsyncLoyalty:
-    """As Loyalty, on asyncio or Trio: every method is awaited.
+    """As Loyalty, on asyncio: every method is awaited.
 
     base_url:  the service's address; the API's path is added to a bare host. Without one, that of the environment's
                LOYALTY_URL, else of the local service.
@@ -30,7 +30,8 @@ class AsyncLoyalty:
     timeout:   seconds for an answer's next part.
     transport: of httpx, such as a proxy's.
 
-    It is a context manager, too. Every method raises a LoyaltyError if the service does not do its part.
+    It is a context manager, too.
+    Every method raises a LoyaltyError if the service does not do its part.
     """
 
     def __init__(

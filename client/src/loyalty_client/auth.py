@@ -1,12 +1,12 @@
 """Who calls: a token of your own, or one that is fetched with a client's credentials (OpenID Connect)."""
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 from urllib.parse import quote
 
-import anyio
 import httpx
 
 from loyalty_client import errors
@@ -88,7 +88,7 @@ class ClientCredentials(httpx.Auth):
         while True:
             # Only tried: a thread that waited for a lock would stop the others of its loop, of which one may hold it.
             while not self._lock.acquire(blocking=False):
-                await anyio.sleep(0.01)
+                await asyncio.sleep(0.01)
             try:
                 flow = self._renewed(refused)
                 try:

@@ -1,5 +1,6 @@
 """The client `Loyalty`. `make docs` writes async_client.py from this module: `AsyncLoyalty`, the same to await."""
 
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,8 @@ class Loyalty:
     timeout:   seconds for an answer's next part.
     transport: of httpx, such as a proxy's.
 
-    It is a context manager, too. Every method raises a LoyaltyError if the service does not do its part.
+    It is a context manager, too, and closes when it is not used any more.
+    Every method raises a LoyaltyError if the service does not do its part.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Loyalty:
         self._calls = settings.calls
         self._client = httpx.Client(transport=transport, **settings.options)
         self._runner = Threads(self._client, settings.auth, at_once)
+        weakref.finalize(self, self._client.close)
 
     def close(self) -> None:
         self._client.close()

@@ -1,13 +1,14 @@
-"""Plans carried out: with threads by `Threads`, or with anyio by `Tasks`. The only input and output of this package."""
+"""Plans carried out: with threads by `Threads`, or with asyncio by `Tasks`. All input and output is here."""
 
+import asyncio
+import queue
 import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import anyio
 import httpx
 
 from loyalty_client.steps import Download, Pause, Plan, Send, SideBySide, Step, Upload
@@ -73,20 +74,42 @@ class Threads:
             case SideBySide(plans):
                 return self._side_by_side(plans, stopped)
 
-    def _side_by_side(self, plans: Any, stopped: threading.Event) -> list[Any]:
-        pool = ThreadPoolExecutor(max(1, min(self._at_once, len(plans))), "loyalty-client")
+    def _side_by_side(self, plans: Sequence[Plan[Any]], stopped: threading.Event) -> list[Any]:
+        """By daemons, so that a program which Ctrl-C ends waits for no answer."""
+        results: list[Any] = [None] * len(plans)
+        failures: list[BaseException] = []
+        waiting = queue.SimpleQueue[tuple[int, Plan[Any]]]()
+        for numbered in enumerate(plans):
+            waiting.put(numbered)
+
+        def work() -> None:
+            while not stopped.is_set():
+                try:
+                    place, plan = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    results[place] = self._run(plan, stopped)
+                except BaseException as error:  # raised where the results are waited for
+                    failures.append(error)
+                    stopped.set()
+
+        workers = [threading.Thread(target=work, daemon=True) for _ in range(min(self._at_once, len(plans)))]
         try:
-            return list(pool.map(lambda plan: self._run(plan, stopped), plans))
-        except BaseException:
-            stopped.set()  # ends whoever pauses
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         finally:
-            pool.shutdown(wait=False)
+            if any(worker.is_alive() for worker in workers):
+                stopped.set()
+        if failures:
+            raise failures[0]
+        return results
 
 
 class Tasks:
-    """Carries out plans with an httpx.AsyncClient, `at_once` of them side by side, on asyncio or Trio."""
+    """Carries out plans with an httpx.AsyncClient, `at_once` of them side by side."""
 
     def __init__(self, client: httpx.AsyncClient, auth: httpx.Auth | None, at_once: int) -> None:
         self._client = client
@@ -131,22 +154,23 @@ class Tasks:
                     await response.aclose()
                 return response
             case Pause(seconds):
-                return await anyio.sleep(seconds)
+                return await asyncio.sleep(seconds)
             case SideBySide(plans):
                 return await self._side_by_side(plans)
 
-    async def _side_by_side(self, plans: Any) -> list[Any]:
-        results: list[Any] = [None] * len(plans)
-        free = anyio.CapacityLimiter(self._at_once)
+    async def _side_by_side(self, plans: Sequence[Plan[Any]]) -> list[Any]:
+        free = asyncio.Semaphore(self._at_once)
 
-        async def run(place: int, plan: Plan[Any]) -> None:
+        async def run(plan: Plan[Any]) -> Any:
             async with free:
-                results[place] = await self.run(plan)
+                return await self.run(plan)
 
-        async with anyio.create_task_group() as group:
-            for place, plan in enumerate(plans):
-                group.start_soon(run, place, plan)
-        return results
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run(plan)) for plan in plans]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # as threads do
+        return [task.result() for task in tasks]
 
 
 def _built(client: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:

@@ -1,7 +1,7 @@
 """What a plan asks of whoever runs it. A plan does no input and no output, so that it serves both kinds of client.
 
 A plan is a generator. It yields steps, is sent what each came to, or has the error thrown into it, and returns its
-result. loyalty_client.running carries out steps: with threads, or with anyio.
+result. loyalty_client.running carries out steps: with threads, or with asyncio.
 """
 
 from collections.abc import Generator, Mapping, Sequence

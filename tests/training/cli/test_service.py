@@ -2,20 +2,24 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client.misbehaving import Says, Server, running
+from tests.client.misbehaving import Received, Says, Server, running
 from tests.front import served
 from tests.service import Service
 from training.cli.main import main
 
 pytestmark = pytest.mark.moto
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -148,13 +152,35 @@ def test_mistaken_arguments_are_told(arguments: list[str], part: str, capsys: py
 
 
 def test_whoever_reads_no_more_ends_it_quietly(server: Server) -> None:
-    server.will(Says(body={"jobs": [{**JOB, "job_id": "j" * 2000}] * 20, "next": None}))
+    server.will(Says(body={"jobs": [{**JOB, "job_id": "j" * 20_000}] * 20, "next": None}))
     piped = f"{sys.executable} -m training.cli jobs --limit 20; echo code $? >&2"
     done = subprocess.run(
         ["/bin/sh", "-c", f"({piped}) | head -c 1"],
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("j", "code 141\n")
+
+
+def test_ctrl_c_ends_it_although_no_answer_has_come(server: Server) -> None:
+    arrived, released = threading.Event(), threading.Event()
+
+    def silent(_: Received) -> None:
+        arrived.set()
+        released.wait(60)
+
+    server.will(silent)
+    ids = map(str, range(300))
+    with subprocess.Popen(
+        [sys.executable, "-m", "training.cli", "predict", *ids], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert arrived.wait(60)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=20)  # a request is waited for 35 s
+        finally:
+            released.set()
+    assert process.returncode == 130
+    assert error == "loyalty predict: stopped; a job that has been started goes on, and 'loyalty jobs' lists it.\n"
