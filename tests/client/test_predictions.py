@@ -1,6 +1,5 @@
 """Lists split, run side by side and put together again: nothing lost, nothing doubled, whatever fails."""
 
-import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -195,5 +194,4 @@ def test_a_client_of_one_line_leaves_nothing_open() -> None:
             closed.append(self)
 
     assert len(Loyalty(BASE, "token", transport=Transport(answers)).predict("churn", ["1"])) == 1
-    gc.collect()
     assert len(closed) == 1
