@@ -44,7 +44,8 @@ LEFT_OUT = {
         "ml_dtypes*",
         "flatbuffers*",
         "tqdm*",
-        "backports*",
+        "backports/strenum",
+        "backports_strenum-*",
     ),
     "tests, and the extensions that only tests load": (
         "**/tests",
@@ -52,6 +53,11 @@ LEFT_OUT = {
         "numpy/conftest.py",
         "numpy/_core/_*_tests.*",
         "numpy/_core/_simd.*",
+    ),
+    "Zstandard for other Pythons, and within archives": (
+        "backports/zstd/_cffi",
+        "backports/zstd/tarfile.py",
+        "backports/zstd/zipfile",
     ),
     "NumPy's build tools, headers and static libraries": (
         "numpy/f2py",

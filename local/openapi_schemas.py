@@ -109,11 +109,16 @@ def type_job_answers(schemas: dict[str, Any]) -> None:
 
 
 def name_operation(method: str, path: str, operation: dict[str, Any]) -> None:
-    """Its id, tag, patterns and example."""
+    """Its id, tag, answers' name, patterns and example."""
     generated = re.sub(r"\W", "_", path) + f"_{method}"
     function = operation["operationId"].removesuffix(generated)
     operation["operationId"] = NAMES.get(function, function)
     operation["tags"] = [tag_of(path)]
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            if content.get("schema", {}).get("title") == "Return":  # FastAPI's of several answers: a class in Java
+                words = operation["operationId"].split("_")
+                content["schema"]["title"] = "".join(word.title() for word in words) + "Answer"
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and parameter["name"] in PATTERNS:
             parameter["schema"]["pattern"] = PATTERNS[parameter["name"]]

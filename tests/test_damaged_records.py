@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.customers.online_store import FeatureStore
@@ -69,6 +69,8 @@ CUSTOMER = {
 
 
 @each_in_turn
+@example(item=CUSTOMER | {LIFETIME_TRANSACTION_COUNT: {"N": "9" * 38}})
+@example(item=CUSTOMER | {LIFETIME_TRANSACTION_COUNT: {"N": str(2**64)}})
 @given(item=damaged(CUSTOMER, {"customer_id"}))
 def test_a_customer_of_any_shape_fails_alone(service: Service, item: dict[str, Any]) -> None:
     service.dynamodb.put_item(TableName=service.ids["CustomersTable"], Item=item)
@@ -257,6 +259,29 @@ def test_a_segment_of_any_shape_breaks_no_list(empty_service: Service, data: st.
     for path in ("/segments/odd", "/segments/good"):
         assert service.call("GET", path).status in (200, 404, 503)
     assert service.call("GET", "/segments/good").status == 200
+
+
+VERSIONS = [{"N": "9" * 38}, {"N": "-1"}, {"N": "1.5"}, {"S": "1"}, {"NULL": True}, {"L": []}]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["defined", "deleted"])
+def test_a_segment_whose_version_is_damaged_is_not_written_over(
+    empty_service: Service,
+    version: dict[str, Any],
+    is_deleted: bool,  # noqa: FBT001
+) -> None:
+    service, table = empty_service, empty_service.ids["SegmentsTable"]
+    body = {"segment_name": "All", "customer_ids": ["good"]}
+    assert service.call("PUT", "/segments/odd", body).status == 201
+    if is_deleted:
+        assert service.call("DELETE", "/segments/odd").status == 204
+    item = dict(service.dynamodb.get_item(TableName=table, Key={"segment_id": {"S": "odd"}})["Item"])
+    service.dynamodb.put_item(TableName=table, Item=item | {"version": version})
+    answer = service.call("PUT", "/segments/odd", body | {"segment_name": "Other"})
+    assert_error(answer, 503, "STORE_UNAVAILABLE", "odd", "is damaged", "delete the item there")
+    service.dynamodb.delete_item(TableName=table, Key={"segment_id": {"S": "odd"}})
+    assert service.call("PUT", "/segments/odd", body).status == 201
 
 
 POINT = {"body": {"S": point().model_dump_json()}}

@@ -131,11 +131,11 @@ def _page(operation: Operation, schemas: Mapping[str, Schema]) -> str:
     blocks += ["## Answers", _answers(described, seen)]
     shown = list(_reachable(seen, schemas))
     for name in shown:
-        blocks += [
-            f"### {name}",
-            sentence(schemas[name].get("description", "")),
-            _fields(schemas[name], of_request=name in asked),
-        ]
+        schema = schemas[name]
+        fields = (
+            _fields(schema, of_request=name in asked) if "properties" in schema else f"This is {_type(schema, {})}."
+        )
+        blocks += [f"### {name}", sentence(schema.get("description", "")), fields]
     return markdown.page(title, SOURCE, *blocks)
 
 
@@ -173,8 +173,8 @@ def _reachable(seen: Iterable[str], schemas: Mapping[str, Schema]) -> Iterator[s
         done.add(name)
         yield name
         further: dict[str, None] = {}
-        for field in schemas[name].get("properties", {}).values():
-            _type(field, further)
+        for described in schemas[name].get("properties", {"": schemas[name]}).values():
+            _type(described, further)
         waiting = [*further, *waiting]
 
 
@@ -188,13 +188,14 @@ def _fields(schema: Schema, *, of_request: bool) -> str:
 
 def _type(schema: Schema, seen: dict[str, None]) -> str:
     """A schema in words; notes the named ones in `seen`."""
-    words = "anything"
+    words = "any JSON value"
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         seen[name] = None
         words = f"[{name}]({markdown.anchor(name)})"
-    elif "anyOf" in schema:
-        words = " or ".join(_type(choice, seen) for choice in schema["anyOf"])
+    elif choices := schema.get("anyOf") or schema.get("oneOf"):
+        *first, last = [_type(choice, seen) for choice in choices]
+        words = f"{', '.join(first)} or {last}" if first else last
     elif "const" in schema:
         words = code(json.dumps(schema["const"]))
     elif "enum" in schema:

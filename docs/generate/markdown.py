@@ -28,7 +28,7 @@ def codes(values: Sequence[object]) -> str:
 def sentence(text: str) -> str:
     """One line of text, with a full stop."""
     line = " ".join(text.split())
-    return line if not line or line[-1] in ".:`" else f"{line}."
+    return line if not line or line[-1] in ".:" or line.endswith("```") else f"{line}."
 
 
 def anchor(heading: str) -> str:

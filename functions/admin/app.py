@@ -45,7 +45,7 @@ _CHANGE_ERRORS = (
 def _file(description: str, content_type: str, schema: dict[str, Any]) -> dict[int, Any]:
     """The OpenAPI responses of a file, which is the same whatever the query."""
     found = {200: {"description": description, "content": {content_type: {"schema": schema}}}}
-    of_json = http.responses(None, errors.RouteNotFound)
+    of_json = http.error_responses(errors.RouteNotFound)
     return {**found, **{status: of_json[status] for status in (404, 500)}}
 
 

@@ -15,7 +15,6 @@ from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
     JobRequest,
-    JobStarted,
 )
 from loyalty_ml.jobs.idempotency import MAX_KEY_CHARACTERS
 from loyalty_ml.jobs.record import REMOVAL_SECONDS, Job, JobStatus
@@ -37,8 +36,7 @@ Status = Annotated[
 Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the page before")]
 
 
-_STARTED = http.responses(
-    JobStarted,
+_STARTED = http.error_responses(
     errors.InvalidJson,
     errors.UnsupportedMediaType,
     errors.InvalidRequest,
@@ -48,7 +46,6 @@ _STARTED = http.responses(
     errors.IdempotencyKeyReused,
     errors.StoreUnavailable,
 )
-del _STARTED[200]
 
 
 IdempotencyKey = Annotated[

@@ -224,7 +224,7 @@ def make_app(parts: Callable[[], SegmentParts], answer_seconds: float = ANSWER_S
         "line, or is CSV with the column `customer_id`, or a JSON list. Then PUT a segment with `upload_id` as "
         "`customer_list`.",
         responses={
-            **http.responses(None, errors.StoreUnavailable),
+            **http.error_responses(errors.StoreUnavailable),
             201: {
                 "description": "The address waits for the file",
                 "content": {"application/json": {"model": ListUploadAnswer}},

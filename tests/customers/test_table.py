@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_ml.customers.online_store import FeatureStore
-from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, FeatureTable, problem_codes
+from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, NO_NUMBER, FeatureTable, problem_codes
 from loyalty_ml.errors import CustomerNotFound, InvalidFeatures, LoyaltyError, MissingFeatures, NoPurchases
 from tests import sample_set
 
@@ -68,7 +68,7 @@ def expected_problem(item: dict[str, Any] | None) -> LoyaltyError | None:
         return NoPurchases()
     if missing:
         return MissingFeatures(missing)
-    return InvalidFeatures(unusable) if unusable else None
+    return InvalidFeatures(unusable, NO_NUMBER) if unusable else None
 
 
 def described(problem: LoyaltyError | None) -> tuple[str, str] | None:

@@ -33,6 +33,7 @@ from loyalty_ml.datasets.start import SEGMENT_COPIES
 from loyalty_ml.datasets.tasks import DatasetTasks
 from loyalty_ml.files.service import Ran
 from loyalty_ml.files.source import FileJobRequest, job_id_of
+from loyalty_ml.jobs.contracts import JobSummary
 from loyalty_ml.jobs.lease import LEASE_SECONDS, Leases
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.vocabulary import FileType
@@ -310,6 +311,7 @@ def test_the_summary_adds_up_and_lists_every_file_with_what_became_of_it(
         "errors": 4,
         "files": places,
     }
+    assert summary.keys() <= JobSummary.__annotations__.keys(), "what a client has no type of"
     stored = empty_service.s3.get_object(Bucket=empty_service.ids["DataBucket"], Key=places["summary"])["Body"].read()
     assert json.loads(stored) == summary
     listed = {line["key"]: line for line in lines_of(empty_service, places["files"])}

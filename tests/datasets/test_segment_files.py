@@ -71,7 +71,7 @@ def scored(deployment: Deployment, started: Job) -> tuple[list[dict[str, Any]], 
     return read_results(keys["predictions"], read(keys["predictions"])), rows_of(read(keys["errors"]))
 
 
-@pytest.mark.parametrize("extension", ["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize("extension", ["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"])
 def test_all_members_become_one_file_whatever_their_ids_are(deployment: Deployment, extension: str) -> None:
     deployment.define("everyone", rule={})
     started = job(start(deployment, type="churn", segment_id="everyone", format=extension))

@@ -51,6 +51,7 @@ def main(base_url: str) -> None:
     call("put_segment", "client", body=definition_of({**definition, "segment_name": "Renamed"}), if_match="*")
     call("get_segment", "client")
     call("list_segments", limit=5)
+    assert call("announce_list").upload.expires.tzinfo is not None
     for prediction_type in ("churn", "nbo", "rfm", "all"):
         asked = models.SegmentPredictRequest.from_dict({"type": prediction_type})
         call("predict_segment", "client", body=asked)

@@ -12,6 +12,7 @@ import pytest
 
 from local import openapi, openapi_schemas
 from tests.front import served
+from tests.local.make_run import Running
 from tests.segments.test_segments import Deployment, deployment  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
@@ -73,6 +74,31 @@ def test_a_generated_client_calls_every_operation(generated: Path, address: str)
     assert given["roll_back_models"] == [[404, "ErrorAnswer"]], "there is no set before the first"
     for name in set(given) - {"get_page", "get_description", "delete_job", "delete_segment"}:
         assert all(kind != "NoneType" for _, kind in given[name]), name
+
+
+def test_the_programs_of_the_page_run_as_they_are(generated: Path, running: Running) -> None:
+    programs = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    done = subprocess.run(
+        [
+            GENERATOR.with_name("python"),
+            "-c",
+            "\n".join(programs).replace("127.0.0.1:8000", f"127.0.0.1:{running.port}"),
+        ],
+        env=os.environ | {"PYTHONPATH": f"{generated}:{ROOT / 'client' / 'src'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    of_python, missing, *printed = done.stdout.splitlines()
+    assert of_python == "[0.1097012385725975, 0.509924054145813, 'CUSTOMER_NOT_FOUND']"
+    assert missing.startswith("SEGMENT_NOT_FOUND There is no segment")
+    assert printed[0] == "0.1097012385725975 2018-01-02 00:00:00+00:00"
+    assert printed[1].startswith("CUSTOMER_NOT_FOUND ")
+    assert printed[3:5] == ["succeeded {'CUSTOMER_NOT_FOUND': 1}", "customer_id,churn_probability,churn_risk,name"]
+    assert printed[5] == "1,0.1097012385725975,low,Ann"
 
 
 def test_no_body_of_the_generated_client_is_of_any_type(generated: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import __main__ as generate
-from docs.generate import commands, configuration, errors, markdown, metrics
+from docs.generate import api, commands, configuration, errors, markdown, metrics
 from docs.generate.problem import Undocumented
 from loyalty_ml import telemetry
 from loyalty_ml.errors import FeatureStoreUnavailable, LoyaltyError
@@ -90,6 +90,16 @@ def test_every_metric_that_is_written_is_described(capsys: pytest.CaptureFixture
     assert written == {name: (metric.unit, set(metric.dimensions)) for name, metric in telemetry.METRICS.items()}
     page = metrics.page()
     assert all(f"| `{name}` |" in page for name in written)
+
+
+def test_a_body_of_several_forms_has_the_fields_of_each() -> None:
+    pages = api.pages()
+    assert not [name for name, page in pages.items() if re.search(r"^\| ---.*\n\n", page, re.MULTILINE)], "no rows"
+    page = pages["post-ml-jobs.md"]
+    assert "This is [JobRequestByFormat](#jobrequestbyformat), [JobRequestByPrefix](#jobrequestbyprefix) or " in page
+    for form, field in (("Format", "format"), ("Prefix", "prefix"), ("SegmentId", "segment_id")):
+        described = page.partition(f"### JobRequestBy{form}\n")[2].partition("###")[0]
+        assert re.search(rf"^\| `{field}` \|.*\| yes \|", described, re.MULTILINE), form
 
 
 def test_a_table_leaves_out_an_empty_column_and_keeps_bars_in_their_cell() -> None:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from loyalty_ml.customers.snapshot_store import SnapshotStore
 from loyalty_ml.files.service import FileService, Ran
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, type_of
+from loyalty_ml.jobs.contracts import JobSummary
 from loyalty_ml.vocabulary import PredictionType
 from tests.files.writings import as_csv, read_results, rows_of
 from tests.segments.test_segments import Row
@@ -24,6 +27,8 @@ TYPES: Mapping[str, Sequence[PredictionType]] = {
     "all": ["churn", "nbo", "rfm"],
 }
 CUSTOMERS = 120
+
+SUMMARY: TypeAdapter[JobSummary] = TypeAdapter(JobSummary)
 
 Outcome = dict[str, Any] | tuple[str, str]
 """The columns of a results file, or an error's code and sentence."""
@@ -88,7 +93,7 @@ class Files:
 
     @cached_property
     def wary(self) -> FileService:
-        """A worker that soon takes a gzip for a bomb."""
+        """A worker that soon takes a compressed file for a bomb."""
         return self.worker(Sizes(expansion_free_bytes=10_000))
 
     def read(self, key: str) -> bytes:
@@ -107,6 +112,8 @@ class Files:
         predictions, errors = read_results(named["predictions"], self.read(named["predictions"])), rows_of(written)
         assert (ran.summary["predictions"], ran.summary["errors"]) == (len(predictions), len(errors))
         assert ran.summary["rows"] == len(predictions) + len(errors)
+        assert ran.summary.keys() <= JobSummary.__annotations__.keys(), "what a client has no type of"
+        SUMMARY.validate_python(ran.summary, strict=True)
         assert ran.summary["lines"] == sum(ran.summary["lines_by_kind"].values())
         assert list(ran.summary["lines_by_kind"]) == ["header", "blank", "rows", "bad"]
         assert ran.summary["errors_by_code"] == Counter(error["code"] for error in errors)

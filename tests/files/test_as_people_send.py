@@ -161,6 +161,16 @@ def test_durations_are_days(files: Files, unit: str) -> None:
     assert ([row["recency"] for row in predictions], errors) == ([7.0, 695.0], [])
 
 
+@pytest.mark.parametrize("as_dictionary", [False, True], ids=["plain", "a dictionary"])
+def test_durations_are_days_whatever_else_the_file_has(files: Files, as_dictionary: bool) -> None:  # noqa: FBT001
+    # One day in seconds is below the 100,000 that a feature of days may be. Polars writes its texts as views.
+    durations = pa.array(np.array([1, 0], "timedelta64[s]") * 86_400)
+    texts = pa.array(["a", None], pa.string_view())
+    content = of_rfm(days_since_last=durations.dictionary_encode() if as_dictionary else durations, other=texts)
+    predictions, errors = files.results(files.score(files.key("parquet", "rfm"), content))
+    assert ([row["recency"] for row in predictions], errors) == ([1.0, 0.0], [])
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("name", ["lifetime_value", "customer_id"])
 def test_a_duration_that_can_be_no_days_is_refused(files: Files, unit: str, name: str) -> None:
@@ -324,6 +334,7 @@ def test_bytes_of_another_encoding_matter_where_they_are_read(files: Files, exte
         b'customer_id;name;;\n"c-1";"a;b";\n\n;;;\nc-8;"b\nc"\n',
         b",customer_id,,name,,\n,c-1,,a,,\n,c-8,,b\n",
         b"customer_id\t\t\nc-1\t\t\nc-8\n\t\t\n",
+        b";;;\r\n;;;\r\ncustomer_id;name;;\r\nc-1;a;;\r\nc-8;b;;\r\n",
     ],
 )
 @pytest.mark.parametrize("block_bytes", [7, 8 * 2**20], ids=["of many blocks", "of one block"])

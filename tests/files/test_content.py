@@ -1,4 +1,4 @@
-"""An object's content comes whole and in order, of the version that was meant, and what is no gzip is refused."""
+"""An object's content comes whole and in order, of the version that was meant, and what is not whole is refused."""
 
 import errno
 import gzip
@@ -6,7 +6,7 @@ import io
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from backports import zstd
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -27,11 +28,13 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from loyalty_ml.aws.ranges import ATTEMPTS
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
 from loyalty_ml.files import content
+from loyalty_ml.files.compression import CODECS, MAX_EXPANSION
 from loyalty_ml.files.content import AHEAD
 from loyalty_ml.files.sizes import Sizes
-from loyalty_ml.files.source import FileSource
+from loyalty_ml.files.source import Compression, FileSource
 from tests.aws import fresh_aws
 from tests.examples import examples
+from tests.files.writings import skippable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,6 +44,7 @@ pytestmark = pytest.mark.moto
 BUCKET = "data"
 KEY = "incoming/churn/a file.csv"
 BLOCK = 1_000
+CHECKSUM: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 SMALL = Sizes(block_bytes=BLOCK)
 NOISE = random.Random(5).randbytes(20 * BLOCK)
 
@@ -69,8 +73,8 @@ class Bucket:
     def _note(self, params: dict[str, Any], **_: Any) -> None:
         self.ranges.append(params["Range"])
 
-    def read(self, source: FileSource, *, gzipped: bool = False, start: int = 0) -> list[bytes]:
-        return list(content_blocks(self.client(), source, gzipped=gzipped, start=start))
+    def read(self, source: FileSource, *, compression: Compression | None = None, start: int = 0) -> list[bytes]:
+        return list(content_blocks(self.client(), source, compression=compression, start=start))
 
 
 @pytest.fixture
@@ -88,12 +92,22 @@ def versioned(bucket: Bucket) -> None:
     bucket.admin.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
 
+every_codec = pytest.mark.parametrize("how", CODECS)
+
+
 def blocks_of(content: bytes, start: int = 0) -> list[bytes]:
     return [content[place : place + BLOCK] for place in range(start, len(content), BLOCK)]
 
 
-def compressed(*members: bytes) -> bytes:
-    return b"".join(gzip.compress(member, 1, mtime=0) for member in members)
+def compressed(how: Compression | None, *members: bytes) -> bytes:
+    """Each with a checksum at its end."""
+    match how:
+        case "gzip":
+            return b"".join(gzip.compress(member, 1, mtime=0) for member in members)
+        case "zstd":
+            return b"".join(zstd.compress(member, options=CHECKSUM) for member in members)
+        case None:
+            return b"".join(members)
 
 
 def failure(request: Any, status: int, code: str) -> AWSResponse:
@@ -103,15 +117,15 @@ def failure(request: Any, status: int, code: str) -> AWSResponse:
     return AWSResponse(request.url, status, headers, raw)
 
 
-@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("how", [None, *CODECS])
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 7])
 def test_content_of_any_size_comes_whole_from_wherever_it_is_asked_for(
-    bucket: Bucket, *, size: int, gzipped: bool
+    bucket: Bucket, *, size: int, how: Compression | None
 ) -> None:
     content = NOISE[:size]
-    source = bucket.put(compressed(content) if gzipped else content)
+    source = bucket.put(compressed(how, content))
     for start in range(0, size + 2 * BLOCK, BLOCK):
-        assert bucket.read(source, gzipped=gzipped, start=start) == blocks_of(content, start)
+        assert bucket.read(source, compression=how, start=start) == blocks_of(content, start)
 
 
 def test_a_plain_object_is_read_once_and_from_the_start_that_is_asked_for(bucket: Bucket) -> None:
@@ -120,14 +134,15 @@ def test_a_plain_object_is_read_once_and_from_the_start_that_is_asked_for(bucket
     assert sorted(bucket.ranges) == ["bytes=1000-1999", "bytes=2000-2999", "bytes=3000-3000"]
 
 
-def test_progress_is_told_in_stored_bytes(bucket: Bucket) -> None:
+@every_codec
+def test_progress_is_told_in_stored_bytes(bucket: Bucket, how: Compression) -> None:
     told: list[int] = []
     source = bucket.put(NOISE[: 2 * BLOCK + 1])
-    list(content_blocks(bucket.client(), source, gzipped=False, start=BLOCK, on_read=told.append))
+    list(content_blocks(bucket.client(), source, compression=None, start=BLOCK, on_read=told.append))
     assert told == [2 * BLOCK, 2 * BLOCK + 1]
     told.clear()
-    stored = compressed(bytes(5 * BLOCK), NOISE[:BLOCK])
-    list(content_blocks(bucket.client(), bucket.put(stored), gzipped=True, start=BLOCK, on_read=told.append))
+    stored = compressed(how, bytes(5 * BLOCK), NOISE[:BLOCK])
+    list(content_blocks(bucket.client(), bucket.put(stored), compression=how, start=BLOCK, on_read=told.append))
     assert told == [BLOCK, len(stored)]
 
 
@@ -147,16 +162,16 @@ def test_blocks_are_fetched_at_the_same_time_and_no_more_than_the_next_few(bucke
             together.wait()
 
     client.meta.events.register("provide-client-params.s3.GetObject", meet)
-    blocks = content_blocks(client, bucket.put(NOISE), gzipped=False)
+    blocks = content_blocks(client, bucket.put(NOISE), compression=None)
     assert next(blocks) == NOISE[:BLOCK]
     blocks.close()
     assert len(bucket.ranges) <= AHEAD + 1
 
 
-@pytest.mark.parametrize("gzipped", [False, True])
-def test_closing_ends_the_threads(bucket: Bucket, *, gzipped: bool) -> None:
-    source = bucket.put(compressed(NOISE) if gzipped else NOISE)
-    blocks = content_blocks(bucket.client(), source, gzipped=gzipped)
+@pytest.mark.parametrize("how", [None, *CODECS])
+def test_closing_ends_the_threads(bucket: Bucket, how: Compression | None) -> None:
+    source = bucket.put(compressed(how, NOISE))
+    blocks = content_blocks(bucket.client(), source, compression=how)
     next(blocks)
     assert reading_threads()
     blocks.close()
@@ -216,7 +231,7 @@ def test_a_body_that_is_cut_short_is_asked_for_again(bucket: Bucket, announced: 
     source = bucket.put(NOISE[: 3 * BLOCK])
     client = bucket.client()
     breaking(client, iter([True, True]), announced)
-    assert list(content_blocks(client, source, gzipped=False)) == blocks_of(NOISE[: 3 * BLOCK])
+    assert list(content_blocks(client, source, compression=None)) == blocks_of(NOISE[: 3 * BLOCK])
     assert len(bucket.ranges) == 3 + 2
 
 
@@ -225,7 +240,7 @@ def test_a_body_that_stays_short_is_an_error_of_the_store(bucket: Bucket) -> Non
     client = bucket.client()
     breaking(client, iter([True] * ATTEMPTS), BLOCK)
     with pytest.raises(StoreUnavailable, match=r"a file.csv could not be read .*IncompleteReadError"):
-        list(content_blocks(client, source, gzipped=False))
+        list(content_blocks(client, source, compression=None))
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -244,7 +259,7 @@ def test_s3_failing_once_in_ten_times_changes_nothing(bucket: Bucket) -> None:
 
     client.meta.events.register_first("before-send.s3.GetObject", fail)
     for _ in range(3):
-        assert b"".join(content_blocks(client, source, gzipped=False)) == NOISE
+        assert b"".join(content_blocks(client, source, compression=None)) == NOISE
     assert failed
 
 
@@ -256,7 +271,7 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket) -> None:
 
     client.meta.events.register("before-call.s3.GetObject", refuse)
     with pytest.raises(StoreUnavailable, match=r"could not be read from the bucket data \(AccessDenied\)"):
-        list(content_blocks(client, bucket.put(NOISE), gzipped=False))
+        list(content_blocks(client, bucket.put(NOISE), compression=None))
 
 
 @settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -266,61 +281,127 @@ def test_s3_refusing_is_an_error_of_the_store(bucket: Bucket) -> None:
     padding=st.sampled_from([0, 1, 2_500]),
     start=st.sampled_from([0, BLOCK, 3 * BLOCK]),
 )
+@every_codec
 def test_members_and_padding_do_not_show(
-    bucket: Bucket, *, cuts: list[int], runs: bool, padding: int, start: int
+    bucket: Bucket, *, how: Compression, cuts: list[int], runs: bool, padding: int, start: int
 ) -> None:
     content = NOISE[:3_000] + (bytes(3_000) if runs else NOISE[3_000:6_000])
     places = [0, *sorted(cuts), len(content)]
-    members = [content[first:last] for first, last in pairwise(places)]
-    source = bucket.put(compressed(*members) + bytes(padding))
-    assert bucket.read(source, gzipped=True, start=start) == blocks_of(content, start)
+    members = [compressed(how, content[first:last]) for first, last in pairwise(places)]
+    # gzip's writers pad the end with zeros, and Zstandard's put what is to be skipped anywhere.
+    between, after = (b"", bytes(padding)) if how == "gzip" else (skippable(padding), b"")
+    source = bucket.put(between + between.join(members) + between + after)
+    assert bucket.read(source, compression=how, start=start) == blocks_of(content, start)
 
 
-def test_a_truncated_gzip_is_refused_wherever_it_ends(bucket: Bucket) -> None:
-    whole = compressed(b"customer_id\n", b"1\n2\n3\n")
-    between = len(compressed(b"customer_id\n"))
+@every_codec
+def test_what_is_truncated_is_refused_wherever_it_ends(bucket: Bucket, how: Compression) -> None:
+    whole = compressed(how, b"customer_id\n", b"1\n2\n3\n")
+    between = len(compressed(how, b"customer_id\n"))
     for size in set(range(1, len(whole))) - {between}:
-        with pytest.raises(InvalidFile, match=r"a file\.csv is cut off: the gzip ends too early"):
-            bucket.read(bucket.put(whole[:size]), gzipped=True)
+        with pytest.raises(InvalidFile, match=rf"a file\.csv is cut off: its {CODECS[how].name} ends too early"):
+            bucket.read(bucket.put(whole[:size]), compression=how)
 
 
-def damaged(content: bytes) -> bytes:
-    whole = bytearray(compressed(content))
-    whole[-6] ^= 1  # of the checksum
+def changed(content: bytes, place: int) -> bytes:
+    whole = bytearray(content)
+    whole[place] ^= 1
     return bytes(whole)
 
 
-@pytest.mark.parametrize(
-    ("stored", "problem"),
-    [
-        (b"customer_id\n1\n", "a file.csv is not gzip, but its name says so"),
-        (bytes(100), "is not gzip"),
-        (b"\x1f", "ends too early"),
-        (compressed(NOISE) + b"customer_id\n", "has trailing data after its gzip"),
-        (compressed(NOISE) + bytes(10) + b"xy", "has trailing data after its gzip"),
-        (damaged(NOISE), "is a damaged gzip, after 19,[0-9]{3} bytes of content"),
-    ],
-    ids=["no gzip", "zeros", "cut", "text after the end", "zeros after the end", "damaged"],
-)
-def test_what_is_no_whole_gzip_is_refused(bucket: Bucket, stored: bytes, problem: str) -> None:
-    with pytest.raises(InvalidFile, match=problem) as caught:
-        bucket.read(bucket.put(stored), gzipped=True)
+DICTIONARY = zstd.train_dict([b"customer_id,note\n%d,x\n" % number for number in range(1_000)], 1_000)
+
+
+def of_window(power: int, content: bytes) -> bytes:
+    """A frame for which as many bytes as 2 to that power must be remembered while it is read."""
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: power})
+    return compressor.compress(content) + compressor.flush()
+
+
+NOT_WHOLE: Mapping[str, tuple[Callable[[Compression], bytes], str]] = {
+    "neither": (lambda _: b"customer_id\n1\n", "a file.csv is not NAME, but its name says so"),
+    "one byte": (lambda _: b"x", "is not NAME|ends too early"),
+    "zeros": (lambda _: bytes(100), "is not NAME"),
+    "a beginning": (lambda how: compressed(how, NOISE)[:1], "ends too early"),
+    "text after the end": (lambda how: compressed(how, NOISE) + b"customer_id\n", "has trailing data after its NAME"),
+    "zeros and text after the end": (lambda how: compressed(how, NOISE) + bytes(10) + b"xy", "has trailing data after"),
+    "a damaged checksum": (
+        lambda how: changed(compressed(how, NOISE), -6 if how == "gzip" else -2),
+        "is a damaged NAME file, after (19|20),[0-9]{3} bytes of content",
+    ),
+    "a damaged second member": (
+        lambda how: compressed(how, NOISE) + changed(compressed(how, b"1\n"), -6 if how == "gzip" else -2),
+        "is a damaged NAME file, after 20,[0-9]{3} bytes",
+    ),
+    "a damaged beginning": (
+        lambda how: compressed(how, NOISE)[:4] + b"\xff" * 8,
+        "is a damaged NAME file, after 0 bytes|ends too early",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOT_WHOLE)
+@every_codec
+def test_what_is_not_whole_is_refused(bucket: Bucket, how: Compression, what: str) -> None:
+    write, problem = NOT_WHOLE[what]
+    with pytest.raises(InvalidFile, match=problem.replace("NAME", CODECS[how].name)) as caught:
+        bucket.read(bucket.put(write(how)), compression=how)
     assert "\n" not in str(caught.value)
 
 
-def test_a_gzip_bomb_is_refused_before_it_has_gone_off(bucket: Bucket) -> None:
+@pytest.mark.parametrize("between", [b"", compressed("zstd", b"customer_id\n"), skippable(7)])
+def test_a_frame_that_needs_more_memory_than_there_is_or_a_dictionary_is_refused(
+    bucket: Bucket, between: bytes
+) -> None:
+    stored = between + of_window(28, NOISE)
+    with pytest.raises(InvalidFile, match=r"a window of more than 128 MB: compress it again, without --long"):
+        bucket.read(bucket.put(stored), compression="zstd")
+    stored = between + zstd.compress(b"customer_id,note\n7,x\n", zstd_dict=DICTIONARY)
+    with pytest.raises(InvalidFile, match=r"a dictionary, which is not in it: compress it again without one\."):
+        bucket.read(bucket.put(stored), compression="zstd")
+
+
+def test_what_the_command_zstd_reads_unasked_is_read(bucket: Bucket) -> None:
+    assert b"".join(bucket.read(bucket.put(of_window(27, NOISE)), compression="zstd")) == NOISE
+
+
+@every_codec
+def test_a_bomb_is_refused_before_it_has_gone_off(bucket: Bucket, how: Compression) -> None:
     sizes = Sizes(block_bytes=BLOCK, expansion_free_bytes=100 * BLOCK)
-    source = bucket.put(compressed(bytes(10_000 * BLOCK)))
+    source = bucket.put(compressed(how, bytes(10_000 * BLOCK)))
     given_out: list[int] = []
-    with pytest.raises(InvalidFile, match="a gzip bomb"):
-        given_out.extend(map(len, content_blocks(bucket.client(), source, gzipped=True, sizes=sizes)))
-    assert sum(given_out) <= content.MAX_EXPANSION * source.size
+    with pytest.raises(InvalidFile, match=rf"\(a {CODECS[how].name} bomb\)"):
+        given_out.extend(map(len, content_blocks(bucket.client(), source, compression=how, sizes=sizes)))
+    assert sum(given_out) <= max(MAX_EXPANSION * source.size, sizes.expansion_free_bytes)
 
 
-def test_a_small_gzip_may_expand_as_it_likes(bucket: Bucket) -> None:
-    source = bucket.put(compressed(bytes(1_000 * BLOCK)))
-    assert source.size * content.MAX_EXPANSION < 1_000 * BLOCK
-    assert b"".join(bucket.read(source, gzipped=True)) == bytes(1_000 * BLOCK)
+@every_codec
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_members_that_are_many_and_tiny_are_refused(bucket: Bucket, how: Compression, content: bytes) -> None:
+    sizes = Sizes(block_bytes=BLOCK, free_members=200)
+    many = bucket.put(compressed(how, content) * 2_000)
+    with pytest.raises(InvalidFile, match=r"members \(frames\) of less than 64 bytes: compress its content as a whole"):
+        list(content_blocks(bucket.client(), many, compression=how, sizes=sizes))
+    few = bucket.put(compressed(how, content) * 200)
+    assert b"".join(content_blocks(bucket.client(), few, compression=how, sizes=sizes)) == content * 200
+    large = bucket.put(compressed(how, NOISE[:100]) * 300)
+    assert b"".join(content_blocks(bucket.client(), large, compression=how, sizes=sizes)) == NOISE[:100] * 300
+
+
+@every_codec
+def test_a_small_file_may_expand_as_it_likes(bucket: Bucket, how: Compression) -> None:
+    source = bucket.put(compressed(how, bytes(1_000 * BLOCK)))
+    assert source.size * MAX_EXPANSION < 1_000 * BLOCK
+    assert b"".join(bucket.read(source, compression=how)) == bytes(1_000 * BLOCK)
+
+
+@every_codec
+def test_the_same_content_is_stored_as_the_same_bytes(how: Compression) -> None:
+    packed = {CODECS[how].compressed(NOISE * 3) for _ in range(3)}
+    assert len(packed) == 1
+    member = CODECS[how].decompressor()
+    assert member.decompress(packed.pop(), 100 * len(NOISE)) == NOISE * 3
+    assert member.eof
 
 
 @pytest.mark.parametrize("size", [0, 1, 20 * BLOCK])

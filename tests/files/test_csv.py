@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from tests.examples import examples
 from tests.files.deployed import TYPES, Answered, Files, assert_all_answered
 from tests.files.disturbed import SMALL, Blocks, Jobs, rows_with_features, score
 from tests.files.generated import BROKEN, UNNAMED, Line, assert_all_told, ids, joined_lines, lines_in, up_to, values
-from tests.files.writings import HEADER, as_csv
+from tests.files.writings import HEADER, as_csv, in_members, packed
 from tests.service import GOOD, SNAPSHOT_FEATURES
 
 pytestmark = pytest.mark.moto
@@ -82,7 +83,7 @@ def csv_files(draw: st.DrawFn) -> tuple[bytes, list[Line]]:
     return header.encode(), lines
 
 
-@given(csv_files(), st.sampled_from(["csv", "csv.gz"]), st.sampled_from(list(TYPES)), st.booleans())
+@given(csv_files(), st.sampled_from(["csv", "csv.gz", "csv.zst"]), st.sampled_from(list(TYPES)), st.booleans())
 @settings(max_examples=examples(50))
 def test_any_csv_adds_up_and_its_good_rows_are_answered_as_over_http(
     files: Files,
@@ -98,12 +99,7 @@ def test_any_csv_adds_up_and_its_good_rows_are_answered_as_over_http(
     content = header + text
     if utf_16 and b"M\xfc" not in content:
         content = content.decode().encode("utf-16")
-    assert_all_told(files, files.key(extension, kind), gzip.compress(content) if ".gz" in extension else content, rows)
-
-
-def in_members(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return gzip.compress(content[:middle]) + gzip.compress(b"") + gzip.compress(content[middle:])
+    assert_all_told(files, files.key(extension, kind), packed(extension, content), rows)
 
 
 WRITINGS: dict[str, tuple[str, Callable[[list[list[Any]]], bytes]]] = {
@@ -120,7 +116,9 @@ WRITINGS: dict[str, tuple[str, Callable[[list[list[Any]]], bytes]]] = {
     "UTF-16 LE": ("csv", lambda rows: as_csv(rows).decode().encode("utf-16-le")),
     "UTF-16 BE": ("csv", lambda rows: as_csv(rows).decode().encode("utf-16-be")),
     "gzip": ("csv.gz", lambda rows: gzip.compress(as_csv(rows))),
-    "gzip of several members": ("csv.gz", lambda rows: in_members(as_csv(rows))),
+    "gzip of several members": ("csv.gz", lambda rows: in_members("csv.gz", as_csv(rows))),
+    "Zstandard": ("csv.zst", lambda rows: zstd.compress(as_csv(rows))),
+    "Zstandard of several frames": ("CSV.zst", lambda rows: in_members("csv.zst", as_csv(rows))),
     "gzip of UTF-16": ("csv.gz", lambda rows: gzip.compress(as_csv(rows).decode().encode("utf-16"))),
 }
 
@@ -192,7 +190,17 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "a column twice": ("csv", b"customer_id,x,x\n1,2,3\n", "The header has more than one column named 'x'"),
     "customer_id twice": ("csv", b"customer_id,customer_id\n1,1\n", "The header has more than one column named"),
     "a header of 2 MB": ("csv", b"x" * 2_000_000 + b"\n1\n", "The header is longer than 1,000,000 bytes"),
-    "a bomb": ("csv.gz", gzip.compress(b"customer_id\n" + b"0\n" * 10**6), "expands to more than 200 times its size"),
+    "a gzip bomb": (
+        "csv.gz",
+        gzip.compress(b"customer_id\n" + b"0\n" * 10**6),
+        "expands to more than 200 times its size",
+    ),
+    "an empty Zstandard": ("csv.zst", zstd.compress(b""), "The file is empty"),
+    "a Zstandard bomb": (
+        "csv.zst",
+        zstd.compress(b"customer_id\n" + b"0\n" * 10**6),
+        "expands to more than 200 times its size (a Zstandard bomb)",
+    ),
     "a workbook named .csv": ("csv", zipped(CSV), "The file is named as CSV, but is an Excel or zip file"),
 }
 

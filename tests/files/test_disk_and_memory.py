@@ -1,7 +1,6 @@
 """What a file takes of disk, memory and DuckDB, and what it leaves of them to the next one."""
 
 import errno
-import gzip
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from loyalty_ml.files.text.lines import LIMITS
 from loyalty_ml.files.writing import error_rows
 from tests.files.deployed import Files
 from tests.files.generated import UNNAMED, lines_in
-from tests.files.writings import as_csv, as_json, as_parquet, table_of
+from tests.files.writings import as_csv, as_json, as_parquet, packed, table_of
 from tests.service import process
 
 pytestmark = pytest.mark.moto
@@ -97,7 +96,7 @@ def test_a_million_bad_lines_take_little_more_than_what_is_written_of_them() -> 
 
 def test_rows_of_very_short_lines_are_not_all_objects_at_once(files: Files) -> None:
     source = files.put(files.key("jsonl"), as_json([["c-1", 1.0]], ["customer_id", "revenue"]) + b"{}\n" * 40_000)
-    file = reading.JsonFile(files.service.s3, source, gzipped=False, sizes=Sizes(json_rows=5_000))
+    file = reading.JsonFile(files.service.s3, source, compression=None, sizes=Sizes(json_rows=5_000))
     selection = Selection("customer_id", ("revenue",) * 10, ("revenue",) * 10, ("revenue",), has_features=True)
     ((block, _),) = file.blocks(None, selection)
     read: list[reading.Read] = []
@@ -107,12 +106,12 @@ def test_rows_of_very_short_lines_are_not_all_objects_at_once(files: Files) -> N
     assert peak < 40_000 * 250  # an object for each value of each row takes twice as much
 
 
-@pytest.mark.parametrize("extension", ["csv.gz", "jsonl.gz"])
+@pytest.mark.parametrize("extension", ["csv.gz", pytest.param("csv.zst", marks=pytest.mark.long), "jsonl.gz"])
 def test_a_line_of_50_mb_is_an_error_and_never_in_memory(files: Files, extension: str) -> None:
     before, after = as_csv([["c-1"]], ["customer_id"]), b"c-3\n"
     if extension == "jsonl.gz":
         before, after = b'{"customer_id": "c-1"}\n', b'{"customer_id": "c-3"}\n'
-    source = files.put(files.key(extension), gzip.compress(before + b"x" * 50_000_000 + b"\n" + after, 1))
+    source = files.put(files.key(extension), packed(extension, before + b"x" * 50_000_000 + b"\n" + after))
     tracemalloc.start()
     ran = files.run(source, worker=files.worker(Sizes(block_bytes=2**20)))
     _, peak = tracemalloc.get_traced_memory()

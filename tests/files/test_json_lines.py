@@ -1,8 +1,8 @@
 """What JSON Lines alone have: objects, of which each names its own columns."""
 
-import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from loyalty_ml.files.sizes import Sizes
 from tests.examples import examples
 from tests.files.deployed import TYPES, Answered, Files, assert_all_answered
 from tests.files.generated import BROKEN, INFINITY, UNNAMED, Line, assert_all_told, ids, joined_lines, up_to, values
-from tests.files.writings import as_json
+from tests.files.writings import as_json, in_members, packed
 from tests.service import GOOD, SNAPSHOT_FEATURES
 
 pytestmark = pytest.mark.moto
@@ -72,24 +72,20 @@ def json_lines(draw: st.DrawFn) -> Line:
     return Line(json.dumps(row, ensure_ascii=draw(st.booleans())).encode() + end, (customer_id, numbers))
 
 
-@given(up_to(25, json_lines()), st.sampled_from(["jsonl", "jsonl.gz"]), st.sampled_from(list(TYPES)))
+@given(up_to(25, json_lines()), st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst"]), st.sampled_from(list(TYPES)))
 @settings(max_examples=examples(40))
 def test_any_json_lines_add_up_and_their_good_rows_are_answered_as_over_http(
     files: Files, lines: list[Line], extension: str, kind: str
 ) -> None:
     first = Line(as_json([["first", *GOOD.values()]]), ("first", list(GOOD.values())))  # so that it has columns
     content, rows = joined_lines([first, *lines], 1)
-    assert_all_told(files, files.key(extension, kind), gzip.compress(content) if ".gz" in extension else content, rows)
-
-
-def in_members(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return gzip.compress(content[:middle]) + gzip.compress(b"") + gzip.compress(content[middle:])
+    assert_all_told(files, files.key(extension, kind), packed(extension, content), rows)
 
 
 WRITINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "a mark": ("jsonl", lambda lines: lines.decode().encode("utf-8-sig")),
-    "gzip of several members": ("jsonl.gz", in_members),
+    "gzip of several members": ("jsonl.gz", partial(in_members, "jsonl.gz")),
+    "Zstandard of several frames": ("jsonl.zst", partial(in_members, "jsonl.zst")),
 }
 
 

@@ -1,7 +1,6 @@
 """The file's own columns travel into the predictions, after the answer, as they were."""
 
 import datetime
-import gzip
 import io
 import json
 import re
@@ -20,7 +19,7 @@ from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of, keep_of
 from tests.examples import examples
 from tests.files.deployed import Files, in_csv
-from tests.files.writings import FORMATS, as_csv, as_parquet, read_results
+from tests.files.writings import FORMATS, as_csv, as_parquet, packed, read_results
 from tests.service import process
 
 pytestmark = pytest.mark.moto
@@ -80,10 +79,20 @@ def test_a_column_with_a_name_of_the_answers_is_refused(files: Files, extension:
 
 
 @every_format
+def test_a_column_is_kept_once_however_often_it_is_named(files: Files, extension: str) -> None:
+    content = FEW[extension].write([["c-1", "x"]], ["customer_id", "Other Name"])
+    ran = score(files, FEW[extension].extension, content, ["OTHER_NAME", "Other Name", "other-name"])
+    predictions, _ = files.results(ran)
+    assert [list(row) for row in predictions] == [[*ANSWER, "Other Name"]]
+
+
+@every_format
 def test_a_column_that_is_not_there_is_refused(files: Files, extension: str) -> None:
     content = FEW[extension].write([["c-1", "x"]], ["customer_id", "note"])
     sentence = files.failure(score(files, FEW[extension].extension, content, ["note", "city"]))
-    assert sentence == "The file has no column 'city': its columns are 'customer_id', 'note'; it was to be kept."
+    assert sentence == (
+        "The file has no column 'city' to keep: its columns are 'customer_id', 'note'. Correct the name."
+    )
 
 
 @every_format
@@ -211,9 +220,10 @@ def test_a_folder_says_that_all_is_kept(key: str, keep: tuple[str, ...]) -> None
     assert keep_of(key) == keep
 
 
-def test_a_gzip_of_kept_columns_is_one(files: Files) -> None:
-    content = gzip.compress(as_csv([["c-1", "x"]], ["customer_id", "note"]))
-    ran = score(files, "csv.gz", content, ["*"])
+@pytest.mark.parametrize("extension", ["csv.gz", "csv.zst"])
+def test_a_compressed_file_of_kept_columns_is_one(files: Files, extension: str) -> None:
+    content = packed(extension, as_csv([["c-1", "x"]], ["customer_id", "note"]))
+    ran = score(files, extension, content, ["*"])
     assert ran.summary is not None
-    (row,) = read_results("predictions.csv.gz", files.read(ran.summary["files"]["predictions"]))
+    (row,) = read_results(f"predictions.{extension}", files.read(ran.summary["files"]["predictions"]))
     assert row["note"] == "x"

@@ -1,6 +1,5 @@
 """What holds of every file: in each format, however it is compressed, with features of its own or of the snapshot."""
 
-import gzip
 import io
 import json
 import random
@@ -17,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.errors import StoreUnavailable
+from loyalty_ml.files import source
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.vocabulary import rfc3339
 from tests.examples import examples
 from tests.files.deployed import CUSTOMERS, TYPES, Answered, Files, Outcome, assert_same, in_csv, side_by_side
 from tests.files.disturbed import PART_BYTES, Blocks, Jobs, Killed, KilledError, score
 from tests.files.generated import UNNAMED, WRITTEN, Line, assert_all_told, ids
-from tests.files.writings import FORMATS, HEADER, FileWriter
+from tests.files.writings import FORMATS, HEADER, FileWriter, unpacked, written_as
 from tests.segments.test_segments import MOMENT
 from tests.service import GOOD, SNAPSHOT_FEATURES, new_process, process
 from training.registry import publish
@@ -71,11 +71,20 @@ def of_one_codec(name: str) -> bool:
 
 FEW_CELLS = {name: cell for name, cell in CELLS.items() if of_one_codec(name)}
 FEW_FORMATS = {name: written for name, written in FORMATS.items() if of_one_codec(name)}
-every_format = pytest.mark.parametrize("written", FEW_FORMATS.values(), ids=FEW_FORMATS)
+
+
+def in_time(name: str, *values: Any) -> Any:
+    """A parameter. What only Zstandard adds is for `make test-long`: but for its codec it goes gzip's way."""
+    return pytest.param(*values, id=name, marks=pytest.mark.long if "zst" in name.replace("parquet.zstd", "") else ())
+
+
+every_format = pytest.mark.parametrize("written", [in_time(*each) for each in FEW_FORMATS.items()])
 every_type = pytest.mark.parametrize("kind", TYPES)
 
-PAIRS = ("csv-file", "csv.gz-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
+PAIRS = ("csv-file", "csv.gz-snapshot", "csv.zst-snapshot", "jsonl-snapshot", "jsonl.gz-file", f"{PARQUET}-snapshot")
 """Each format, plain and compressed, with features of its own and of the snapshot: each two of these meet in a cell."""
+EACH = [name for name in FEW_CELLS if "zst" not in name or name == "csv.zst-file"]
+"""For what costs half a minute: of Zstandard, one is enough."""
 TWO = ("csv-file", f"{PARQUET}-snapshot")
 """For what costs seconds: text and columns, with features of either kind."""
 
@@ -225,10 +234,9 @@ def columns_of(kind: str) -> list[str]:
 @pytest.mark.parametrize(
     "written",
     [
-        pytest.param(written, marks=pytest.mark.smoke) if name == "csv" else written
+        pytest.param(written, id=name, marks=pytest.mark.smoke) if name == "csv" else in_time(name, written)
         for name, written in FEW_FORMATS.items()
     ],
-    ids=FEW_FORMATS,
 )
 @every_type
 def test_each_type_has_its_columns(files: Files, written: FileWriter, kind: str) -> None:
@@ -293,8 +301,7 @@ def test_a_file_of_bad_rows_alone_fails_and_has_its_errors(files: Files, cell: C
 
 @pytest.mark.parametrize(
     "cell",
-    [cell for cell in FEW_CELLS.values() if not cell.format.extension.startswith("jsonl")],
-    ids=[name for name in FEW_CELLS if not name.startswith("jsonl")],
+    [in_time(name, cell) for name, cell in FEW_CELLS.items() if not name.startswith("jsonl")],
 )
 @pytest.mark.parametrize("kind", ["churn", "all"])
 def test_a_file_of_columns_alone_fails_and_has_results_of_columns_alone(files: Files, cell: Cell, kind: str) -> None:
@@ -305,8 +312,7 @@ def test_a_file_of_columns_alone_fails_and_has_results_of_columns_alone(files: F
     assert ran.summary["error"] == ("The file has columns and no rows, so nobody is answered: export it with its rows.")
     predictions = files.read(ran.summary["files"]["predictions"])
     if cell.is_csv:
-        text = gzip.decompress(predictions) if cell.format.is_gzipped else predictions
-        assert text.decode() == ",".join(columns_of(kind)) + "\n"
+        assert unpacked(cell.format.extension, predictions).decode() == ",".join(columns_of(kind)) + "\n"
     else:
         assert pq.read_schema(io.BytesIO(predictions)).names == columns_of(kind)
 
@@ -367,7 +373,7 @@ NO_ID = {
 @pytest.mark.parametrize("name", ["id", "customer"])
 def test_without_a_column_customer_id_there_is_nobody_to_answer(files: Files, written: FileWriter, name: str) -> None:
     sentence = files.refused(written.extension, written.write([["c-1", 5]], [name, "note"]))
-    assert sentence.startswith(NO_ID[written.extension.removesuffix(".gz")])
+    assert sentence.startswith(NO_ID[written_as(f"a.{written.extension}").kind])
     assert name in sentence, "what it has instead"
 
 
@@ -386,27 +392,34 @@ def test_some_features_without_the_others_are_neither_the_files_nor_the_snapshot
     assert files.refused(written.extension, written.write([["c-1", 5]], ["customer_id", column])).startswith(sentence)
 
 
+ZSTANDARD = [("csv", "csv.zst"), ("csv.zst", "csv"), ("csv.gz", "csv.zst")]
+"""Of which `make test` too sees what is said."""
+
+
 def misnamed(name: str, content: FileWriter) -> str:
     """What is said of the content under a name of another format."""
     if name == "parquet":
         return "The file is not a whole Parquet file: correct its extension"
-    if name.endswith(".gz") and not content.is_gzipped:
-        return "is not gzip, but its name says so"
+    for extension, compression, called in ((".gz", "gzip", "gzip"), (".zst", "zstd", "Zstandard")):
+        if name.endswith(extension) and content.compression != compression:
+            return f"is not {called}, but its name says so"
     if name.startswith("jsonl"):
         return "No line of the file is a JSON object: write one object a line"
     if content.extension == "parquet":
         return "The file is named as CSV, but is a Parquet file: name it .parquet."
-    if content.is_gzipped and name == "csv":
+    if name == "csv" and content.compression == "gzip":
         return "The file is named as CSV, but is a gzip file: name it .csv.gz"
+    if name == "csv" and content.compression == "zstd":
+        return "The file is named as CSV, but is a Zstandard file: name it .csv.zst"
     return "The file is named as CSV, but looks like JSON"
 
 
 @pytest.mark.parametrize(
     ("written", "name"),
     [
-        pytest.param(written, name, id=f"{of}-{name}")
+        in_time(f"{of}-{name}", written, name) if (of, name) not in ZSTANDARD else pytest.param(written, name)
         for of, written in FEW_FORMATS.items()
-        for name in ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet")
+        for name in source.FORMATS
         if name != written.extension
     ],
 )
@@ -422,14 +435,17 @@ def test_noise_is_no_file_of_any_format(files: Files, written: FileWriter) -> No
 
 @pytest.mark.parametrize(
     "written",
-    [written for written in FORMATS.values() if written.is_gzipped or written.codec],
-    ids=[name for name, written in FORMATS.items() if written.is_gzipped or written.codec],
+    [
+        pytest.param(written, id=name, marks=pytest.mark.long if name == "jsonl.zst" else ())
+        for name, written in FORMATS.items()
+        if written.compression or written.codec
+    ],
 )
 def test_a_file_that_is_cut_off_has_no_results(files: Files, written: FileWriter) -> None:
     """Only of plain text nobody can see it."""
     content = written.write([[f"c-{number}", *GOOD.values()] for number in range(100)])
     sentence = files.refused(written.extension, content[:-20])
-    assert ("is cut off: the gzip ends too early" if written.is_gzipped else "not a whole Parquet file") in sentence
+    assert ("ends too early, after" if written.compression else "not a whole Parquet file") in sentence
 
 
 # --- files whose job is disturbed -------------------------------------------------------------------------------------
@@ -503,14 +519,14 @@ def test_models_that_change_between_two_invocations_answer_for_the_whole_file(
             pytest.param(FEW_CELLS[name], place, len(PAIRS), marks=() if name in TWO else pytest.mark.long)
             for place, name in enumerate(PAIRS)
         ),
-        *(pytest.param(cell, 0, 1, marks=pytest.mark.long) for cell in FEW_CELLS.values()),
+        *(pytest.param(FEW_CELLS[name], 0, 1, marks=pytest.mark.long) for name in EACH),
     ],
-    ids=[*PAIRS, *(f"{name}-each" for name in FEW_CELLS)],
+    ids=[*PAIRS, *(f"{name}-each" for name in EACH)],
 )
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_makes_the_same_bytes(
     jobs: Jobs, files: Files, cell: Cell, first: int, step: int
 ) -> None:
-    """The pairs share the calls out: in `make test-long` each call is the last one in every cell."""
+    """The pairs share the calls out: in `make test-long` each call is the last one in EACH."""
     content, sizes = four_blocks(jobs, files, cell)
     job = jobs.put(f"incoming/churn/customers.{cell.format.extension}", content)
     expected = jobs.undisturbed(job, sizes)

@@ -1,6 +1,7 @@
 """What Parquet alone has: types, row groups, a footer, and results that are merged of parts."""
 
 import io
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -185,6 +186,11 @@ def miscounted(content: bytes) -> bytes:
     return content[:footer] + content[footer:].replace(b"\x16\xe8\x07", b"\x16\xea\x07", 1)
 
 
+def in_the_index(index: object) -> pa.Table:
+    """Two rows as pandas writes them, without a column for an index that is a range."""
+    return pa.table({"note": ["a", "b"]}).replace_schema_metadata({"pandas": json.dumps({"index_columns": [index]})})
+
+
 WHOLE = as_parquet(table_of([str(number) for number in range(5000)]), compression="snappy")
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -200,6 +206,23 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "ids of Parquet that are floats": (
         as_parquet(table_of([1.5])),
         "The column customer_id is of type DOUBLE",
+    ),
+    "ids of another name": (
+        as_parquet(pa.table({"id": ["a"], "note": ["b"]})),
+        "The file has no column customer_id: its columns are 'id', 'note'. Rename that of the ids to customer_id.",
+    ),
+    "ids of consecutive numbers that pandas had as the index": (
+        as_parquet(in_the_index({"kind": "range", "name": "Customer_ID", "start": 1, "stop": 3, "step": 1})),
+        "The file has no column customer_id: its columns are 'note'. pandas has customer_id in its index alone: call "
+        "reset_index() before to_parquet().",
+    ),
+    "an index of pandas that has no name": (
+        as_parquet(in_the_index({"kind": "range", "name": None, "start": 0, "stop": 2, "step": 1})),
+        "The file has no column customer_id: its columns are 'note'. Rename that of the ids to customer_id.",
+    ),
+    "a description of pandas that is none": (
+        as_parquet(in_the_index(7)),
+        "The file has no column customer_id: its columns are 'note'. Rename that of the ids to customer_id.",
     ),
     "nested ids": (as_parquet(table_of([["a"]])), "The column customer_id is of type VARCHAR[]"),
     "nested features": (

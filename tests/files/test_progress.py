@@ -1,9 +1,9 @@
 """What a job's record says while its file is scored: it moves, never back, and ends when the results are there."""
 
-import gzip
 import random
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -13,7 +13,7 @@ from loyalty_ml.files.sizes import DEPLOYED
 from loyalty_ml.jobs.heartbeat import Timing
 from loyalty_ml.vocabulary import CUSTOMER_ID
 from tests.files.deployed import Files
-from tests.files.writings import as_parquet
+from tests.files.writings import as_parquet, packed
 from tests.service import process
 
 pytestmark = pytest.mark.moto
@@ -23,14 +23,17 @@ IDS = [f"c-{number % 20}" for number in range(ROWS)]
 
 
 def noted() -> list[str]:
-    """Lines that a gzip makes little of."""
+    """Lines that are little smaller compressed."""
     draw = random.Random(7)
     return [f"{each},{draw.getrandbits(64):x}" for each in IDS]
 
 
 CONTENTS: Mapping[str, Callable[[], bytes]] = {
     "csv": lambda: "\n".join([CUSTOMER_ID, *IDS]).encode(),
-    "csv.gz": lambda: gzip.compress("\n".join([f"{CUSTOMER_ID},note", *noted()]).encode()),
+    **{
+        extension: partial(lambda name: packed(name, "\n".join([f"{CUSTOMER_ID},note", *noted()]).encode()), extension)
+        for extension in ("csv.gz", "csv.zst")
+    },
     "jsonl": lambda: b"".join(b'{"customer_id": "%s"}\n' % each.encode() for each in IDS),
     "parquet": lambda: as_parquet(pa.table({CUSTOMER_ID: IDS})),
 }
@@ -60,7 +63,9 @@ def test_a_header_may_be_longer_than_the_blocks_of_a_small_file(files: Files) ->
     assert ran.summary["lines_by_kind"] == {"header": 1, "blank": 0, "rows": 500, "bad": 0}
 
 
-@pytest.mark.parametrize("extension", CONTENTS)
+@pytest.mark.parametrize(
+    "extension", [pytest.param(name, marks=pytest.mark.long) if name == "csv.zst" else name for name in CONTENTS]
+)
 def test_a_file_under_8_mb_moves_and_ends_when_its_results_are_there(
     files: Files, extension: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

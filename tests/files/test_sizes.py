@@ -11,11 +11,11 @@ pytestmark = pytest.mark.unit
 
 @given(size=st.integers(0, 10**9))
 def test_a_text_under_8_mb_has_as_many_blocks_as_are_worth_it(size: int) -> None:
-    block = DEPLOYED.of_text(size, gzipped=False).block_bytes
+    block = DEPLOYED.of_text(size, compressed=False).block_bytes
     assert LEAST_BLOCK_BYTES <= block <= DEPLOYED.block_bytes
     if size > BLOCKS * LEAST_BLOCK_BYTES:
         assert -(-size // block) >= BLOCKS
-    assert DEPLOYED.of_text(size, gzipped=True).block_bytes >= block, "its content is larger than what is stored"
+    assert DEPLOYED.of_text(size, compressed=True).block_bytes >= block, "its content is larger than what is stored"
 
 
 @given(rows=st.integers(0, 10**9))
@@ -28,5 +28,5 @@ def test_a_parquet_of_few_rows_has_several_blocks(rows: int) -> None:
 
 def test_who_asks_for_smaller_blocks_has_them() -> None:
     sizes = Sizes(block_bytes=64, parquet_rows=2)
-    assert sizes.of_text(10**7, gzipped=False) == sizes
+    assert sizes.of_text(10**7, compressed=False) == sizes
     assert sizes.rows_of_parquet(10**6) == 2

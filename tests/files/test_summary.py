@@ -1,6 +1,5 @@
 """What is told of a file once it is done: in the job's record, and in a line of metrics."""
 
-import gzip
 import json
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +11,7 @@ from loyalty_ml.files.pipeline import Counts
 from loyalty_ml.files.sizes import Sizes
 from loyalty_ml.files.source import job_id_of
 from tests.files.deployed import Files
-from tests.files.writings import as_csv, as_json, as_parquet
+from tests.files.writings import as_csv, as_json, as_parquet, packed
 
 pytestmark = pytest.mark.moto
 
@@ -42,14 +41,14 @@ LINES = {
 
 
 @pytest.mark.parametrize("block_bytes", [2**20, 64])
-@pytest.mark.parametrize("extension", [*LINES, "csv.gz", "jsonl.gz"])
+@pytest.mark.parametrize("extension", [*LINES, "csv.gz", "csv.zst", "jsonl.gz"])
 def test_each_line_of_a_file_is_counted_once(files: Files, extension: str, block_bytes: int) -> None:
-    name, _, gzipped = extension.partition(".")
+    name = extension.partition(".")[0]
     content, kinds = LINES[name]
     # A header must fit into a block; the lines that follow may be cut anywhere.
     filled = content + b"\n" * 200 if name == "csv" else content
     kinds = {**kinds, "blank": kinds["blank"] + len(filled) - len(content) - (name == "csv")}
-    stored = gzip.compress(filled) if gzipped else filled
+    stored = packed(extension, filled)
     ran = files.score(files.key(extension), stored, worker=files.worker(Sizes(block_bytes=block_bytes, parquet_rows=2)))
     files.results(ran)
     assert ran.summary is not None

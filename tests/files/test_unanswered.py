@@ -46,6 +46,20 @@ def test_values_that_are_wrong_in_each_row_are_shown_by_the_first(files: Files, 
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["$1,234.50", "60%", "2017-12-20", "3 days", "n/a", "1 234.5 EUR"],
+    ids=["$", "%", "date", "days", "n/a", "EUR"],
+)
+def test_a_text_that_is_no_number_is_told_from_one_that_is_not_finite(files: Files, text: str) -> None:
+    row = ["c-1", *map(str, {**GOOD, "revenue": text}.values())]
+    error = error_of(files, ["customer_id", *GOOD], [row])
+    assert error == (
+        "The only row has no answer. It is INVALID_FEATURES, in line 2: The customer has no plain number, such as "
+        "1234.5, for: revenue. Correct that, then upload the file again."
+    )
+
+
 def test_one_prediction_is_a_success_and_a_share_of_a_larger_list_needs_none(files: Files) -> None:
     ran = files.score(files.key("csv"), as_csv([["c-1"], ["nobody"]], ["customer_id"]))
     assert len(files.results(ran)[0]) == 1
@@ -61,7 +75,14 @@ def test_one_prediction_is_a_success_and_a_share_of_a_larger_list_needs_none(fil
     [
         (["1", "2469"], "1 to 4 digits"),
         (["000001", "002469", "123456"], "6 digits, with zeros in front"),
-        (["1.0", "17.0"], "3 to 4 characters: digits, ."),
+        (
+            ["1.0", "17.0"],
+            "3 to 4 characters: whole numbers with .0 behind, as pandas writes them if a cell is empty",
+        ),
+        (["1,0", "17,00"], "3 to 5 characters: whole numbers with .0 behind, as pandas writes them if a cell is empty"),
+        (["1.23E+03", "2e9"], "3 to 8 characters: numbers that a spreadsheet has shortened, such as 1.5E+03"),
+        (["1.0", "17.5"], "3 to 4 characters: digits, ."),
+        (["1.0", "c-1"], "3 characters: letters, digits, ., -"),
         ([" 1", "12 "], "2 to 3 characters: digits, blanks"),
         (["CUST-1", "kündin_2"], "6 to 8 characters: letters, digits, -, _"),
         (["a!b#c$d%e&"], "10 characters: letters, !, #, $, %, &"),

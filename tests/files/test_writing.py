@@ -1,7 +1,6 @@
 """Results as bytes: numbers to the bit, texts that a spreadsheet does not run, parts that can follow one another."""
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.arrow import NO_EXTENSIONS, texts_of
 from loyalty_ml.files.scoring import Failure, Question, Scored, question
+from loyalty_ml.files.source import FORMATS
 from loyalty_ml.files.writing import ERRORS_HEADER, Writer, error_rows, safe_text
 from loyalty_ml.models.card import Offer
 from loyalty_ml.scoring.answers import OfferAnswers
@@ -28,12 +28,12 @@ from loyalty_ml.scoring.scores import ChurnScores, OfferScores, score_offers
 from loyalty_ml.vocabulary import FileType
 from tests import sample_set
 from tests.examples import examples
-from tests.files.writings import written_as
+from tests.files.writings import unpacked, written_as
 
 pytestmark = pytest.mark.unit
 
 MODELS = sample_set.model_set()
-EXTENSIONS = ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet")
+EXTENSIONS = tuple(FORMATS)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def churn(probability: NDArray[np.float32]) -> ChurnScores:
 def read_rows(extension: str, content: bytes) -> list[dict[str, Any]]:
     if extension == "parquet":
         return [dict(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
-    text = gzip.decompress(content) if extension.endswith(".gz") else content
+    text = unpacked(extension, content)
     if extension.startswith("csv"):
         return list(csv.DictReader(io.StringIO(text.decode(), newline="")))
     return [json.loads(line) for line in text.splitlines()]
@@ -68,7 +68,7 @@ def as_written(
     to = writer(extension, kind, work)
     content, count = to.rows(connection, Scored(texts_of(ids), scores, []))
     assert count == len(ids)
-    return read_rows(extension, to.header() + content)
+    return read_rows(extension, to.header() + content + (b"" if count else to.nobody()))
 
 
 def bits(number: Any) -> str:
@@ -175,7 +175,7 @@ def test_of_no_rows_there_is_a_header_at_most(
         assert pq.read_schema(io.BytesIO(content)).names == header.rstrip("\n").split(",")
 
 
-@pytest.mark.parametrize("extension", ["csv", "csv.gz", "jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("extension", set(EXTENSIONS) - {"parquet"})
 def test_blocks_can_follow_one_another_and_their_bytes_are_always_the_same(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, extension: str
 ) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from backports import zstd
 
 from loyalty_ml.files.sizes import Sizes
-from loyalty_ml.files.source import Format, format_of
+from loyalty_ml.files.source import Compression, Format, format_of
 from tests.service import GOOD, SNAPSHOT_FEATURES
 
 HEADER = ("customer_id", *SNAPSHOT_FEATURES)
@@ -59,6 +60,40 @@ def as_table(rows: Rows, header: Sequence[str] = HEADER) -> pa.Table:
     return pa.table(columns)
 
 
+def packed(name: str, content: bytes) -> bytes:
+    """As a file of that name has it, by its last extension."""
+    match name.rpartition(".")[2]:
+        case "gz":
+            return gzip.compress(content, mtime=0)
+        case "zst":
+            return zstd.compress(content)
+        case _:
+            return content
+
+
+def unpacked(name: str, content: bytes) -> bytes:
+    """The content of a file of that name."""
+    match name.rpartition(".")[2]:
+        case "gz":
+            return gzip.decompress(content)
+        case "zst":
+            return zstd.decompress(content)
+        case _:
+            return content
+
+
+def skippable(size: int) -> bytes:
+    """A frame of Zstandard that is no content."""
+    return b"\x5f\x2a\x4d\x18" + size.to_bytes(4, "little") + bytes(size)
+
+
+def in_members(name: str, content: bytes) -> bytes:
+    """As several members in one file, one of them empty; of Zstandard also what is to be skipped."""
+    middle = len(content) // 2
+    members = [packed(name, each) for each in (content[:middle], b"", content[middle:])]
+    return (skippable(7) if name.endswith(".zst") else b"").join([b"", *members, b""])
+
+
 @dataclass(frozen=True)
 class FileWriter:
     """Writes a format that the service takes; codec: Parquet's own compression."""
@@ -67,8 +102,8 @@ class FileWriter:
     codec: str | None = None
 
     @property
-    def is_gzipped(self) -> bool:
-        return self.extension.endswith(".gz")
+    def compression(self) -> Compression | None:
+        return written_as(f"a.{self.extension}").compression
 
     @property
     def header_lines(self) -> int:
@@ -78,16 +113,18 @@ class FileWriter:
         if self.extension == "parquet":
             return as_parquet(as_table(rows, header), compression=self.codec)
         content = as_csv(rows, header) if self.extension.startswith("csv") else as_json(rows, header)
-        return gzip.compress(content, mtime=0) if self.is_gzipped else content
+        return packed(self.extension, content)
 
     def sizes(self, content: bytes, rows: int, blocks: int = 4, **others: Any) -> Sizes:
         """Those with which this content has so many blocks."""
-        text = gzip.decompress(content) if self.is_gzipped else content
+        text = unpacked(self.extension, content)
         return Sizes(block_bytes=len(text) // blocks + 1, parquet_rows=rows // blocks + 1, **others)
 
 
 FORMATS: dict[str, FileWriter] = {
-    **{extension: FileWriter(extension) for extension in ("csv", "csv.gz", "jsonl", "jsonl.gz")},
+    **{
+        extension: FileWriter(extension) for extension in ("csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst")
+    },
     **{f"parquet.{codec}": FileWriter("parquet", codec) for codec in ("none", "snappy", "gzip", "zstd")},
 }
 """By format and compression."""
@@ -107,7 +144,7 @@ def read_results(key: str, content: bytes) -> list[dict[str, Any]]:
     """Rows of a results file: of CSV all are texts."""
     if key.endswith(".parquet"):
         return [dict(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
-    text = gzip.decompress(content) if key.endswith(".gz") else content
+    text = unpacked(key, content)
     return rows_of(text) if ".csv" in key else [json.loads(line) for line in text.splitlines()]
 
 

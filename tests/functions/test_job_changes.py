@@ -12,7 +12,7 @@ import pytest
 from functions.segment_worker import app as worker
 from loyalty_ml.aws.events import Events
 from loyalty_ml.errors import JobNotFound, StoreUnavailable
-from loyalty_ml.files.source import FileSource, job_id_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, job_id_of
 from loyalty_ml.jobs.idempotency import IdempotencyKeys
 from loyalty_ml.jobs.lease import LeaseLost
 from loyalty_ml.jobs.record import REMOVAL_SECONDS
@@ -221,13 +221,15 @@ def test_the_file_of_a_deleted_upload_is_not_scored(service: Service) -> None:
     files = process().files
     source = FileSource(service.ids["DataBucket"], key, "v1", "e1", 10)
     assert files.file_jobs.job_id_for(source) == started["job_id"]
-    from loyalty_ml.files.source import FileJobRequest
-
+    # Of a worker that noticed the deletion only after what the job had made was removed.
+    late = f"results/{started['job_id']}/predictions.csv"
+    service.s3.create_multipart_upload(Bucket=service.ids["DataBucket"], Key=late)
     ran = files.files.score(
         FileJobRequest(source, "churn", started["job_id"]), remaining=lambda: 900, on_beat=lambda _: None, is_last=True
     )
     assert (ran.outcome, (ran.summary or {})["code"]) == ("finished", "JOB_NOT_FOUND")
     assert keys_below(service, "results/") == set()
+    assert service.s3.list_multipart_uploads(Bucket=service.ids["DataBucket"]).get("Uploads", []) == []
 
 
 @pytest.mark.parametrize("job_id", ["0" * 32, "nothing", "KEY", "key:" + "0" * 64])
@@ -275,8 +277,6 @@ def test_the_end_of_each_job_is_an_event(service: Service, told: Callable[[], li
     leases.fail(bad.job_id, "owner", "INTERNAL", "It failed.", final=False)
     jobs.fail(dataset.job_id, "DATASET_STOPPED", "It was stopped.")
     part = process().batch.file_jobs  # a file of a dataset, which is no job of its own
-    from loyalty_ml.files.source import FileJobRequest
-
     file_job = FileJobRequest(FileSource("data", "datasets/a/one.csv", "v", "e", 1), "churn", "f" * 32, "d" * 32)
     part.claim(file_job, "owner")
     part.leases.fail("f" * 32, "owner", "INVALID_FILE", "It is empty.", final=True)

@@ -119,7 +119,7 @@ def test_two_uploads_are_two_jobs(service: Service) -> None:
         ({"format": None}, "body", "exactly one of"),
         ({"format": "csv", "prefix": "datasets/a/"}, "body", "exactly one of"),
         ({"format": "csv", "prefix": "datasets/a/", "segment_id": "vip"}, "body", "exactly one of"),
-        ({"format": "xlsx"}, "format", "'csv', 'csv.gz', 'jsonl', 'jsonl.gz' or 'parquet'"),
+        ({"format": "xlsx"}, "format", "'csv', 'csv.gz', 'csv.zst', 'jsonl', 'jsonl.gz', 'jsonl.zst' or 'parquet'"),
         ({"format": ["csv"]}, "format", "'csv'"),
         ({"format": "csv", "key": "incoming/x.csv"}, "key", "is not known"),
         ({"prefix": "incoming/churn/"}, "prefix", "must begin with datasets/"),
@@ -207,6 +207,7 @@ def test_an_upload_s_own_columns_travel_if_it_was_announced_so(service: Service,
         {"prefix": "datasets/a/", "keep": []},
         {"prefix": "datasets/a/", "keep": "name"},
         {"prefix": "datasets/a/", "keep": [""]},
+        {"prefix": "datasets/a/", "keep": ["*", "name"]},
         {"format": "csv", "keep": [1]},
     ],
 )
@@ -214,6 +215,7 @@ def test_columns_to_keep_are_names_of_a_file(service: Service, request_: dict[st
     answer = post(service, request_)
     assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
     assert "keep" in answer.body["error"]
+    assert {problem["field"] for problem in answer.body["details"]["fields"]} <= {"body", "keep", "keep.0"}
 
 
 def test_a_dataset_that_is_none_is_refused(service: Service) -> None:

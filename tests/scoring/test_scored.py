@@ -161,7 +161,7 @@ def test_a_new_kind_of_answer_is_counted_and_written_with_no_edit_of_a_mode(tmp_
         "little_percentage": 50, "much_percentage": 50,
     }  # fmt: skip
     spend: Any = "spend"
-    writer = Writer(Format("csv", gzipped=False), ",", Question([spend], [scorer], NAMES, NAMES), tmp_path)
+    writer = Writer(Format("csv"), ",", Question([spend], [scorer], NAMES, NAMES), tmp_path)
     with duckdb.connect() as connection:
         content, rows = writer.rows(connection, Scored(texts_of(["x", "y"]), scored.scores, []))
     assert (writer.header() + content, rows) == (b"customer_id,amount,group\nx,6.0,little\ny,15.0,much\n", 2)

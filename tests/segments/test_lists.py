@@ -139,8 +139,8 @@ def test_what_is_sent_to_an_upload_later_changes_no_segment(deployment: Deployme
     [
         ({"customer_list": "upload-" + "0" * 32}, "no file was sent for upload-0"),
         ({"customer_list": "f" * 64}, "segment some has no such list"),
-        ({"customer_list": "../../models/manifest.json"}, "customer_list: must match"),
-        ({"customer_list": "upload-../" + "0" * 29}, "customer_list: must match"),
+        ({"customer_list": "../../models/manifest.json"}, "customer_list: give the upload_id of POST /segments/lists"),
+        ({"customer_list": "upload-../" + "0" * 29}, "customer_list: give the upload_id of POST /segments/lists"),
         ({"customer_list": 5}, "customer_list: must be text"),
         ({"customer_list": "f" * 64, "customer_ids": ["1"]}, "give customer_ids or customer_list, not both"),
     ],

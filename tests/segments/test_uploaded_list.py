@@ -5,7 +5,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loyalty_ml.errors import InvalidRequest
@@ -20,7 +20,7 @@ lines = st.lists(
         st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='",;|\u2028\u2029\x85\ufeff['), min_size=1
     ),
     min_size=1,
-).filter(lambda ids: "customer_id" not in ids[0].casefold())
+).filter(lambda ids: all(map(str.strip, ids)) and "customer" not in ids[0].casefold() and not ids[0].startswith("{"))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,14 @@ lines = st.lists(
         "\r\n".join(IDS) + "\r\n",
         "\ufeff" + "\n".join(IDS),
         "\n\n" + "\n\n".join(IDS) + "\n\n",
+        "\r".join(IDS),
+        " \n\t\n" + "\n \n".join(IDS),
         "customer_id\n" + "\n".join(IDS),
+        "customer_id\r" + "\r".join(IDS),
+        "Customer ID\n" + "\n".join(IDS),
+        "sep=;\r\ncustomer-id;note\r\n" + "\r\n".join(f"{name};a,b" for name in IDS),
+        '"sep=,"\nCustomerId,note\n' + "\n".join(f"{name},x" for name in IDS),
+        ";;\r\n\r\ncustomer_id;;\r\n" + "\r\n;;\r\n".join(f"{name};;" for name in IDS),
         "Customer_ID\r\n" + "\r\n".join(IDS),
         "name;customer_id;spend\n" + "\n".join(f'"x;{place}";{name};1,5' for place, name in enumerate(IDS)),
         "customer_id\tname\n" + "\n".join(f"{name}\tx" for name in IDS),
@@ -64,6 +71,11 @@ def test_an_id_that_comes_twice_is_kept_at_its_first_place() -> None:
         (b"1\nZo\xeb\n", "line 2 is not UTF-8"),
         ("1\n2\n".encode("utf-16"), "line 1 is not UTF-8"),
         (b"PK\x03\x04\x00\x00", "NUL bytes"),
+        (b" \n\t\r\n;;\n", "the file has no ids"),
+        (b'{"customer_ids": ["1"]}', "the file is JSON and no list"),
+        (b'{"customer_id":"1"}\n{"customer_id":"2"}\n', "the file is JSON and no list"),
+        (b"x" * 200_000, "is not CSV"),
+        (b";;\nname;customer_id\nx;1\ny\n", "line 4 has no customer_id"),
         (b"1\n2,x\n", "line 2 has several columns"),
         (b"name,spend\nx,1\n", "line 1 has several columns, and the first line names none customer_id"),
         (b"name,customer_id\nx,1\ny\n", "line 3 has no customer_id"),
@@ -92,7 +104,8 @@ def test_more_ids_than_a_segment_may_list_are_refused(monkeypatch: pytest.Monkey
     assert ids_of(b"1\n2\n3\n3\n") == ["1", "2", "3"]
 
 
-@given(st.binary(max_size=60))
+@given(st.binary(max_size=60) | st.text('\r\n",;|\t =[{sepcustomer_id1', max_size=60).map(str.encode))
+@example(b"1\r2\r3")
 def test_any_bytes_are_ids_or_refused(content: bytes) -> None:
     for attempt in (content, b"\x1f\x8b" + content, b"customer_id,x\n" + content, b"[" + content):
         ids: list[str] | None = None

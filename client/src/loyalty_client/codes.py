@@ -161,7 +161,7 @@ class ModelVersionNotFound(NotFound):
 
 
 class JobNotFound(NotFound):
-    """There is no such job, or it is older than 30 days. Start it again."""
+    """There is no such job, it was deleted, or it is older than 30 days. Start it again."""
 
     code = "JOB_NOT_FOUND"
 

@@ -249,12 +249,12 @@ class ModelVersionNotFound(NotFound):
 
 
 class JobNotFound(NotFound):
-    """There is no such job, or it is older than 30 days. Start it again."""
+    """There is no such job, it was deleted, or it is older than 30 days. Start it again."""
 
     code = "JOB_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("There is no job with this id, or its 30 days are over: start it again.")
+        super().__init__("There is no job with this id, it was deleted, or its 30 days are over: start it again.")
 
 
 class InvalidCustomerId(LoyaltyError):

@@ -15,7 +15,7 @@ PREDICTION_TYPES: tuple[PredictionType, ...] = get_args(PredictionType)
 AskedType = Literal["churn", "nbo", "rfm", "all"]
 """What may be asked for: one prediction, or all of them side by side."""
 FileType = AskedType
-FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
+FileFormat = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 Include = Literal["lapsed"]
 """Who is ranked beside the active."""
 MockMode = Literal["auto", "true", "false"]

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b""])
-@pytest.mark.parametrize("before", [b"", b"\n \t\r\n"])
+@pytest.mark.parametrize("before", [b"", b"\n \t\r\n", b",,,\n;;;\r\n", b"\t\t\r|| |\n"])
 def test_the_delimiter_is_the_one_that_gives_a_customer_id(
     header: bytes, dialect: Dialect, end: bytes, before: bytes
 ) -> None:
@@ -77,6 +77,9 @@ def test_the_line_by_which_excel_is_told_the_delimiter_is_read(
         b"Anna|anna@example.org",
         b"+490000000001",
         b"550e8400-e29b-41d4-a716-446655440000,Anna",
+        b"K4711;Anna Schmidt;Berlin",
+        b"a1b2c3",
+        b",,AB 123,",
     ],
 )
 def test_a_message_shows_no_customer_of_a_file_without_a_header(line: bytes) -> None:
@@ -102,13 +105,24 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
     [
         (b"", "The file is empty: it needs a header with a column customer_id."),
         (b" \r\n\n\t", "The file is empty: it needs a header with a column customer_id."),
-        (b"id;revenue\n1;2\n", "The header has no column customer_id: its columns are 'id', 'revenue'."),
+        (
+            b"id;revenue\n1;2\n",
+            "The header has no column customer_id: its columns are 'id', 'revenue'. Put the names of the columns into "
+            "the first line, with customer_id for the ids.",
+        ),
+        (
+            b"Customers of November\n\ncustomer_id;name\n1;a\n",
+            "The header has no column customer_id: its columns are 'Customers of November'. Put the names of the "
+            "columns into the first line, with customer_id for the ids.",
+        ),
         (
             ",".join(f"c{number}" for number in range(23)).encode(),
             "The header has no column customer_id: its columns are "
             + ", ".join(f"'c{number}'" for number in range(20))
-            + " and 3 more.",
+            + " and 3 more. Put the names of the columns into the first line, with customer_id for the ids.",
         ),
+        (b",,\nid,,name,\n", "The header has no column customer_id: its columns are 'id', 'name'."),
+        (b",,\n;;\n", "The file is empty: it needs a header with a column customer_id."),
         (
             b'"Customer_ID",customer-id\n',
             "The file has the columns 'Customer_ID', 'customer-id', which both mean customer_id: keep one of them.",
@@ -122,6 +136,7 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
             "The header has more than one column named 'customer_id', 'a': keep one of each.",
         ),
         (b"customer_id,\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
+        (b"customer_id,2017,2017\n", "The header has more than one column named '2017': keep one of each."),
         (b"\x7fELF\0\0\n", "The header has NUL bytes, so this is not a text file: save the file as CSV in UTF-8."),
         (
             b'customer_id,"a\n1,2\n',
@@ -147,6 +162,15 @@ def test_a_line_end_that_is_cut_in_half_counts_once(end: bytes) -> None:
         (
             b"PK\x03\x04\0\0\n",
             "The file is named as CSV, but is an Excel or zip file: save it as CSV, or unpack it.",
+        ),
+        *(
+            (head, "The file is HTML or XML, which some programs name .xls: open it, and save it as CSV.")
+            for head in (
+                b"<html><table><tr><td>customer_id</td></tr></table></html>",
+                b'\r\n  <!DOCTYPE html>\n<meta charset="utf-8">',
+                b'<?xml version="1.0"?>\n<Workbook>\n',
+                b"<TABLE border=1>\n",
+            )
         ),
         (
             b'{"customer_id": "1"}\n',

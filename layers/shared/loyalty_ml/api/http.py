@@ -73,7 +73,15 @@ class Reply:
 
 
 def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
-    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead.
+    """What a route's OpenAPI entry says of its answer, None for no body, and of the errors that it can give instead."""
+    entries: dict[int, Any] = {204: {"description": "Done"}}
+    if answer is not None:
+        entries = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+    return entries | error_responses(*kinds)
+
+
+def error_responses(*kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
+    """What a route's OpenAPI entry says of the errors that it can give.
 
     INVALID_REQUEST is an error of every route: none takes an unknown query parameter.
     """
@@ -84,9 +92,7 @@ def responses(answer: Any, *kinds: type[errors.LoyaltyError]) -> dict[int, Any]:
     for kind in every:
         codes.setdefault(status_of(kind), []).append(f"`{kind.code}`")
     codes[500] = ["`INTERNAL`"]
-    entries: dict[int, Any] = {204: {"description": "Done"}}
-    if answer is not None:
-        entries = {200: {"description": "OK", "content": {"application/json": {"model": answer}}}}
+    entries: dict[int, Any] = {}
     for status, names in sorted(codes.items()):
         entries[status] = {
             "description": ", ".join(names),

@@ -29,6 +29,9 @@ AS_OF = "features_as_of"
 LIFETIME_TRANSACTION_COUNT = "lifetime_transaction_count"
 """Purchases ever, which RFM reads: 0 for a customer who is known and has bought nothing. Nothing else makes it up."""
 
+NO_NUMBER = "The customer has no plain number, such as 1234.5, for"
+"""What is said of a value that is none, beside names; one that is infinite, or too large for float32, is not finite."""
+
 
 @dataclass(slots=True)
 class FeatureTable:
@@ -76,7 +79,11 @@ class FeatureTable:
             return MissingFeatures([self.names[column] for column in np.flatnonzero(self.absent[row])])
         with np.errstate(over="ignore"):
             finite = np.isfinite(self.values[row].astype(dtype))
-        return InvalidFeatures([self.names[column] for column in np.flatnonzero(~finite)])
+        wrong = np.flatnonzero(~finite)
+        names = [self.names[column] for column in wrong]
+        if np.isnan(self.values[row, wrong]).all():  # of a file a text, such as "$1,234.50", "60%" or a date
+            return InvalidFeatures(names, NO_NUMBER)
+        return InvalidFeatures(names)
 
 
 def problem_codes(values: NDArray[np.float64], purchases: NDArray[np.float64] | None) -> Counter[str]:

@@ -1,8 +1,6 @@
 """A segment's members as files, so that each of them is scored: as a dataset, or as one file that people can open."""
 
 import csv
-import gzip
-import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from loyalty_ml import arrow
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.datasets.start import SEGMENT_COPIES, DatasetJobs
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.files.compression import CODECS
 from loyalty_ml.files.source import FORMATS, Format
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.segments.service import SegmentService, ranking_of
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 FILE_ROWS = 100_000
 """A worker's share: some seconds of work, and many workers for a large segment."""
+
+_PACKED_BYTES = 8 * 2**20
+"""Of content in each member of a compressed file."""
 
 _DUCKDB: dict[str, Any] = {**arrow.NO_EXTENSIONS, "threads": 1, "memory_limit": "256MB"}
 
@@ -120,8 +122,8 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, ids: Sequence[str], pa
 
 
 def _write_file(shares: Iterable[Sequence[str]], written: Format, path: Path) -> None:
-    kind, gzipped = written
-    text = path.with_name("text") if gzipped or kind == "parquet" else path
+    kind, compression = written
+    text = path.with_name("text") if compression or kind == "parquet" else path
     with text.open("w", encoding="utf-8", newline="") as file:
         if kind == "jsonl":
             for ids in shares:
@@ -138,9 +140,10 @@ def _write_file(shares: Iterable[Sequence[str]], written: Format, path: Path) ->
             columns = {CUSTOMER_ID: "VARCHAR", "": "VARCHAR"}
             members = connection.read_csv(str(text), header=True, delimiter=",", quotechar='"', columns=columns)
             members.select(CUSTOMER_ID).write_parquet(str(path), compression="zstd")
-    elif gzipped:
-        with text.open("rb") as content, gzip.open(path, "wb", compresslevel=6) as packed:
-            shutil.copyfileobj(content, packed)
+    elif compression:
+        with text.open("rb") as content, path.open("wb") as packed:
+            while block := content.read(_PACKED_BYTES):
+                packed.write(CODECS[compression].compressed(block))
 
 
 def _shares(ids: Iterable[Sequence[str]], size: int) -> Iterator[list[str]]:

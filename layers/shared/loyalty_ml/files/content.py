@@ -1,8 +1,7 @@
-"""A file's content from S3, in bounded memory: blocks that are fetched ahead of need, and gunzipped."""
+"""A file's content from S3, in bounded memory: blocks that are fetched ahead of need, and expanded."""
 
 import errno
 import shutil
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.aws.ranges import ObjectMissing, ObjectReplaced, read_range
 from loyalty_ml.errors import InvalidFile, StoreUnavailable
+from loyalty_ml.files.compression import CODECS, expanded
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.files.source import FileSource
+from loyalty_ml.files.source import Compression, FileSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,15 +25,6 @@ AHEAD = 2
 DOWNLOAD_AHEAD = 8
 """The same where the caller only writes to disk: the client's max_pool_connections must be no less."""
 
-MAX_EXPANSION = 200
-"""How many times its size a gzip may grow. Text that repeats itself a lot grows 20 times, a bomb 1,000 times.
-
-Sizes.expansion_free_bytes may come out of it before that counts.
-"""
-_FED_BYTES = 64 * 2**10
-"""What zlib is fed at a time: it copies what is left of that at the end of each member."""
-_GZIP = 16 + zlib.MAX_WBITS
-
 OnRead = Callable[[int], object]
 """Is told how many of the stored bytes are read so far, in the caller's thread."""
 
@@ -42,27 +33,30 @@ def content_blocks(
     s3: "S3Client",
     source: FileSource,
     *,
-    gzipped: bool,
+    compression: Compression | None,
     start: int = 0,
     on_read: OnRead | None = None,
     sizes: Sizes = DEPLOYED,
 ) -> Generator[bytes, None, None]:
     """The object's content in blocks of sizes.block_bytes, the last one shorter; none of an empty object.
 
-    gzipped:  the content is what the stored bytes, one or several gzip members, expand to.
-    start:    where in the content to begin, a multiple of the block. A gzip is expanded from its beginning even so.
+    compression:  the content is what the stored bytes expand to.
+    start:        where in the content to begin, a multiple of the block. What is compressed is expanded from its
+                  beginning even so.
+    on_read:      of what is compressed, is told how much is expanded: a small file is fetched all at once.
 
     The threads that fetch end when this ends or is closed. Raises InvalidFile where the object is gone or replaced, or
-    is no whole gzip; StoreUnavailable where S3 does not do its part.
+    is not whole, as `expanded` does; StoreUnavailable where S3 does not do its part.
     """
     block_bytes = sizes.block_bytes
     if start % block_bytes:
         raise ValueError(f"start is {start}, which is no multiple of {block_bytes}.")
-    if not gzipped:
+    if compression is None:
         yield from _stored_blocks(s3, source, start, AHEAD, on_read, block_bytes=block_bytes)
         return
     with closing(_stored_blocks(s3, source, 0, AHEAD, None, block_bytes=block_bytes)) as stored:
-        yield from _blocks(_gunzip(stored, _name(source), sizes, on_read), start, block_bytes)
+        pieces = expanded(stored, CODECS[compression], _name(source), sizes, on_read)
+        yield from _blocks(pieces, start, block_bytes)
 
 
 def download(
@@ -114,54 +108,6 @@ def read_block(s3: "S3Client", source: FileSource, wanted: range) -> bytes:
             return read_range(s3, source, wanted)
         except (ObjectMissing, ObjectReplaced) as error:
             raise _gone(source) from error
-
-
-def _gunzip(stored: Iterable[bytes], name: str, sizes: Sizes, on_read: OnRead | None) -> Iterator[bytes]:
-    """Pieces of at most a block; on_read is told what is expanded, of which a small file is fetched all at once."""
-    member = None
-    members = given = of_member = taken = 0
-    for block in stored:
-        for start in range(0, len(block), _FED_BYTES):
-            fed = block[start : start + _FED_BYTES]
-            taken += len(fed)
-            if on_read:
-                on_read(taken)
-            while fed:
-                if member is None:
-                    if members:
-                        fed = fed.lstrip(b"\0")  # some writers pad to a whole block of their medium
-                        if not fed:
-                            break
-                    member, of_member = zlib.decompressobj(_GZIP), 0
-                try:
-                    piece = member.decompress(fed, sizes.block_bytes)
-                except zlib.error as error:
-                    raise _no_gzip(name, members, of_member, given) from error
-                of_member += len(piece)
-                given += len(piece)
-                if given > max(sizes.expansion_free_bytes, MAX_EXPANSION * taken):
-                    raise InvalidFile(
-                        f"{name} expands to more than {MAX_EXPANSION} times its size (a gzip bomb): upload its content "
-                        "uncompressed."
-                    )
-                if piece:
-                    yield piece
-                fed = member.unused_data if member.eof else member.unconsumed_tail
-                if member.eof:
-                    member = None
-                    members += 1
-    if member is not None:
-        raise InvalidFile(
-            f"{name} is cut off: the gzip ends too early, after {given:,} bytes of content: upload the whole file."
-        )
-
-
-def _no_gzip(name: str, members: int, of_member: int, given: int) -> InvalidFile:
-    if of_member:
-        return InvalidFile(f"{name} is a damaged gzip, after {given:,} bytes of content: compress and upload it again.")
-    if members:
-        return InvalidFile(f"{name} has trailing data after its gzip: compress and upload it again.")
-    return InvalidFile(f"{name} is not gzip, but its name says so: correct its extension, or compress it.")
 
 
 def _blocks(pieces: Iterable[bytes], start: int, block_bytes: int) -> Iterator[bytes]:

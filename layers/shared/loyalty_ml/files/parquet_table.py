@@ -1,24 +1,22 @@
 """Parquet as a table, by DuckDB; what DuckDB does not say of a column's type, the file's own schema does."""
 
 import base64
-import io
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-import nanoarrow
-import nanoarrow.ipc
 import numpy as np
-from nanoarrow.schema import TimeUnit, Type
 
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.files.arrow_schema import durations_of
 from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.table import Rows, examples_in, rows_of, sql_name
-from loyalty_ml.files.text.names import meant, without
+from loyalty_ml.files.text.names import meant, normal, without_ids
 from loyalty_ml.files.text.numbers import Examples, sql_number
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
@@ -34,13 +32,8 @@ _IDS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)|VARCHAR
 _MOST_DIGITS = 38
 """Of a decimal that DuckDB reads right: it takes larger ones for float64, and by other bytes (duckdb issue 25058)."""
 
-_DAY = {
-    TimeUnit.SECOND: 86_400,
-    TimeUnit.MILLI: 86_400 * 10**3,
-    TimeUnit.MICRO: 86_400 * 10**6,
-    TimeUnit.NANO: 86_400 * 10**9,
-}
-_SPARK_DAY = _DAY[TimeUnit.MICRO]
+_SPARK_DAY = 86_400 * 10**6
+"""Microseconds."""
 
 
 class ParquetColumn(NamedTuple):
@@ -85,7 +78,10 @@ def parquet_table(connection: duckdb.DuckDBPyConnection, path: Path) -> ParquetT
     columns = {name: ParquetColumn(kind, digits.get(name), days.get(name)) for name, kind in kinds.items()}
     found = meant(columns, [CUSTOMER_ID]).get(CUSTOMER_ID)
     if found is None:
-        raise InvalidFile(f"The file has {without(CUSTOMER_ID, tuple(columns))}.")
+        remedy = f"Rename that of the ids to {CUSTOMER_ID}"
+        if _is_only_in_the_index(written):
+            remedy = f"pandas has {CUSTOMER_ID} in its index alone: call reset_index() before to_parquet()"
+        raise InvalidFile(f"The file has {without_ids(tuple(columns), remedy)}.")
     _check_decimal(found, columns[found])
     if not _IDS.fullmatch(columns[found].kind) or columns[found].day is not None:
         raise InvalidFile(
@@ -105,6 +101,15 @@ def _top_level(
         nested = max(nested - 1, 0) + (children or 0)
 
 
+def _is_only_in_the_index(written: Mapping[bytes, bytes]) -> bool:
+    """Whether pandas had the ids as an index of consecutive numbers, which it writes as its beginning and its end."""
+    try:
+        indexes = json.loads(written.get(b"pandas", b"{}")).get("index_columns", [])
+        return any(isinstance(each, dict) and normal(str(each.get("name"))) == normal(CUSTOMER_ID) for each in indexes)
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
 def _durations(written: Mapping[bytes, bytes]) -> dict[str, int]:
     """The columns that are durations, with how many of their units a day has.
 
@@ -113,12 +118,8 @@ def _durations(written: Mapping[bytes, bytes]) -> dict[str, int]:
     """
     days: dict[str, int] = {}
     if encoded := written.get(b"ARROW:schema"):
-        try:
-            with nanoarrow.ipc.InputStream.from_readable(io.BytesIO(base64.b64decode(encoded))) as stream:
-                fields = nanoarrow.Schema(nanoarrow.c_array_stream(stream).get_schema()).fields
-            days |= {field.name: _DAY[field.unit] for field in fields if field.type is Type.DURATION}
-        except (ValueError, RuntimeError):
-            pass
+        with suppress(ValueError):
+            days |= durations_of(base64.b64decode(encoded))
     if spark := written.get(b"org.apache.spark.sql.parquet.row.metadata"):
         try:
             for field in json.loads(spark)["fields"]:

@@ -19,7 +19,7 @@ from loyalty_ml.files.json_table import json_columns, json_decimals, json_rows
 from loyalty_ml.files.parquet_table import check_features, parquet_examples, parquet_rows, parquet_table
 from loyalty_ml.files.selection import Selection
 from loyalty_ml.files.sizes import DEPLOYED, Sizes
-from loyalty_ml.files.source import FileJobRequest, FileSource
+from loyalty_ml.files.source import Compression, FileJobRequest, FileSource
 from loyalty_ml.files.table import Rows, no_rows
 from loyalty_ml.files.text.blocks import detect_encoding, to_utf8
 from loyalty_ml.files.text.csv_dialect import detect_dialect
@@ -64,11 +64,17 @@ class CsvFile:
     """Raises InvalidFile where the file is no CSV with a customer_id."""
 
     def __init__(
-        self, s3: "S3Client", source: FileSource, work: Path, *, gzipped: bool, sizes: Sizes = DEPLOYED
+        self,
+        s3: "S3Client",
+        source: FileSource,
+        work: Path,
+        *,
+        compression: Compression | None,
+        sizes: Sizes = DEPLOYED,
     ) -> None:
         self.path = None
         self._work = work
-        self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
+        self._text = _Text(s3, source, compression=compression, sizes=sizes)
         head, is_whole = self._text.head()
         self._dialect, self._header_bytes, self.header_lines = detect_dialect(head, whole=is_whole)
         self.block_size = self._text.block_bytes
@@ -111,10 +117,12 @@ class JsonFile:
     delimiter = ","
     header_lines = 0
 
-    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes = DEPLOYED) -> None:
+    def __init__(
+        self, s3: "S3Client", source: FileSource, *, compression: Compression | None, sizes: Sizes = DEPLOYED
+    ) -> None:
         self.path = None
         self._at_once = sizes.json_rows
-        self._text = _Text(s3, source, gzipped=gzipped, sizes=sizes)
+        self._text = _Text(s3, source, compression=compression, sizes=sizes)
         self.block_size = self._text.block_bytes
         head, is_whole = self._text.head()
         (lines, _, _), _ = split_lines(head, State(b"", 1, skipping=False), final=is_whole)
@@ -217,12 +225,12 @@ class _Raw(NamedTuple):
 class _Text:
     """The content of a text file in blocks of UTF-8."""
 
-    def __init__(self, s3: "S3Client", source: FileSource, *, gzipped: bool, sizes: Sizes) -> None:
+    def __init__(self, s3: "S3Client", source: FileSource, *, compression: Compression | None, sizes: Sizes) -> None:
         self._s3 = s3
-        self._sizes = sizes.of_text(source.size, gzipped=gzipped)
+        self._sizes = sizes.of_text(source.size, compressed=compression is not None)
         self.block_bytes = self._sizes.block_bytes
         self._source = source
-        self._gzipped = gzipped
+        self._compression = compression
         self._stored_read = 0
         self._opened = self._open(0)
         self._first = list(islice(self._opened, sizes.block_bytes // self.block_bytes))
@@ -264,7 +272,7 @@ class _Text:
 
     def _open(self, start: int) -> Generator[_Raw, None, None]:
         blocks = content_blocks(
-            self._s3, self._source, gzipped=self._gzipped, start=start, on_read=self._on_read, sizes=self._sizes
+            self._s3, self._source, compression=self._compression, start=start, on_read=self._on_read, sizes=self._sizes
         )
         try:
             before = next(blocks, None)
@@ -282,8 +290,8 @@ class _Text:
         self._stored_read = stored
 
     def _position(self, number: int, carry: bytes, state: State, stored_read: int) -> Position:
-        # Of a gzip what is expanded stands for what is done: how much that will be is not known.
-        read = stored_read if self._gzipped else min(number * self._sizes.block_bytes, self._source.size)
+        # Of what is compressed, what is expanded stands for what is done: how much that will be is not known.
+        read = stored_read if self._compression else min(number * self._sizes.block_bytes, self._source.size)
         return {
             "share": read / self._source.size,
             "blocks": number,
@@ -316,8 +324,8 @@ def open_file(
     assert written is not None
     match written.kind:
         case "csv":
-            return CsvFile(s3, source, work, gzipped=written.gzipped, sizes=sizes)
+            return CsvFile(s3, source, work, compression=written.compression, sizes=sizes)
         case "jsonl":
-            return JsonFile(s3, source, gzipped=written.gzipped, sizes=sizes)
+            return JsonFile(s3, source, compression=written.compression, sizes=sizes)
         case "parquet":
             return ParquetFile(s3, source, connection, work, sizes=sizes)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from loyalty_ml.customers.table import DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.source import KEEP_ALL
-from loyalty_ml.files.text.names import meant, near, normal, without
+from loyalty_ml.files.text.names import listed, meant, near, normal
 from loyalty_ml.files.text.numbers import Decimals
 from loyalty_ml.vocabulary import CUSTOMER_ID
 
@@ -86,9 +86,11 @@ def keeping(selection: Selection, columns: Sequence[str], keep: Sequence[str], a
     if keeps_all:
         kept = [name for name in columns if name and name != selection.customer_id]
     else:
-        found = meant(columns, keep)
+        found = {name: column for each in keep for name, column in meant(columns, [each]).items()}
         if missing := [name for name in keep if name not in found]:
-            raise InvalidFile(f"The file has {without(repr(missing[0]), columns)}; it was to be kept.")
+            raise InvalidFile(
+                f"The file has no column {missing[0]!r} to keep: its columns are {listed(columns)}. Correct the name."
+            )
         kept = list(dict.fromkeys(found[name] for name in keep))
     taken = frozenset(name.casefold() for name in answer)
     for name in kept:

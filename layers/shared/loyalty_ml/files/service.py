@@ -155,6 +155,8 @@ class FileService:
             return Ran("running", job.job_id, claim.lease_left)
         if claim.outcome == "finished":
             if claim.job is None:
+                # A worker that was slow to notice may have begun results after the job's were removed.
+                abandon_results(self._s3, self._bucket, job.job_id)
                 ended: Mapping[str, Any] = summary.failure(job, "JOB_NOT_FOUND", "The job was deleted: start it again.")
             else:
                 ended = claim.job.summary or summary.failure(job, claim.job.code, claim.job.error)
@@ -233,6 +235,8 @@ class FileService:
                     except PartsMissing:
                         results.abort()  # the next attempt begins from the beginning
                         raise
+                if not counts.predictions:
+                    results.append("predictions", plan.writer.nobody())
                 attempt.heart.raise_if_lost()
                 return self._finish(
                     results, {"made_with": plan.made_with, "summary": summary.of_end(job, plan, counts)}
@@ -279,7 +283,7 @@ class FileService:
 
     def _open(self, job: FileJobRequest) -> Results:
         assert job.written is not None
-        types = {"predictions": job.written.content_type, "errors": Format("csv", gzipped=False).content_type}
+        types = {"predictions": job.written.content_type, "errors": Format("csv").content_type}
         keys = {name: key for name, key in summary.result_keys(job).items() if name != "summary"}
         return open_results(self._s3, self._bucket, job.job_id, keys, types, sizes=self._sizes)
 

@@ -20,7 +20,8 @@ class Sizes:
                            known.
     parquet_rows:          rows of a Parquet file that are read at a time.
     json_rows:             rows that are Python's objects at one time: a block of very short lines has millions.
-    expansion_free_bytes:  what may come out of a gzip before it counts how many times its size that is.
+    expansion_free_bytes:  what may come out of a compressed file before it counts how many times its size that is.
+    free_members:          members of a compressed file before it counts how small they are.
     part_bytes:            of each of the first `small_parts` parts of a result's upload; S3 takes none below 5 MB but
                            the last.
     large_part_bytes:      of each part after them, so that `most_parts`, which is all that S3 takes, hold 584 GB.
@@ -31,6 +32,7 @@ class Sizes:
     parquet_rows: int = ROW_GROUP
     json_rows: int = 100_000
     expansion_free_bytes: int = 64 * 10**6
+    free_members: int = 100_000
     part_bytes: int = 8 * 2**20
     small_parts: int = 1_000
     large_part_bytes: int = 64 * 2**20
@@ -41,12 +43,12 @@ class Sizes:
         """Bytes of the part of that number, from 1 on, unless it is the last."""
         return self.part_bytes if number <= self.small_parts else self.large_part_bytes
 
-    def of_text(self, stored_bytes: int, *, gzipped: bool) -> Self:
+    def of_text(self, stored_bytes: int, *, compressed: bool) -> Self:
         """Those of a text file of this size, which the same file always has: a small one has smaller blocks.
 
-        A gzip is taken to expand to four times its size.
+        What is compressed is taken to expand to four times its size.
         """
-        wanted = -(-4 * stored_bytes // BLOCKS) if gzipped else -(-stored_bytes // BLOCKS)
+        wanted = -(-4 * stored_bytes // BLOCKS) if compressed else -(-stored_bytes // BLOCKS)
         return replace(self, block_bytes=min(self.block_bytes, max(LEAST_BLOCK_BYTES, wanted)))
 
     def rows_of_parquet(self, rows: int) -> int:

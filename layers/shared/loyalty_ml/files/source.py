@@ -24,42 +24,37 @@ class FileSource(ObjectVersion):
     __slots__ = ()
 
 
+Compression = Literal["gzip", "zstd"]
+
+
 class Format(NamedTuple):
-    """kind: how rows are written; gzipped: whether that is compressed."""
+    """kind: how rows are written; compression: what that is compressed by. Parquet compresses itself."""
 
     kind: Literal["csv", "jsonl", "parquet"]
-    gzipped: bool
+    compression: Compression | None = None
 
     @property
     def content_type(self) -> str:
-        return "application/gzip" if self.gzipped else _CONTENT_TYPES[self.kind]
+        return f"application/{self.compression}" if self.compression else _CONTENT_TYPES[self.kind]
 
     @property
     def extension(self) -> str:
-        return f"{self.kind}.gz" if self.gzipped else self.kind
+        return self.kind + _ENDINGS[self.compression]
 
 
+_ENDINGS: dict[Compression | None, str] = {None: "", "gzip": ".gz", "zstd": ".zst"}
 _CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-FORMATS = {
-    "csv": Format("csv", gzipped=False),
-    "csv.gz": Format("csv", gzipped=True),
-    "jsonl": Format("jsonl", gzipped=False),
-    "jsonl.gz": Format("jsonl", gzipped=True),
-    "parquet": Format("parquet", gzipped=False),
-}
+_TEXTS = [Format(kind, compression) for kind in ("csv", "jsonl") for compression in _ENDINGS]
+FORMATS = {written.extension: written for written in (*_TEXTS, Format("parquet"))}
 assert set(FORMATS) == set(get_args(FileFormat)), "vocabulary.FileFormat has other formats"
 
+_OTHER_KINDS = {"tsv": "csv", "ndjson": "jsonl", "json": "jsonl"}
 _OTHER_NAMES = {
-    "tsv": FORMATS["csv"],
-    "tsv.gz": FORMATS["csv.gz"],
-    "ndjson": FORMATS["jsonl"],
-    "ndjson.gz": FORMATS["jsonl.gz"],
-    "json": FORMATS["jsonl"],
-    "json.gz": FORMATS["jsonl.gz"],
+    name + ending: FORMATS[kind + ending] for name, kind in _OTHER_KINDS.items() for ending in _ENDINGS.values()
 }
 """What other people call these formats; results are called as we do."""
 

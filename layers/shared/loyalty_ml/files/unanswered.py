@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 IDS_LOOKED_AT = 1_000
 KINDS_SHOWN = 6
 
+_NUMBERS = {
+    "whole numbers with .0 behind, as pandas writes them if a cell is empty": re.compile(r"[0-9]+[.,]0+"),
+    "numbers that a spreadsheet has shortened, such as 1.5E+03": re.compile(r"[0-9]([.,][0-9]+)?[eE][+]?[0-9]+"),
+}
+"""Ids that a program has taken for numbers."""
+
 
 def likely_reason(counts: "Counts", population: Population | None) -> str:
     """counts: of a file without a prediction. population: the customers whom its ids were looked up among, if any."""
@@ -22,8 +28,9 @@ def likely_reason(counts: "Counts", population: Population | None) -> str:
         return "The file has columns and no rows, so nobody is answered: export it with its rows."
     (code, count), *others = counts.errors.most_common()
     also = "" if not others else f" ({', '.join(f'{other:,} {name}' for name, other in others)} besides)"
-    all_of = "The only row has no answer" if counts.rows == 1 else f"None of the {counts.rows:,} rows has an answer"
-    nobody = f"{all_of}. {count:,} {'is' if count == 1 else 'are'} {code}{also}"
+    nobody = f"None of the {counts.rows:,} rows has an answer. {count:,} {'is' if count == 1 else 'are'} {code}{also}"
+    if counts.rows == 1:
+        nobody = f"The only row has no answer. It is {code}"
     if code == CustomerNotFound.code and population is not None:
         some = np.unique(np.linspace(0, population.customers - 1, IDS_LOOKED_AT).astype(np.int64)).tolist()
         return (
@@ -33,7 +40,7 @@ def likely_reason(counts: "Counts", population: Population | None) -> str:
     if code == NoPurchases.code:
         return f"{nobody}: these customers are known and have bought nothing yet. Score customers with purchases."
     first = counts.first[code].removesuffix(".")
-    return f"{nobody}, the first in {first}. Correct that, then upload the file again."
+    return f"{nobody}, {'' if count == 1 else 'the first '}in {first}. Correct that, then upload the file again."
 
 
 def look_of(customer_ids: Sequence[str]) -> str:
@@ -46,6 +53,9 @@ def look_of(customer_ids: Sequence[str]) -> str:
     sizes = [len(customer_id) for customer_id in customer_ids]
     least, most = min(sizes), max(sizes)
     length = f"{most}" if least == most else f"{least} to {most}"
+    for numbers, pattern in _NUMBERS.items():
+        if all(pattern.fullmatch(customer_id) for customer_id in customer_ids):
+            return f"{length} characters: {numbers}"
     kinds = _kinds("".join(customer_ids))
     if kinds == ["digits"]:
         padded = sum(customer_id.startswith("0") and len(customer_id) > 1 for customer_id in customer_ids)

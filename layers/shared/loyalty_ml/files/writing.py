@@ -3,7 +3,6 @@
 Numbers are written so that they read back to the bit: a probability is the model's float32, as over HTTP.
 """
 
-import gzip
 import itertools
 import re
 import tempfile
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml import arrow
 from loyalty_ml.arrow import Texts
+from loyalty_ml.files.compression import CODECS
 from loyalty_ml.files.scoring import Failure, Question, Scored
 from loyalty_ml.files.source import Format
 from loyalty_ml.files.table import sql_name
@@ -37,8 +37,6 @@ _QUOTED = b'"\r\n,;\t|'
 """Whichever is the delimiter: a spreadsheet may take another one for it, and what follows that for a formula."""
 
 _TO_QUOTE = re.compile(f"[{_QUOTED.decode()}]")
-
-GZIP_LEVEL = 6
 
 _INTEGERS = [str(number) for number in range(MAX_OFFERS)]
 """The texts of places and scores that are shown as numbers."""
@@ -72,6 +70,11 @@ class Writer:
             return b""
         names = [*self.names, *map(_csv_text, self._keep)]
         return self._packed((self._delimiter.join(names) + "\n").encode())
+
+    def nobody(self) -> bytes:
+        """What makes a file of the header alone whole: without a byte it would be nothing that is compressed."""
+        how = self._format.compression
+        return CODECS[how].compressed(b"") if how and not self.header() else b""
 
     def rows(self, connection: duckdb.DuckDBPyConnection, scored: Scored) -> tuple[bytes, int]:
         """The rows' bytes, which can follow one another (of Parquet they are a file of its own), and how many rows."""
@@ -140,7 +143,8 @@ class Writer:
         )
 
     def _packed(self, content: bytes) -> bytes:
-        return gzip.compress(content, GZIP_LEVEL, mtime=0) if self._format.gzipped and content else content
+        how = self._format.compression
+        return CODECS[how].compressed(content) if how and content else content
 
 
 def _with_kept(lines: bytes, kept: Texts) -> bytes:

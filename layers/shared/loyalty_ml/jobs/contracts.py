@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal, NotRequired, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.record import JobKind, JobStatus
-from loyalty_ml.models.card import MAX_CODE_CHARACTERS
+from loyalty_ml.models.card import MAX_CODE_CHARACTERS, ModelInfo
 from loyalty_ml.vocabulary import FileFormat, FileType, Include, Request
 
 DATASETS = "datasets/"
@@ -27,7 +27,26 @@ def prefix_problem(prefix: str) -> str | None:
     return None
 
 
+def _names(keep: object) -> object:
+    # Not a union of pydantic's: its problems would name the union's parts, as no request does.
+    if keep == "*":
+        return ["*"]
+    if not isinstance(keep, list):
+        raise ValueError("must be a list of columns' names, or '*' for all")  # noqa: TRY004  pydantic's own
+    if "*" in keep and len(keep) > 1:
+        raise ValueError("has '*' beside names: send '*' for all columns, or the names alone")
+    return keep
+
+
 KeptName = Annotated[str, Field(min_length=1, max_length=256)]
+KeptNames = Annotated[list[KeptName], Field(min_length=1, max_length=100)]
+Keep = Annotated[
+    KeptNames,
+    BeforeValidator(_names),
+    WithJsonSchema(
+        {"anyOf": [TypeAdapter(KeptNames).json_schema(), {"type": "string", "const": "*"}]}, mode="validation"
+    ),
+]
 
 
 class JobRequest(Request):
@@ -58,7 +77,7 @@ class JobRequest(Request):
         description="A prefix of keys in the data bucket: every file whose key begins with it is scored",
         examples=["datasets/2026-11/"],
     )
-    keep: Annotated[list[KeptName], Field(min_length=1, max_length=100)] | Literal["*"] | None = Field(
+    keep: Keep | None = Field(
         None,
         description="The files' own columns that their predictions have after the answer: names, or `*` for all; with "
         "`format` or `prefix`",
@@ -113,7 +132,7 @@ class JobRequest(Request):
     @property
     def kept(self) -> tuple[str, ...]:
         """As of FileJobRequest."""
-        return ("*",) if self.keep == "*" else tuple(self.keep or ())
+        return tuple(self.keep or ())
 
 
 class JobStarted(TypedDict):
@@ -178,17 +197,51 @@ class ResultFile(TypedDict):
 
 
 class JobSummary(TypedDict):
-    """What a job of files came to; a file's has its models and columns besides, a dataset's its counts of files."""
+    """What a job of files came to: of one file, or of a dataset, which has counts of files."""
 
     job_id: str
-    status: str
+    status: JobStatus
+    code: NotRequired[Annotated[str, Field(description="If it failed, or partly: the error code, for programs")]]
+    error: NotRequired[Annotated[str, Field(description="If it failed, or partly: what is wrong, and what to do")]]
     type: FileType
+    key: NotRequired[Annotated[str, Field(description="Of a file: its key in the data bucket")]]
+    version_id: NotRequired[
+        Annotated[str | None, Field(description="Of a file: which version of the object was scored")]
+    ]
+    dataset: NotRequired[Annotated[str, Field(description="Of a file of a dataset: the dataset's job_id")]]
+    prefix: NotRequired[Annotated[str, Field(description="Of a dataset: what its files' keys begin with")]]
+    file_count: NotRequired[
+        Annotated[int, Field(description="Of a dataset: file_count = succeeded + failed + skipped")]
+    ]
+    succeeded: NotRequired[Annotated[int, Field(description="Of a dataset: the files that are scored")]]
+    failed: NotRequired[Annotated[int, Field(description="Of a dataset: the files that could not be scored")]]
+    skipped: NotRequired[Annotated[int, Field(description="Of a dataset: the files that are known to be no data")]]
     rows: int
     predictions: int
     errors: Annotated[int, Field(description="rows = predictions + errors")]
     lines: NotRequired[Annotated[int, Field(description="Of a file: the sum of `lines_by_kind`")]]
     lines_by_kind: NotRequired[
         Annotated[dict[str, int], Field(description="Of a file: the lines of `header`, `blank`, `rows` and `bad`")]
+    ]
+    errors_by_code: NotRequired[
+        Annotated[dict[str, int], Field(description="Of a file: the rows without a prediction by error code")]
+    ]
+    mock: NotRequired[Annotated[bool, Field(description="Of a file: whether a type was answered without a model")]]
+    models: NotRequired[Annotated[dict[str, ModelInfo], Field(description="Of a file: what answered, by type")]]
+    features: NotRequired[
+        Annotated[Literal["file", "snapshot"], Field(description="Of a file: where the features come from")]
+    ]
+    features_as_of: NotRequired[
+        Annotated[str | None, Field(description="Of a file: the snapshot's moment; null for features of the file")]
+    ]
+    ignored_columns: NotRequired[
+        Annotated[list[str], Field(description="Of a file: its columns that are not read, the first 100")]
+    ]
+    kept_columns: NotRequired[
+        Annotated[list[str], Field(description="Of a file: its columns that the predictions have too, the first 100")]
+    ]
+    message: NotRequired[
+        Annotated[str, Field(description="Of a file: why an older snapshot answered than the newest, if one did")]
     ]
     files: Annotated[dict[str, str], Field(description="The keys of the results in the data bucket, by name")]
 

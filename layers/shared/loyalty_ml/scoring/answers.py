@@ -274,5 +274,8 @@ class RfmAnswers:
 
 
 def _whole(number: float) -> float:
-    """A count or a number of days as an integer where it is one: 86 rather than 86.0."""
-    return int(number) if number.is_integer() else number
+    """A count or a number of days as an integer where it is one: 86 rather than 86.0.
+
+    Beyond 2**53 a float64 stands for several integers, and beyond 2**64 orjson writes none.
+    """
+    return int(number) if abs(number) < 2**53 and number.is_integer() else number

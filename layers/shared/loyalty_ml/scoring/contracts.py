@@ -47,7 +47,9 @@ class PredictOrBatchRequest(Request):
     """One customer by `customer_id`, or up to a hundred by `customer_ids`: exactly one of the two."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["customer_id"]}, {"required": ["customer_ids"]}]}
+        json_schema_extra={
+            "oneOf": [{"required": ["customer_id"], "x-with": ["features"]}, {"required": ["customer_ids"]}]
+        }
     )
 
     customer_id: CustomerId | None = None

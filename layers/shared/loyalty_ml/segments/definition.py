@@ -29,6 +29,7 @@ SEGMENT_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _SEGMENT_ID = re.compile(SEGMENT_ID_PATTERN)
 UPLOAD = "upload-"
 """How the id of a list begins that is a file somebody has sent; other lists are named by a hash."""
+_LIST = re.compile(f"({UPLOAD}[0-9a-f]{{32}}|[0-9a-f]{{64}})")
 SEGMENT_ID_RULE = "1 to 64 letters, digits, _ or -, and begin with a letter or a digit"
 
 
@@ -58,6 +59,12 @@ def _offer(named: Any) -> int | str:
         f"must be an offer's code: a text that is not empty, of at most {MAX_CODE_CHARACTERS} characters, or a whole "
         "number from 0 on"
     )
+
+
+def _customer_list(name: str) -> str:
+    if not _LIST.fullmatch(name):
+        raise ValueError("give the upload_id of POST /segments/lists, or the customer_list that the segment has")
+    return name
 
 
 def _rfm_segment(name: str) -> str:
@@ -95,7 +102,8 @@ class SegmentDefinition(BaseModel):
     customer_list: Annotated[
         Annotated[
             str,
-            Field(strict=True, pattern=rf"^({UPLOAD}[0-9a-f]{{32}}|[0-9a-f]{{64}})$"),
+            Field(strict=True, json_schema_extra={"pattern": f"^{_LIST.pattern}$"}),
+            AfterValidator(_customer_list),
         ]
         | None,
         Field(

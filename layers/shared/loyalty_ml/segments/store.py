@@ -9,6 +9,7 @@ its id goes on counting: statistics are stored by version, and none may be taken
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -160,6 +161,8 @@ class SegmentStore:
             "write": uuid.uuid4().hex,
             "none": 0,
             "one": 1,
+            "most": MAX_NUMBER - 2,
+            "number": "N",
         }
         if must_be_new:
             condition = "attribute_not_exists(#definition)"
@@ -174,12 +177,16 @@ class SegmentStore:
             segment_id,
             "SET #segment_name = :segment_name, #kind = :kind, #definition = :definition, #updated = :updated, "
             "#write = :write, #version = if_not_exists(#version, :none) + :one",
-            condition,
+            # No number is made of a version that is none.
+            f"({condition}) AND (attribute_not_exists(#version) OR "
+            "(attribute_type(#version, :number) AND #version BETWEEN :one AND :most))",
             values,
         )
         if written:
-            version = int(before["version"]["N"]) + 1 if "version" in before else 1
+            version = _checked_version(segment_id, before) + 1 if "version" in before else 1
             return Segment(segment_id, version, updated, definition), "definition" not in before
+        if "version" in before:
+            _checked_version(segment_id, before)
         current = _segment(segment_id, before) if "definition" in before else None
         if current and before.get("write") == attribute(values["write"]):
             return current, must_be_new
@@ -244,13 +251,24 @@ def _json(definition: SegmentDefinition) -> bytes:
 
 
 def _segment(segment_id: str, item: Item) -> Segment:
-    try:
+    with _damage_told(segment_id):
         return Segment(
             segment_id,
             _version(item),
             moment_of(item["updated"]["S"]),
             SegmentDefinition.model_validate_json(zlib.decompress(item["definition"]["B"])),
         )
+
+
+def _checked_version(segment_id: str, item: Item) -> int:
+    with _damage_told(segment_id):
+        return _version(item)
+
+
+@contextmanager
+def _damage_told(segment_id: str) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, ValueError, zlib.error) as error:  # pydantic's ValidationError is a ValueError
         logger.error("A segment's item is damaged", segment_id=segment_id, cause=type(error).__name__)
         raise StoreUnavailable(

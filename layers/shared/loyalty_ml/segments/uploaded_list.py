@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import orjson
 
@@ -16,20 +18,30 @@ MAX_TEXT_BYTES = 64 * 1024**2
 MAX_IDS = 1_000_000
 
 _DELIMITERS = (",", ";", "\t", "|")
+_EMPTY = "".join(_DELIMITERS) + " \r\n"
+"""What a line before the header has of an empty row of a spreadsheet."""
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[ \t]*[\r\n]+', re.IGNORECASE)
+"""By which Excel is told the delimiter."""
+_OBJECT = re.compile(r'\s*\{\s*"')
+_SEPARATORS = re.compile(r"[\s_.-]")
+_ID = _SEPARATORS.sub("", CUSTOMER_ID)
 
 
 def ids_of(content: bytes) -> list[str]:
     """The ids of a file in UTF-8, plain or gzip, each once, in its order. Raises InvalidRequest, which names the line.
 
     A file whose first line has a column customer_id, between `,`, `;`, tabs or `|`, is CSV, and the other columns are
-    left aside. Any other file has one id a line. Empty lines are no ids.
+    left aside; its name is compared without case, blanks, hyphens and underscores. Any other file has one id a line.
+    Lines of blanks are no ids, nor are those of delimiters alone and `sep=;`, which Excel writes.
     """
     text = _text(_unpacked(content))
+    if _OBJECT.match(text):
+        raise _invalid('the file is JSON and no list: write the ids as ["1", "2"], or one a line')
     found = _json_ids(text) if text.lstrip().startswith("[") else _line_ids(text)
     ids: dict[str, None] = {}
     for place, customer_id in found:
         if len(customer_id) > MAX_ID_CHARACTERS:
-            raise _invalid(f"{place} has an id of over {MAX_ID_CHARACTERS} characters: is it a list of ids?")
+            raise _invalid(f"{place} has an id of over {MAX_ID_CHARACTERS} characters: send a list of ids")
         ids[customer_id] = None
         if len(ids) > MAX_IDS:
             raise _invalid(f"the file has over {MAX_IDS:,} ids: split it into several segments")
@@ -74,30 +86,52 @@ def _json_ids(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _line_ids(text: str) -> Iterator[tuple[str, str]]:
-    first = text.split("\n", 1)[0].rstrip("\r")
-    delimiter, column = _header(first)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = io.StringIO(text, newline="")
+    header = _Header(",", None)
+    before = 0
     try:
+        for line in lines:
+            if separator := _SEPARATOR_LINE.fullmatch(line):
+                header = _header(lines.readline(), separator[1])
+                before += 2
+                break
+            if line.strip(_EMPTY):
+                header = _header(line)
+                before += header.column is not None
+                break
+            before += 1
+        lines.seek(0)
+        for _ in range(before):
+            lines.readline()
+        rows = csv.reader(lines, delimiter=header.delimiter, strict=True)
         for row in rows:
-            place = f"line {rows.line_num}"
-            if column is None and len(row) > 1:
+            place = f"line {before + rows.line_num:,}"
+            if header.column is None and len(row) > 1:
                 raise _invalid(f"{place} has several columns, and the first line names none {CUSTOMER_ID}: name it")
-            if not any(row) or (column is not None and rows.line_num == 1):
+            if not any(value.strip() for value in row):
                 continue
-            if len(row) <= (column or 0) or not row[column or 0]:
+            column = header.column or 0
+            if len(row) <= column or not row[column]:
                 raise _invalid(f"{place} has no {CUSTOMER_ID}: add it, or remove the line")
-            yield place, row[column or 0]
+            yield place, row[column]
     except csv.Error as error:
-        raise _invalid(f"line {rows.line_num} is not CSV ({error}): quote its values right") from error
+        raise _invalid(f"the file is not CSV ({error}): quote its values right") from error
 
 
-def _header(line: str) -> tuple[str, int | None]:
-    """The delimiter, and the place of the column customer_id; None if the line does not name one."""
-    for delimiter in _DELIMITERS:
-        names: Sequence[str] = [name.strip().casefold() for name in next(csv.reader([line], delimiter=delimiter), [])]
-        if CUSTOMER_ID in names:
-            return delimiter, names.index(CUSTOMER_ID)
-    return ",", None
+class _Header(NamedTuple):
+    """column: the place of customer_id; None if the line does not name one."""
+
+    delimiter: str
+    column: int | None
+
+
+def _header(line: str, separator: str = ",") -> _Header:
+    for delimiter in dict.fromkeys((separator, *_DELIMITERS)):
+        names = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+        for place, name in enumerate(names):
+            if _SEPARATORS.sub("", name.casefold()) == _ID:
+                return _Header(delimiter, place)
+    return _Header(",", None)
 
 
 def _invalid(problem: str) -> InvalidRequest:

@@ -8,20 +8,23 @@ from typing import NamedTuple
 
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files.text.lines import LIMITS
-from loyalty_ml.files.text.names import meant, normal, shown, without
+from loyalty_ml.files.text.names import listed, meant, normal, without_ids
 from loyalty_ml.vocabulary import CUSTOMER_ID, MAX_ID_CHARACTERS
 
 DELIMITERS = (",", ";", "\t", "|")
 
 _MAGIC = {
     b"\x1f\x8b": "a gzip file: name it .csv.gz or .jsonl.gz, by what is in it",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file: name it .csv.zst or .jsonl.zst, by what is in it",
     b"PAR1": "a Parquet file: name it .parquet",
     b"PK\x03\x04": "an Excel or zip file: save it as CSV, or unpack it",
 }
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """By which Excel is told the delimiter, in the first line."""
 
-_BLANK_LINE = re.compile(rb"[ \t]*(?:\r\n|\r|\n)")
+_BLANK_LINE = re.compile(rb"[ \t,;|]*+(?:\r\n|\r|\n)")
+"""Before the header: of blanks or delimiters alone, as Excel leaves them of empty rows."""
+_MARKUP = re.compile(rb"\s*<(?:[!?]|html|head|meta|table|body)", re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\{|\[\s*([\[{"]|$))')
 
 
@@ -160,7 +163,7 @@ def _named(columns: tuple[str, ...]) -> tuple[str, ...]:
         raise _binary()
     twice = [name for name, times in Counter(columns).items() if times > 1 and name]
     if twice:
-        raise InvalidFile(f"The header has more than one column named {shown(twice)}: keep one of each.")
+        raise InvalidFile(f"The header has more than one column named {listed(twice)}: keep one of each.")
     ids = meant(columns, [CUSTOMER_ID])[CUSTOMER_ID]
     return tuple(CUSTOMER_ID if name == ids else name for name in columns)
 
@@ -210,6 +213,8 @@ def _check_kind(head: bytes) -> None:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             raise InvalidFile(f"The file is named as CSV, but is {kind}.")
+    if _MARKUP.match(head, 0, 1000):
+        raise InvalidFile("The file is HTML or XML, which some programs name .xls: open it, and save it as CSV.")
     if _JSON.match(head, 0, 1000):
         raise InvalidFile("The file is named as CSV, but looks like JSON: write one object a line, and name it .jsonl.")
 
@@ -241,5 +246,6 @@ def _without_customer_id(columns: tuple[str, ...]) -> InvalidFile:
         return _binary()
     quoted = [name for name in columns if re.sub(r"[\W_]", "", name.casefold()) == "customerid"]
     if quoted:
-        return InvalidFile(f"The header has no column {CUSTOMER_ID}, but {shown(quoted)}: name it {CUSTOMER_ID}.")
-    return InvalidFile(f"The header has {without(CUSTOMER_ID, columns)}.")
+        return InvalidFile(f"The header has no column {CUSTOMER_ID}, but {listed(quoted)}: name it {CUSTOMER_ID}.")
+    remedy = f"Put the names of the columns into the first line, with {CUSTOMER_ID} for the ids"
+    return InvalidFile(f"The header has {without_ids(columns, remedy)}.")

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from loyalty_ml.errors import InvalidFile
+from loyalty_ml.vocabulary import CUSTOMER_ID
 
 _NAMES_SHOWN = 20
 _NAME_SHOWN = 100
@@ -20,8 +21,7 @@ _VALUE = re.compile(
     r"""
     .*@.*                       # an e-mail address
     | [+(\d\-].*                # a number, a telephone number, a date
-    | .*\d{5}.*                 # an id, a postal code
-    | .*\d[-./]\d\d?[-./]\d.*   # a date in a text
+    | .*\d.*\d.*\d.*            # an id such as K4711 or a1b2c3, a postal code, a date in a text
     | [^\W\d_]{1,4}-\d+         # an id such as c-12
     | .*:.*                     # a time, a web address
     """,
@@ -49,7 +49,7 @@ def meant(columns: Iterable[str], names: Iterable[str]) -> dict[str, str]:
         if name in alike:
             found[name] = name
         elif len(alike) > 1:
-            raise InvalidFile(f"The file has the columns {shown(alike)}, which both mean {name}: keep one of them.")
+            raise InvalidFile(f"The file has the columns {listed(alike)}, which both mean {name}: keep one of them.")
         elif alike:
             found[name] = alike[0]
     # Two names of one normal form are told apart by their spelling alone.
@@ -71,15 +71,24 @@ def near(columns: Iterable[str], name: str, *, partly: bool) -> str | None:
     return None
 
 
-def shown(names: Sequence[str]) -> str:
-    """Names as a sentence lists them: the first ones, and how many more there are.
-
-    None of them if one looks like a value: the first line of a file without a header is a customer.
-    """
-    if any(_VALUE.fullmatch(name) for name in names):
-        return ""
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: the first ones, and how many more there are. Those of a file with a header."""
+    names = [name for name in names if name]
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(repr(name[:_NAME_SHOWN]) for name in names[:_NAMES_SHOWN]) + more
+
+
+def shown(names: Sequence[str]) -> str:
+    """The same of what may be no names: the first line of a file without a header is a customer.
+
+    Empty if one looks like a value.
+    """
+    return "" if any(_VALUE.fullmatch(name) for name in names) else listed(names)
+
+
+def without_ids(columns: Sequence[str], remedy: str) -> str:
+    """As `without` says of a file that has no customer_id; the remedy is left out if no names are shown."""
+    return f"{without(CUSTOMER_ID, columns)}{f'. {remedy}' if shown(columns) else ''}"
 
 
 def without(name: str, columns: Sequence[str]) -> str:
