@@ -75,7 +75,7 @@ class AsyncLoyalty:
         """
         ids = predictions.texts(customer_ids)
         with progress.of_customers(len(ids), wanted=show_progress) as done:
-            rows = await self._run(predictions.predict(self._calls, prediction_type, ids, {}, done))
+            rows = await self._run(predictions.predict(self._calls, prediction_type, ids, done))
         rows.warn(stacklevel=2)
         return rows
 

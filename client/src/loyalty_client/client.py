@@ -77,7 +77,7 @@ class Loyalty:
         """
         ids = predictions.texts(customer_ids)
         with progress.of_customers(len(ids), wanted=show_progress) as done:
-            rows = self._run(predictions.predict(self._calls, prediction_type, ids, {}, done))
+            rows = self._run(predictions.predict(self._calls, prediction_type, ids, done))
         rows.warn(stacklevel=2)
         return rows
 

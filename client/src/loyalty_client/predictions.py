@@ -56,16 +56,13 @@ class _Question:
 
     calls: Calls
     type: str
-    options: Mapping[str, Any]
     done: Done
     hopeless: errors.LoyaltyError | None = None
 
 
-def predict(
-    calls: Calls, prediction_type: str, customer_ids: Sequence[str], options: Mapping[str, Any], done: Done
-) -> Plan[Predictions]:
+def predict(calls: Calls, prediction_type: str, customer_ids: Sequence[str], done: Done) -> Plan[Predictions]:
     """The rows of all customers in order. Raises a LoyaltyError if no request at all was answered."""
-    question = _Question(calls, prediction_type, options, done)
+    question = _Question(calls, prediction_type, done)
     parts = [customer_ids[start : start + MAX_BATCH] for start in range(0, len(customer_ids), MAX_BATCH)]
     batches: list[_Batch] = yield SideBySide([_predict_batch(question, part) for part in parts])
     failures = [batch.error for batch in batches if batch.error is not None]
@@ -103,7 +100,7 @@ def _ask(question: _Question, ids: Sequence[str], answers: list[dict[str, Any]])
         if not asked:
             answered: list[Row] = []
             break
-        body = {"customer_ids": [ids[place] for place in asked], "type": question.type, **question.options}
+        body = {"customer_ids": [ids[place] for place in asked], "type": question.type}
         try:
             answer = yield from question.calls.answer(Request("POST", "/ml/predict/batch", json=body))
         except InvalidRequest as error:

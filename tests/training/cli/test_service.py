@@ -122,6 +122,25 @@ def test_a_service_that_does_not_answer_is_one_sentence(
     assert sentence in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "answer", "field"),
+    [
+        (["status"], {"models": {"churn": {"version": "v1"}}}, "metrics"),
+        (["segments", "a"], {"segment_name": "A", "member_count": 1, "stats": {}}, "churn"),
+        (["segments"], {}, "segments"),
+        (["jobs", "j1"], {"job_id": "j1", "kind": "file", "status": "succeeded"}, "progress"),
+        (["predict", "1"], {"results": [{"customer_id": "1", "result": {}}], "errors": []}, "churn_probability"),
+    ],
+)
+def test_an_old_server_is_one_sentence(
+    server: Server, arguments: list[str], answer: Any, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.will(Says(body=answer))
+    code, _, said = loyalty(capsys, *arguments)
+    assert (code, said.count("\n")) == (1, 0)
+    assert f"no field '{field}', so the server is older than this" in said
+
+
 def test_credentials_that_are_not_whole_are_named(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @contextmanager
 def service(chosen: Namespace) -> Iterator["Loyalty"]:
-    """The client. Raises Problem for every error of it."""
+    """The client. Raises Problem for every error of it, and for an answer that lacks a field which is to be shown."""
     from loyalty_client import Loyalty, LoyaltyError, UnansweredWarning, errors
 
     try:
@@ -44,6 +44,11 @@ def service(chosen: Namespace) -> Iterator["Loyalty"]:
         raise Problem(f"{error}{report}") from error
     except (LoyaltyError, ValueError) as error:
         raise Problem(str(error)) from error
+    except KeyError as error:  # of an answer as it is shown
+        raise Problem(
+            f"The answer has no field {error}, so the server is older than this command: update the server, or take "
+            "--json, which shows what there is."
+        ) from error
 
 
 def print_json(answer: Any) -> None:

@@ -57,14 +57,14 @@ def _jobs(chosen: Namespace) -> None:
         elif chosen.wait:
             loyalty.wait(chosen.job_id)
         job = loyalty.job(chosen.job_id)
-    if chosen.json:
-        connection.print_json(job)
-    else:
-        print(table([HEADINGS, _line(job)]))
-        for name, path in sorted(files.items()):
-            print(f"{name}: {path}")
-    if "error" in job:
-        raise Problem(f"{job['error']} ({job['code']})")
+        if chosen.json:
+            connection.print_json(job)
+        else:
+            print(table([HEADINGS, _line(job)]))
+            for name, path in sorted(files.items()):
+                print(f"{name}: {path}")
+        if "error" in job:
+            raise Problem(f"{job['error']} ({job['code']})")
 
 
 HEADINGS = ("job", "kind", "status", "done", "errors", "created", "asked for")

@@ -117,8 +117,10 @@ def _line(row: Mapping[str, Any], columns: Mapping[str, Callable[[Mapping[str, A
 def _cell(row: Mapping[str, Any], shown: Callable[[Mapping[str, Any]], str]) -> str:
     try:
         return shown(row)
-    except KeyError:  # no answer of the type
-        return ""
+    except KeyError as error:
+        if "code" in row or error.args[0] in row.get("errors", {}):  # no answer at all, or none of this type
+            return ""
+        raise
 
 
 def _notes(rows: "Predictions") -> list[str]:

@@ -31,10 +31,10 @@ def _segments(chosen: Namespace) -> None:
                 print(table([names, *(tuple(str(each.get(name, "")) for name in names) for each in listed)]))
             return
         stats = loyalty.stats(chosen.segment_id, history=chosen.history)
-    if chosen.json:
-        connection.print_json(stats)
-    else:
-        print("\n".join(_report(stats)))
+        if chosen.json:
+            connection.print_json(stats)
+        else:
+            print("\n".join(_report(stats)))
 
 
 def _report(stats: Mapping[str, Any]) -> list[str]:

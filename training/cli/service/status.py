@@ -13,19 +13,19 @@ from training.table import table
 def _status(chosen: Namespace) -> None:
     with connection.service(chosen) as loyalty:
         status = loyalty.status()
-    if chosen.json:
-        connection.print_json(status)
-    else:
-        print(table([("model", "version", "answers", "metrics", ""), *map(_line, status["models"].items())]))
-        features, runtime = status["features"], status["runtime"]
-        customers = "an unknown number of" if features["customers"] is None else f"{features['customers']:,}"
-        print(f"Features of {customers} customers as of {features['as_of'] or 'no moment'}.")
-        print(f"{runtime['library']} {runtime['version']}; mock mode {status['mock_mode']}.")
-    broken = [name for name, model in status["models"].items() if "message" in model and not model["loaded"]]
-    if broken:
-        raise Problem(f"{' and '.join(broken)} cannot answer: {status['models'][broken[0]]['message']}")
-    if "message" in status["features"]:
-        raise Problem(status["features"]["message"])
+        if chosen.json:
+            connection.print_json(status)
+        else:
+            print(table([("model", "version", "answers", "metrics", ""), *map(_line, status["models"].items())]))
+            features, runtime = status["features"], status["runtime"]
+            customers = "an unknown number of" if features["customers"] is None else f"{features['customers']:,}"
+            print(f"Features of {customers} customers as of {features['as_of'] or 'no moment'}.")
+            print(f"{runtime['library']} {runtime['version']}; mock mode {status['mock_mode']}.")
+        broken = [name for name, model in status["models"].items() if "message" in model and not model["loaded"]]
+        if broken:
+            raise Problem(f"{' and '.join(broken)} cannot answer: {status['models'][broken[0]]['message']}")
+        if "message" in status["features"]:
+            raise Problem(status["features"]["message"])
 
 
 def _line(named: tuple[str, Mapping[str, Any]]) -> tuple[str, ...]:
