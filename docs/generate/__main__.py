@@ -12,7 +12,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 # The parsers take a default from it, which is no business of a page.
 os.environ.pop("WAREHOUSE_URL", None)
 
-from docs.generate import api, client, commands, configuration, errors, metrics, parameters, warehouse
+from docs.generate import api, client, client_answers, commands, configuration, errors, metrics, parameters, warehouse
 from docs.generate.problem import Undocumented
 from local import openapi
 
@@ -33,6 +33,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "metrics.md": metrics.page(),
         openapi.PATH: openapi.text(),
         CLIENT / "codes.py": client.codes_module(),
+        CLIENT / "answers.py": client_answers.module(openapi.document()["components"]["schemas"]),
         CLIENT / "async_client.py": client.async_client_module(client.SOURCE.read_text()),
     }
 

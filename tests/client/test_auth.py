@@ -105,13 +105,18 @@ def test_a_token_is_renewed_before_it_expires(issuer: Issuer, call: Any, lifetim
 
 def test_a_token_that_is_refused_is_renewed_once(issuer: Issuer, call: Any) -> None:
     issuer.refused = {"t1"}
-    assert call(issuer.credentials(), ("status",)) == [{"models": {}}]
-    assert issuer.used == ["t1", "t2"]
+    (rows,) = call(issuer.credentials(), ("predict", "churn", range(1000)))
+    assert len(rows) == 1000
+    assert not rows.failed
+    assert len(issuer.asked) == 2, "once for all who were refused"
+    assert issuer.used.count("t2") == 10
+    issuer.used.clear()
+    issuer.asked.clear()
     issuer.refused = {f"t{number}" for number in range(100)}
     with pytest.raises(errors.Unauthorized):
         call(issuer.credentials(), ("status",))
-    assert issuer.used == ["t1", "t2", "t3", "t4"]
-    assert len(issuer.asked) == 4
+    assert issuer.used == ["t1", "t2"]
+    assert len(issuer.asked) == 2
 
 
 def test_an_issuer_that_takes_no_basic_is_sent_a_form(issuer: Issuer, call: Any) -> None:

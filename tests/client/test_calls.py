@@ -98,6 +98,18 @@ def test_a_job_is_started_with_the_same_key_each_time() -> None:
     assert other.request.headers != first.request.headers
 
 
+WHOLE = httpx.Response(200, json={"results": [{"customer_id": "é"}], "errors": []}).content
+
+
+@given(cut=st.integers(0, len(WHOLE) - 1))
+def test_an_answer_that_is_cut_anywhere_is_half_an_answer(cut: int) -> None:
+    half = httpx.Response(200, content=WHOLE[:cut], headers={"Content-Type": "application/json"})
+    error, _, sent = follow(SAFE, [half] * 4)
+    assert type(error) is errors.HalfAnswer
+    assert sent == 4
+    assert follow(UNSAFE, [half])[2] == 1
+
+
 def test_a_wait_until_a_moment_is_one_too() -> None:
     past = httpx.Response(503, json=UNAVAILABLE, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
     assert follow(SAFE, [past, ANSWER]) == ({"jobs": []}, [0.0], 2)

@@ -3,12 +3,13 @@
 import inspect
 import json
 import re
+import typing
 
 import pytest
 
 from docs.generate import errors as documented
 from local import openapi
-from loyalty_client import AsyncLoyalty, Loyalty, codes, errors
+from loyalty_client import AsyncLoyalty, Loyalty, answers, codes, errors
 from loyalty_client.codes import BY_CODE
 
 pytestmark = pytest.mark.unit
@@ -64,3 +65,13 @@ def _response_descriptions() -> list[str]:
         for status, response in operation["responses"].items()
         if int(status) >= 400
     ]
+
+
+def test_an_answers_type_has_the_fields_of_the_description() -> None:
+    schemas = openapi.document()["components"]["schemas"]
+    types = {name: kind for name, kind in vars(answers).items() if typing.is_typeddict(kind)}
+    assert {"StatusAnswer", "SegmentStatsAnswer", "JobAnswer", "ChurnResult", "NboResult", "RfmResult"} <= types.keys()
+    for name, kind in types.items():
+        assert kind.__required_keys__ == set(schemas[name].get("required", ())), name
+        assert kind.__required_keys__ | kind.__optional_keys__ == schemas[name]["properties"].keys(), name
+        typing.get_type_hints(kind)  # every name in it is there

@@ -1,6 +1,7 @@
 """The client against a real server that drops connections, answers half, wants a token, or is none."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,18 @@ def test_a_file_is_announced_uploaded_waited_for_and_downloaded(server: Server, 
     assert scored.files == {"predictions": customers.parent / "customers-rfm" / "predictions.csv"}
     assert scored.files["predictions"].read_text() == "customer_id,churn_risk\n1,low\n"
     assert [path.name for path in scored.files["predictions"].parent.iterdir()] == ["predictions.csv"], "no half file"
+
+
+def test_a_bar_names_the_job_that_is_waited_for(
+    server: Server, customers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.will(_file_job(server.address))
+    with Loyalty(server.address, "token") as loyalty:
+        loyalty.score_file(customers, show_progress=True)
+        assert re.search(r"Job j1: +50%.*, succeeded", capsys.readouterr().err)
+        server.will(Says(body=STATUS))
+        loyalty.stats("a", show_progress=True)
+    assert capsys.readouterr().err == "", "no job, no bar"
 
 
 def test_a_failed_job_is_the_exception_of_its_code(server: Server, either: Both, customers: Path) -> None:

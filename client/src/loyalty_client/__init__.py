@@ -5,9 +5,10 @@
 [{'customer_id': '1', 'churn_probability': 0.1097012385725975, 'churn_risk': 'low'}, ...]
 
 `loyalty_client.errors` has what can go wrong, and `loyalty_client.codes` an exception for each code of the API.
+`loyalty_client.answers` has the types of what the other methods give.
 """
 
-from loyalty_client import codes, errors
+from loyalty_client import answers, codes, errors
 from loyalty_client.async_client import AsyncLoyalty
 from loyalty_client.auth import ClientCredentials, Token
 from loyalty_client.calls import Retries
@@ -27,6 +28,7 @@ __all__ = [
     "ScoredFile",
     "Token",
     "UnansweredWarning",
+    "answers",
     "codes",
     "errors",
 ]

@@ -8,11 +8,21 @@ from typing import Literal, Self, TypeVar
 import httpx
 
 from loyalty_client import jobs, predictions, progress, segments
+from loyalty_client.answers import (
+    JobAnswer,
+    JobListed,
+    SegmentAllAnswer,
+    SegmentAnswer,
+    SegmentDefinitionAnswer,
+    SegmentStatsAnswer,
+    SegmentSummary,
+    StatusAnswer,
+)
 from loyalty_client.calls import Retries
 from loyalty_client.jobs import FileTask, ScoredFile
 from loyalty_client.rows import Predictions
 from loyalty_client.running import Tasks
-from loyalty_client.settings import Answer, Auth, JobStatus, PredictionType, Settings
+from loyalty_client.settings import Auth, JobStatus, PredictionType, Settings
 from loyalty_client.steps import Plan
 
 ResultT = TypeVar("ResultT")
@@ -79,15 +89,17 @@ class AsyncLoyalty:
         rows.warn(stacklevel=2)
         return rows
 
-    async def segments(self) -> list[Answer]:
+    async def segments(self) -> list[SegmentSummary]:
         """Every segment's `segment_id`, `segment_name`, `kind`, `version` and `updated`."""
         return await self._run(segments.segments(self._calls))
 
-    async def segment(self, segment_id: str) -> Answer:
+    async def segment(self, segment_id: str) -> SegmentDefinitionAnswer:
         """A segment's definition."""
         return await self._run(segments.segment(self._calls, segment_id))
 
-    async def stats(self, segment_id: str, *, history: int | None = None, show_progress: bool | None = None) -> Answer:
+    async def stats(
+        self, segment_id: str, *, history: int | None = None, show_progress: bool | None = None
+    ) -> SegmentStatsAnswer:
         """A segment's statistics of the three types, and how they moved: of the latest `history` snapshots."""
         with progress.of_job(wanted=show_progress) as told:
             return await self._run(segments.stats(self._calls, segment_id, history, told))
@@ -101,22 +113,22 @@ class AsyncLoyalty:
         offer: str | None = None,
         include_lapsed: bool = False,
         show_progress: bool | None = None,
-    ) -> Answer:
+    ) -> SegmentAnswer | SegmentAllAnswer:
         """A segment's members counted, and the first of them; the `top` likeliest to leave, or to take an `offer`."""
         query = segments.ranking(top, offer, include_lapsed=include_lapsed)
         with progress.of_job(wanted=show_progress) as told:
             plan = segments.predict_segment(self._calls, segment_id, {"type": prediction_type}, query, told)
             return await self._run(plan)
 
-    async def jobs(self, *, status: JobStatus | None = None, limit: int = 20) -> list[Answer]:
+    async def jobs(self, *, status: JobStatus | None = None, limit: int = 20) -> list[JobListed]:
         """The newest jobs first, at most `limit` of them."""
         return await self._run(jobs.jobs(self._calls, status, limit))
 
-    async def job(self, job_id: str) -> Answer:
+    async def job(self, job_id: str) -> JobAnswer:
         """A job: how far it is, and what it came to."""
         return await self._run(jobs.job(self._calls, job_id))
 
-    async def wait(self, job_id: str, *, seconds: float | None = None, show_progress: bool | None = None) -> Answer:
+    async def wait(self, job_id: str, *, seconds: float | None = None, show_progress: bool | None = None) -> JobAnswer:
         """A job once it has ended, within so many seconds. Raises its own error if it failed, and JobUnfinished."""
         with progress.of_job(wanted=show_progress) as told:
             return await self._run(jobs.wait(self._calls, job_id, seconds, told))
@@ -159,9 +171,10 @@ class AsyncLoyalty:
         with progress.of_job(wanted=show_progress) as told:
             return await self._run(jobs.resume(self._calls, job_id, Path(into), seconds, told))
 
-    async def status(self) -> Answer:
+    async def status(self) -> StatusAnswer:
         """What the service runs on: its models, their versions, and how fresh the features are."""
-        return await self._run(self._calls.get("/config/ml/status"))
+        plan: Plan[StatusAnswer] = self._calls.get("/config/ml/status")
+        return await self._run(plan)
 
     async def _run(self, plan: Plan[ResultT]) -> ResultT:
         return await self._runner.run(plan)

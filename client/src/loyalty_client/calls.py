@@ -69,15 +69,17 @@ class Calls:
             yield Pause(wait)
         raise AssertionError  # count() has no end
 
-    def answer(self, request: Request) -> Plan[dict[str, Any]]:
+    def answer(self, request: Request) -> Plan[Any]:
+        """The JSON object alone: the caller says of which type it is."""
         _, answer = yield from self.respond(request)
         return answer
 
-    def get(self, path: str, **query: str | int | None) -> Plan[dict[str, Any]]:
+    def get(self, path: str, **query: str | int | None) -> Plan[Any]:
         given = {name: value for name, value in query.items() if value is not None}
         return (yield from self.answer(Request("GET", path, query=given)))
 
     def start_job(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Plan[dict[str, Any]]:
         """Starts a job once, however often the request is sent, because it has a key: a new one if none is given."""
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return (yield from self.answer(Request("POST", "/ml/jobs", json=body, headers=headers)))
+        answer: dict[str, Any] = yield from self.answer(Request("POST", "/ml/jobs", json=body, headers=headers))
+        return answer

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from loyalty_client import errors, reading
+from loyalty_client.answers import JobAnswer, JobListed, JobSummary
 from loyalty_client.calls import Calls
 from loyalty_client.codes import BY_CODE
 from loyalty_client.reading import field
@@ -36,7 +37,7 @@ class ScoredFile:
 
     job_id: str
     status: str
-    summary: Mapping[str, Any]
+    summary: JobSummary
     files: Mapping[str, Path]
 
 
@@ -52,9 +53,9 @@ class FileTask:
     idempotency_key: str | None
 
 
-def jobs(calls: Calls, status: str | None, limit: int) -> Plan[list[dict[str, Any]]]:
+def jobs(calls: Calls, status: str | None, limit: int) -> Plan[list[JobListed]]:
     """The newest jobs first, at most `limit`."""
-    found: list[dict[str, Any]] = []
+    found: list[JobListed] = []
     token: str | None = None
     while len(found) < limit:
         page = yield from calls.get("/ml/jobs", limit=min(100, limit - len(found)), status=status, next=token)
@@ -65,11 +66,12 @@ def jobs(calls: Calls, status: str | None, limit: int) -> Plan[list[dict[str, An
     return found[:limit]
 
 
-def job(calls: Calls, job_id: str) -> Plan[dict[str, Any]]:
-    return (yield from calls.answer(_look(job_id)))
+def job(calls: Calls, job_id: str) -> Plan[JobAnswer]:
+    answer: JobAnswer = yield from calls.answer(_look(job_id))
+    return answer
 
 
-def wait(calls: Calls, job_id: str, seconds: float | None, told: Told) -> Plan[dict[str, Any]]:
+def wait(calls: Calls, job_id: str, seconds: float | None, told: Told) -> Plan[JobAnswer]:
     """The job once it has ended. Raises JobUnfinished after so many seconds, and its own error if it failed."""
     waited = 0.0
     while True:
@@ -92,7 +94,8 @@ def wait(calls: Calls, job_id: str, seconds: float | None, told: Told) -> Plan[d
         waited += pause
     if found["status"] == "failed":
         raise _failure(found)
-    return found
+    ended: JobAnswer = found  # type: ignore[assignment]  # as it is described
+    return ended
 
 
 def score_file(calls: Calls, task: FileTask, told: Told) -> Plan[ScoredFile]:
@@ -116,10 +119,10 @@ def resume(calls: Calls, job_id: str, into: Path, seconds: float | None, told: T
     """Waits for a job of files and downloads its results into a folder."""
     ended = yield from wait(calls, job_id, seconds, told)
     files = yield from download(calls, ended, into)
-    return ScoredFile(job_id, ended["status"], ended.get("summary", {}), files)
+    return ScoredFile(job_id, ended["status"], field(ended, "summary", dict), files)
 
 
-def download(calls: Calls, ended: Mapping[str, Any], into: Path) -> Plan[dict[str, Path]]:
+def download(calls: Calls, ended: JobAnswer, into: Path) -> Plan[dict[str, Path]]:
     """The job's results as files of a folder, by name. Raises TransferFailed."""
     into.mkdir(parents=True, exist_ok=True)
     job_id = field(ended, "job_id", str)
@@ -142,10 +145,9 @@ def download(calls: Calls, ended: Mapping[str, Any], into: Path) -> Plan[dict[st
     return files
 
 
-def answer_of(ended: Mapping[str, Any]) -> dict[str, Any]:
+def answer_of(ended: JobAnswer) -> Any:
     """The answer of a job of a segment."""
-    answer: dict[str, Any] = field(ended, "answer", dict)
-    return answer
+    return field(ended, "answer", dict)
 
 
 def format_of(path: Path) -> str:

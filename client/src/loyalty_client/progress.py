@@ -26,17 +26,24 @@ def of_customers(total: int, *, wanted: bool | None) -> Iterator[Callable[[int],
 
 @contextmanager
 def of_job(*, wanted: bool | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Gives what is told a job each time that it is looked at."""
+    """Gives what is told a job each time that it is looked at. Without a job there is no bar."""
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
-    with _bar(wanted=wanted, total=1.0, desc="Job", bar_format=layout) as bar:
+    bar: Any = None
 
-        def told(job: Mapping[str, Any]) -> None:
-            share = (job.get("progress") or {}).get("share") or 0.0
-            bar.set_postfix_str(f", {job.get('status')}", refresh=False)
-            bar.update(max(0.0, share - bar.n))
-            bar.refresh()
+    def told(job: Mapping[str, Any]) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = _bar(wanted=wanted, total=1.0, desc=f"Job {job.get('job_id')}", bar_format=layout)
+        share = (job.get("progress") or {}).get("share") or 0.0
+        bar.set_postfix_str(f", {job.get('status')}", refresh=False)
+        bar.update(max(0.0, share - bar.n))
+        bar.refresh()
 
+    try:
         yield told
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _bar(*, wanted: bool | None, **options: Any) -> Any:

@@ -6,15 +6,22 @@ from urllib.parse import quote
 
 import httpx
 
+from loyalty_client.answers import (
+    SegmentAllAnswer,
+    SegmentAnswer,
+    SegmentDefinitionAnswer,
+    SegmentStatsAnswer,
+    SegmentSummary,
+)
 from loyalty_client.calls import Calls
 from loyalty_client.jobs import Told, answer_of, wait
 from loyalty_client.reading import field
 from loyalty_client.steps import Plan, Request
 
 
-def segments(calls: Calls) -> Plan[list[dict[str, Any]]]:
+def segments(calls: Calls) -> Plan[list[SegmentSummary]]:
     """Every segment's summary, in order of `segment_id`."""
-    found: list[dict[str, Any]] = []
+    found: list[SegmentSummary] = []
     token: str | None = None
     while True:
         page = yield from calls.get("/segments", next=token)
@@ -24,21 +31,24 @@ def segments(calls: Calls) -> Plan[list[dict[str, Any]]]:
             return found
 
 
-def segment(calls: Calls, segment_id: str) -> Plan[dict[str, Any]]:
-    return (yield from calls.get(f"/segments/{quote(segment_id, safe='')}"))
+def segment(calls: Calls, segment_id: str) -> Plan[SegmentDefinitionAnswer]:
+    answer: SegmentDefinitionAnswer = yield from calls.get(f"/segments/{quote(segment_id, safe='')}")
+    return answer
 
 
-def stats(calls: Calls, segment_id: str, history: int | None, told: Told) -> Plan[dict[str, Any]]:
+def stats(calls: Calls, segment_id: str, history: int | None, told: Told) -> Plan[SegmentStatsAnswer]:
     query: dict[str, str | int] = {} if history is None else {"history": history}
     request = Request("GET", f"/segments/{quote(segment_id, safe='')}/ml/stats", query=query)
-    return (yield from _at_once_or_by_a_job(calls, request, told))
+    answer: SegmentStatsAnswer = yield from _at_once_or_by_a_job(calls, request, told)
+    return answer
 
 
 def predict_segment(
     calls: Calls, segment_id: str, body: Mapping[str, Any], query: Mapping[str, str | int], told: Told
-) -> Plan[dict[str, Any]]:
+) -> Plan[SegmentAnswer | SegmentAllAnswer]:
     request = Request("POST", f"/segments/{quote(segment_id, safe='')}/ml/predict", json=body, query=query)
-    return (yield from _at_once_or_by_a_job(calls, request, told))
+    answer: SegmentAnswer | SegmentAllAnswer = yield from _at_once_or_by_a_job(calls, request, told)
+    return answer
 
 
 def ranking(top: int | None, offer: str | None, *, include_lapsed: bool) -> dict[str, str | int]:
@@ -47,7 +57,7 @@ def ranking(top: int | None, offer: str | None, *, include_lapsed: bool) -> dict
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _at_once_or_by_a_job(calls: Calls, request: Request, told: Told) -> Plan[dict[str, Any]]:
+def _at_once_or_by_a_job(calls: Calls, request: Request, told: Told) -> Plan[Any]:
     """The answer; if it takes too long for a request, that of the job which the service has made of it."""
     response, answer = yield from calls.respond(request)
     if response.status_code != httpx.codes.ACCEPTED:

@@ -13,7 +13,6 @@ from loyalty_client.calls import Calls, Retries
 
 PredictionType: TypeAlias = Literal["churn", "nbo", "rfm", "all"]
 JobStatus: TypeAlias = Literal["awaiting_upload", "queued", "running", "succeeded", "partly_failed", "failed"]
-Answer: TypeAlias = dict[str, Any]
 Auth: TypeAlias = str | Callable[[], str] | httpx.Auth | None
 AGENT = {"User-Agent": "loyalty-client"}
 
