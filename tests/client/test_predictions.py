@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_client import Loyalty, LoyaltyError, Predictions, Retries, UnansweredWarning, errors
+from loyalty_client import Loyalty, LoyaltyError, Retries, UnansweredWarning, errors
 from tests.client.misbehaving import batch_answer
 
 BASE = "http://service/api/loyalty/v1"
@@ -148,28 +148,6 @@ def test_two_versions_that_answered_are_both_named() -> None:
     rows = client(answer).predict("churn", range(200))
     assert [model["version"] for model in rows.models] == ["v1", "v2"]
     assert rows.features_as_of == "2026-01-01T00:00:00Z"
-
-
-ALL = [
-    {"customer_id": "1", "churn": {"customer_id": "1", "churn_probability": 0.5}, "rfm": {"r_score": 5}, "errors": {}},
-    {
-        "customer_id": "2",
-        "churn": {"customer_id": "2", "churn_probability": 0.25},
-        "errors": {"rfm": {"code": "NO_PURCHASES", "error": "None yet."}},
-    },
-    {"customer_id": "3", "code": "CUSTOMER_NOT_FOUND", "error": "Customer not found in DWH", "errors": {}},
-]
-
-
-def test_a_frame_has_a_row_for_each_customer_and_keeps_whole_numbers() -> None:
-    frame = Predictions(ALL, prediction_type="all").to_pandas()
-    assert list(frame.columns) == ["customer_id", "churn_probability", "r_score", "code", "error"]
-    assert frame["r_score"].dtype == "Int64"
-    assert frame["r_score"].isna().tolist() == [False, True, True]
-    assert frame["churn_probability"].tolist()[:2] == [0.5, 0.25]
-    assert frame["code"].tolist()[1:] == ["NO_PURCHASES", "CUSTOMER_NOT_FOUND"]
-    empty = Predictions([], prediction_type="churn").to_pandas()
-    assert (list(empty.columns), len(empty)) == (["customer_id"], 0)
 
 
 def test_nothing_is_asked_for_nobody() -> None:

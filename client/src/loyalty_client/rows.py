@@ -85,14 +85,17 @@ class Predictions(list[Row]):
         """A row for each customer, a column for each field; of "all", the fields of the three types side by side."""
         import polars as pl  # noqa: PLC0415  an extra
 
-        return pl.DataFrame({name: pl.Series(name, values) for name, values in self._columns().items()})
+        columns = self._columns()
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        # All rows say what a column is: of the first ones alone, a field that comes later would be lost.
+        return pl.DataFrame(rows, schema=None if rows else list(columns), infer_schema_length=None)
 
     def _columns(self) -> dict[str, list[Any]]:
         flat = [_flat(row) for row in self] if self.type == "all" else list(self)
         names = dict.fromkeys(["customer_id", *(name for row in flat for name in row if name not in _ERROR)])
         if any(_ERROR[0] in row for row in flat):
             names |= dict.fromkeys(_ERROR)
-        return {name: [row.get(name) for row in flat] for name in names}
+        return {name: _uniform([row.get(name) for row in flat]) for name in names}
 
 
 _ERROR = ("code", "error")
@@ -108,6 +111,22 @@ def _flat(row: Row) -> Row:
     if failure:
         flat |= {"code": failure["code"], "error": failure["error"]}
     return flat
+
+
+def _uniform(values: list[Any]) -> list[Any]:
+    """The values of a column, or of a field in it, as one type, because JSON has 1 for 1.0 and leaves fields out."""
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if kinds == {int, float}:
+        return [None if value is None else float(value) for value in values]
+    if kinds == {dict}:
+        names = dict.fromkeys(name for value in present for name in value)
+        fields = {name: iter(_uniform([value.get(name) for value in present])) for name in names}
+        return [None if value is None else {name: next(fields[name]) for name in names} for value in values]
+    if kinds == {list}:
+        items = iter(_uniform([item for value in present for item in value]))
+        return [None if value is None else [next(items) for _ in value] for value in values]
+    return values
 
 
 def _models(answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
