@@ -115,6 +115,12 @@ def test_what_is_no_list_of_ids_is_refused_before_anything_is_sent(given: Any) -
         client(nothing_is_sent).predict("churn", given)
 
 
+def test_a_text_that_no_request_can_hold_is_named() -> None:
+    with pytest.raises(ValueError, match=r"position 1, .* is no valid Unicode"):
+        client(nothing_is_sent).predict("churn", ["é", "\udcff"])
+    assert [row["customer_id"] for row in client(answers).predict("churn", ["é", "客户"])] == ["é", "客户"]
+
+
 def test_whole_numbers_are_ids() -> None:
     ids = pd.Series([7, 8], dtype="int64")
     assert [row["customer_id"] for row in client(answers).predict("churn", ids)] == ["7", "8"]

@@ -24,12 +24,17 @@ _NAMED_ID = re.compile(r"customer_ids\.(\d+)")
 
 
 def texts(customer_ids: Iterable[Any]) -> list[str]:
-    """Ids as texts. Raises TypeError for what is no id, which it names: nothing is guessed of 1.0 or None."""
+    """Ids as texts. Raises TypeError for what is no id, which it names: nothing is guessed of 1.0 or None.
+
+    Raises ValueError for a text that no request can hold, as bytes that are no UTF-8 become.
+    """
     if isinstance(customer_ids, str | bytes | Mapping):
         raise TypeError(f"Customer ids are given as a list of texts or whole numbers, not as {customer_ids!r}.")
     found = []
     for place, given in enumerate(customer_ids):
         if isinstance(given, str):
+            if not given.isascii() and given.encode("utf-8", "replace").decode() != given:
+                raise ValueError(f"The customer id at position {place}, {given!r}, is no valid Unicode: correct it.")
             found.append(given)
         elif hasattr(given, "__index__") and not isinstance(given, bool):  # NumPy's whole numbers, too
             found.append(str(operator.index(given)))
