@@ -175,7 +175,7 @@ def test_of_no_rows_there_is_a_header_at_most(
         assert pq.read_schema(io.BytesIO(content)).names == header.rstrip("\n").split(",")
 
 
-@pytest.mark.parametrize("extension", set(EXTENSIONS) - {"parquet"})
+@pytest.mark.parametrize("extension", [extension for extension in EXTENSIONS if extension != "parquet"])
 def test_blocks_can_follow_one_another_and_their_bytes_are_always_the_same(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, extension: str
 ) -> None:
