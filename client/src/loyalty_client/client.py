@@ -82,8 +82,9 @@ class Loyalty:
         """A row for each id, in order, however many there are.
 
         show_progress: None for a bar in terminals and notebooks only.
-        Raises TypeError or ValueError for what is no id, before anything is sent, and the error of the first request if none was answered. If only some failed for good, their customers' rows
-        have the error, `unanswered` names them, and an UnansweredWarning is given.
+        Raises TypeError or ValueError for what is no id, before anything is sent, and the error of the first request if
+        none was answered. If only some failed for good, their customers' rows have the error, `unanswered` names them,
+        and an UnansweredWarning is given.
         """
         ids = predictions.texts(customer_ids)
         with progress.of_customers(len(ids), wanted=show_progress) as done:
