@@ -172,6 +172,8 @@ def _file_job(into: str, **job: Any) -> Any:
             upload = {"url": f"{into}/bucket", "fields": {"key": "incoming/k"}, "max_bytes": 1000, "expires": "..."}
             return Says(201, {"job_id": "j1", "status": "awaiting_upload", "location": "...", "upload": upload})
         if path == "/bucket":
+            if state.get("drops_uploads"):
+                return DROPS
             state["status"] = "running"
             return Says(state.get("store", 204), b"<Error><Code>EntityTooLarge</Code></Error>")
         if path == "/result":
@@ -249,6 +251,18 @@ def test_a_store_that_refuses_the_file_says_why(server: Server, either: Both, cu
     customers.write_bytes(b"x" * 1001)
     with pytest.raises(errors.TransferFailed, match="has 1,001 bytes, but an upload has at most 1,000"):
         either.call("score_file", customers)
+
+
+def test_an_upload_that_breaks_off_is_not_sent_twice_and_names_its_job(
+    server: Server, either: Both, customers: Path
+) -> None:
+    server.will(_file_job(server.address, drops_uploads=True))
+    with pytest.raises(
+        errors.TransferFailed, match=r"The upload of .* broke off: .*If the job j1 still awaits"
+    ) as raised:
+        either.call("score_file", customers)
+    assert raised.value.job_id == "j1"
+    assert [request.path for request in server.received] == ["/api/loyalty/v1/ml/jobs", "/bucket"]
 
 
 def test_a_result_that_never_comes_whole_leaves_no_file(server: Server, either: Both, customers: Path) -> None:
