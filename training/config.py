@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
+from loyalty_ml.models.baseline import GroupName, Words, problem_of_groups, problem_of_words
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer, Thresholds
 from loyalty_ml.models.domain import DEFAULT_DOMAINS, Domain
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
@@ -436,6 +437,21 @@ class CatalogueOffer(_Section):
     """The share of customers who are given the offer while too little is known of it; always the same ones."""
 
 
+class Reasons(_Section):
+    """How the service says [why](../predictions.md#reasons) a customer has a score.
+
+    Training writes it into the cards.
+    """
+
+    groups: dict[GroupName, tuple[Column, ...]] = {}
+    """Features that are one reason, by the reason's name: `recency = ["days_since_last", "engagement_score"]`."""
+    words: dict[Column, Words] = {}
+    """What a reason says of a feature, by its name: `days_since_last = "no purchase for {value} days"`.
+
+    `{value}` stands for the customer's value. The project's own features have words; another is "name is 12".
+    """
+
+
 class Config(_Section):
     """The whole file. `features` maps each model feature, in the models' order, to its column in the warehouse."""
 
@@ -472,6 +488,8 @@ class Config(_Section):
     """The churn model's risk bands."""
     offers: tuple[CatalogueOffer, ...] = ()
     """The catalogue, 2 to 200 offers. Without it, the codes in the offers table are the catalogue and the names."""
+    reasons: Reasons = Reasons()
+    """How the service says why."""
     materialize: Materialize = Materialize()
     """Limits of a materialize run."""
 
@@ -552,6 +570,19 @@ class Config(_Section):
             if name not in known:
                 told = did_you_mean(name, known)
                 raise ValueError(f"domains.{name}: there is no such feature{told}: name one of [features]")
+        return self
+
+    @model_validator(mode="after")
+    def _reasons_are_of_features(self) -> Self:
+        known = tuple(dict.fromkeys((*self.feature_names, *DEFAULT_DOMAINS)))
+        if problem := problem_of_groups(self.reasons.groups, known):
+            raise ValueError(f"reasons.groups: {problem}")
+        for name in self.reasons.words:
+            if name not in known:
+                told = did_you_mean(name, known)
+                raise ValueError(f"reasons.words.{name}: there is no such feature{told}: name one of [features]")
+        if problem := problem_of_words(self.reasons.words):
+            raise ValueError(f"reasons.words: {problem}")
         return self
 
     def domains_of(self, names: Iterable[str]) -> dict[str, Domain]:

@@ -17,9 +17,10 @@ from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
 from loyalty_ml.jobs import attempt, idempotency, presigned, record
 from loyalty_ml.jobs import contracts as jobs
-from loyalty_ml.models import card
+from loyalty_ml.models import baseline, card
 from loyalty_ml.registry import activation
 from loyalty_ml.scoring import contracts as scoring
+from loyalty_ml.scoring import reasons
 from loyalty_ml.segments import definition, history, operators, predictions, rules, store, uploaded_list
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS
 
@@ -75,6 +76,19 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
             ),
             Limit("problems that an answer names", f"{http.MAX_PROBLEMS:,}", "the first are named", ("MAX_PROBLEMS",)),
             Limit("customers of a batch", f"{scoring.MAX_BATCH:,}", "400 `BATCH_TOO_LARGE`", ("MAX_BATCH",)),
+            Limit("features that a what-if overrides", f"{scoring.MAX_OVERRIDES:,}", "400", ("MAX_OVERRIDES",)),
+            Limit(
+                "features or groups whose reasons are exact",
+                f"{reasons.MAX_EXACT:,} that differ from the baseline's",
+                "permutations are sampled, and each reason has its `standard_error`",
+                ("MAX_EXACT",),
+            ),
+            Limit(
+                "the words of a reason",
+                f"{baseline.MAX_WORDS_CHARACTERS:,} characters beside the numbers",
+                "training refuses the configuration",
+                ("MAX_WORDS_CHARACTERS",),
+            ),
             Limit(
                 "a customer's id",
                 f"{MAX_ID_CHARACTERS:,} characters",

@@ -102,7 +102,7 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
     )
     @http.json_route(app, "loyalty/predict")
     def predict_batch(request: BatchRequest) -> BatchAnswer | AllBatchAnswer:
-        return parts().answer_batch(request.type, request.customer_ids)
+        return parts().answer_batch(request.type, request.customer_ids, explain=request.explain)
 
     @app.post(
         "/ml/jobs",

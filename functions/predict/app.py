@@ -19,6 +19,18 @@ from loyalty_ml.wiring.predict import PredictParts
 from loyalty_ml.wiring.settings import PredictSettings
 
 
+def _one(
+    parts: PredictParts, request: PredictRequest | PredictOrBatchRequest, customer_id: str
+) -> SingleAnswer | AllAnswer:
+    return parts.answer_one(
+        request.type,
+        customer_id,
+        with_features=request.features,
+        explain=request.explain,
+        overrides=request.overrides,
+    )
+
+
 def make_app(parts: Callable[[], PredictParts]) -> http.Api:
     """The routes, over the parts of one deployment."""
     app = http.Api(lambda: parts().settings.access)
@@ -30,7 +42,7 @@ def make_app(parts: Callable[[], PredictParts]) -> http.Api:
     )
     @http.json_route(app, "loyalty/predict")
     def predict(request: PredictRequest) -> SingleAnswer | AllAnswer:
-        return parts().answer_one(request.type, request.customer_id, with_features=request.features)
+        return _one(parts(), request, request.customer_id)
 
     @app.post(
         "/config/ml/test",
@@ -44,8 +56,8 @@ def make_app(parts: Callable[[], PredictParts]) -> http.Api:
         request: PredictOrBatchRequest,
     ) -> SingleAnswer | BatchAnswer | AllAnswer | AllBatchAnswer:
         if request.customer_id is not None:
-            return parts().answer_one(request.type, request.customer_id, with_features=request.features)
-        return parts().answer_batch(request.type, request.customer_ids or [])
+            return _one(parts(), request, request.customer_id)
+        return parts().answer_batch(request.type, request.customer_ids or [], explain=request.explain)
 
     @app.get(
         "/config/ml/status",

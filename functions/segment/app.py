@@ -289,6 +289,7 @@ def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE
                 errors.UnsupportedMediaType,
                 errors.UnknownType,
                 errors.PayloadTooLarge,
+                errors.NoBaseline,
                 *_SERVED_ERRORS,
             ),
             **_AS_A_JOB,
@@ -307,17 +308,18 @@ def make_app(parts: Callable[[], SegmentParts], reserve_seconds: float = RESERVE
         ranking = Ranking(top, offer, include)
 
         def predict(steps: Steps) -> http.Reply:
-            answer = parts().service.predict(segment_id, request.type, ranking, steps)
+            answer = parts().service.predict(segment_id, request.type, ranking, steps, explain=request.explain)
             return http.Reply(answer)
 
         def check() -> None:
-            parts().service.check(segment_id, request.type, ranking)
+            parts().service.check(segment_id, request.type, ranking, explain=request.explain)
 
         job = {
             "segment_id": segment_id,
             "answer": "predict",
             "type": request.type,
             **ranking._asdict(),
+            **({"explain": True} if request.explain else {}),
         }
         return in_time_or_as_a_job(predict, check, job, prefer)
 

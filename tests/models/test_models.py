@@ -91,6 +91,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         "features": [*sample_card("churn")["features"], "shoe_size"],
         "golden": {"inputs": [[1.0] * 11], "outputs": [[0.5]]},
         "distribution": None,
+        "baseline": None,
     },
     "with other answers than its golden ones": {
         "golden": {"inputs": [[1.0] * 10], "outputs": [[sample_card("churn")["golden"]["outputs"][0][0] / 2 + 0.4]]}
@@ -99,6 +100,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         "output": "offer_probabilities",
         "offers": sample_card("nbo")["offers"][:1],
         "distribution": None,
+        "baseline": None,
     },
     "with a card from the future": {"api_version": 2},
     "with thresholds upside down": {"thresholds": {"medium": 0.9, "high": 0.2}},

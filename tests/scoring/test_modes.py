@@ -71,7 +71,8 @@ def card(name: str, **changes: Any) -> Card:
     fields.pop("domains")  # of features that this network does not read
     outputs = 1 if name == "churn" else OFFERS
     golden = {"inputs": [[0.0, 0.0]], "outputs": [[0.0] * outputs]}
-    fields |= {"features": FEATURES[:2], "distribution": None, "active": None, "golden": golden, **changes}
+    without = dict.fromkeys(("distribution", "baseline", "active"))
+    fields |= {"features": FEATURES[:2], "golden": golden, **without, **changes}
     return Card.model_validate(fields)
 
 

@@ -84,7 +84,11 @@ def test_cut_points_out_of_order_are_refused(field: str) -> None:
 
 def test_what_is_read_is_what_the_cut_points_name() -> None:
     narrow = FIXED_CUT_POINTS.model_copy(
-        update={"features": ("days_since_last", "rfm_transaction_count", "rfm_revenue"), "domains": None}
+        update={
+            "features": ("days_since_last", "rfm_transaction_count", "rfm_revenue"),
+            "domains": None,
+            "baseline": None,
+        }
     )
     published = Manifest(created=datetime(2026, 1, 1, tzinfo=UTC), rfm=narrow)
     assert scorer_for("rfm", ModelSet(published), "false").features == narrow.features
@@ -96,6 +100,6 @@ def test_what_is_read_is_what_the_cut_points_name() -> None:
 
 
 def test_a_set_from_before_cut_points_named_their_features_reads_those_of_a_year() -> None:
-    stored = FIXED_CUT_POINTS.model_dump(mode="json", exclude={"features", "domains"})
+    stored = FIXED_CUT_POINTS.model_dump(mode="json", exclude={"features", "domains", "baseline"})
     cut_points = RfmCutPoints.model_validate(stored)
     assert cut_points.features == ("days_since_last", "transaction_count", "revenue")

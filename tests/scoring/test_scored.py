@@ -17,6 +17,7 @@ from loyalty_ml.files.scoring import Question, Scored
 from loyalty_ml.files.source import Format
 from loyalty_ml.files.writing import Writer
 from loyalty_ml.scoring.answers import Column
+from loyalty_ml.scoring.explainers import Explain
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer
 from loyalty_ml.segments.aggregates import aggregate, statistics, tally
@@ -64,6 +65,13 @@ class SpendAnswers:
     def rank(self, scores: Spend, choice: int | None) -> NDArray[np.float32]:
         return -scores.amount
 
+    def score_of(self, result: Any, after: Any) -> float:
+        return float(result["amount"])
+
+
+def no_explainer() -> Explain:
+    raise AssertionError("Nobody asks why")
+
 
 def spend_scorer(features: Sequence[str], *, needs_ids: bool = False) -> Scorer:
     def score(_: Sequence[str], matrix: NDArray[np.float32]) -> Spend:
@@ -71,7 +79,7 @@ def spend_scorer(features: Sequence[str], *, needs_ids: bool = False) -> Scorer:
         return Spend(np.where(amount == NOT_FINITE, np.float32(np.nan), amount))
 
     info: Any = {"name": "spend", "version": "v1", "placeholder": False}
-    return Scorer(features, model_matrix, score, SpendAnswers(), info, needs_ids=needs_ids)
+    return Scorer(features, model_matrix, score, SpendAnswers(), info, no_explainer, needs_ids=needs_ids)
 
 
 def table_of(rows: Sequence[Sequence[float]], found: Sequence[bool] | None = None) -> FeatureTable:

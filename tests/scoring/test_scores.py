@@ -85,9 +85,9 @@ def test_a_table_scores_the_same_in_any_chunks(prediction_type: PredictionType, 
         assert np.concatenate([part[place] for part in parts]).tobytes() == np.ascontiguousarray(column).tobytes()
 
 
-@pytest.mark.parametrize("rows", [1, 2, 127, 128, 129, 4095, 4096, 4097, 8193])
+@pytest.mark.parametrize("rows", [1, 2, 127, 128, 129, 256, 257, 512, 513, 1024, 1025, 2048, 2049, 4096, 4097, 8193])
 def test_every_batch_shape_and_its_edges_give_the_same_bits(rows: int) -> None:
-    assert BATCH_SHAPES == (1, 128, 4096), "the sizes above are these shapes and their neighbours"
+    assert BATCH_SHAPES == (1, 128, 256, 512, 1024, 2048, 4096), "the sizes above are these shapes and their neighbours"
     matrix = np.exp(np.random.default_rng(rows).normal(3, 3, (rows, WIDTH))).astype(np.float32)
     for model in MODELS.loaded.values():
         together = model.network(matrix)

@@ -20,7 +20,7 @@ from training.snapshot.parts import PartSizes
 
 pytestmark = pytest.mark.moto
 
-NEW_FIELDS = ("active", "churn_quality", "offer_quality")
+NEW_FIELDS = ("active", "baseline", "churn_quality", "offer_quality")
 
 
 def old_card(name: str, version: str) -> dict[str, Any]:
@@ -198,3 +198,18 @@ def put_card(service: Service, card: dict[str, Any]) -> dict[str, str]:
     service.s3.put_object(Bucket=service.model_bucket, Key=model_key(card["name"], card["version"]), Body=model)
     service.s3.put_object(Bucket=service.model_bucket, Key=card_key(card["name"], card["version"]), Body=text)
     return {"version": card["version"], "card_sha256": sha256(text).hexdigest()}
+
+
+def test_reasons_of_a_set_without_a_baseline_say_to_train_again(deployment: Deployment) -> None:
+    deployment.define("high-value", rule=HIGH_VALUE)
+    ids = sorted(deployment.customers)[:2]
+    for prediction_type in ("churn", "nbo", "all"):
+        asked = {"type": prediction_type, "explain": True}
+        for path, body in {
+            "/ml/predict": {"customer_id": ids[0], **asked},
+            "/ml/predict/batch": {"customer_ids": ids, **asked},
+            "/segments/high-value/ml/predict": asked,
+        }.items():
+            answer = deployment.service.call("POST", path, body)
+            assert (answer.status, answer.body["code"]) == (409, "NO_BASELINE"), answer.body
+            assert "Train again" in answer.body["error"]

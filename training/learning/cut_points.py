@@ -3,14 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty_ml.models.baseline import Baseline
 from loyalty_ml.models.manifest import RfmCutPoints
 
 RfmFeatures = tuple[str, str, str]
 Cuts = tuple[float, float, float, float]
 
 
-def rfm_cut_points(values: NDArray[np.float64], features: RfmFeatures, version: str) -> RfmCutPoints:
-    """values: (n, 3), n > 0, recency, frequency and monetary of every customer, all finite; features: their names.
+def rfm_cut_points(
+    values: NDArray[np.float64], features: RfmFeatures, version: str, baseline: Baseline | None = None
+) -> RfmCutPoints:
+    """values: (n, 3), n > 0, recency, frequency and monetary of every customer, all finite; features: their names;
+    baseline: who scores are explained against.
 
     With them score_rfm gives 1 + floor(5 * (customers strictly worse) / n), to whoever is asked about, in the base or
     not: a score of s needs k = ceil(n * (s - 1) / 5) customers who are worse, and so a value beyond the k-th worst.
@@ -24,6 +28,7 @@ def rfm_cut_points(values: NDArray[np.float64], features: RfmFeatures, version: 
         recency=tuple(-cut + 0.0 for cut in _cuts(-recency)),
         frequency=_cuts(frequency),
         monetary=_cuts(monetary),
+        baseline=baseline,
     )
 
 

@@ -19,9 +19,10 @@ from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.models.store import LoadedModel
 from loyalty_ml.registry.bucket import ModelBucket
 from training import registry
-from training.config import Config
+from training.config import Config, Reasons
 from training.errors import Problem
 from training.learning import report
+from training.learning.baseline import median_customer
 from training.learning.cut_points import rfm_cut_points
 from training.learning.gates import Gate
 from training.learning.recommendation import advice_of_data
@@ -270,7 +271,10 @@ def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
             "  RFM is over a year: the features table has no lifetime_transaction_count and lifetime_value. Add them, "
             "or name the transactions under [tables]."
         )
-    return rfm_cut_points(known, names, f"{current.newest:%Y%m%dT%H%M%SZ}-{len(known)}")
+    # Recency is the first of the three, in days since the last purchase.
+    active_days = warehouse.config.windows.days_of_the_active
+    baseline = median_customer(names, known, known[:, 0], active_days, Reasons(words=warehouse.config.reasons.words))
+    return rfm_cut_points(known, names, f"{current.newest:%Y%m%dT%H%M%SZ}-{len(known)}", baseline)
 
 
 def _say_gates(outcome: Outcome) -> None:

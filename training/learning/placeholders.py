@@ -16,6 +16,7 @@ from loyalty_ml.customers.table import DEFAULT_FEATURES, model_matrix
 from loyalty_ml.models.card import DEFAULT_OFFERS, ActiveRule, Card, Offer, Training, new_version
 from loyalty_ml.models.domain import DEFAULT_DOMAINS
 from training.errors import Problem
+from training.learning.baseline import median_customer
 from training.learning.distribution import distribution
 from training.learning.metrics import auc, log_loss
 from training.learning.placeholder_data import generate_customers
@@ -92,6 +93,12 @@ def create_models(seed: int, created: datetime) -> list[TrainedModel]:
             metrics=measure(answers, labels[LEARNT:]),
             active=active,
             distribution=distribution(name, serving, DEFAULT_FEATURES, features[:LEARNT], seed=seed),
+            baseline=median_customer(
+                DEFAULT_FEATURES,
+                features[:LEARNT],
+                features[:LEARNT, DEFAULT_FEATURES.index(ACTIVE.feature)],
+                ACTIVE.days,
+            ),
             golden=model_set.golden(name, serving, features[LEARNT:]),
             file=model_set.model_file(model),
             op_versions=networks.op_versions(model),

@@ -15,6 +15,7 @@ from loyalty_ml.models.quality import ChurnQuality
 from loyalty_ml.models.store import LoadedModel
 from training.config import Config
 from training.learning import bands, beside_active, gates, recommendation
+from training.learning.baseline import median_customer
 from training.learning.contenders import Kind
 from training.learning.distribution import of_base
 from training.learning.evaluation import active_rows, evaluate
@@ -155,6 +156,13 @@ def train(
         },
         forced=overruled,
         distribution=of_base(name, serving, job.base, settings.seed, offers),
+        baseline=median_customer(
+            job.base.names,
+            job.base.features,
+            job.base.days_since_last,
+            settings.windows.days_of_the_active,
+            settings.reasons,
+        ),
         active=rule,
         churn_quality=of_churn.quality,
         offer_quality=of_offers.quality if of_offers else None,

@@ -40,6 +40,9 @@ class ChurnAggregate(TypedDict):
 
 
 class ChurnResult(TypedDict):
+    explained: NotRequired["Explained"]
+    reasons: NotRequired["list[Reason]"]
+    what_if: NotRequired["WhatIf"]
     customer_id: str
     churn_probability: float
     churn_risk: Literal["high", "medium", "low", "lapsed"]
@@ -93,10 +96,23 @@ class EvidenceStatus(TypedDict):
     too_few: list[str]
 
 
+class Explained(TypedDict):
+    of: str
+    score: float
+    baseline_score: float
+    method: Literal["exact", "sampled"]
+
+
 class FailedByType(TypedDict):
     churn: int
     nbo: int
     rfm: int
+
+
+class FeatureReason(TypedDict):
+    feature: str
+    value: float
+    typical: float
 
 
 class FeaturesStatus(TypedDict):
@@ -222,6 +238,9 @@ class ModelsByType(TypedDict):
 
 
 class NboResult(TypedDict):
+    explained: NotRequired["Explained"]
+    reasons: NotRequired["list[Reason]"]
+    what_if: NotRequired["WhatIf"]
     customer_id: str
     recommended_offer: int
     confidence: float
@@ -250,6 +269,22 @@ class OfferProbability(TypedDict):
     explored: NotRequired[Literal[True]]
 
 
+class Override(TypedDict):
+    before: float | None
+    after: float
+
+
+class Reason(TypedDict):
+    feature: NotRequired[str]
+    value: NotRequired[float]
+    typical: NotRequired[float]
+    group: NotRequired[str]
+    features: NotRequired["list[FeatureReason]"]
+    contribution: float
+    standard_error: NotRequired[float]
+    words: str
+
+
 class ResultFile(TypedDict):
     key: str
     url: str
@@ -262,6 +297,9 @@ class ResultsByType(TypedDict):
 
 
 class RfmResult(TypedDict):
+    explained: NotRequired["Explained"]
+    reasons: NotRequired["list[Reason]"]
+    what_if: NotRequired["WhatIf"]
     customer_id: str
     recency: float
     frequency: float
@@ -393,3 +431,10 @@ class StatusAnswer(TypedDict):
 class TypeFailure(TypedDict):
     error: str
     code: str
+
+
+class WhatIf(TypedDict):
+    overrides: "dict[str, Override]"
+    score_before: float | None
+    score_after: float
+    moved: float | None

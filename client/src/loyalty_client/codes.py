@@ -13,7 +13,8 @@ ServiceError
 │   ├── VersionConflict  VERSION_CONFLICT
 │   ├── IdempotencyKeyReused  IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged  MODELS_CHANGED
-│   └── ModelRefused  MODEL_REFUSED
+│   ├── ModelRefused  MODEL_REFUSED
+│   └── NoBaseline  NO_BASELINE
 ├── Unauthenticated  UNAUTHENTICATED
 ├── MissingScope  MISSING_SCOPE
 ├── NotFound
@@ -26,7 +27,8 @@ ServiceError
 ├── Unscorable
 │   ├── NoPurchases  NO_PURCHASES
 │   ├── MissingFeatures  MISSING_FEATURES
-│   └── InvalidFeatures  INVALID_FEATURES
+│   ├── InvalidFeatures  INVALID_FEATURES
+│   └── NotExplained  NOT_EXPLAINED
 ├── Unavailable
 │   ├── ModelUnavailable  MODEL_UNAVAILABLE
 │   ├── FeatureStoreUnavailable  FEATURE_STORE_UNAVAILABLE
@@ -42,7 +44,7 @@ from loyalty_client.errors import ServiceError
 
 class RequestError(ServiceError):
     """One of InvalidJson, InvalidRequest, BatchTooLarge, UnknownType, PayloadTooLarge, UnsupportedMediaType,
-    InvalidFile, NoPredictions, VersionConflict, IdempotencyKeyReused, ModelsChanged, ModelRefused.
+    InvalidFile, NoPredictions, VersionConflict, IdempotencyKeyReused, ModelsChanged, ModelRefused, NoBaseline.
     """
 
 
@@ -132,6 +134,14 @@ class ModelRefused(RequestError):
     code = "MODEL_REFUSED"
 
 
+class NoBaseline(RequestError):
+    """Reasons were asked for, but the model's card has no baseline to explain against: the model was trained before
+    there was one, or the answer is mock data. Train again and publish, or ask without `explain`.
+    """
+
+    code = "NO_BASELINE"
+
+
 class Unauthenticated(ServiceError):
     """The request has no token of the issuer that is for this service and has not expired. Get a token from your
     issuer.
@@ -189,7 +199,7 @@ class InvalidCustomerId(ServiceError):
 
 
 class Unscorable(ServiceError):
-    """One of NoPurchases, MissingFeatures, InvalidFeatures."""
+    """One of NoPurchases, MissingFeatures, InvalidFeatures, NotExplained."""
 
 
 class NoPurchases(Unscorable):
@@ -214,6 +224,14 @@ class InvalidFeatures(Unscorable):
     """
 
     code = "INVALID_FEATURES"
+
+
+class NotExplained(Unscorable):
+    """The features' contributions do not add up to the customer's score, because the model gives no finite score
+    between the customer and its baseline. Ask without `explain`, or train again.
+    """
+
+    code = "NOT_EXPLAINED"
 
 
 class Unavailable(ServiceError):
@@ -270,6 +288,8 @@ BY_CODE: Final[Mapping[str, type[ServiceError]]] = {
     "MODEL_REFUSED": ModelRefused,
     "MODEL_UNAVAILABLE": ModelUnavailable,
     "MODEL_VERSION_NOT_FOUND": ModelVersionNotFound,
+    "NOT_EXPLAINED": NotExplained,
+    "NO_BASELINE": NoBaseline,
     "NO_PREDICTIONS": NoPredictions,
     "NO_PURCHASES": NoPurchases,
     "PAYLOAD_TOO_LARGE": PayloadTooLarge,

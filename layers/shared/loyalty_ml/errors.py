@@ -15,7 +15,8 @@ LoyaltyError
 │   ├── VersionConflict        VERSION_CONFLICT
 │   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── ModelsChanged          MODELS_CHANGED
-│   └── ModelRefused           MODEL_REFUSED
+│   ├── ModelRefused           MODEL_REFUSED
+│   └── NoBaseline             NO_BASELINE
 ├── Unauthenticated            UNAUTHENTICATED
 ├── MissingScope               MISSING_SCOPE
 ├── NotFound
@@ -28,7 +29,8 @@ LoyaltyError
 ├── Unscorable                 a customer's failure: known, but without a usable feature vector
 │   ├── NoPurchases            NO_PURCHASES
 │   ├── MissingFeatures        MISSING_FEATURES
-│   └── InvalidFeatures        INVALID_FEATURES
+│   ├── InvalidFeatures        INVALID_FEATURES
+│   └── NotExplained           NOT_EXPLAINED
 └── Unavailable                ours to mend; the same request may work later
     ├── ModelUnavailable       MODEL_UNAVAILABLE
     ├── FeatureStoreUnavailable  FEATURE_STORE_UNAVAILABLE    customers by id, or the snapshot
@@ -214,6 +216,29 @@ class ModelRefused(RequestError):
     code = "MODEL_REFUSED"
 
 
+class NoBaseline(RequestError):
+    """Reasons were asked for, but the model's card has no baseline to explain against: the model was trained before
+    there was one, or the answer is mock data. Train again and publish, or ask without `explain`.
+    """
+
+    code = "NO_BASELINE"
+
+    @classmethod
+    def of_set(cls, name: str) -> Self:
+        """name: of the model whose card has none, or rfm."""
+        return cls(
+            f"There are no reasons for {name}: the active model set has no baseline. Train again and publish, or ask "
+            "without explain."
+        )
+
+    @classmethod
+    def of_mock(cls, name: str) -> Self:
+        return cls(
+            f"There are no reasons for {name}: its answers are mock data, which come from the customer's id alone, so "
+            "there is no baseline. Publish a model, or ask without explain."
+        )
+
+
 class Unauthenticated(LoyaltyError):
     """The request has no token of the issuer that is for this service and has not expired. Get a token from your
     issuer.
@@ -332,6 +357,20 @@ class InvalidFeatures(Unscorable):
     ) -> None:
         """described: what the sentence says of each in place of its name."""
         super().__init__(f"{problem}: {'; '.join(described) or ', '.join(names)}", {"features": list(names)})
+
+
+class NotExplained(Unscorable):
+    """The features' contributions do not add up to the customer's score, because the model gives no finite score
+    between the customer and its baseline. Ask without `explain`, or train again.
+    """
+
+    code = "NOT_EXPLAINED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The contributions of the features do not add up to the customer's score, so there are no reasons: ask "
+            "without explain, or train the model again."
+        )
 
 
 class Unavailable(LoyaltyError):

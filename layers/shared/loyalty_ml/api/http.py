@@ -53,6 +53,7 @@ _STATUSES: Mapping[type[errors.LoyaltyError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.VersionConflict: 412,
     errors.ModelsChanged: 409,
+    errors.NoBaseline: 409,
     errors.NotFound: 404,
     errors.Unscorable: 422,
     errors.Unavailable: 503,
@@ -138,12 +139,14 @@ _PREDICTION_ERRORS = (
 )
 SINGLE_ERRORS = (
     *_PREDICTION_ERRORS,
+    errors.NoBaseline,
     errors.CustomerNotFound,
     errors.NoPurchases,
     errors.MissingFeatures,
     errors.InvalidFeatures,
+    errors.NotExplained,
 )
-BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
+BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge, errors.NoBaseline)
 
 
 def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:

@@ -92,7 +92,10 @@ def _rows(wrong: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.b
 
 
 def outside_domains(
-    names: Sequence[str], row: NDArray[np.float64], domains: Mapping[str, Domain]
+    names: Sequence[str],
+    row: NDArray[np.float64],
+    domains: Mapping[str, Domain],
+    problem: str = "The customer has values outside their domains",
 ) -> InvalidFeatures | None:
     """Why a row, float64 (f,), without NaN, is refused; None if each value is in its domain."""
     found = {
@@ -103,4 +106,4 @@ def outside_domains(
     if not found:
         return None
     described = [f"{name} is {shown(value)}, but must be {domains[name]}" for name, value in found.items()]
-    return InvalidFeatures(list(found), "The customer has values outside their domains", described)
+    return InvalidFeatures(list(found), problem, described)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, JsonValue, model_validator
 from typing_extensions import TypedDict
 
+from loyalty_ml.models.baseline import Baseline
 from loyalty_ml.models.document import (
     PUBLISH_AGAIN,
     Document,
@@ -203,6 +204,7 @@ class Card(Document):
     feature_definitions: what makes each feature that is read, as in training; None in cards of before there were any.
     forced:        why a model that failed a gate was written all the same; None where it passed them all.
     distribution:  what drift is measured from; None in cards of before there was one.
+    baseline:      who a score is explained against; None in cards of before there was one.
     active:        of a churn model, who counts as a customer to lose; None in cards of before there was such a rule.
     churn_quality, offer_quality: what it is worth, of the type that it is; None where that was not measured.
     """
@@ -224,6 +226,7 @@ class Card(Document):
     evaluation: dict[str, JsonValue] = Field({})
     forced: str | None = Field(None, min_length=1)
     distribution: Distribution | None = None
+    baseline: Baseline | None = None
     active: ActiveRule | None = None
     churn_quality: ChurnQuality | None = None
     offer_quality: OfferQuality | None = None
@@ -283,6 +286,8 @@ class Card(Document):
             raise ValueError("a golden output has not one value an output")
         if self.distribution:
             self._check_distribution(self.distribution)
+        if self.baseline and self.baseline.values.keys() != set(self.features):
+            raise ValueError("the baseline is not of the card's features")
         return self
 
     def _check_kind(self) -> None:

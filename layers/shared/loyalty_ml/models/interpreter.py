@@ -21,8 +21,9 @@ else:
 
 __all__ = ["BATCH_SHAPES", "RUNTIME_PACKAGE", "Interpreter", "Network"]
 
-BATCH_SHAPES = (1, 128, 4096)
-"""Rows in one call of the interpreter: one customer, a batch request, and the chunks of anything larger."""
+BATCH_SHAPES = (1, 128, 256, 512, 1024, 2048, 4096)
+"""Rows in one call of the interpreter: one customer, a batch request, the 2^n coalitions of what explains a customer's
+score, and the chunks of anything larger."""
 
 
 class Network:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from loyalty_ml.models.baseline import Baseline
 from loyalty_ml.models.document import Document, Name, Sha256, Version, parse
 from loyalty_ml.models.domain import DEFAULT_DOMAINS, Domain
 
@@ -36,11 +37,15 @@ class RfmCutPoints(Document):
     """What makes each of the features; None in sets of before there were any."""
     domains: dict[str, Domain] | None = None
     """The values that each of the features may have; None in sets of before there were any."""
+    baseline: Baseline | None = None
+    """Who the scores are explained against; None in sets of before there was one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if others := (self.domains or {}).keys() - set(self.features):
             raise ValueError(f"there is a domain of {min(others)}, which is not read")
+        if self.baseline and self.baseline.values.keys() != set(self.features):
+            raise ValueError("the baseline is not of the features that are read")
         if list(self.recency) != sorted(self.recency):
             raise ValueError("the recency cut points do not rise from score 5 to score 2")
         for name in ("frequency", "monetary"):
@@ -60,8 +65,9 @@ FIXED_CUT_POINTS = RfmCutPoints(
     frequency=(20, 10, 5, 2),
     monetary=(1000, 500, 200, 100),
     domains={name: DEFAULT_DOMAINS[name] for name in LIFETIME_RFM_FEATURES},
+    baseline=Baseline(values=dict(zip(LIFETIME_RFM_FEATURES, (90.0, 5.0, 200.0), strict=True))),
 )
-"""What applies if a model set publishes none."""
+"""What applies if a model set publishes none. Its baseline is who just has a score of 3 in each."""
 
 
 class ActiveModel(Document):

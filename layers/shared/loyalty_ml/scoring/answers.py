@@ -79,6 +79,10 @@ class Answers(Protocol[ScoresT]):
         """What customers are ordered by, the least first, float32 (n,); choice: a class, where there are `choices`."""
         ...
 
+    def score_of(self, result: Any, after: Any) -> float:
+        """The number of a result by which it is compared with `after`, the result as if some features were others."""
+        ...
+
 
 class ChurnAnswers:
     groups = RISKS
@@ -115,6 +119,9 @@ class ChurnAnswers:
 
     def rank(self, scores: ChurnScores, choice: int | None) -> NDArray[np.float32]:
         return -scores.probability
+
+    def score_of(self, result: ChurnResult, after: ChurnResult) -> float:
+        return result["churn_probability"]
 
 
 class OfferAnswers:
@@ -215,6 +222,9 @@ class OfferAnswers:
         assert choice is not None
         return -scores.probabilities[:, choice]
 
+    def score_of(self, result: NboResult, after: NboResult) -> float:
+        return result["offer_scores"][after["recommended_offer"]]
+
 
 _RFM_CODES = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6)]
 
@@ -271,6 +281,9 @@ class RfmAnswers:
 
     def rank(self, scores: RfmScores, choice: int | None) -> NDArray[np.float32]:
         raise AssertionError("RFM orders nobody")
+
+    def score_of(self, result: RfmResult, after: RfmResult) -> float:
+        return result["r_score"] + result["f_score"] + result["m_score"]
 
 
 def _whole(number: float) -> float:

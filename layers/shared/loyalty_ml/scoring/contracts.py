@@ -13,6 +13,8 @@ from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, AskedType, CustomerId, PredictionType, Request
 
+FiniteNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
 MAX_BATCH = 100
 CustomerIds = Annotated[
     list[Annotated[str, Field(strict=True, max_length=MAX_ID_CHARACTERS, examples=["1"])]],
@@ -26,6 +28,24 @@ Type = Annotated[AskedType, Field(description="The question to answer; `all` ans
 WithFeatures = Annotated[
     bool, Field(strict=True, description="Whether the answer shows the feature values that it was made from")
 ]
+Explain = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether each result says why: `reasons`, what each feature adds to the score (its exact Shapley "
+        "value against the median customer), the largest first",
+    ),
+]
+MAX_OVERRIDES = 1000
+Overrides = Annotated[
+    dict[Annotated[str, Field(strict=True, max_length=MAX_ID_CHARACTERS)], FiniteNumber],
+    Field(
+        max_length=MAX_OVERRIDES,
+        description="What if: values that stand in place of the customer's, by feature, each within the feature's "
+        "domain. All other features stay as they are. Each result says in `what_if` how far the score moved",
+        examples=[{"days_since_last": 3}],
+    ),
+]
 
 
 class PredictRequest(Request):
@@ -34,6 +54,8 @@ class PredictRequest(Request):
     customer_id: CustomerId
     type: Type = "churn"
     features: WithFeatures = False
+    explain: Explain = False
+    overrides: Overrides = Field({})
 
 
 class BatchRequest(Request):
@@ -41,6 +63,7 @@ class BatchRequest(Request):
 
     customer_ids: CustomerIds
     type: Type = "churn"
+    explain: Explain = False
 
 
 class PredictOrBatchRequest(Request):
@@ -48,7 +71,10 @@ class PredictOrBatchRequest(Request):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["customer_id"], "x-with": ["features"]}, {"required": ["customer_ids"]}]
+            "oneOf": [
+                {"required": ["customer_id"], "x-with": ["features", "overrides"]},
+                {"required": ["customer_ids"]},
+            ]
         }
     )
 
@@ -56,6 +82,8 @@ class PredictOrBatchRequest(Request):
     customer_ids: CustomerIds | None = None
     type: Type = "churn"
     features: WithFeatures = False
+    explain: Explain = False
+    overrides: Overrides = Field({})
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -63,10 +91,86 @@ class PredictOrBatchRequest(Request):
             raise ValueError("give exactly one of customer_id and customer_ids")
         if self.features and self.customer_id is None:
             raise ValueError("features are shown of one customer: give customer_id, or leave features out")
+        if self.overrides and self.customer_id is None:
+            raise ValueError("overrides are of one customer: give customer_id, or leave overrides out")
         return self
 
 
-class ChurnResult(TypedDict):
+class FeatureReason(TypedDict):
+    """A feature's value beside what is typical."""
+
+    feature: str
+    value: Annotated[float, Field(description="The customer's")]
+    typical: Annotated[float, Field(description="The baseline's: the median of the active customers")]
+
+
+class Reason(TypedDict):
+    """What a feature, or a group of features, adds to the score. A group has `group` and `features` in place of
+    `feature`, `value` and `typical`."""
+
+    feature: NotRequired[str]
+    value: NotRequired[Annotated[float, Field(description="The customer's")]]
+    typical: NotRequired[Annotated[float, Field(description="The baseline's: the median of the active customers")]]
+    group: NotRequired[Annotated[str, Field(description="As `[reasons.groups]` of the training configuration says")]]
+    features: NotRequired[list[FeatureReason]]
+    contribution: Annotated[
+        float, Field(description="All contributions and `explained.baseline_score` add up to `explained.score`")
+    ]
+    standard_error: NotRequired[Annotated[float, Field(description="Of a contribution that is sampled")]]
+    words: Annotated[str, Field(examples=["no purchase for 74 days, typical 12: +0.21"])]
+
+
+class Explained(TypedDict):
+    """What the reasons of a result explain."""
+
+    of: Annotated[
+        str,
+        Field(
+            description="What `score` is: churn's probability; of nbo the probability of the recommended offer less "
+            "the mean of the other learnt ones; of rfm the sum of its three scores",
+            examples=["churn_probability"],
+        ),
+    ]
+    score: float
+    baseline_score: Annotated[float, Field(description="The score of the baseline, the median customer")]
+    method: Annotated[
+        Literal["exact", "sampled"],
+        Field(description="`sampled`, of permutations, if more than 14 features differ from the baseline"),
+    ]
+
+
+Reasons = Annotated[list[Reason], Field(description="If `explain` is asked for: the largest contribution first")]
+
+
+class Override(TypedDict):
+    before: Annotated[float | None, Field(description="The customer's own value; null if there is none")]
+    after: float
+
+
+class WhatIf(TypedDict):
+    """How the result differs from the customer's own."""
+
+    overrides: Annotated[dict[str, Override], Field(description="By feature, those that this result reads")]
+    score_before: Annotated[
+        float | None,
+        Field(
+            description="Without the overrides: the churn probability, the probability of the offer that is "
+            "recommended now, or the sum of the three RFM scores; null if the customer has no answer without them"
+        ),
+    ]
+    score_after: float
+    moved: Annotated[float | None, Field(description="`score_after` less `score_before`")]
+
+
+class Explainable(TypedDict):
+    """What a result has besides if it was asked for."""
+
+    explained: NotRequired[Explained]
+    reasons: NotRequired[Reasons]
+    what_if: NotRequired[Annotated[WhatIf, Field(description="If there are `overrides`")]]
+
+
+class ChurnResult(Explainable):
     customer_id: str
     churn_probability: float
     churn_risk: Annotated[
@@ -104,7 +208,7 @@ class OfferProbability(TypedDict):
     ]
 
 
-class NboResult(TypedDict):
+class NboResult(Explainable):
     customer_id: str
     recommended_offer: Annotated[int, Field(description="The `offer_id` of `top_offer`")]
     confidence: Annotated[float, Field(description="The probability of `top_offer`")]
@@ -117,7 +221,7 @@ class NboResult(TypedDict):
     mock: NotRequired[Literal[True]]
 
 
-class RfmResult(TypedDict):
+class RfmResult(Explainable):
     customer_id: str
     recency: Annotated[float, Field(description="Days since the last purchase")]
     frequency: Annotated[float, Field(description="Number of purchases, over all history by default")]

@@ -44,23 +44,38 @@ def predict(
     models: ModelSet,
     read_features: ReadFeatures,
     mock_mode: MockMode,
+    *,
+    explain: bool = False,
 ) -> Predictions:
     """Predictions for at most 100 ids; one that comes twice is read and scored once.
 
-    Raises ModelUnavailable, and whatever `read_features` raises; what is wrong with one customer is an outcome.
+    explain: whether each result has its reasons.
+    Raises ModelUnavailable, NoBaseline, and whatever `read_features` raises; what is wrong with one customer is an
+    outcome.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
-    return _predictions(prediction_type, scorer, customer_ids, read_features(_asked(customer_ids), scorer.features))
+    table = read_features(_asked(customer_ids), scorer.features)
+    return predictions_of(prediction_type, scorer, customer_ids, table, explain=explain)
 
 
 def predict_all(
-    customer_ids: Sequence[str], models: ModelSet, read_features: ReadFeatures, mock_mode: MockMode
+    customer_ids: Sequence[str],
+    models: ModelSet,
+    read_features: ReadFeatures,
+    mock_mode: MockMode,
+    *,
+    explain: bool = False,
 ) -> Mapping[PredictionType, Predictions]:
-    """The same for every type, of one read of the customers. Raises ModelUnavailable if one type has no model."""
+    """The same for every type, of one read of the customers.
+
+    Raises ModelUnavailable if one type has no model, NoBaseline if one cannot be explained.
+    """
     scorers = {name: scorer_for(name, models, mock_mode) for name in PREDICTION_TYPES}
     names = list(dict.fromkeys(name for scorer in scorers.values() for name in scorer.features))
     table = read_features(_asked(customer_ids), names)
-    return {name: _predictions(name, scorer, customer_ids, table) for name, scorer in scorers.items()}
+    return {
+        name: predictions_of(name, scorer, customer_ids, table, explain=explain) for name, scorer in scorers.items()
+    }
 
 
 def _asked(customer_ids: Sequence[str]) -> list[str]:
@@ -68,13 +83,20 @@ def _asked(customer_ids: Sequence[str]) -> list[str]:
     return [customer_id for customer_id in dict.fromkeys(customer_ids) if customer_id]
 
 
-def _predictions(
-    prediction_type: PredictionType, scorer: Scorer, customer_ids: Sequence[str], table: FeatureTable
+def predictions_of(
+    prediction_type: PredictionType,
+    scorer: Scorer,
+    customer_ids: Sequence[str],
+    table: FeatureTable,
+    *,
+    explain: bool = False,
 ) -> Predictions:
+    """The outcomes of customers whose features were read. Raises NoBaseline."""
+
     def ids_of(rows: NDArray[np.intp]) -> list[str]:
         return [table.customer_ids[row] for row in rows.tolist()]
 
-    scored = scoring([scorer], table.names)(table, ids_of)
+    scored = scoring([scorer], table.names, explain=explain)(table, ids_of)
     outcomes: dict[str, Result | LoyaltyError] = {"": InvalidCustomerId()} if "" in customer_ids else {}
     ids = table.customer_ids
     if scored.answered is not None:
@@ -85,6 +107,9 @@ def _predictions(
     if scorer.is_mock:
         for result in results:
             result["mock"] = True
+    for explanations in scored.explanations:
+        for result, explanation in zip(results, explanations, strict=True):
+            result["explained"], result["reasons"] = explanation
     outcomes.update(zip(ids, results, strict=True))
     return Predictions(prediction_type, outcomes, scorer.is_mock, scorer.info, scorer.features, table)
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.domains import Domains, outside_domains
 from loyalty_ml.customers.table import FeatureTable, taking
-from loyalty_ml.errors import InvalidFeatures, LoyaltyError
+from loyalty_ml.errors import InvalidFeatures, LoyaltyError, NotExplained
+from loyalty_ml.scoring.explainers import Explain, Explanation
 from loyalty_ml.scoring.scorers import Scorer, Scores
 
 Columns = Callable[[NDArray[Any]], NDArray[Any]]
@@ -29,25 +30,30 @@ class Scored(NamedTuple):
     answered:  the rows that every scorer answered, bool (n,); None for all of them.
     scores:    by scorer, the columns of those rows, in their order.
     problem:   why a row has no answer: of several reasons the first.
+    explanations: by scorer, of those rows too; empty if they were not asked for.
     """
 
     answered: NDArray[np.bool_] | None
     scores: Sequence[Scores]
     problem: Callable[[int], LoyaltyError]
+    explanations: Sequence[Sequence[Explanation]] = ()
 
 
 def scoring(
-    scorers: Sequence[Scorer], names: Sequence[str], most_rows: int | None = None
+    scorers: Sequence[Scorer], names: Sequence[str], most_rows: int | None = None, *, explain: bool = False
 ) -> Callable[[FeatureTable, IdsOf], Scored]:
     """How tables with these columns are scored, from any thread.
 
     most_rows:  of a table: then each thread keeps the memory of its matrices, as memory that is new to a process costs
                 as much as what is done with it here.
+    explain:    whether each row that is answered is explained too; one that cannot be has no answer.
+    Raises NoBaseline where that is asked of a scorer without one.
     The function that is given back asks for ids of rows only if a scorer needs them.
     """
     columns = [taking(scorer.features, names) for scorer in scorers]
     domains = Domains(names, [scorer.domains for scorer in scorers])
     needs_ids = any(scorer.needs_ids for scorer in scorers)
+    explainers = [scorer.explainer() for scorer in scorers] if explain else []
     matrices_of = _new_matrices(scorers, columns) if most_rows is None else _kept_matrices(scorers, columns, most_rows)
 
     def score(table: FeatureTable, ids_of: IdsOf) -> Scored:
@@ -70,12 +76,21 @@ def scoring(
         if not all(np.isfinite(columns[0]).all() for columns in scores):
             answered, scores, unanswerable = _only_finite(scorers, answered, scores, len(table.values))
 
+        explanations: list[list[Explanation]] = []
+        unexplained: set[int] = set()
+        if explain:
+            answered, scores, explanations, unexplained = _explained(
+                explainers, [take(table.values) for take in columns], answered, scores
+            )
+
         def problem(row: int) -> LoyaltyError:
+            if row in unexplained:
+                return NotExplained()
             if row in unanswerable:
                 return InvalidFeatures(unanswerable[row].features, "The model gives no finite answer for")
             return _problem(row, table, scorers, columns, dtypes)
 
-        return Scored(answered, scores, problem)
+        return Scored(answered, scores, problem, explanations)
 
     return score
 
@@ -128,6 +143,30 @@ def _only_finite(
     all_answered = np.ones(rows, np.bool_) if answered is None else answered.copy()
     all_answered[list(unanswerable)] = False
     return all_answered, [_those(columns, kept) for columns in scores], unanswerable
+
+
+def _explained(
+    explainers: Sequence[Explain],
+    values: Sequence[NDArray[np.float64]],
+    answered: NDArray[np.bool_] | None,
+    scores: list[Scores],
+) -> tuple[NDArray[np.bool_] | None, list[Scores], list[list[Explanation]], set[int]]:
+    """Each row's reasons, and the rows that have none by one of the scorers, which are then not answered.
+
+    values: by scorer, float64 (n, f), of all rows.
+    """
+    rows = _rows(answered, len(values[0]))
+    found = [
+        explain(of_scorer[rows], columns) if len(rows) else []
+        for explain, of_scorer, columns in zip(explainers, values, scores, strict=True)
+    ]
+    kept = np.array([None not in of_row for of_row in zip(*found, strict=True)], np.bool_)
+    explanations = [[each for each, keep in zip(own, kept.tolist(), strict=True) if keep and each] for own in found]
+    if kept.all():
+        return answered, scores, explanations, set()
+    all_answered = np.zeros(len(values[0]), np.bool_)
+    all_answered[rows[kept]] = True
+    return all_answered, [_those(columns, kept) for columns in scores], explanations, set(rows[~kept].tolist())
 
 
 def _problem(

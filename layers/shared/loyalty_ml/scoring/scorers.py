@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
-from loyalty_ml.errors import ModelUnavailable
+from loyalty_ml.errors import ModelUnavailable, NoBaseline
 from loyalty_ml.models.card import Card, ModelInfo, Offer
 from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
-from loyalty_ml.scoring import mock, rfm
+from loyalty_ml.scoring import explainers, mock, rfm
 from loyalty_ml.scoring.answers import Answers, ChurnAnswers, OfferAnswers, RfmAnswers
+from loyalty_ml.scoring.explainers import Explain
 from loyalty_ml.scoring.scores import ActiveColumn, Network, explores, score_churn, score_offers
 from loyalty_ml.vocabulary import MockMode, PredictionType
 
@@ -34,6 +35,7 @@ class Scorer:
     answers:   how these are shown.
     needs_ids: whether `score` reads the ids; it may be given none otherwise.
     domains:   by feature, the values that are scored; a customer with another has no answer.
+    explainer: makes what says why a customer has a score. Raises NoBaseline.
     """
 
     features: Sequence[str]
@@ -41,6 +43,7 @@ class Scorer:
     score: Callable[[Sequence[str], NDArray[Any]], Scores]
     answers: Answers[Any]
     info: ModelInfo
+    explainer: Callable[[], Explain]
     is_mock: bool = False
     needs_ids: bool = False
     offers: Sequence[Offer] = ()
@@ -52,6 +55,7 @@ class _ModelKind:
     """What is known of the models whose cards name this output.
 
     answers:  of a catalogue, which only offers have.
+    explain:  of the card and the network; raises NoBaseline.
     score:    float32 (n, columns), all finite, to columns of n: those that the card reads, in order; then the network,
               the card, and the ids if a card explores.
     mock:     ids to plausible columns of n.
@@ -59,6 +63,7 @@ class _ModelKind:
 
     answers: Callable[[Sequence[Offer]], Answers[Any]]
     score: Callable[[NDArray[np.float32], Network, Card, Sequence[str]], Scores]
+    explain: Callable[[Card, Network], Explain]
     mock: Callable[[Sequence[str]], Scores]
     mock_offers: Sequence[Offer] = ()
 
@@ -67,11 +72,13 @@ _KINDS: Mapping[str, _ModelKind] = {
     "churn_probability": _ModelKind(
         answers=lambda _: ChurnAnswers(),
         score=lambda matrix, network, card, _: score_churn(matrix, network, card.thresholds, _active_column(card)),
+        explain=explainers.churn,
         mock=mock.mock_churn,
     ),
     "offer_probabilities": _ModelKind(
         answers=OfferAnswers,
         score=lambda matrix, network, card, customer_ids: score_offers(matrix, network, card.offers, customer_ids),
+        explain=explainers.offers,
         mock=mock.mock_offers,
         mock_offers=mock.OFFERS,
     ),
@@ -105,6 +112,7 @@ def _model_scorer(model: LoadedModel) -> Scorer:
         score=lambda customer_ids, matrix: kind.score(matrix, model.network, card, customer_ids),
         answers=kind.answers(card.offers),
         info={"name": card.name, "version": card.version, "placeholder": card.placeholder},
+        explainer=lambda: kind.explain(card, model.network),
         needs_ids=explores(card.offers),
         offers=card.offers,
         domains=card.domains or {},
@@ -127,18 +135,24 @@ def _rfm_scorer(models: ModelSet) -> Scorer:
         score=lambda customer_ids, matrix: rfm.score_rfm(matrix, cut_points),
         answers=RfmAnswers(),
         info={"name": "rfm", "version": cut_points.version, "placeholder": False},
+        explainer=lambda: explainers.rfm_scores(cut_points),
         domains=cut_points.domains or {},
     )
 
 
 def _mock_scorer(name: PredictionType) -> Scorer:
     kind = _KINDS[MODEL_OUTPUTS[name]]
+
+    def no_explainer() -> Explain:
+        raise NoBaseline.of_mock(name)
+
     return Scorer(
         features=(),  # customers must exist, but nothing of them is used
         matrix=_as_read,
         score=lambda customer_ids, matrix: kind.mock(customer_ids),
         answers=kind.answers(kind.mock_offers),
         info={"name": name, "version": MOCK_VERSION, "placeholder": True},
+        explainer=no_explainer,
         is_mock=True,
         needs_ids=True,
         offers=kind.mock_offers,

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
-from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, ModelsByType, Type
+from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, Explain, ModelsByType, Type
 from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
@@ -69,6 +69,7 @@ class SegmentPredictRequest(Request):
     """Every member of a segment."""
 
     type: Type = "churn"
+    explain: Explain = False
 
 
 class SegmentAnswer(TypedDict):

@@ -82,11 +82,13 @@ def predict_segment(
     mock_mode: MockMode,
     *,
     ranking: Ranking = BY_ID,
+    explain: bool = False,
     progress: Progress = no_progress,
 ) -> SegmentAnswer:
     """The answer for all members; exact, whatever their number.
 
-    Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
+    explain: whether those who are shown have their reasons.
+    Raises ModelUnavailable, NoBaseline, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorer = scorer_for(prediction_type, models, mock_mode)
     order = shown_order(segment.definition, prediction_type, scorer, ranking)
@@ -109,7 +111,8 @@ def predict_segment(
             shown = _best(shown, candidates, limit)
         failed = np.concatenate([failed, failures])[:SHOWN_ERRORS]
     numbers = [*shown.numbers.tolist(), *failed.tolist()]
-    outcomes = _predict_again(prediction_type, population.read(numbers), models, mock_mode) if numbers else {}
+    table = population.read(numbers)
+    outcomes = _predict_again(prediction_type, table, models, mock_mode, explain=explain) if numbers else {}
     results, errors = _results(outcomes, unknown)
     return {
         "segment_id": segment.segment_id,
@@ -211,10 +214,10 @@ def shown_order(
 
 
 def _predict_again(
-    prediction_type: PredictionType, table: FeatureTable, models: ModelSet, mock_mode: MockMode
+    prediction_type: PredictionType, table: FeatureTable, models: ModelSet, mock_mode: MockMode, *, explain: bool
 ) -> Mapping[str, Result | LoyaltyError]:
     """What a batch of these customers would have."""
-    return predict(prediction_type, table.customer_ids, models, reading(table), mock_mode).outcomes
+    return predict(prediction_type, table.customer_ids, models, reading(table), mock_mode, explain=explain).outcomes
 
 
 def reading(table: FeatureTable) -> ReadFeatures:

@@ -78,15 +78,20 @@ class SegmentService:
         prediction_type: AskedType,
         ranking: Ranking = BY_ID,
         steps: Steps = no_steps,
+        *,
+        explain: bool = False,
     ) -> SegmentAnswer | SegmentAllAnswer:
-        """Every member of the segment predicted; some of them are shown."""
+        """Every member of the segment predicted; some of them are shown, with their reasons if `explain`."""
         segment, models = self._segments.get(segment_id), self._models.current()
-        self._check(segment, prediction_type, models, ranking)  # before the customers are fetched for nothing
+        # Before the customers are fetched for nothing.
+        self._check(segment, prediction_type, models, ranking, explain=explain)
         segment = self._segments.with_ids(segment)
         population, trouble = self._customers(steps)
         answer: SegmentAnswer | SegmentAllAnswer
         if prediction_type == "all":
-            answer = predict_segment_all(segment, population, models, self._mock_mode, progress=steps("score"))
+            answer = predict_segment_all(
+                segment, population, models, self._mock_mode, explain=explain, progress=steps("score")
+            )
         else:
             answer = predict_segment(
                 segment,
@@ -95,15 +100,16 @@ class SegmentService:
                 models,
                 self._mock_mode,
                 ranking=ranking,
+                explain=explain,
                 progress=steps("score"),
             )
         if trouble:
             answer["message"] = trouble
         return answer
 
-    def check(self, segment_id: str, prediction_type: AskedType, ranking: Ranking) -> None:
+    def check(self, segment_id: str, prediction_type: AskedType, ranking: Ranking, *, explain: bool = False) -> None:
         """Raises what `predict` would raise of the request itself, without predicting anything."""
-        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), ranking)
+        self._check(self._segments.get(segment_id), prediction_type, self._models.current(), ranking, explain=explain)
 
     def check_definition(self, definition: SegmentDefinition) -> SegmentDefinition:
         """The definition as it is to be stored: an offer that is given by its place gets its code.
@@ -166,7 +172,8 @@ class SegmentService:
 
         if request["answer"] == "stats":
             return self.stats(request["segment_id"], request.get("history"), steps)
-        return self.predict(request["segment_id"], request["type"], ranking_of(request), steps)
+        explain = request.get("explain", False)
+        return self.predict(request["segment_id"], request["type"], ranking_of(request), steps, explain=explain)
 
     def stats(self, segment_id: str, entries: int | None = None, steps: Steps = no_steps) -> SegmentStatsAnswer:
         """The segment's statistics and drift now, and how they moved; measured only where they are not stored.
@@ -216,15 +223,19 @@ class SegmentService:
                 self._statistics.put(self._measure(segment, population, models, steps("score"), bridge=True))
         return point
 
-    def _check(self, segment: Segment, prediction_type: AskedType, models: ModelSet, ranking: Ranking) -> None:
+    def _check(
+        self, segment: Segment, prediction_type: AskedType, models: ModelSet, ranking: Ranking, *, explain: bool
+    ) -> None:
         if prediction_type == "all":
             for name, given in ranking._asdict().items():
                 if given is not None:
                     raise InvalidRequest.of(name, "all has no single probability to order by: ask for churn or nbo")
-            scorers_of(models, self._mock_mode)
-            return
-        scorer = scorer_for(prediction_type, models, self._mock_mode)
-        shown_order(segment.definition, prediction_type, scorer, ranking)
+            scorers = list(scorers_of(models, self._mock_mode).values())
+        else:
+            scorers = [scorer_for(prediction_type, models, self._mock_mode)]
+            shown_order(segment.definition, prediction_type, scorers[0], ranking)
+        for scorer in scorers if explain else ():
+            scorer.explainer()
 
     def _point(self, segment: Segment | None, models: ModelSet, steps: Steps) -> tuple[Point, str | None]:
         """The segment at the snapshot that is served now, and why that is not the newest, where it is not."""

@@ -30,11 +30,13 @@ def predict_segment_all(
     models: ModelSet,
     mock_mode: MockMode,
     *,
+    explain: bool = False,
     progress: Progress = no_progress,
 ) -> SegmentAllAnswer:
     """The answer for all members; exact, whatever their number. A member with an answer of one type is successful.
 
-    Raises ModelUnavailable, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
+    explain: whether those who are shown have their reasons.
+    Raises ModelUnavailable, NoBaseline, InvalidRequest, FeatureStoreUnavailable, and what `progress` raises.
     """
     scorers = scorers_of(models, mock_mode)
     members, keep, unknown = select(segment.definition, population, models, mock_mode)
@@ -65,7 +67,8 @@ def predict_segment_all(
         failed = np.concatenate([failed, without[: SHOWN_ERRORS - len(failed)]])
         found, failures = found + customers, failures + len(without)
     table = population.read([*shown.tolist(), *failed.tolist()])
-    predictions = predict_all(table.customer_ids, models, reading(table), mock_mode) if table.customer_ids else {}
+    ids, read = table.customer_ids, reading(table)
+    predictions = predict_all(ids, models, read, mock_mode, explain=explain) if ids else {}
     results, errors = _shown(table.customer_ids, predictions, unknown)
     return {
         "segment_id": segment.segment_id,

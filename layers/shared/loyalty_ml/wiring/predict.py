@@ -1,16 +1,17 @@
 """What functions/predict is made of."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from loyalty_ml.customers import online_store, snapshot
 from loyalty_ml.customers.online_store import FeatureStore
 from loyalty_ml.models.store import ModelStore
-from loyalty_ml.scoring import predictions, side_by_side
+from loyalty_ml.scoring import predictions, side_by_side, what_if
 from loyalty_ml.scoring.contracts import AllAnswer, AllBatchAnswer, BatchAnswer, SingleAnswer
-from loyalty_ml.vocabulary import AskedType, PredictionType
+from loyalty_ml.scoring.scorers import scorer_for
+from loyalty_ml.vocabulary import PREDICTION_TYPES, AskedType, PredictionType
 from loyalty_ml.wiring import clients
 from loyalty_ml.wiring.settings import PredictSettings, Settings
 
@@ -52,31 +53,63 @@ class PredictParts(ModelParts):
     def customers(self) -> FeatureStore:
         return FeatureStore(online_store.client(), self.settings.customers_table)
 
-    def predict(self, prediction_type: PredictionType, customer_ids: Sequence[str]) -> predictions.Predictions:
+    def predict(
+        self, prediction_type: PredictionType, customer_ids: Sequence[str], *, explain: bool = False
+    ) -> predictions.Predictions:
         """Predictions with the models and customers of this deployment; see predictions.predict for what it raises."""
         return predictions.predict(
-            prediction_type, customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode
+            prediction_type,
+            customer_ids,
+            self.models.current(),
+            self.customers.read,
+            self.settings.ml_mock_mode,
+            explain=explain,
         )
 
-    def predict_all(self, customer_ids: Sequence[str]) -> side_by_side.ByType:
+    def predict_all(self, customer_ids: Sequence[str], *, explain: bool = False) -> side_by_side.ByType:
         """The same of every type."""
         return predictions.predict_all(
-            customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode
+            customer_ids, self.models.current(), self.customers.read, self.settings.ml_mock_mode, explain=explain
         )
 
     def answer_one(
-        self, asked: AskedType, customer_id: str, *, with_features: bool = False
+        self,
+        asked: AskedType,
+        customer_id: str,
+        *,
+        with_features: bool = False,
+        explain: bool = False,
+        overrides: Mapping[str, float] | None = None,
     ) -> SingleAnswer | AllAnswer:
-        """One customer's answer; raises what `predict` raises, and that customer's failure."""
-        if asked == "all":
-            return side_by_side.all_answer(customer_id, self.predict_all([customer_id]), with_features=with_features)
-        return predictions.single_answer(customer_id, self.predict(asked, [customer_id]), with_features=with_features)
+        """One customer's answer, as if if there are overrides; see what_if.predict_as_if.
 
-    def answer_batch(self, asked: AskedType, customer_ids: Sequence[str]) -> BatchAnswer | AllBatchAnswer:
+        Raises what `predict` raises, and that customer's failure.
+        """
+        if overrides:
+            by_type = self._predict_as_if(asked, customer_id, overrides, explain=explain)
+        elif asked == "all":
+            by_type = self.predict_all([customer_id], explain=explain)
+        else:
+            by_type = {asked: self.predict(asked, [customer_id], explain=explain)}
+        if asked == "all":
+            return side_by_side.all_answer(customer_id, by_type, with_features=with_features)
+        return predictions.single_answer(customer_id, by_type[asked], with_features=with_features)
+
+    def _predict_as_if(
+        self, asked: AskedType, customer_id: str, overrides: Mapping[str, float], *, explain: bool
+    ) -> side_by_side.ByType:
+        types = PREDICTION_TYPES if asked == "all" else (asked,)
+        models, mock_mode = self.models.current(), self.settings.ml_mock_mode
+        scorers = {name: scorer_for(name, models, mock_mode) for name in types}
+        return what_if.predict_as_if(scorers, customer_id, overrides, self.customers.read, explain=explain)
+
+    def answer_batch(
+        self, asked: AskedType, customer_ids: Sequence[str], *, explain: bool = False
+    ) -> BatchAnswer | AllBatchAnswer:
         """The answer for up to 100 customers; raises what `predict` raises."""
         if asked == "all":
-            return side_by_side.all_batch_answer(customer_ids, self.predict_all(customer_ids))
-        return predictions.batch_answer(customer_ids, self.predict(asked, customer_ids))
+            return side_by_side.all_batch_answer(customer_ids, self.predict_all(customer_ids, explain=explain))
+        return predictions.batch_answer(customer_ids, self.predict(asked, customer_ids, explain=explain))
 
     def read_snapshot_card(self) -> snapshot.SnapshotCard | None:
         """The current feature snapshot's card; see snapshot.read_current for what it raises."""

@@ -1,0 +1,87 @@
+"""Who a score is explained against, and the words that reasons are said in."""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from loyalty_ml.models.document import Document
+
+MAX_WORDS_CHARACTERS = 200
+VALUE = "{value}"
+Words = Annotated[str, Field(min_length=1, max_length=MAX_WORDS_CHARACTERS)]
+GroupName = Annotated[str, Field(min_length=1, max_length=MAX_WORDS_CHARACTERS)]
+
+DEFAULT_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "revenue": "{value} spent in a year",
+        "transaction_count": "{value} purchases in a year",
+        "days_since_last": "no purchase for {value} days",
+        "avg_transaction_value": "{value} spent in an average purchase",
+        "lifetime_value": "{value} spent in all",
+        "customer_age_days": "a customer for {value} days",
+        "monthly_revenue": "{value} spent in 30 days",
+        "product_count": "{value} different products",
+        "service_count": "{value} different services",
+        "engagement_score": "a purchase in {value} % of 12 weeks",
+        "lifetime_transaction_count": "{value} purchases in all",
+        "rfm_transaction_count": "{value} purchases in the RFM window",
+        "rfm_revenue": "{value} spent in the RFM window",
+        "offers_seen": "{value} offers seen",
+        "offers_taken": "{value} offers taken",
+        "offer_take_rate": "an offer take rate of {value}",
+        "days_since_offer": "the last offer {value} days ago",
+    }
+)
+"""Of the features that the project defines (docs/features.md), by name."""
+
+
+def words_of(feature: str) -> str:
+    """What a feature is called in a reason where nothing else is configured."""
+    return DEFAULT_WORDS.get(feature, f"{feature} is {VALUE}")
+
+
+class Baseline(Document):
+    """The median customer of the active base: each feature's median, which is a value that a customer has.
+
+    customers:  how many customers the medians are of; None if they are no medians.
+    groups:     features that are one reason, by its name; each other feature is a reason of its own.
+    words:      by feature, what a reason says of a value, which stands in place of {value}.
+    """
+
+    values: dict[str, float] = Field(min_length=1)
+    customers: int | None = Field(None, gt=0)
+    groups: dict[GroupName, tuple[str, ...]] = Field({})
+    words: dict[str, Words] = Field({})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if problem := problem_of_groups(self.groups, self.values):
+            raise ValueError(problem)
+        if problem := problem_of_words(self.words):
+            raise ValueError(problem)
+        return self
+
+
+def problem_of_words(words: Mapping[str, str]) -> str:
+    """Why words say nothing of a value, without a full stop; empty if they do."""
+    without = [name for name, text in words.items() if VALUE not in text]
+    return f"the words of {without[0]} have no {VALUE}: put it where the number belongs" if without else ""
+
+
+def problem_of_groups(groups: Mapping[str, tuple[str, ...]], features: Collection[str]) -> str:
+    """Why groups are none of these features, without a full stop; empty if they are."""
+    owners: dict[str, str] = {}
+    for group, names in groups.items():
+        if not names:
+            return f"the group {group} has no features: name some, or remove the group"
+        if group in features and group not in names:
+            return f"the group {group} is called as a feature outside it: rename the group"
+        for name in names:
+            if name not in features:
+                return f"the group {group} has {name}, but there is no such feature: correct or remove the name"
+            if name in owners:
+                return f"{name} is in the groups {owners[name]} and {group}: a feature has one group"
+            owners[name] = group
+    return ""

@@ -1,0 +1,217 @@
+"""The reasons of an answer in the business's words, by what each prediction type answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_ml.customers.table import model_matrix
+from loyalty_ml.errors import NoBaseline
+from loyalty_ml.models.baseline import VALUE, words_of
+from loyalty_ml.models.card import Card, Offer
+from loyalty_ml.models.manifest import RfmCutPoints
+from loyalty_ml.scoring import reasons, rfm
+from loyalty_ml.scoring.contracts import Explained, FeatureReason, Reason
+from loyalty_ml.scoring.rfm import RfmScores
+from loyalty_ml.scoring.scores import ChurnScores, Network, OfferScores
+
+SHOWN_IN_FILES = 3
+"""Columns of reasons in a results file."""
+
+
+class Explanation(NamedTuple):
+    """Why a customer has a score; `reasons` are the largest first, of equal ones as the features are in the card."""
+
+    explained: Explained
+    reasons: list[Reason]
+
+
+Explain = Callable[[NDArray[np.float64], Any], list[Explanation | None]]
+"""What a scorer reads of n customers, who are answered, and their columns, to their reasons; None where what the
+features add does not add up to the score."""
+
+
+class Game(NamedTuple):
+    """What is explained of one customer.
+
+    of:        what the score is, for people.
+    score:     float32 (k, f) to the score of each row, float64 (k,).
+    answered:  the score that the customer was answered with.
+    """
+
+    of: str
+    score: reasons.Score
+    answered: float
+
+
+class _Model:
+    """Explains what a model answers: `game` gives the score of a customer, by the columns and the customer's row."""
+
+    def __init__(self, card: Card, game: Callable[[Any, int], Game]) -> None:
+        """Raises NoBaseline."""
+        baseline = card.baseline
+        if baseline is None:
+            raise NoBaseline.of_set(card.name)
+        values = [baseline.values[name] for name in card.features]
+        self._baseline = baseline
+        self._features = card.features
+        self._row = np.array(values, np.float32)
+        groups = {name: group for group, names in baseline.groups.items() for name in names}
+        players: dict[str, list[int]] = {}
+        for place, name in enumerate(card.features):
+            players.setdefault(groups.get(name, name), []).append(place)
+        self._names, self._places = list(players), list(players.values())
+        self._members = [[card.features[place] for place in places] for places in players.values()]
+        self._game = game
+
+    def __call__(self, values: NDArray[np.float64], scores: Any) -> list[Explanation | None]:
+        own = values[:, : len(self._features)]  # behind them is what only the active rule reads
+        pairs = zip(model_matrix(own), own.tolist(), strict=True)
+        return [self._one(row, of_row, self._game(scores, number)) for number, (row, of_row) in enumerate(pairs)]
+
+    def _one(self, row: NDArray[np.float32], of_row: Sequence[float], game: Game) -> Explanation | None:
+        try:
+            found = reasons.contributions(row, self._row, self._places, game.score, game.answered)
+        except reasons.NotAdditive:
+            return None
+        values, errors = found.values.tolist(), found.standard_errors
+        told: list[Reason] = []
+        for place in sorted(range(len(values)), key=lambda player: -abs(values[player])):
+            reason = self._reason(place, of_row, values[place])
+            if errors is not None:
+                reason["standard_error"] = float(errors[place])
+            told.append(reason)
+        explained: Explained = {
+            "of": game.of,
+            "score": found.score,
+            "baseline_score": found.baseline_score,
+            "method": "exact" if errors is None else "sampled",
+        }
+        return Explanation(explained, told)
+
+    def _reason(self, player: int, row: Sequence[float], contribution: float) -> Reason:
+        name = self._names[player]
+        said: list[FeatureReason] = [
+            {"feature": feature, "value": row[place], "typical": self._baseline.values[feature]}
+            for place, feature in zip(self._places[player], self._members[player], strict=True)
+        ]
+        is_group = name in self._baseline.groups
+        return reason_of(name if is_group else None, said, contribution, self._baseline.words)
+
+
+def churn(card: Card, network: Network) -> Explain:
+    """Raises NoBaseline."""
+
+    def score(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        return network(matrix)[:, 0].astype(np.float64)
+
+    def game(scores: ChurnScores, number: int) -> Game:
+        return Game("churn_probability", score, float(scores.probability[number]))
+
+    return _Model(card, game)
+
+
+def offers(card: Card, network: Network) -> Explain:
+    """Of the probability of the recommended offer less the mean of the other learnt ones. Raises NoBaseline."""
+
+    def game(scores: OfferScores, number: int) -> Game:
+        best = int(scores.best[number])
+        weights = beside_others(card.offers, best)
+        of = f"the probability of {card.offers[best].offer_name}"
+        if np.count_nonzero(weights) > 1:
+            of += ", less the mean of the other offers that were learnt"
+        return Game(
+            of,
+            lambda matrix: network(matrix).astype(np.float64) @ weights,
+            float(scores.probabilities[number].astype(np.float64) @ weights),
+        )
+
+    return _Model(card, game)
+
+
+def beside_others(catalogue: Sequence[Offer], best: int) -> NDArray[np.float64]:
+    """What each offer's probability counts for, float64 (k,): 1 for the best, together -1 for the other learnt ones."""
+    others = [offer.offer_id for offer in catalogue if offer.evidence != "too_few" and offer.offer_id != best]
+    weights = np.zeros(len(catalogue))
+    weights[others] = -1 / len(others) if others else 0
+    weights[best] = 1
+    return weights
+
+
+def rfm_scores(cut_points: RfmCutPoints) -> Explain:
+    """Of the sum of the three scores, which are each of one feature: so each adds just what its score is more than the
+    baseline's. Raises NoBaseline.
+    """
+    baseline = cut_points.baseline
+    if baseline is None:
+        raise NoBaseline.of_set("rfm")
+    names = cut_points.features
+    typical = rfm.score_rfm(np.array([[baseline.values[name] for name in names]]), cut_points)
+    least = [int(score[0]) for score in typical[3:]]
+
+    def one(values: Sequence[float], own: Sequence[int]) -> Explanation:
+        added = [score - of_typical for score, of_typical in zip(own, least, strict=True)]
+        told = []
+        for place in sorted(range(len(added)), key=lambda place: -abs(added[place])):
+            name = names[place]
+            said: FeatureReason = {"feature": name, "value": values[place], "typical": baseline.values[name]}
+            told.append(reason_of(None, [said], added[place], baseline.words))
+        explained: Explained = {
+            "of": "r_score + f_score + m_score",
+            "score": sum(own),
+            "baseline_score": sum(least),
+            "method": "exact",
+        }
+        return Explanation(explained, told)
+
+    def explain(values: NDArray[np.float64], scores: RfmScores) -> list[Explanation | None]:
+        own = np.column_stack(scores[3:]).tolist()
+        return [one(*both) for both in zip(values.tolist(), own, strict=True)]
+
+    return explain
+
+
+def reason_of(
+    group: str | None, said: Sequence[FeatureReason], contribution: float, words: Mapping[str, str]
+) -> Reason:
+    """A reason with its words, such as "no purchase for 74 days, typical 12: +0.21"."""
+    clauses = []
+    for each in said:
+        template = words.get(each["feature"]) or words_of(each["feature"])
+        clauses.append((template.replace(VALUE, number_in_words(each["value"])), number_in_words(each["typical"])))
+    amount = f"{contribution:+d}" if isinstance(contribution, int) else f"{contribution:+.2f}"
+    if group is None:
+        ((clause, typical),), (one,) = clauses, said
+        return {
+            "feature": one["feature"],
+            "value": one["value"],
+            "typical": one["typical"],
+            "contribution": contribution,
+            "words": f"{clause}, typical {typical}: {amount}",
+        }
+    listed = "; ".join(f"{clause} (typical {typical})" for clause, typical in clauses)
+    words_of_group = f"{group}: {listed}: {amount}"
+    return {"group": group, "features": list(said), "contribution": contribution, "words": words_of_group}
+
+
+def number_in_words(value: float) -> str:
+    """A value as people say it: 1,234 and 12.5, of small ones three digits."""
+    if value == round(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1e15 or abs(value) < 0.01:
+        return f"{value:.3g}"
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def texts_for_files(explanations: Sequence[Explanation]) -> list[list[str]]:
+    """The words of the SHOWN_IN_FILES largest reasons of n customers: as many lists of n, empty for nothing added."""
+    return [
+        [
+            explanation.reasons[place]["words"]
+            if place < len(explanation.reasons) and explanation.reasons[place]["contribution"]
+            else ""
+            for explanation in explanations
+        ]
+        for place in range(SHOWN_IN_FILES)
+    ]

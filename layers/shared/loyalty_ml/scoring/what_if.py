@@ -1,0 +1,87 @@
+"""What if: a customer scored with some features overridden, beside the customer as it is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from loyalty_ml.customers.domains import outside_domains
+from loyalty_ml.customers.table import FeatureTable
+from loyalty_ml.errors import InvalidRequest, LoyaltyError
+from loyalty_ml.scoring.contracts import Override, WhatIf
+from loyalty_ml.scoring.predictions import Predictions, ReadFeatures, predictions_of
+from loyalty_ml.scoring.scorers import Scorer
+from loyalty_ml.vocabulary import PredictionType
+
+
+def predict_as_if(
+    scorers: Mapping[PredictionType, Scorer],
+    customer_id: str,
+    overrides: Mapping[str, float],
+    read_features: ReadFeatures,
+    *,
+    explain: bool = False,
+) -> Mapping[PredictionType, Predictions]:
+    """Predictions by each scorer for one customer as if; a result says in `what_if` how far its score moved.
+
+    overrides:  values by feature, finite. One for a feature that the customer lacks gives it a value.
+    Raises InvalidRequest for a feature that no scorer reads, InvalidFeatures for a value outside its domain,
+    NoBaseline, and whatever `read_features` raises.
+    """
+    _check(overrides, scorers.values())
+    names = list(dict.fromkeys(name for scorer in scorers.values() for name in scorer.features))
+    table = read_features([customer_id], names)
+    as_if = overridden(table, overrides)
+    found: dict[PredictionType, Predictions] = {}
+    for name, scorer in scorers.items():
+        before = predictions_of(name, scorer, [customer_id], table).outcomes[customer_id]
+        found[name] = predictions_of(name, scorer, [customer_id], as_if, explain=explain)
+        after: Any = found[name].outcomes[customer_id]
+        if not isinstance(after, LoyaltyError):
+            own = {feature: value for feature, value in overrides.items() if feature in scorer.features}
+            after["what_if"] = _what_if(scorer, _override_of(table, own), before, after)
+    return found
+
+
+def overridden(table: FeatureTable, overrides: Mapping[str, float]) -> FeatureTable:
+    """The same customers with these values; features that the table lacks are left out."""
+    values = table.values.copy()
+    absent = None if table.absent is None else table.absent.copy()
+    for feature, value in overrides.items():
+        if feature in table.names:
+            place = table.names.index(feature)
+            values[:, place] = value
+            if absent is not None:
+                absent[:, place] = False
+    return replace(table, values=values, absent=absent)
+
+
+def _check(overrides: Mapping[str, float], scorers: Any) -> None:
+    known = {name for scorer in scorers for name in scorer.features}
+    unknown = [name for name in overrides if name not in known]
+    if unknown:
+        raise InvalidRequest(
+            [(f"overrides.{name}", "no prediction that is asked for reads this feature: remove it") for name in unknown]
+        )
+    for scorer in scorers:
+        names = [name for name in overrides if name in scorer.features]
+        row = np.array([overrides[name] for name in names], np.float64)
+        outside = outside_domains(names, row, scorer.domains, "The overrides are outside their domains")
+        if outside is not None:
+            raise outside
+
+
+def _override_of(table: FeatureTable, overrides: Mapping[str, float]) -> dict[str, Override]:
+    before = dict(zip(table.names, table.values[0].tolist(), strict=True))
+    return {
+        feature: {"before": before[feature] if np.isfinite(before[feature]) else None, "after": value}
+        for feature, value in overrides.items()
+    }
+
+
+def _what_if(scorer: Scorer, overrides: dict[str, Override], before: Any, after: Any) -> WhatIf:
+    score_after = scorer.answers.score_of(after, after)
+    score_before = None if isinstance(before, LoyaltyError) else scorer.answers.score_of(before, after)
+    moved = None if score_before is None else score_after - score_before
+    return {"overrides": overrides, "score_before": score_before, "score_after": score_after, "moved": moved}
