@@ -40,8 +40,8 @@ TO_AWAIT = (
     (r"^    def (?!_)", "    async def "),
     (r"self\._client\.close\(\)", "await self._client.aclose()"),
     (r"self\.close\(\)", "await self.close()"),
-    (r"self\._run\(", "await self._run("),
-    (r"def _run\(", "async def _run("),
+    (r"self\.(_run|_predict)\(", r"await self.\1("),
+    (r"def (_run|_predict)\(", r"async def \1("),
     (r"return self\._runner\.run", "return await self._runner.run"),
 )
 """Patterns of lines of the one that waits, and what they are in the one that is awaited."""

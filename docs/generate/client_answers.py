@@ -11,6 +11,8 @@ An answer is a plain dictionary. The service may add fields, and an older one ma
 from typing import Any, Literal, NotRequired, TypedDict
 '''
 GIVEN = (
+    "SingleAnswer",
+    "AllAnswer",
     "StatusAnswer",
     "SegmentSummary",
     "SegmentDefinitionAnswer",

@@ -1,10 +1,15 @@
 """The client against the functions themselves, behind the local gateway: its answers and its errors are theirs."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 
 from loyalty_client import Loyalty, Retries, codes, errors
+from loyalty_client.calls import Calls
+from loyalty_client.running import Threads
+from loyalty_client.steps import Request
 from tests.front import served
 from tests.service import GOOD, Service
 
@@ -49,6 +54,47 @@ def test_all_three_are_side_by_side(service: Service, loyalty: Loyalty) -> None:
     frame = rows.to_pandas()
     assert frame["churn_probability"][0] == alone["churn"]["churn_probability"]
     assert frame["code"][2] == "CUSTOMER_NOT_FOUND"
+
+
+def test_the_reasons_and_the_what_ifs_are_the_services(service: Service, loyalty: Loyalty) -> None:
+    ids = ["good", "nobody", "lapsed"]
+    for asked in ("churn", "nbo", "rfm"):
+        body = service.call("POST", "/ml/predict/batch", {"customer_ids": ids, "type": asked, "explain": True}).body
+        rows = loyalty.explain(asked, ids)
+        assert [row for row in rows if "code" not in row] == [entry["result"] for entry in body["results"]]
+        assert rows[1]["code"] == "CUSTOMER_NOT_FOUND"
+        for row in (rows[0], rows[2]):
+            added = sum(reason["contribution"] for reason in row["reasons"])
+            assert row["explained"]["baseline_score"] + added == pytest.approx(row["explained"]["score"], abs=1e-5)
+        overrides = {"days_since_last": 3}
+        request = {"customer_id": "good", "type": asked, "overrides": overrides}
+        answer: Any = loyalty.what_if("good", overrides, asked)
+        assert answer == service.call("POST", "/ml/predict", request).body
+        assert answer["result"]["what_if"]["overrides"]["days_since_last"]["after"] == 3
+    both = loyalty.explain("all", ids)
+    assert both[0]["nbo"] == loyalty.explain("nbo", ["good"])[0]
+
+
+def test_what_cannot_be_said_of_a_what_if_is_its_exception(loyalty: Loyalty) -> None:
+    for customer_id, overrides, kind in (
+        ("good", {"weather": 1.0}, codes.InvalidRequest),
+        ("good", {"days_since_last": -5}, codes.InvalidFeatures),
+        ("nobody", {"days_since_last": 5}, codes.CustomerNotFound),
+    ):
+        with pytest.raises(kind):
+            loyalty.what_if(customer_id, overrides)
+
+
+def test_what_is_mock_has_no_reasons(empty_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_MOCK_MODE", "true")
+    with served() as base, Loyalty(base) as loyalty, pytest.raises(codes.NoBaseline, match="mock"):
+        loyalty.explain("churn", ["good"])
+
+
+def test_a_server_that_does_not_know_a_field_is_older(service: Service) -> None:
+    request = Request("POST", "/ml/predict", {"customer_id": "good", "horizon": 30}, newer=("horizon",))
+    with served() as base, httpx.Client(base_url=base) as http, pytest.raises(errors.OldServer, match="'horizon'"):
+        Threads(http, None, 1).run(Calls(ONCE).answer(request))
 
 
 CALLS: list[tuple[type[Exception], Callable[[Loyalty], object]]] = [

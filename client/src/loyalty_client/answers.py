@@ -17,6 +17,18 @@ class AggregatesByType(TypedDict):
     rfm: dict[str, int]
 
 
+class AllAnswer(TypedDict):
+    type: Literal["all"]
+    mode: Literal["single"]
+    customer_id: str
+    results: "ResultsByType"
+    errors: "ErrorsByType"
+    mock: bool
+    models: "ModelsByType"
+    features_as_of: str | None
+    features: NotRequired[dict[str, float]]
+
+
 class AllError(TypedDict):
     customer_id: str
     error: str
@@ -403,6 +415,17 @@ class SegmentSummary(TypedDict):
     kind: Literal["rule", "customer_ids", "rfm_segment", "churn_risk", "recommended_offer", "combined"]
     version: int
     updated: str
+
+
+class SingleAnswer(TypedDict):
+    type: Literal["churn", "nbo", "rfm"]
+    mode: Literal["single"]
+    customer_id: str
+    result: "ChurnResult | NboResult | RfmResult"
+    mock: bool
+    model: "ModelInfo"
+    features_as_of: str | None
+    features: NotRequired[dict[str, float]]
 
 
 class Statistics(TypedDict):

@@ -1,14 +1,15 @@
 """The client `AsyncLoyalty`. `make docs` writes this module from client.py: change that."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 
 from loyalty_client import jobs, predictions, progress, segments
 from loyalty_client.answers import (
+    AllAnswer,
     JobAnswer,
     JobListed,
     SegmentAllAnswer,
@@ -16,6 +17,7 @@ from loyalty_client.answers import (
     SegmentDefinitionAnswer,
     SegmentStatsAnswer,
     SegmentSummary,
+    SingleAnswer,
     StatusAnswer,
 )
 from loyalty_client.calls import Retries
@@ -84,11 +86,38 @@ class AsyncLoyalty:
         none was answered. If only some failed for good, their customers' rows have the error, `unanswered` names them,
         and an UnansweredWarning is given.
         """
-        ids = predictions.texts(customer_ids)
-        with progress.of_customers(len(ids), wanted=show_progress) as done:
-            rows = await self._run(predictions.predict(self._calls, prediction_type, ids, done))
-        rows.warn(stacklevel=2)
-        return rows
+        return await self._predict(prediction_type, customer_ids, {}, show_progress=show_progress)
+
+    async def explain(
+        self,
+        prediction_type: PredictionType,
+        customer_ids: Iterable[str | int],
+        *,
+        show_progress: bool | None = None,
+    ) -> Predictions:
+        """As predict, and each result has its `reasons`: what each feature adds to the score, the largest first.
+
+        `explained` says which score that is, and what the median customer's is. Raises as predict does, NoBaseline if
+        the models were trained before there was one, and OldServer.
+        """
+        options = {"explain": True}
+        return await self._predict(prediction_type, customer_ids, options, show_progress=show_progress)
+
+    async def what_if(
+        self,
+        customer_id: str | int,
+        overrides: Mapping[str, float],
+        prediction_type: PredictionType = "churn",
+    ) -> SingleAnswer | AllAnswer:
+        """A customer's answer as if some features had other values, such as {"days_since_last": 3}.
+
+        `what_if` of each result says how far the score moved. Raises TypeError or ValueError for what is no number,
+        before anything is sent; the customer's own error; InvalidRequest for a feature that no model reads,
+        InvalidFeatures for a value outside its domain; and OldServer.
+        """
+        (one,) = predictions.texts([customer_id])
+        numbers = predictions.numbers(overrides)
+        return await self._run(predictions.what_if(self._calls, prediction_type, one, numbers))
 
     async def segments(self) -> list[SegmentSummary]:
         """Every segment's `segment_id`, `segment_name`, `kind`, `version` and `updated`."""
@@ -113,12 +142,17 @@ class AsyncLoyalty:
         top: int | None = None,
         offer: str | None = None,
         include_lapsed: bool = False,
+        explain: bool = False,
         show_progress: bool | None = None,
     ) -> SegmentAnswer | SegmentAllAnswer:
-        """A segment's members counted, and the first of them; the `top` likeliest to leave, or to take an `offer`."""
+        """A segment's members counted, and the first of them; the `top` likeliest to leave, or to take an `offer`.
+
+        explain: whether the results that are shown have their `reasons`.
+        """
+        body = {"type": prediction_type, **({"explain": True} if explain else {})}
         query = segments.ranking(top, offer, include_lapsed=include_lapsed)
         with progress.of_job(wanted=show_progress) as told:
-            plan = segments.predict_segment(self._calls, segment_id, {"type": prediction_type}, query, told)
+            plan = segments.predict_segment(self._calls, segment_id, body, query, told)
             return await self._run(plan)
 
     async def jobs(self, *, status: JobStatus | None = None, limit: int = 20) -> list[JobListed]:
@@ -176,6 +210,20 @@ class AsyncLoyalty:
         """What the service runs on: its models, their versions, and how fresh the features are."""
         plan: Plan[StatusAnswer] = self._calls.get("/config/ml/status")
         return await self._run(plan)
+
+    async def _predict(
+        self,
+        prediction_type: PredictionType,
+        customer_ids: Iterable[str | int],
+        options: Mapping[str, Any],
+        *,
+        show_progress: bool | None,
+    ) -> Predictions:
+        ids = predictions.texts(customer_ids)
+        with progress.of_customers(len(ids), wanted=show_progress) as done:
+            rows = await self._run(predictions.predict(self._calls, prediction_type, ids, done, options))
+        rows.warn(stacklevel=3)
+        return rows
 
     async def _run(self, plan: Plan[ResultT]) -> ResultT:
         return await self._runner.run(plan)

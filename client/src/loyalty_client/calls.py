@@ -62,7 +62,7 @@ class Calls:
                 error: errors.LoyaltyError = reading.no_connection(problem)
                 error.__cause__ = problem
             except errors.LoyaltyError as answered:
-                error = answered
+                error = reading.of_an_old_server(answered, request.newer) or answered
             wait = self.retries.wait(tries, error) if request.is_safe else None
             if wait is None:
                 raise error

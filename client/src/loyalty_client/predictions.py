@@ -1,15 +1,18 @@
 """Customers' predictions: a list split into requests, run side by side, and put together again in its order."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from loyalty_client import errors
+from loyalty_client.answers import AllAnswer, SingleAnswer
 from loyalty_client.calls import Calls
-from loyalty_client.codes import InvalidRequest, UnknownType
-from loyalty_client.reading import field
+from loyalty_client.codes import InvalidRequest, NoBaseline, UnknownType
+from loyalty_client.reading import field, fields_of
 from loyalty_client.rows import Predictions, Row
 from loyalty_client.steps import Plan, Request, SideBySide
 
@@ -18,7 +21,15 @@ MAX_BATCH = 100
 Done = Callable[[int], None]
 """Told how many customers more are done."""
 
-_HOPELESS = (errors.Unauthorized, errors.Forbidden, errors.NotTheService, errors.NoToken, UnknownType)
+_HOPELESS = (
+    errors.Unauthorized,
+    errors.Forbidden,
+    errors.NotTheService,
+    errors.NoToken,
+    errors.OldServer,
+    UnknownType,
+    NoBaseline,
+)
 """What the next request is answered with, too: it is not sent."""
 _NAMED_ID = re.compile(r"customer_ids\.(\d+)")
 
@@ -43,6 +54,25 @@ def texts(customer_ids: Iterable[Any]) -> list[str]:
     return found
 
 
+def numbers(overrides: Mapping[str, Any]) -> dict[str, float]:
+    """Features' values as JSON has them. Raises TypeError for what is no number, and ValueError for none at all."""
+    if not isinstance(overrides, Mapping) or not all(isinstance(name, str) for name in overrides):
+        raise TypeError(f"Overrides are given as a dictionary of numbers by feature, not as {overrides!r}.")
+    if not overrides:
+        raise ValueError("There is no override: give one feature and its value, or predict.")
+    found = {}
+    for name, given in overrides.items():
+        if not isinstance(given, Real) or isinstance(given, bool):  # NumPy's numbers are real ones, too
+            raise TypeError(f"The override of {name!r} is {given!r}: give a number.")
+        try:
+            found[name] = float(given)
+        except OverflowError:
+            found[name] = math.inf
+        if not math.isfinite(found[name]):
+            raise ValueError(f"The override of {name!r} is no finite number: give one within the feature's domain.")
+    return found
+
+
 @dataclass(slots=True)
 class _Batch:
     """What became of one request's customers."""
@@ -56,18 +86,26 @@ class _Batch:
 class _Question:
     """What all requests of one list have, and know of each other.
 
+    options:  fields of each request besides the ids and the type.
     hopeless: what each further request would be answered with, too.
     """
 
     calls: Calls
     type: str
     done: Done
+    options: Mapping[str, Any]
     hopeless: errors.LoyaltyError | None = None
 
 
-def predict(calls: Calls, prediction_type: str, customer_ids: Sequence[str], done: Done) -> Plan[Predictions]:
+def predict(
+    calls: Calls,
+    prediction_type: str,
+    customer_ids: Sequence[str],
+    done: Done,
+    options: Mapping[str, Any],
+) -> Plan[Predictions]:
     """The rows of all customers in order. Raises a LoyaltyError if no request at all was answered."""
-    question = _Question(calls, prediction_type, done)
+    question = _Question(calls, prediction_type, done, options)
     parts = [customer_ids[start : start + MAX_BATCH] for start in range(0, len(customer_ids), MAX_BATCH)]
     batches: list[_Batch] = yield SideBySide([_predict_batch(question, part) for part in parts])
     failures = [batch.error for batch in batches if batch.error is not None]
@@ -80,6 +118,16 @@ def predict(calls: Calls, prediction_type: str, customer_ids: Sequence[str], don
         unanswered=[row["customer_id"] for batch in batches if batch.error is not None for row in batch.rows],
         causes=failures,
     )
+
+
+def what_if(
+    calls: Calls, prediction_type: str, customer_id: str, overrides: Mapping[str, float]
+) -> Plan[SingleAnswer | AllAnswer]:
+    """The answer of one customer. Raises that customer's error."""
+    body = {"customer_id": customer_id, "type": prediction_type, "overrides": overrides}
+    answer: SingleAnswer | AllAnswer
+    answer = yield from calls.answer(Request("POST", "/ml/predict", json=body, newer=("overrides",)))
+    return answer
 
 
 def _predict_batch(question: _Question, ids: Sequence[str]) -> Plan[_Batch]:
@@ -105,9 +153,11 @@ def _ask(question: _Question, ids: Sequence[str], answers: list[dict[str, Any]])
         if not asked:
             answered: list[Row] = []
             break
-        body = {"customer_ids": [ids[place] for place in asked], "type": question.type}
+        body = {"customer_ids": [ids[place] for place in asked], "type": question.type, **question.options}
         try:
-            answer = yield from question.calls.answer(Request("POST", "/ml/predict/batch", json=body))
+            answer = yield from question.calls.answer(
+                Request("POST", "/ml/predict/batch", json=body, newer=question.options)
+            )
         except InvalidRequest as error:
             named = _named_ids(error)
             if not named or not all(place < len(asked) for place in named):
@@ -129,11 +179,11 @@ def _ask(question: _Question, ids: Sequence[str], answers: list[dict[str, Any]])
 def _named_ids(error: InvalidRequest) -> dict[int, str]:
     """The problem of each id by its place, if the request has no other problem; else nothing."""
     found: dict[int, str] = {}
-    for problem in error.details.get("fields", ()):
-        match = _NAMED_ID.fullmatch(str(problem.get("field"))) if isinstance(problem, dict) else None
+    for name, problem in fields_of(error):
+        match = _NAMED_ID.fullmatch(name)
         if match is None:
             return {}
-        found[int(match[1])] = str(problem.get("problem"))
+        found[int(match[1])] = problem
     return found
 
 

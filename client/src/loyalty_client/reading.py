@@ -1,7 +1,7 @@
 """An answer read: its JSON, or the exception that it stands for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from loyalty_client import errors
-from loyalty_client.codes import BY_CODE
+from loyalty_client.codes import BY_CODE, InvalidRequest
 
 
 def read(response: httpx.Response) -> dict[str, Any]:
@@ -33,6 +33,24 @@ def field(answer: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -
             "client of the server's version."
         )
     return value
+
+
+def fields_of(error: InvalidRequest) -> list[tuple[str, str]]:
+    """What the service says is wrong with a request: each field, and its problem."""
+    problems = [problem for problem in error.details.get("fields", ()) if isinstance(problem, dict)]
+    return [(str(problem.get("field")), str(problem.get("problem"))) for problem in problems]
+
+
+def of_an_old_server(error: errors.LoyaltyError, newer: Collection[str]) -> errors.OldServer | None:
+    """The error of a server that does not know a field of the request; None if it is not that."""
+    if not isinstance(error, InvalidRequest):
+        return None
+    unknown = [name for name, problem in fields_of(error) if name in newer and problem.startswith("is not known")]
+    if not unknown:
+        return None
+    return errors.OldServer(
+        f"The server does not know '{unknown[0]}', so it is older than this client: update the server, or ask without."
+    )
 
 
 def no_connection(problem: httpx.HTTPError) -> errors.LoyaltyError:

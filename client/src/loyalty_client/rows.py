@@ -14,6 +14,7 @@ Row = dict[str, Any]
 """A customer's `customer_id` and the fields of its result; or of a customer without an answer its `code` and `error`.
 
 Of the type "all": `customer_id`, the result of each type by its name, and `errors` by the name of each other type.
+If it was explained, a result has `explained` and `reasons`, too.
 """
 
 
@@ -67,7 +68,8 @@ class Predictions(list[Row]):
             )
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A row for each customer, a column for each field; of "all", the fields of the three types side by side.
+        """A row for each customer, a column for each field; of "all", the fields of the three types side by side, and
+        what each has of its own by its name: `churn_reasons`.
 
         Whole numbers are Int64, so that a customer without an answer makes no fractions of them.
         """
@@ -99,6 +101,8 @@ class Predictions(list[Row]):
 
 
 _ERROR = ("code", "error")
+_OF_EACH_TYPE = ("explained", "reasons")
+"""Fields that the three types have, each its own: in a frame of "all", churn_reasons, nbo_reasons and rfm_reasons."""
 
 
 def _flat(row: Row) -> Row:
@@ -106,7 +110,7 @@ def _flat(row: Row) -> Row:
     flat: Row = {"customer_id": row["customer_id"]}
     for name, value in row.items():
         if isinstance(value, dict) and name != "errors":
-            flat |= value
+            flat |= {f"{name}_{key}" if key in _OF_EACH_TYPE else key: inner for key, inner in value.items()}
     failure = row if "code" in row else next(iter(row.get("errors", {}).values()), None)
     if failure:
         flat |= {"code": failure["code"], "error": failure["error"]}

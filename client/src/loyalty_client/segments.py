@@ -46,7 +46,8 @@ def stats(calls: Calls, segment_id: str, history: int | None, told: Told) -> Pla
 def predict_segment(
     calls: Calls, segment_id: str, body: Mapping[str, Any], query: Mapping[str, str | int], told: Told
 ) -> Plan[SegmentAnswer | SegmentAllAnswer]:
-    request = Request("POST", f"/segments/{quote(segment_id, safe='')}/ml/predict", json=body, query=query)
+    path = f"/segments/{quote(segment_id, safe='')}/ml/predict"
+    request = Request("POST", path, json=body, newer=("explain",), query=query)
     answer: SegmentAnswer | SegmentAllAnswer = yield from _at_once_or_by_a_job(calls, request, told)
     return answer
 

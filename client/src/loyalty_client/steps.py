@@ -4,7 +4,7 @@ A plan is a generator. It yields steps, is sent what each came to, or has the er
 result. loyalty_client.running carries out steps: with threads, or with asyncio.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -17,12 +17,14 @@ class Request:
     """A request of the API.
 
     path:    below the base URL.
+    newer:   names of the body's fields that an older server does not know.
     is_safe: whether it may be sent again although the first may have arrived.
     """
 
     method: str
     path: str
     json: Mapping[str, Any] | None = None
+    newer: Collection[str] = ()
     query: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     is_safe: bool = True

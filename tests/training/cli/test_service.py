@@ -69,6 +69,28 @@ def test_customers_are_a_table_or_json(capsys: pytest.CaptureFixture[str], tmp_p
 
 
 @pytest.mark.usefixtures("address")
+@pytest.mark.parametrize(("asked", "results"), [("churn", 2), ("nbo", 2), ("rfm", 2), ("all", 6)])
+def test_the_reasons_are_a_second_table(asked: str, results: int, capsys: pytest.CaptureFixture[str]) -> None:
+    code, shown, _ = loyalty(capsys, "predict", "good", "nobody", "lapsed", "--type", asked, "--explain")
+    assert code == 1, "nobody is known to nobody"
+    predictions, reasons = shown.split("\n\n")
+    assert predictions + "\n" == loyalty(capsys, "predict", "good", "nobody", "lapsed", "--type", asked)[1]
+    given = json.loads(loyalty(capsys, "predict", "good", "lapsed", "--type", asked, "--explain", "--json")[1])
+    answers = [
+        (row[name] if asked == "all" else row)
+        for row in given["rows"]
+        for name in (["churn", "nbo", "rfm"] if asked == "all" else [asked])
+    ]
+    told = [reason["words"] for answer in answers for reason in answer["reasons"][:3]]
+    assert len(answers) == results
+    lines = reasons.splitlines()
+    assert len(lines) == len(told) == 3 * results
+    for line, words in zip(lines, told, strict=True):
+        assert line.endswith(f"  {words}")
+    assert {line.split()[0] for line in lines} == {"good", "lapsed"}
+
+
+@pytest.mark.usefixtures("address")
 def test_the_status_says_what_answers(capsys: pytest.CaptureFixture[str]) -> None:
     code, shown, said = loyalty(capsys, "status")
     assert code == 1, "there is no snapshot"
@@ -157,6 +179,7 @@ def test_credentials_that_are_not_whole_are_named(
         (["predict"], "exactly one of them"),
         (["predict", "1", "--file", "a.csv"], "exactly one of them"),
         (["predict", "1", "--keep", "name"], "--file only"),
+        (["predict", "--file", "a.csv", "--explain"], "--explain goes with ids"),
         (["predict", "1", "--type", "weather"], "invalid choice"),
         (["jobs", "--wait"], "need the job's id"),
         (["jobs", "j1", "--status", "failed"], "--status is for the list"),

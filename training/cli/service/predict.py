@@ -29,6 +29,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--type", choices=TYPES, default="churn", help="default: %(default)s")
     parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say why, too: how much each feature adds to a score, the three largest; with --json all of them",
+    )
+    parser.add_argument(
         "--keep", nargs="+", default=(), metavar="COLUMN", help="with --file: columns to keep in the results; * for all"
     )
     parser.add_argument(
@@ -40,6 +45,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _mistake(chosen: Namespace) -> str:
     if sum(map(bool, (chosen.ids, chosen.ids_from, chosen.file))) != 1:
         return "give ids, or --ids-from, or --file: exactly one of them"
+    if chosen.file and chosen.explain:
+        return "--explain goes with ids"
     if not chosen.file and (chosen.keep or chosen.out):
         return "--keep and --out go with --file only"
     return ""
@@ -50,7 +57,8 @@ def _predict(chosen: Namespace) -> None:
         if chosen.file:
             _show_file(_score_file(loyalty, chosen), chosen)
         else:
-            _show(loyalty.predict(chosen.type, _ids(chosen)), chosen)
+            ask = loyalty.explain if chosen.explain else loyalty.predict
+            _show(ask(chosen.type, _ids(chosen)), chosen)
 
 
 def _ids(chosen: Namespace) -> list[str]:
@@ -99,7 +107,7 @@ def _show(rows: "Predictions", chosen: Namespace) -> None:
     else:
         columns = COLUMNS[chosen.type]
         print(table([("customer", *columns, ""), *(_line(row, columns) for row in rows)]))
-        for line in _notes(rows):
+        for line in (*_notes(rows), *(_reasons(rows) if chosen.explain else ())):
             print(line)
     if rows.failed:
         codes = ", ".join(
@@ -133,6 +141,23 @@ def _notes(rows: "Predictions") -> list[str]:
     return notes
 
 
+def _reasons(rows: "Predictions") -> list[str]:
+    """A table of the largest reasons, if there are any."""
+    lines = []
+    for row in rows:
+        results = (
+            [(row["customer_id"], row)]
+            if rows.type != "all"
+            else [(f"{row['customer_id']} {name}", row[name]) for name in TYPES if name in row]
+        )
+        for whose, result in results:
+            if "code" not in result:
+                lines += [(whose, reason["words"]) for reason in result["reasons"][:REASONS]]
+    return ["", table(lines)] if lines else []
+
+
+REASONS = 3
+"""How many of each customer a table shows, as many as a results file has."""
 COLUMNS: dict[str, dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "churn": {
         "probability": lambda row: share(row["churn_probability"]),
