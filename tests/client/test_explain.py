@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_client import Predictions, errors
+from loyalty_client import Predictions, Retries, UnansweredWarning, errors
 from tests.client.misbehaving import batch_answer
 from tests.client.test_predictions import client, nothing_is_sent
 
@@ -58,6 +58,32 @@ def test_a_server_from_before_is_named_once() -> None:
     assert len(asked) == 1
     with pytest.raises(errors.OldServer, match="does not know 'overrides', so it is older than this client"):
         client(answer).what_if("1", {"days_since_last": 3})
+
+    with pytest.raises(errors.OldServer, match="does not know 'explain', so it is older than this client"):
+        client(answer).predict_segment("a", explain=True)
+
+
+def test_a_segments_reasons_are_asked_for_only_if_they_are_wanted() -> None:
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(200, json={"results": []})
+
+    for explain in (True, False):
+        client(answer).predict_segment("a", "nbo", top=5, explain=explain)
+    assert sent == [{"type": "nbo", "explain": True}, {"type": "nbo"}]
+
+
+def test_a_warning_points_at_the_callers_line() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return explaining(request) if "1" in json.loads(request.content)["customer_ids"] else httpx.Response(502)
+
+    loyalty = client(answer, retries=Retries(tries=1))
+    for ask in (loyalty.predict, loyalty.explain):
+        with pytest.warns(UnansweredWarning) as warned:
+            ask("churn", range(150))
+        assert [each.filename for each in warned] == [__file__]
 
 
 def test_a_field_that_is_wrong_otherwise_is_no_old_server() -> None:

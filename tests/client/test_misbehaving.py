@@ -101,6 +101,16 @@ def test_each_misbehaviour_is_an_exception_of_its_own(
     assert server.received[0].path == "/api/loyalty/v1/config/ml/status"
 
 
+def test_reasons_and_what_if_are_asked_for_again_too(server: Server, either: Both) -> None:
+    server.will(DROPS, lambda request: Says(body=batch_answer(request)))
+    assert [row["customer_id"] for row in either.call("explain", "churn", ["1", "2"])] == ["1", "2"]
+    assert server.received[-1].json == {"customer_ids": ["1", "2"], "type": "churn", "explain": True}
+    server.will(half(STATUS), lambda request: Says(body=request.json))
+    asked = {"customer_id": "1", "type": "churn", "overrides": {"revenue": 2.0}}
+    assert either.call("what_if", "1", {"revenue": 2}) == asked
+    assert len(server.received) == 4
+
+
 @pytest.mark.parametrize("behaviour", [DROPS, half(STATUS), cut(STATUS), Says(503, {"message": "Unavailable"})])
 def test_what_passes_is_answered_in_the_end(server: Server, either: Both, behaviour: Says | None) -> None:
     server.will(behaviour, behaviour, Says(body=STATUS))
