@@ -34,7 +34,9 @@ class Deployment:
     state_machine: str
 
 
-def score_dataset(deployment: Deployment, prefix: str, file_type: FileType, keep: tuple[str, ...] = ()) -> None:
+def score_dataset(
+    deployment: Deployment, prefix: str, file_type: FileType, keep: tuple[str, ...] = (), *, explain: bool = False
+) -> None:
     """Starts the scoring, follows it to its end and says where the results are.
 
     Raises Problem if there is nothing to score, a file could not be scored or nobody has an answer, and botocore's
@@ -44,7 +46,7 @@ def score_dataset(deployment: Deployment, prefix: str, file_type: FileType, keep
     datasets = _dataset_jobs(deployment, stepfunctions)
     try:
         with _functions_log_silent():
-            job_id = datasets.start(file_type, prefix, keep).job_id
+            job_id = datasets.start(file_type, prefix, keep, explain=explain).job_id
     except StoreUnavailable as error:
         raise error.__cause__ or error from None  # as every command here says it, and not as a function does
     except LoyaltyError as error:

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs
-from loyalty_ml.files.source import upload_key
+from loyalty_ml.files.source import options_of, upload_key
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
     JobListAnswer,
@@ -19,7 +19,7 @@ from loyalty_ml.jobs.record import REMOVAL_SECONDS, Job, JobStatus
 from loyalty_ml.models import catalogue
 from loyalty_ml.scoring.contracts import AllBatchAnswer, BatchAnswer, BatchRequest
 from loyalty_ml.scoring.scorers import scorer_for
-from loyalty_ml.vocabulary import FileFormat
+from loyalty_ml.vocabulary import PREDICTION_TYPES, FileFormat
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.batch import BatchParts
 from loyalty_ml.wiring.settings import BatchSettings
@@ -41,6 +41,8 @@ _STARTED = http.error_responses(
     errors.UnknownType,
     errors.PayloadTooLarge,
     errors.SegmentNotFound,
+    errors.NoBaseline,
+    errors.ModelUnavailable,
     errors.IdempotencyKeyReused,
     errors.StoreUnavailable,
 )
@@ -61,19 +63,23 @@ IdempotencyKey = Annotated[
 def _announce(parts: BatchParts, job_id: str, extension: FileFormat, request: JobRequest) -> http.Reply:
     key = upload_key(request.type, job_id, extension)
     upload = parts.signer.upload(key)
-    kept = {"keep": request.kept} if request.kept else {}
-    asked = {"type": request.type, "format": extension, "key": key, **kept}
+    options = options_of(request.kept, explain=request.explain)
+    asked = {"type": request.type, "format": extension, "key": key, **options}
     return jobs.upload_reply(parts.file_jobs.announce(job_id, asked), upload)
 
 
 def _start(parts: BatchParts, request: JobRequest, job_id: str) -> http.Reply:
     """Starts the job of this id; one that was started is answered as it is. Raises JobNotFound if it was deleted."""
+    if request.explain:  # or the job would fail where this can say so
+        for each in PREDICTION_TYPES if request.type == "all" else (request.type,):
+            scorer_for(each, parts.models.current(), parts.settings.ml_mock_mode).explainer()
     if request.segment_id is not None:
         return jobs.start_reply(_start_segment(parts, request.segment_id, request, job_id))
     if request.format is not None:
         return _announce(parts, job_id, request.format, request)
     assert request.prefix is not None
-    return jobs.start_reply(parts.datasets.start(request.type, request.prefix, request.kept, job_id))
+    started = parts.datasets.start(request.type, request.prefix, request.kept, job_id, explain=request.explain)
+    return jobs.start_reply(started)
 
 
 def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_id: str) -> Job:
@@ -82,7 +88,7 @@ def _start_segment(parts: BatchParts, segment_id: str, request: JobRequest, job_
         offers = scorer_for("nbo", parts.models.current(), parts.settings.ml_mock_mode).offers
         catalogue.asked_place(offers, request.offer)
     ranking = {name: value for name in ("top", "offer", "include") if (value := getattr(request, name)) is not None}
-    asked = {"type": request.type, "segment_id": segment_id, **ranking}
+    asked = {"type": request.type, "segment_id": segment_id, **ranking, **options_of((), explain=request.explain)}
     if request.format is None:
         return parts.queued_jobs.start("dataset", "segment_dataset", asked, job_id)
     key = upload_key(request.type, job_id, request.format)

@@ -21,7 +21,7 @@ from loyalty_ml.aws.queue import message_of
 from loyalty_ml.errors import InvalidFile
 from loyalty_ml.files import object_versions
 from loyalty_ml.files.service import KILLED
-from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, no_data, type_of
+from loyalty_ml.files.source import INCOMING, FileJobRequest, FileSource, no_data, options_of, type_of
 from loyalty_ml.jobs.attempt import end_after_last, look_again, new_owner
 from loyalty_ml.jobs.heartbeat import HIDDEN_SECONDS
 from loyalty_ml.telemetry import logger
@@ -115,7 +115,8 @@ def _take(parts: FilesParts, body: Any, score: Callable[[FileJobRequest], None])
             for record in records:
                 _score_object(parts, record, score)
         case {"task": "file", "source": dict(source), "type": kind, "job_id": str(job_id), "attempts": int()}:
-            score(FileJobRequest(FileSource(**source), kind, job_id, keep=tuple(body.get("keep", ()))))
+            keep, explain = tuple(body.get("keep", ())), body.get("explain", False)
+            score(FileJobRequest(FileSource(**source), kind, job_id, keep=keep, explain=explain))
         case _:
             raise ValueError(
                 "The message is not a task of this queue: delete it, and check who else writes to the queue."
@@ -132,8 +133,8 @@ def _score_object(parts: FilesParts, record: Mapping[str, Any], score: Callable[
         telemetry.count_failure(error.code)
         parts.file_jobs.refuse(source, error)
         return
-    job_id, keep = parts.file_jobs.job_for(source)
-    score(FileJobRequest(source, kind, job_id, keep=keep))
+    job_id, keep, explain = parts.file_jobs.job_for(source)
+    score(FileJobRequest(source, kind, job_id, keep=keep, explain=explain))
 
 
 def _source_of(parts: FilesParts, record: Mapping[str, Any]) -> FileSource | None:
@@ -173,8 +174,7 @@ def _score(
     """attempts: how often the queue has brought the job by this message, or by the one that it stands for."""
     task: dict[str, Any] = {"task": "file", "source": job.source._asdict(), "type": job.type, "job_id": job.job_id}
     task |= counted
-    if job.keep:
-        task["keep"] = list(job.keep)
+    task |= options_of(job.keep, explain=job.explain)
     if attempts > MAX_ATTEMPTS:
         leases, queue = parts.file_jobs.leases, parts.queue
         end_after_last(leases, queue, task, attempts=attempts, most=MAX_ATTEMPTS, killed=KILLED)

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.files.job_store import Asked
 from loyalty_ml.files.source import FileJobRequest, FileSource, type_of
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
@@ -189,15 +190,24 @@ def test_a_dataset_is_started(service: Service, request_: dict[str, Any]) -> Non
     assert body["progress"] == {"processed": 0, "total": None, "errors": 0, "share": None, "rate": None}
 
 
+def test_an_upload_is_explained_if_it_was_announced_so(service: Service) -> None:
+    answer = post(service, {"type": "rfm", "format": "csv", "explain": True})
+    assert get(service, answer.body["job_id"])["request"]["explain"] is True
+    source = FileSource("b", answer.body["upload"]["fields"]["key"], "v1", "e", 1)
+    assert process().batch.file_jobs.job_for(source) == Asked(answer.body["job_id"], (), explain=True)
+    for wrong in ("yes", 1, None):
+        assert post(service, {"format": "csv", "explain": wrong}).status == 400
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("*", ("*",)), (["name", "city"], ("name", "city"))])
 def test_an_upload_s_own_columns_travel_if_it_was_announced_so(service: Service, keep: Any, kept: Any) -> None:
     answer = post(service, {"type": "rfm", "format": "csv", "keep": keep})
     assert get(service, answer.body["job_id"])["request"]["keep"] == list(kept)
     source = FileSource("b", answer.body["upload"]["fields"]["key"], "v1", "e", 1)
     for _ in range(2):  # S3 may tell twice
-        assert process().batch.file_jobs.job_for(source) == (answer.body["job_id"], kept)
+        assert process().batch.file_jobs.job_for(source) == Asked(answer.body["job_id"], kept)
     another = process().batch.file_jobs.job_for(FileSource("b", source.key, "v2", "e", 1))
-    assert another[1] == ()
+    assert another.keep == ()
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,12 @@ def test_what_if_of_all_shows_each_type_what_it_reads(service: Service) -> None:
     overrides = {"days_since_last": 1, "lifetime_transaction_count": 40, "product_count": 3}
     asked = {"customer_id": "lapsed", "type": "all", "overrides": overrides, "explain": True, "features": True}
     body = TypeAdapter(AllAnswer).validate_python(service.call("POST", "/ml/predict", asked).body)
-    shown = {name: set(result["what_if"]["overrides"]) for name, result in body["results"].items()}  # type: ignore[attr-defined]
+    results: Any = body["results"]
+    shown = {name: set(result["what_if"]["overrides"]) for name, result in results.items()}
     assert shown["churn"] == shown["nbo"] == {"days_since_last", "product_count"}
     assert shown["rfm"] == {"days_since_last", "lifetime_transaction_count"}
     assert body["features"].items() >= overrides.items()
-    rfm: Any = body["results"]["rfm"]
+    rfm = results["rfm"]
     assert (rfm["r_score"], rfm["f_score"]) == (5, 5)
     assert rfm["what_if"]["moved"] == 4 + 3 == rfm["what_if"]["score_after"] - rfm["what_if"]["score_before"]
     assert math.fsum(reason["contribution"] for reason in rfm["reasons"]) == rfm["explained"]["score"] - 9

@@ -141,9 +141,9 @@ def test_what_is_sampled_is_near_what_is_exact_by_its_standard_error(monkeypatch
     monkeypatch.setattr(reasons, "MAX_EXACT", MAX_EXACT - 1)
     sampled = explained(row, baseline, alone(MAX_EXACT), bumpy(MAX_EXACT))
     assert sampled.standard_errors is not None
-    away = np.abs(sampled.values - exact.values) / sampled.standard_errors
-    assert away.max() < 4
-    assert away.max() > 0.1, "the standard errors are far too large"
+    away: NDArray[np.float64] = np.abs(sampled.values - exact.values) / sampled.standard_errors
+    assert np.max(away) < 4
+    assert np.max(away) > 0.1, "the standard errors are far too large"
 
 
 def test_of_many_features_in_few_groups_it_is_exact() -> None:

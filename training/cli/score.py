@@ -16,13 +16,14 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--keep", nargs="+", default=(), metavar="COLUMN", help="columns of the files to keep in the results; * for all"
     )
+    parser.add_argument("--explain", action="store_true", help="write the three largest reasons beside each answer")
 
 
 def _score(chosen: Namespace) -> None:
     from training.scoring import Deployment, score_dataset
 
     deployment = Deployment(chosen.bucket, chosen.jobs_table, chosen.state_machine)
-    score_dataset(deployment, chosen.prefix, chosen.type, tuple(chosen.keep))
+    score_dataset(deployment, chosen.prefix, chosen.type, tuple(chosen.keep), explain=chosen.explain)
 
 
 COMMAND = Command(

@@ -74,7 +74,7 @@ class SegmentDatasets:
                     )
                 files += 1
         before_start()
-        self._datasets.execute(job_id, request["type"], prefix)
+        self._datasets.execute(job_id, request["type"], prefix, explain=request.get("explain", False))
 
     def is_written(self, request: Mapping[str, Any]) -> bool:
         """Whether the one file of the job is in the bucket."""

@@ -11,6 +11,7 @@ import orjson
 
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import InvalidRequest
+from loyalty_ml.files.source import options_of
 from loyalty_ml.jobs.contracts import MAX_PREFIX, prefix_problem
 from loyalty_ml.jobs.record import Job
 from loyalty_ml.jobs.store import JobStore
@@ -45,25 +46,36 @@ class DatasetJobs:
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
 
-    def start(self, prediction_type: FileType, prefix: str, keep: Sequence[str] = (), job_id: str | None = None) -> Job:
+    def start(
+        self,
+        prediction_type: FileType,
+        prefix: str,
+        keep: Sequence[str] = (),
+        job_id: str | None = None,
+        *,
+        explain: bool = False,
+    ) -> Job:
         """Records a job for the files of the data bucket whose keys begin with the prefix, and has it run.
 
-        keep:   the files' own columns that travel into their predictions, as of FileJobRequest.
+        keep, explain: what the predictions have beside the answer, as of FileJobRequest.
         job_id: of a job that may have been started already: then it is not started again.
         Raises InvalidRequest for a prefix that has no files or is none of datasets.
         """
         self._check(prefix)
-        job = self._jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **_kept(keep)}, job_id)
+        request = {"type": prediction_type, "prefix": prefix, **options_of(keep, explain=explain)}
+        job = self._jobs.record("dataset", request, job_id)
         if job.status != "queued":
             return job
         with self._jobs.failing(job.job_id):
-            self.execute(job.job_id, prediction_type, prefix, keep)
+            self.execute(job.job_id, prediction_type, prefix, keep, explain=explain)
         return job
 
-    def execute(self, job_id: str, prediction_type: FileType, prefix: str, keep: Sequence[str] = ()) -> None:
+    def execute(
+        self, job_id: str, prediction_type: FileType, prefix: str, keep: Sequence[str] = (), *, explain: bool = False
+    ) -> None:
         """Starts the execution of a recorded job, unless it was started before."""
         self._jobs.running(job_id)  # before it may be done
-        arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix, **_kept(keep)}
+        arguments = {"job_id": job_id, "type": prediction_type, "prefix": prefix, **options_of(keep, explain=explain)}
         already_started = self._stepfunctions.exceptions.ExecutionAlreadyExists
         with asking("state_machine", "The dataset's state machine cannot be started"), suppress(already_started):
             self._stepfunctions.start_execution(
@@ -98,7 +110,3 @@ class DatasetJobs:
                 problem = "no key of the data bucket begins with this: upload the files first"
         if problem:
             raise InvalidRequest.of("prefix", problem)
-
-
-def _kept(keep: Sequence[str]) -> dict[str, list[str]]:
-    return {"keep": list(keep)} if keep else {}

@@ -60,8 +60,8 @@ class DatasetTasks:
     def score_item(self, event: Mapping[str, Any], remaining: Callable[[], float]) -> dict[str, Any]:
         """Scores the file of an item of the map as it was when it was listed, or as much of it as there is time for.
 
-        event:      {"job_id", "type", "request": {"keep", ...}, "item": {"Key", "Etag", ...}, "retries"}; job_id and
-                    request are the dataset's.
+        event:      {"job_id", "type", "request": {"keep", "explain", ...}, "item": {"Key", "Etag", ...}, "retries"};
+                    job_id and request are the dataset's.
         remaining:  seconds left of this invocation.
         Gives {"status", "key", "job_id", "rows", "predictions", "errors"}, job_id being the file's. status is one of
         - "succeeded";
@@ -80,8 +80,16 @@ class DatasetTasks:
         if source is None:
             return _not_scored("failed", key, None, InvalidFile.code, _GONE)
         dataset, is_share = event["job_id"], key.startswith(SEGMENT_COPIES)
-        keep = tuple(event.get("request", {}).get("keep", ()))
-        job = FileJobRequest(source, event["type"], job_id_of(source, dataset), dataset, is_share=is_share, keep=keep)
+        request = event.get("request", {})
+        job = FileJobRequest(
+            source,
+            event["type"],
+            job_id_of(source, dataset),
+            dataset,
+            is_share=is_share,
+            keep=tuple(request.get("keep", ())),
+            explain=request.get("explain", False),
+        )
         is_last = event["retries"] >= RETRIES
         ran = self._files.score(job, remaining=remaining, on_beat=_no_message_to_hide, is_last=is_last)
         return _outcome(key, ran)

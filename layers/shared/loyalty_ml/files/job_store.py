@@ -6,14 +6,21 @@ Of an announced upload, an item has `key`, where it goes, and `version`, the ver
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
 from loyalty_ml.aws.dynamodb import attribute, attributes, conditional_update
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.errors import LoyaltyError
-from loyalty_ml.files.source import FileJobRequest, FileSource, announced_job_id, job_id_of, keep_of
+from loyalty_ml.files.source import (
+    FileJobRequest,
+    FileSource,
+    announced_job_id,
+    job_id_of,
+    keep_of,
+    options_of,
+)
 from loyalty_ml.jobs.ended import OnEnd, ended_job, nobody_is_told
 from loyalty_ml.jobs.lease import Claim, Leases
 from loyalty_ml.jobs.record import Job, is_deleted, new_item, outcome_of, timestamp
@@ -21,6 +28,14 @@ from loyalty_ml.jobs.store import put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Asked(NamedTuple):
+    """The job that scores a file, and what its predictions have beside the answer, as of FileJobRequest."""
+
+    job_id: str
+    keep: tuple[str, ...] = ()
+    explain: bool = False
 
 
 class FileJobStore:
@@ -56,13 +71,13 @@ class FileJobStore:
 
     def job_id_for(self, source: FileSource) -> str:
         """The job that scores this version of an object: the announced one, if the version is the first of its key."""
-        return self.job_for(source)[0]
+        return self.job_for(source).job_id
 
-    def job_for(self, source: FileSource) -> tuple[str, tuple[str, ...]]:
-        """The same job, and the columns that it keeps: what was announced, or what the key says."""
+    def job_for(self, source: FileSource) -> Asked:
+        """The same job, and what is asked of it: what was announced, or what the key says."""
         announced = announced_job_id(source.key)
         if announced is None:
-            return job_id_of(source), keep_of(source.key)
+            return Asked(job_id_of(source), keep_of(source.key))
         version = source.version_id or source.etag
         with asking("jobs", "The job cannot be written to the jobs table"):
             before, written = conditional_update(
@@ -79,9 +94,9 @@ class FileJobStore:
         # The upload of a deleted job is that job's still, which nobody works on any more.
         is_deleted_ones = before.get("key") == attribute(source.key) and is_deleted(before)
         if not (written or is_first or is_deleted_ones):
-            return job_id_of(source), ()
-        request = before.get("request", {}).get("S", "{}")
-        return announced, tuple(orjson.loads(request).get("keep", ()))
+            return Asked(job_id_of(source))
+        request = orjson.loads(before.get("request", {}).get("S", "{}"))
+        return Asked(announced, tuple(request.get("keep", ())), request.get("explain", False))
 
     def refuse(self, source: FileSource, error: LoyaltyError) -> str:
         """Records a job that failed before it began, as its key says no type or format; gives its id."""
@@ -95,7 +110,7 @@ class FileJobStore:
 
     def claim(self, job: FileJobRequest, owner: str) -> Claim:
         """Takes the job's lease, if it is free or the owner's; makes the record if there is none."""
-        request = {"type": job.type, **({"keep": job.keep} if job.keep else {}), **_named(job.source)}
+        request = {"type": job.type, **options_of(job.keep, explain=job.explain), **_named(job.source)}
         # One dataset may have more files than a listing has use for: they are listed in its own results.
         new = new_item(job.job_id, "file", "running", request, self._moment(), listed=job.dataset is None)
         return self.leases.claim(job.job_id, owner, new)

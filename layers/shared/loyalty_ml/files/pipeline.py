@@ -139,11 +139,11 @@ class Pipeline:
     def plan(self, job: FileJobRequest, file: AnyFile, connection: duckdb.DuckDBPyConnection, work: Path) -> Plan:
         """How the job's file is scored by the current models. work: the job's folder.
 
-        Raises ModelUnavailable, InvalidFile for its columns, and what CurrentCustomers.get raises.
+        Raises ModelUnavailable, NoBaseline, InvalidFile for its columns, and what CurrentCustomers.get raises.
         """
         written = job.written
         assert written is not None, "whose file is open"
-        asked = question(job.type, self._models.current(), self._mock_mode)
+        asked = question(job.type, self._models.current(), self._mock_mode, explain=job.explain)
         selection = select(file.columns, asked.wanted, asked.known)
         writer = Writer(written, file.delimiter, asked, work)
         selection = keeping(selection, file.columns, job.keep, writer.names)
@@ -155,6 +155,7 @@ class Pipeline:
             "models": {name: info["version"] for name, info in asked.models.items()},
             "snapshot": population.version if population else None,
             **({"keep": list(job.keep)} if job.keep else {}),
+            **({"explain": True} if job.explain else {}),
         }
         parts = None
         if written.kind == "parquet":

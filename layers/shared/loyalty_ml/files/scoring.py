@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty_ml.arrow import Texts
+from loyalty_ml.arrow import Texts, texts_of
 from loyalty_ml.customers.population import Population
 from loyalty_ml.customers.table import DEFAULT_FEATURES, FeatureTable, purchases_in
 from loyalty_ml.files.table import Rows
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
+from loyalty_ml.scoring.explainers import SHOWN_IN_FILES, texts_for_files
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer, Scores, scorer_for
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, PREDICTION_TYPES, FileType, MockMode, PredictionType
@@ -38,6 +39,7 @@ class Scored(NamedTuple):
     """The rows of some that have answers, in order, with the columns of each scorer; and the failures of the others.
 
     lines, kept: of the rows that have answers, as in Rows; only for columns that are kept.
+    reasons:     the columns of reasons of those rows, in the order of Question.reasons.
     """
 
     ids: Texts
@@ -45,6 +47,7 @@ class Scored(NamedTuple):
     failures: list[Failure]
     lines: NDArray[np.int64] | None = None
     kept: tuple[Texts, ...] = ()
+    reasons: Sequence[Texts] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,22 @@ class Question:
 
     wanted:  the features that they read, each once.
     known:   what counts as a feature in a file: mock answers read none, and a file with features has them anyhow.
+    explain: whether rows have their reasons.
     """
 
     types: Sequence[PredictionType]
     scorers: Sequence[Scorer]
     wanted: Sequence[str]
     known: Sequence[str]
+    explain: bool = False
+
+    @property
+    def reasons(self) -> list[str]:
+        """The names of the columns of reasons, the largest reason first; of several types each has its own."""
+        places = range(1, SHOWN_IN_FILES + 1) if self.explain else ()
+        if len(self.types) == 1:
+            return [f"reason_{place}" for place in places]
+        return [f"{name}_reason_{place}" for name in self.types for place in places]
 
     @property
     def is_mock(self) -> bool:
@@ -70,13 +83,16 @@ class Question:
         return {name: scorer.info for name, scorer in zip(self.types, self.scorers, strict=True)}
 
 
-def question(kind: FileType, models: ModelSet, mock_mode: MockMode) -> Question:
-    """Raises ModelUnavailable where a type has no model that may answer."""
+def question(kind: FileType, models: ModelSet, mock_mode: MockMode, *, explain: bool = False) -> Question:
+    """Raises ModelUnavailable where a type has no model that may answer, NoBaseline where one has no reasons."""
     types: Sequence[PredictionType] = PREDICTION_TYPES if kind == "all" else (kind,)
     scorers = [scorer_for(each, models, mock_mode) for each in types]
+    if explain:
+        for scorer in scorers:
+            scorer.explainer()
     wanted = tuple(dict.fromkeys(name for scorer in scorers for name in scorer.features))
     usual = DEFAULT_FEATURES if any(scorer.is_mock for scorer in scorers) else ()
-    return Question(types, scorers, wanted, tuple(dict.fromkeys((*wanted, *usual))))
+    return Question(types, scorers, wanted, tuple(dict.fromkeys((*wanted, *usual))), explain)
 
 
 def answering(asked: Question, features: Sequence[str], population: Population | None) -> Callable[[Rows], Scored]:
@@ -86,7 +102,7 @@ def answering(asked: Question, features: Sequence[str], population: Population |
     population:  the customers that rows without features are looked up among; None where rows have their own.
     """
     names = features if population is None else population.features
-    score = scoring(asked.scorers, names)
+    score = scoring(asked.scorers, names, most_reasons=SHOWN_IN_FILES if asked.explain else 0)
 
     def answer(rows: Rows) -> Scored:
         named = _has_usable_id(rows.ids)
@@ -103,7 +119,8 @@ def answering(asked: Question, features: Sequence[str], population: Population |
                 failures.append(Failure(int(rows.lines[place]), customer_id, problem.code, problem.message))
             ids, lines = ids.where(scored.answered), lines[scored.answered]
             kept = tuple(texts.where(scored.answered) for texts in kept)
-        return Scored(ids, scored.scores, sorted(failures), lines, kept)
+        reasons = [texts_of(texts) for of_type in scored.explanations for texts in texts_for_files(of_type)]
+        return Scored(ids, scored.scores, sorted(failures), lines, kept, reasons)
 
     return answer
 

@@ -23,7 +23,7 @@ from loyalty_ml.arrow import NO_EXTENSIONS
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.current import CurrentCustomers
 from loyalty_ml.customers.snapshot_store import SnapshotStore
-from loyalty_ml.errors import InvalidFile
+from loyalty_ml.errors import InvalidFile, NoBaseline
 from loyalty_ml.files import summary
 from loyalty_ml.files.checkpoint import read_checkpoint
 from loyalty_ml.files.formats import detect_format
@@ -193,7 +193,7 @@ class FileService:
         except _OutOfTime:
             self._jobs.leases.release(job.job_id, owner)
             return Ran("unfinished", job.job_id)
-        except InvalidFile as error:
+        except (InvalidFile, NoBaseline) as error:
             attempt.heart.raise_if_lost()
             abandon_results(self._s3, self._bucket, job.job_id)
             self._jobs.leases.fail(job.job_id, owner, error.code, error.message, final=True)
@@ -212,9 +212,10 @@ class FileService:
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
             _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
+        sizes = self._sizes.explaining() if job.explain else self._sizes
         with (
             self._connect(attempt.work) as connection,
-            closing(open_file(self._s3, job, connection, attempt.work, sizes=self._sizes)) as file,
+            closing(open_file(self._s3, job, connection, attempt.work, sizes=sizes)) as file,
         ):
             plan = self._pipeline.plan(job, file, connection, attempt.work)
             if results.position and results.position["made_with"] != plan.made_with:

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from loyalty_ml.aws.ranges import ObjectVersion
 from loyalty_ml.errors import InvalidFile
@@ -67,6 +68,7 @@ class FileJobRequest:
     written:   its format; None if its name does not tell, and its content is not looked at yet.
     is_share:  of a larger list, which is no mistake if nobody in it has an answer.
     keep:      the file's own columns that its predictions have after the answer: names, or KEEP_ALL.
+    explain:   whether its predictions have columns of reasons.
     """
 
     source: FileSource
@@ -76,6 +78,7 @@ class FileJobRequest:
     written: Format | None = None
     is_share: bool = False
     keep: tuple[str, ...] = ()
+    explain: bool = False
 
 
 def format_of(key: str) -> Format | None:
@@ -123,6 +126,11 @@ def keep_of(key: str) -> tuple[str, ...]:
     """All columns, of a file below incoming/{type}/keep/."""
     folders = key.removeprefix(INCOMING).split("/")[1:-1]
     return (KEEP_ALL,) if folders[:1] == ["keep"] else ()
+
+
+def options_of(keep: Sequence[str], *, explain: bool) -> dict[str, Any]:
+    """What a job's request says beside its type, if it is asked for: read again by `keep` and `explain`."""
+    return {**({"keep": list(keep)} if keep else {}), **({"explain": True} if explain else {})}
 
 
 def job_id_of(source: FileSource, dataset: str | None = None) -> str:

@@ -62,7 +62,8 @@ class Writer:
     def names(self) -> list[str]:
         """The columns of an answer."""
         found = self._columns([scorer.answers.nobody() for scorer in self._asked.scorers])
-        return [CUSTOMER_ID, *(column.name for column in found), *(["mock"] if self._asked.is_mock else [])]
+        mock = ["mock"] if self._asked.is_mock else []
+        return [CUSTOMER_ID, *(column.name for column in found), *mock, *self._asked.reasons]
 
     def header(self) -> bytes:
         """What comes before all rows."""
@@ -105,7 +106,7 @@ class Writer:
                 written.append(columns.of_choices(column.values, choices))
         if self._asked.is_mock:
             written.append(columns.of_choices(np.zeros(len(ids.offsets) - 1, np.int8), ["true"]))
-        written += [columns.of_texts(_csv_texts(texts)) for texts in scored.kept]
+        written += [columns.of_texts(_csv_texts(texts)) for texts in (*scored.reasons, *scored.kept)]
         return columns.delimited(written, self._delimiter)
 
     def _copied(
@@ -116,13 +117,16 @@ class Writer:
             column.values.astype(np.int8) if column.values.dtype == np.bool_ else column.values for column in found
         ]
         lines = {"line": scored.lines} if self._input and scored.lines is not None else {}
-        answers = arrow.table([CUSTOMER_ID, *names, *lines], [scored.ids, *values, *lines.values()])  # noqa: F841  DuckDB reads it
+        reasons = self._asked.reasons
+        every = [CUSTOMER_ID, *names, *reasons, *lines]
+        answers = arrow.table(every, [scored.ids, *values, *scored.reasons, *lines.values()])  # noqa: F841  DuckDB reads it
         selected = [
             f'{_expression(f"answers.{name}", column)} AS "{column.name}"'
             for name, column in zip(names, found, strict=True)
         ]
         if self._asked.is_mock:
             selected.append("true AS mock")
+        selected += [f"answers.{name}" for name in reasons]
         selected += [f"kept.{sql_name(name)}" for name in (self._keep if self._input else ())]
         rows_of = f"answers {self._join(scored.lines)}" if scored.lines is not None and self._input else "answers"
         options = "FORMAT json" if self._format.kind == "jsonl" else "FORMAT parquet, COMPRESSION zstd"

@@ -83,6 +83,11 @@ class JobRequest(Request):
         "`format` or `prefix`",
         examples=[["name", "city"]],
     )
+    explain: bool = Field(
+        False,
+        strict=True,
+        description="Whether each prediction has the columns `reason_1`, `reason_2` and `reason_3`, the largest first",
+    )
     segment_id: str | None = Field(
         None,
         min_length=1,

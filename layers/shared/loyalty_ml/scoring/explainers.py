@@ -27,9 +27,9 @@ class Explanation(NamedTuple):
     reasons: list[Reason]
 
 
-Explain = Callable[[NDArray[np.float64], Any], list[Explanation | None]]
-"""What a scorer reads of n customers, who are answered, and their columns, to their reasons; None where what the
-features add does not add up to the score."""
+Explain = Callable[[NDArray[np.float64], Any, int | None], list[Explanation | None]]
+"""What a scorer reads of n customers, who are answered, their columns, and the most reasons to give of each (None for
+all), to their reasons; None where what the features add does not add up to the score."""
 
 
 class Game(NamedTuple):
@@ -65,19 +65,21 @@ class _Model:
         self._members = [[card.features[place] for place in places] for places in players.values()]
         self._game = game
 
-    def __call__(self, values: NDArray[np.float64], scores: Any) -> list[Explanation | None]:
+    def __call__(self, values: NDArray[np.float64], scores: Any, most: int | None) -> list[Explanation | None]:
         own = values[:, : len(self._features)]  # behind them is what only the active rule reads
         pairs = zip(model_matrix(own), own.tolist(), strict=True)
-        return [self._one(row, of_row, self._game(scores, number)) for number, (row, of_row) in enumerate(pairs)]
+        return [self._one(row, of_row, self._game(scores, number), most) for number, (row, of_row) in enumerate(pairs)]
 
-    def _one(self, row: NDArray[np.float32], of_row: Sequence[float], game: Game) -> Explanation | None:
+    def _one(
+        self, row: NDArray[np.float32], of_row: Sequence[float], game: Game, most: int | None
+    ) -> Explanation | None:
         try:
             found = reasons.contributions(row, self._row, self._places, game.score, game.answered)
         except reasons.NotAdditive:
             return None
         values, errors = found.values.tolist(), found.standard_errors
         told: list[Reason] = []
-        for place in sorted(range(len(values)), key=lambda player: -abs(values[player])):
+        for place in sorted(range(len(values)), key=lambda player: -abs(values[player]))[:most]:
             reason = self._reason(place, of_row, values[place])
             if errors is not None:
                 reason["standard_error"] = float(errors[place])
@@ -150,10 +152,10 @@ def rfm_scores(cut_points: RfmCutPoints) -> Explain:
     typical = rfm.score_rfm(np.array([[baseline.values[name] for name in names]]), cut_points)
     least = [int(score[0]) for score in typical[3:]]
 
-    def one(values: Sequence[float], own: Sequence[int]) -> Explanation:
+    def one(values: Sequence[float], own: Sequence[int], most: int | None) -> Explanation:
         added = [score - of_typical for score, of_typical in zip(own, least, strict=True)]
         told = []
-        for place in sorted(range(len(added)), key=lambda place: -abs(added[place])):
+        for place in sorted(range(len(added)), key=lambda place: -abs(added[place]))[:most]:
             name = names[place]
             said: FeatureReason = {"feature": name, "value": values[place], "typical": baseline.values[name]}
             told.append(reason_of(None, [said], added[place], baseline.words))
@@ -165,9 +167,9 @@ def rfm_scores(cut_points: RfmCutPoints) -> Explain:
         }
         return Explanation(explained, told)
 
-    def explain(values: NDArray[np.float64], scores: RfmScores) -> list[Explanation | None]:
+    def explain(values: NDArray[np.float64], scores: RfmScores, most: int | None) -> list[Explanation | None]:
         own = np.column_stack(scores[3:]).tolist()
-        return [one(*both) for both in zip(values.tolist(), own, strict=True)]
+        return [one(*both, most) for both in zip(values.tolist(), own, strict=True)]
 
     return explain
 

@@ -96,7 +96,7 @@ def predictions_of(
     def ids_of(rows: NDArray[np.intp]) -> list[str]:
         return [table.customer_ids[row] for row in rows.tolist()]
 
-    scored = scoring([scorer], table.names, explain=explain)(table, ids_of)
+    scored = scoring([scorer], table.names, most_reasons=None if explain else 0)(table, ids_of)
     outcomes: dict[str, Result | LoyaltyError] = {"": InvalidCustomerId()} if "" in customer_ids else {}
     ids = table.customer_ids
     if scored.answered is not None:

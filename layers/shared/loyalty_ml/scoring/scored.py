@@ -40,20 +40,20 @@ class Scored(NamedTuple):
 
 
 def scoring(
-    scorers: Sequence[Scorer], names: Sequence[str], most_rows: int | None = None, *, explain: bool = False
+    scorers: Sequence[Scorer], names: Sequence[str], most_rows: int | None = None, *, most_reasons: int | None = 0
 ) -> Callable[[FeatureTable, IdsOf], Scored]:
     """How tables with these columns are scored, from any thread.
 
     most_rows:  of a table: then each thread keeps the memory of its matrices, as memory that is new to a process costs
                 as much as what is done with it here.
-    explain:    whether each row that is answered is explained too; one that cannot be has no answer.
+    most_reasons: how many reasons each row that is answered has, None for all: one that has none has no answer.
     Raises NoBaseline where that is asked of a scorer without one.
     The function that is given back asks for ids of rows only if a scorer needs them.
     """
     columns = [taking(scorer.features, names) for scorer in scorers]
     domains = Domains(names, [scorer.domains for scorer in scorers])
     needs_ids = any(scorer.needs_ids for scorer in scorers)
-    explainers = [scorer.explainer() for scorer in scorers] if explain else []
+    explainers = [scorer.explainer() for scorer in scorers] if most_reasons != 0 else []
     matrices_of = _new_matrices(scorers, columns) if most_rows is None else _kept_matrices(scorers, columns, most_rows)
 
     def score(table: FeatureTable, ids_of: IdsOf) -> Scored:
@@ -78,9 +78,9 @@ def scoring(
 
         explanations: list[list[Explanation]] = []
         unexplained: set[int] = set()
-        if explain:
+        if explainers:
             answered, scores, explanations, unexplained = _explained(
-                explainers, [take(table.values) for take in columns], answered, scores
+                explainers, [take(table.values) for take in columns], answered, scores, most_reasons
             )
 
         def problem(row: int) -> LoyaltyError:
@@ -150,6 +150,7 @@ def _explained(
     values: Sequence[NDArray[np.float64]],
     answered: NDArray[np.bool_] | None,
     scores: list[Scores],
+    most_reasons: int | None,
 ) -> tuple[NDArray[np.bool_] | None, list[Scores], list[list[Explanation]], set[int]]:
     """Each row's reasons, and the rows that have none by one of the scorers, which are then not answered.
 
@@ -157,7 +158,7 @@ def _explained(
     """
     rows = _rows(answered, len(values[0]))
     found = [
-        explain(of_scorer[rows], columns) if len(rows) else []
+        explain(of_scorer[rows], columns, most_reasons) if len(rows) else []
         for explain, of_scorer, columns in zip(explainers, values, scores, strict=True)
     ]
     kept = np.array([None not in of_row for of_row in zip(*found, strict=True)], np.bool_)
