@@ -3,6 +3,7 @@
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_client import Predictions, Retries, UnansweredWarning, errors
+from loyalty_client import Predictions, Retries, UnansweredWarning, codes, errors
 from tests.client.misbehaving import batch_answer
 from tests.client.test_predictions import client, nothing_is_sent
 
@@ -38,7 +39,7 @@ def test_each_answer_has_its_reasons_and_only_if_they_are_asked_for(ids: list[st
 
 
 def old(request: httpx.Request) -> httpx.Response:
-    known = {"customer_id", "customer_ids", "type", "features"}
+    known = {"customer_id", "customer_ids", "type", "features", "format", "keep"}
     problem = "is not known: remove it, or correct its name"
     fields = [{"field": name, "problem": problem} for name in json.loads(request.content) if name not in known]
     sentence = "; ".join(f"{each['field']} {problem}" for each in fields)
@@ -73,6 +74,22 @@ def test_a_segments_reasons_are_asked_for_only_if_they_are_wanted() -> None:
     for explain in (True, False):
         client(answer).predict_segment("a", "nbo", top=5, explain=explain)
     assert sent == [{"type": "nbo", "explain": True}, {"type": "nbo"}]
+
+
+def test_a_files_reasons_are_asked_for_only_if_they_are_wanted(tmp_path: Path) -> None:
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return old(request)
+
+    path = tmp_path / "customers.csv"
+    path.write_text("customer_id\n1\n")
+    with pytest.raises(errors.OldServer, match="does not know 'explain'"):
+        client(answer).score_file(path, "rfm", explain=True)
+    with pytest.raises(codes.InvalidRequest):
+        client(answer).score_file(path, "rfm")
+    assert sent == [{"type": "rfm", "format": "csv", "explain": True}, {"type": "rfm", "format": "csv"}]
 
 
 def test_a_warning_points_at_the_callers_line() -> None:

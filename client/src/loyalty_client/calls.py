@@ -81,5 +81,7 @@ class Calls:
     def start_job(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Plan[dict[str, Any]]:
         """Starts a job once, however often the request is sent, because it has a key: a new one if none is given."""
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        answer: dict[str, Any] = yield from self.answer(Request("POST", "/ml/jobs", json=body, headers=headers))
+        answer: dict[str, Any] = yield from self.answer(
+            Request("POST", "/ml/jobs", json=body, newer=("explain",), headers=headers)
+        )
         return answer

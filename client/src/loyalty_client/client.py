@@ -176,6 +176,7 @@ class Loyalty:
         prediction_type: PredictionType = "churn",
         *,
         keep: Sequence[str] | Literal["*"] = (),
+        explain: bool = False,
         into: str | Path | None = None,
         seconds: float | None = None,
         idempotency_key: str | None = None,
@@ -184,6 +185,7 @@ class Loyalty:
         """A file of customers scored: uploaded, waited for, and its results downloaded.
 
         keep:    columns of the file that the predictions have too; "*" for all.
+        explain: whether the predictions have the columns reason_1, reason_2 and reason_3, the largest first.
         into:    the folder of the results. By default that of customers.csv is customers-churn/ beside it.
         seconds: how long the job is waited for. By default until it ends.
         idempotency_key: a text of your own: for a day, the same one is the same job.
@@ -192,7 +194,7 @@ class Loyalty:
         """
         file = Path(path)
         folder = jobs.folder_for(file, prediction_type) if into is None else Path(into)
-        task = FileTask(file, prediction_type, keep, folder, seconds, idempotency_key)
+        task = FileTask(file, prediction_type, keep, explain, folder, seconds, idempotency_key)
         with progress.of_job(wanted=show_progress) as told:
             return self._run(jobs.score_file(self._calls, task, told))
 

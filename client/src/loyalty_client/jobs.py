@@ -48,6 +48,7 @@ class FileTask:
     path: Path
     type: str
     keep: Sequence[str] | str
+    explain: bool
     into: Path
     seconds: float | None
     idempotency_key: str | None
@@ -103,6 +104,8 @@ def score_file(calls: Calls, task: FileTask, told: Told) -> Plan[ScoredFile]:
     body: dict[str, Any] = {"type": task.type, "format": format_of(path)}
     if task.keep:
         body["keep"] = task.keep if isinstance(task.keep, str) else list(task.keep)
+    if task.explain:
+        body["explain"] = True
     announced = yield from calls.start_job(body, task.idempotency_key)
     told(announced)
     job_id = field(announced, "job_id", str)

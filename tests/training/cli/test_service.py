@@ -179,7 +179,6 @@ def test_credentials_that_are_not_whole_are_named(
         (["predict"], "exactly one of them"),
         (["predict", "1", "--file", "a.csv"], "exactly one of them"),
         (["predict", "1", "--keep", "name"], "--file only"),
-        (["predict", "--file", "a.csv", "--explain"], "--explain goes with ids"),
         (["predict", "1", "--type", "weather"], "invalid choice"),
         (["jobs", "--wait"], "need the job's id"),
         (["jobs", "j1", "--status", "failed"], "--status is for the list"),

@@ -31,7 +31,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="say why, too: how much each feature adds to a score, the three largest; with --json all of them",
+        help="say why, too: how much each feature adds to a score, the three largest; all of them with --json",
     )
     parser.add_argument(
         "--keep", nargs="+", default=(), metavar="COLUMN", help="with --file: columns to keep in the results; * for all"
@@ -45,8 +45,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _mistake(chosen: Namespace) -> str:
     if sum(map(bool, (chosen.ids, chosen.ids_from, chosen.file))) != 1:
         return "give ids, or --ids-from, or --file: exactly one of them"
-    if chosen.file and chosen.explain:
-        return "--explain goes with ids"
     if not chosen.file and (chosen.keep or chosen.out):
         return "--keep and --out go with --file only"
     return ""
@@ -78,7 +76,7 @@ def _ids(chosen: Namespace) -> list[str]:
 
 def _score_file(loyalty: "Loyalty", chosen: Namespace) -> "ScoredFile":
     keep = "*" if "*" in chosen.keep else tuple(chosen.keep)
-    return loyalty.score_file(chosen.file, chosen.type, keep=keep, into=chosen.out)
+    return loyalty.score_file(chosen.file, chosen.type, keep=keep, explain=chosen.explain, into=chosen.out)
 
 
 def _show_file(scored: "ScoredFile", chosen: Namespace) -> None:
