@@ -17,7 +17,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "loyalty-ml")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
 
-from benchmarks import features, files, materialize, predict, scoring, segments, start
+from benchmarks import explain, features, files, materialize, predict, scoring, segments, start
 from benchmarks.measure import Result, command
 
 Part = Callable[[], Iterator[Result]]
@@ -26,6 +26,7 @@ PARTS: dict[str, Part] = {
     "start": start.run,
     "predict": predict.run,
     "scoring": scoring.run,
+    "explain": explain.run,
     "features": features.run,
     "materialize": materialize.run,
     "segments": segments.run,

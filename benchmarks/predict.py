@@ -71,9 +71,12 @@ def single(prediction_type: PredictionType) -> Call:
     return lambda: checked(predict_function.handler(event, CONTEXT))
 
 
-def batch(prediction_type: PredictionType, customers: int) -> Call:
+def batch(prediction_type: PredictionType, customers: int, *, explain: bool = False) -> Call:
     ids = [str(number) for number in range(customers)]
-    event = post("/ml/predict/batch", {"customer_ids": ids, "type": prediction_type})
+    asked: dict[str, object] = {"customer_ids": ids, "type": prediction_type}
+    if explain:
+        asked["explain"] = True
+    event = post("/ml/predict/batch", asked)
     return lambda: checked(batch_function.handler(event, CONTEXT))
 
 

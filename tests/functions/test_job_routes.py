@@ -11,7 +11,7 @@ import requests
 
 from loyalty_ml.errors import InvalidRequest
 from loyalty_ml.files.job_store import Asked
-from loyalty_ml.files.source import FileJobRequest, FileSource, type_of
+from loyalty_ml.files.source import FileJobRequest, FileSource, options_of, type_of
 from loyalty_ml.jobs.record import Job, JobStatus, new_item
 from loyalty_ml.jobs.store import JobStore
 from loyalty_ml.segments.definition import SegmentDefinition
@@ -160,11 +160,11 @@ class Datasets:
     def __init__(self, outcome: Exception | None = None) -> None:
         self._outcome = outcome
 
-    def start(self, prediction_type: str, prefix: str, keep: Sequence[str], job_id: str) -> Job:
+    def start(self, prediction_type: str, prefix: str, keep: Sequence[str], job_id: str, *, explain: bool) -> Job:
         if self._outcome:
             raise self._outcome
-        kept = {"keep": list(keep)} if keep else {}
-        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **kept}, job_id)
+        options = options_of(keep, explain=explain)
+        return process().batch.jobs.record("dataset", {"type": prediction_type, "prefix": prefix, **options}, job_id)
 
 
 @pytest.mark.smoke
@@ -172,7 +172,7 @@ class Datasets:
     "request_",
     [
         {"type": "all", "prefix": "datasets/2026-11/a..b/é +/"},
-        {"type": "rfm", "prefix": "datasets/2026-11/", "keep": ["name", "Größe"]},
+        {"type": "rfm", "prefix": "datasets/2026-11/", "keep": ["name", "Größe"], "explain": True},
         {"type": "nbo", "segment_id": "high-value"},
     ],
 )

@@ -97,6 +97,17 @@ class Drift(TypedDict):
     alarm: bool | None
 
 
+class Driver(TypedDict):
+    feature: NotRequired[str]
+    group: NotRequired[str]
+    mean_absolute_contribution: float
+
+
+class Drivers(TypedDict):
+    customers: int
+    features: "list[Driver]"
+
+
 class ErrorsByType(TypedDict):
     churn: NotRequired["TypeFailure"]
     nbo: NotRequired["TypeFailure"]
@@ -403,6 +414,7 @@ class SegmentStatsAnswer(TypedDict):
     stats: "Statistics"
     history: "list[HistoryEntry]"
     drift: "SegmentDrift"
+    drivers: "dict[str, Drivers]"
     mock: bool
     models: "dict[str, ModelInfo]"
     features_as_of: str

@@ -65,9 +65,11 @@ class Baseline(Document):
 
 
 def problem_of_words(words: Mapping[str, str]) -> str:
-    """Why words say nothing of a value, without a full stop; empty if they do."""
-    without = [name for name, text in words.items() if VALUE not in text]
-    return f"the words of {without[0]} have no {VALUE}: put it where the number belongs" if without else ""
+    """Why words do not have the value once, without a full stop; empty if they do."""
+    for name, text in words.items():
+        if (count := text.count(VALUE)) != 1:
+            return f"the words of {name} have {VALUE} {count} times: put it once, where the number belongs"
+    return ""
 
 
 def problem_of_groups(groups: Mapping[str, tuple[str, ...]], features: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import NoBaseline
-from loyalty_ml.models.baseline import VALUE, words_of
+from loyalty_ml.models.baseline import VALUE, Baseline, words_of
 from loyalty_ml.models.card import Card, Offer
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import reasons, rfm
@@ -62,7 +62,7 @@ class _Model:
         for place, name in enumerate(card.features):
             players.setdefault(groups.get(name, name), []).append(place)
         self._names, self._places = list(players), list(players.values())
-        self._members = [[card.features[place] for place in places] for places in players.values()]
+        self._sayings = Sayings(baseline)
         self._game = game
 
     def __call__(self, values: NDArray[np.float64], scores: Any, most: int | None) -> list[Explanation | None]:
@@ -93,13 +93,10 @@ class _Model:
         return Explanation(explained, told)
 
     def _reason(self, player: int, row: Sequence[float], contribution: float) -> Reason:
-        name = self._names[player]
-        said: list[FeatureReason] = [
-            {"feature": feature, "value": row[place], "typical": self._baseline.values[feature]}
-            for place, feature in zip(self._places[player], self._members[player], strict=True)
-        ]
-        is_group = name in self._baseline.groups
-        return reason_of(name if is_group else None, said, contribution, self._baseline.words)
+        name, places = self._names[player], self._places[player]
+        if name not in self._baseline.groups:
+            return self._sayings.of_feature(name, row[places[0]], contribution)
+        return self._sayings.of_group(name, {self._features[place]: row[place] for place in places}, contribution)
 
 
 def churn(card: Card, network: Network) -> Explain:
@@ -148,17 +145,14 @@ def rfm_scores(cut_points: RfmCutPoints) -> Explain:
     baseline = cut_points.baseline
     if baseline is None:
         raise NoBaseline.of_set("rfm")
-    names = cut_points.features
+    names, sayings = cut_points.features, Sayings(baseline)
     typical = rfm.score_rfm(np.array([[baseline.values[name] for name in names]]), cut_points)
     least = [int(score[0]) for score in typical[3:]]
 
     def one(values: Sequence[float], own: Sequence[int], most: int | None) -> Explanation:
         added = [score - of_typical for score, of_typical in zip(own, least, strict=True)]
-        told = []
-        for place in sorted(range(len(added)), key=lambda place: -abs(added[place]))[:most]:
-            name = names[place]
-            said: FeatureReason = {"feature": name, "value": values[place], "typical": baseline.values[name]}
-            told.append(reason_of(None, [said], added[place], baseline.words))
+        largest = sorted(range(len(added)), key=lambda place: -abs(added[place]))[:most]
+        told = [sayings.of_feature(names[place], values[place], added[place]) for place in largest]
         explained: Explained = {
             "of": "r_score + f_score + m_score",
             "score": sum(own),
@@ -174,32 +168,48 @@ def rfm_scores(cut_points: RfmCutPoints) -> Explain:
     return explain
 
 
-def reason_of(
-    group: str | None, said: Sequence[FeatureReason], contribution: float, words: Mapping[str, str]
-) -> Reason:
-    """A reason with its words, such as "no purchase for 74 days, typical 12: +0.21"."""
-    clauses = []
-    for each in said:
-        template = words.get(each["feature"]) or words_of(each["feature"])
-        clauses.append((template.replace(VALUE, number_in_words(each["value"])), number_in_words(each["typical"])))
-    amount = f"{contribution:+d}" if isinstance(contribution, int) else f"{contribution:+.2f}"
-    if group is None:
-        ((clause, typical),), (one,) = clauses, said
+class Sayings:
+    """Reasons with their words, such as "no purchase for 74 days, typical 12: +0.21".
+
+    What is the same for every customer is put together once: it is half of the time.
+    """
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._typical = baseline.values
+        self._typical_words = {name: number_in_words(value) for name, value in baseline.values.items()}
+        self._parts = {}
+        for name, typical in self._typical_words.items():
+            before, _, after = (baseline.words.get(name) or words_of(name)).partition(VALUE)
+            self._parts[name] = before, after, f"{after}, typical {typical}: "
+
+    def of_feature(self, feature: str, value: float, contribution: float) -> Reason:
+        before, _, after = self._parts[feature]
         return {
-            "feature": one["feature"],
-            "value": one["value"],
-            "typical": one["typical"],
+            "feature": feature,
+            "value": value,
+            "typical": self._typical[feature],
             "contribution": contribution,
-            "words": f"{clause}, typical {typical}: {amount}",
+            "words": f"{before}{number_in_words(value)}{after}{_amount(contribution)}",
         }
-    listed = "; ".join(f"{clause} (typical {typical})" for clause, typical in clauses)
-    words_of_group = f"{group}: {listed}: {amount}"
-    return {"group": group, "features": list(said), "contribution": contribution, "words": words_of_group}
+
+    def of_group(self, group: str, values: Mapping[str, float], contribution: float) -> Reason:
+        said: list[FeatureReason] = []
+        clauses = []
+        for feature, value in values.items():
+            before, after, _ = self._parts[feature]
+            said.append({"feature": feature, "value": value, "typical": self._typical[feature]})
+            clauses.append(f"{before}{number_in_words(value)}{after} (typical {self._typical_words[feature]})")
+        words = f"{group}: {'; '.join(clauses)}: {_amount(contribution)}"
+        return {"group": group, "features": said, "contribution": contribution, "words": words}
+
+
+def _amount(contribution: float) -> str:
+    return f"{contribution:+d}" if isinstance(contribution, int) else f"{contribution:+.2f}"
 
 
 def number_in_words(value: float) -> str:
     """A value as people say it: 1,234 and 12.5, of small ones three digits."""
-    if value == round(value) and abs(value) < 1e15:
+    if value.is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 1e15 or abs(value) < 0.01:
         return f"{value:.3g}"

@@ -12,6 +12,7 @@ from loyalty_ml.scoring.scores import ChurnRisk
 from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
 from loyalty_ml.segments.drift import ModelDrift
+from loyalty_ml.segments.drivers import DriversByType
 from loyalty_ml.segments.history import HistoryEntry
 from loyalty_ml.vocabulary import PredictionType, Request
 
@@ -155,6 +156,7 @@ class SegmentStatsAnswer(TypedDict):
         list[HistoryEntry], Field(description="One entry for each snapshot, oldest first; the latest 1,000")
     ]
     drift: SegmentDrift
+    drivers: DriversByType
     mock: bool
     models: dict[str, ModelInfo]
     features_as_of: str

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.segments.aggregates import Statistics
 from loyalty_ml.segments.drift import ModelDrift
+from loyalty_ml.segments.drivers import Drivers
 from loyalty_ml.vocabulary import rfc3339
 
 
@@ -90,6 +91,7 @@ class Point(BaseModel):
     definition:  the version of the segment's definition; 0 for all customers.
     computed:    when it was measured.
     drift:       by model that has its training distribution in its card.
+    drivers:     by type; empty in points that were stored before there were reasons.
     infos, mock: what the answers say of the models.
     bridge:      measured only to tell causes apart (see needed_bridge), with models that were no longer active.
     """
@@ -105,6 +107,7 @@ class Point(BaseModel):
     member_count: int = Field(ge=0)
     stats: Statistics
     drift: dict[str, ModelDrift]
+    drivers: dict[str, Drivers] = {}
     infos: dict[str, ModelInfo]
     mock: bool
     bridge: bool = False

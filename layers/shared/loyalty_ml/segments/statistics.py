@@ -17,17 +17,23 @@ from loyalty_ml.segments.aggregates import Tally, not_found, statistics, tally
 from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
+from loyalty_ml.segments.drivers import Drivers, candidates, drivers, explained, sampled
 from loyalty_ml.segments.membership import select
 from loyalty_ml.vocabulary import PREDICTION_TYPES, MockMode, PredictionType
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A segment at one snapshot with one model set; `drift` by the models whose cards say what they learnt from."""
+    """A segment at one snapshot with one model set.
+
+    drift:    by the models whose cards say what they learnt from.
+    drivers:  by the types that have reasons.
+    """
 
     member_count: int
     stats: dict[str, Any]
     drift: dict[str, ModelDrift]
+    drivers: dict[str, Drivers]
 
 
 class _Reach(NamedTuple):
@@ -35,6 +41,14 @@ class _Reach(NamedTuple):
 
     at_least: NDArray[np.int64]
     values: int
+
+
+class _OfBlock(NamedTuple):
+    """What a block of members came to; `sample`: numbers of those whose reasons may be looked at, int64."""
+
+    tallies: dict[PredictionType, Tally]
+    reaches: dict[tuple[str, str], _Reach]
+    sample: dict[PredictionType, NDArray[np.int64]]
 
 
 def scorers_of(models: ModelSet, mock_mode: MockMode) -> dict[PredictionType, Scorer]:
@@ -62,9 +76,10 @@ def measure_segment(
         if not scorer.is_mock and (model := models.loaded.get(name)) and (distribution := model.card.distribution)
     }
 
+    with_reasons = explained(scorers)
     of_thread = threading.local()
 
-    def measure(block: Block) -> tuple[dict[PredictionType, Tally], dict[tuple[str, str], _Reach]]:
+    def measure(block: Block) -> _OfBlock:
         kept = keep(block)
         block = kept.customers
         if not hasattr(of_thread, "columns"):
@@ -74,21 +89,27 @@ def measure_segment(
         columns = dict(zip(population.features, transposed, strict=True))
         tallies: dict[PredictionType, Tally] = {}
         reaches: dict[tuple[str, str], _Reach] = {}
+        sample: dict[PredictionType, NDArray[np.int64]] = {}
         for name, scorer in scorers.items():
             answered = answer[name](kept)
+            if name in with_reasons:
+                sample[name] = candidates(scorer, answered.customers.numbers, answered.scores)
             tallies[name] = tally(scorer.answers, answered.scores, answered.reasons)
             if name in learnt:
                 value = scorer.answers.value(answered.scores)
                 reaches |= _reaches(name, learnt[name], columns, value)
-        return tallies, reaches
+        return _OfBlock(tallies, reaches, sample)
 
     tallies = {
         name: tally(scorer.answers, scorer.answers.nobody(), not_found(unknown)) for name, scorer in scorers.items()
     }
     reaches: dict[tuple[str, str], _Reach] = {}
-    for counted, reached in members.measure(measure, progress):
+    sample = dict.fromkeys(with_reasons, np.empty(0, np.int64))
+    for counted, reached, candidates_of in members.measure(measure, progress):
         for name in scorers:
             tallies[name] += counted[name]
+        for name in with_reasons:
+            sample[name] = sampled(np.concatenate([sample[name], candidates_of[name]]))
         for place, (at_least, values) in reached.items():
             before = reaches.get(place, _Reach(np.zeros(len(at_least), np.int64), 0))
             reaches[place] = _Reach(before.at_least + at_least, before.values + values)
@@ -96,6 +117,7 @@ def measure_segment(
         member_count=tallies["rfm"].answered + tallies["rfm"].failed,
         stats={name: statistics(scorer.answers, tallies[name]) for name, scorer in scorers.items()},
         drift={name: _drift(name, distribution, reaches, tallies[name]) for name, distribution in learnt.items()},
+        drivers={name: drivers(scorers[name], population, sample[name]) for name in with_reasons},
     )
 
 

@@ -110,7 +110,16 @@ class StatisticsStore:
         try:
             point = Point.model_validate_json(item["body"]["S"])
             # Moments that UTC has, and numbers that an answer can hold.
-            orjson.dumps([rfc3339(point.as_of), rfc3339(point.computed), point.member_count, point.stats, point.drift])
+            orjson.dumps(
+                [
+                    rfc3339(point.as_of),
+                    rfc3339(point.computed),
+                    point.member_count,
+                    point.stats,
+                    point.drift,
+                    point.drivers,
+                ]
+            )
         except (KeyError, ValueError, OverflowError, TypeError) as error:  # pydantic's and orjson's are among them
             place = f"{item['segment_id']['S']}, {item['point']['S']}"
             logger.error("A segment's stored statistics are not valid", table=self._table, item=place)
