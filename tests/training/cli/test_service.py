@@ -108,6 +108,40 @@ def test_what_the_service_does_not_have_is_one_sentence(capsys: pytest.CaptureFi
     assert loyalty(capsys, "jobs")[1].split() == ["job", "kind", "status", "done", "errors", "created", "asked", "for"]
 
 
+STATS: dict[str, Any] = {
+    "segment_id": "a", "segment_name": "A", "member_count": 2, "features_as_of": "2018-01-02T00:00:00Z", "mock": False,
+    "stats": {
+        "churn": {
+            "avg_probability": 0.5, "failed": 0,
+            **{f"{risk}{what}": 1 for risk in ("high", "medium", "low", "lapsed") for what in ("", "_percentage")},
+        },
+        "nbo": {"distribution": {}, "failed": 0, "count": 0},
+        "rfm": {"distribution": {}, "failed": 1, "count": 1},
+    },
+    "history": [],
+}  # fmt: skip
+
+
+def test_a_segment_shows_what_drives_it_if_the_service_says(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.will(Says(body=STATS))
+    code, without, _ = loyalty(capsys, "segments", "a")
+    assert (code, without.splitlines()[-1].split()) == (0, ["rfm", "no", "answer", "1"])
+    features = [{"feature": f"f{place}", "mean_absolute_contribution": 0.5 / (1 + place)} for place in range(5)]
+    engagement = {"group": "engagement", "mean_absolute_contribution": 0.75}
+    drivers = {
+        "churn": {"customers": 2, "features": [engagement, *features]},
+        "nbo": {"customers": 0, "features": []},
+    }
+    server.will(Says(body={**STATS, "drivers": drivers}))
+    code, shown, _ = loyalty(capsys, "segments", "a")
+    assert code == 0
+    assert shown.startswith(without)
+    assert [line.split() for line in shown.removeprefix(without).splitlines()] == [
+        [], ["what", "drives", "it", "mean", "change"], ["churn", "engagement", "0.750"], ["churn", "f0", "0.500"],
+        ["churn", "f1", "0.250"],
+    ]  # fmt: skip
+
+
 JOB: dict[str, Any] = {
     "job_id": "j1", "kind": "file", "status": "failed", "created": "2026-11-28T21:25:56.713Z", "updated": "...",
     "progress": {"processed": 1200, "total": None, "errors": 0, "share": None, "rate": None},

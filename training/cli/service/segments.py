@@ -53,10 +53,18 @@ def _report(stats: Mapping[str, Any]) -> list[str]:
         for group, count in sorted(counted["distribution"].items(), key=lambda each: -each[1]):
             if count:
                 rows.append((title, group, _count(count), _percent(100 * count / counted["count"])))
-    for title, name in (("churn", "churn"), ("offer", "nbo"), ("rfm", "rfm")):
+    for title, name in TYPES:
         if by_type[name]["failed"]:
             rows.append((title, "no answer", _count(by_type[name]["failed"]), ""))
     lines += ["", table(rows)]
+    drivers = [
+        (title, str(driver.get("group") or driver.get("feature")), f"{driver['mean_absolute_contribution']:.3f}")
+        for title, name in TYPES
+        if name in stats.get("drivers", {})  # those of an older server, or of a model without a baseline, are unknown
+        for driver in stats["drivers"][name]["features"][:DRIVERS]
+    ]
+    if drivers:
+        lines += ["", table([("", "what drives it", "mean change"), *drivers])]
     if stats["history"]:
         entries = [
             (entry["features_as_of"], _count(entry["member_count"]), share(entry["stats"]["churn"]["avg_probability"]))
@@ -66,6 +74,9 @@ def _report(stats: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+TYPES = (("churn", "churn"), ("offer", "nbo"), ("rfm", "rfm"))
+DRIVERS = 3
+"""How many features of each type are shown, the strongest first."""
 RISKS = ("high", "medium", "low", "lapsed")
 
 
