@@ -64,6 +64,18 @@ def test_a_server_from_before_is_named_once() -> None:
         client(answer).predict_segment("a", explain=True)
 
 
+def test_models_without_a_baseline_are_asked_once() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(409, json={"error": "There are no reasons for churn.", "code": "NO_BASELINE"})
+
+    with pytest.raises(codes.NoBaseline, match="no reasons for churn"):
+        client(answer, at_once=1).explain("churn", range(1000))
+    assert len(asked) == 1
+
+
 def test_a_segments_reasons_are_asked_for_only_if_they_are_wanted() -> None:
     sent = []
 
