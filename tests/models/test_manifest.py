@@ -182,3 +182,27 @@ def test_versions_sort_by_time_whatever_the_zone_and_tell_files_apart(at: dateti
     assert new_version(now.astimezone(zone), model) == new_version(now, model)
     assert new_version(now, model) < new_version(later, model)
     assert new_version(now, model) != new_version(now, model + b"x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"values": {"revenue": 1.0}}, "the baseline is not of the card's features"),
+        ({"groups": {"a": ["nobody"]}}, "there is no such feature"),
+        ({"groups": {"a": ["revenue"], "b": ["revenue"]}}, "a feature has one group"),
+        ({"words": {"revenue": "much"}}, "put it once"),
+    ],
+)
+def test_a_baseline_that_is_not_the_cards_is_refused(changes: dict[str, object], part: str) -> None:
+    card = sample_card("churn")
+    card["baseline"] |= changes
+    with pytest.raises(ValidationError, match=part):
+        Card.model_validate(card)
+
+
+def test_a_card_of_before_there_were_baselines_is_read_and_written_as_it_was() -> None:
+    before = sample_card("churn")
+    del before["baseline"]
+    card = Card.model_validate(before)
+    assert card.baseline is None
+    assert b'"baseline"' not in to_json(card)

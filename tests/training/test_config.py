@@ -36,6 +36,28 @@ def load(tmp_path: Path, text: str) -> config.Config:
             SOME + "[domains]\nrevenu = {}",
             "domains.revenu: there is no such feature (did you mean revenue?): name",
         ),
+        (
+            SOME + "[reasons.groups]\nactivity = ['days_since_last', 'engagment_score']",
+            "reasons.groups: the group activity has engagment_score, but there is no such feature: correct or remove",
+        ),
+        (
+            SOME + "[reasons.groups]\na = ['revenue']\nb = ['revenue']",
+            "reasons.groups: revenue is in the groups a and b: a feature has one group",
+        ),
+        (SOME + "[reasons.groups]\na = []", "reasons.groups: the group a has no features: name some, or remove"),
+        (
+            SOME + "[reasons.groups]\nrevenue = ['transaction_count']",
+            "reasons.groups: the group revenue is called as a feature outside it: rename the group",
+        ),
+        (
+            SOME + "[reasons.words]\nrevenu = '{value}'",
+            "reasons.words.revenu: there is no such feature (did you mean revenue?): name one of [features]",
+        ),
+        (
+            SOME + "[reasons.words]\nrevenue = 'spent a lot'",
+            "reasons.words: the words of revenue have {value} 0 times: put it once, where the number belongs",
+        ),
+        (SOME + "[reasons]\nword = {}", "reasons.word: is not known: did you mean words?"),
         (SOME + "[domains.revenue]\nleats = 0", "domains.revenue.leats: is not known: did you mean least?"),
         (
             SOME + "[domains]\nrevenue = {least = 5, most = 3}",

@@ -221,6 +221,12 @@ def test_a_churn_card_says_who_is_active_where_its_bands_begin_and_what_it_is_wo
         columns = connection.execute(
             f"SELECT {', '.join(card.features)} FROM customer_features_view WHERE days_since_last <= 90"
         ).fetchnumpy()
+    baseline = card.baseline
+    assert baseline is not None
+    for feature in card.features:
+        values = np.sort(columns[feature])
+        assert baseline.values[feature] == values[(len(values) - 1) // 2]
+    assert baseline.customers == len(values)
     scores = model.network(model_matrix(np.column_stack([columns[feature] for feature in card.features])))[:, 0]
     assert (scores >= card.thresholds.high).mean() == pytest.approx(0.1, abs=1e-3)
     assert (scores >= card.thresholds.medium).mean() == pytest.approx(0.3, abs=1e-3)
