@@ -33,7 +33,7 @@ def diff(s3: "S3Client", bucket: str, name: str, pair: Sequence[str] = ()) -> tu
 
 
 def members(published: PublishedSet) -> str:
-    """A set in a line, such as: churn 20261128T172404Z-8059d23a, rfm cut points fixed."""
+    """A set in a line, such as: churn 20261128T222800Z-8059d23a, rfm cut points fixed."""
     models = [f"{name} {model.version}" for name, model in sorted(published.models.items())]
     return ", ".join([*models, f"rfm cut points {cut_points(published).version}"])
 

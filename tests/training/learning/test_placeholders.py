@@ -84,7 +84,17 @@ def model_set(request: pytest.FixtureRequest, created: Path) -> ModelSet:
 def test_committed_set_is_what_the_command_writes(created: Path) -> None:
     customers = model_matrix(generate_customers(500, seed=2026).features)
     for ours, theirs in zip(read(created)[1:], read(SAMPLE_SET)[1:], strict=True):
-        for field in ("name", "features", "output", "offers", "thresholds", "active", "training", "op_versions"):
+        for field in (
+            "name",
+            "features",
+            "output",
+            "offers",
+            "thresholds",
+            "active",
+            "training",
+            "baseline",
+            "op_versions",
+        ):
             assert getattr(ours.card, field) == getattr(theirs.card, field), field
         # On one machine these are equal. Another CPU rounds sums otherwise, which by itself moves an answer by 1e-6;
         # but a rounding can decide whether one ReLU passes one customer in one training step, and the two trainings

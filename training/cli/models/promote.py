@@ -10,13 +10,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [-h] --bucket BUCKET [--data-bucket BUCKET [--force REASON]] MODEL VERSION [MODEL VERSION]"
     options.add_model_bucket(parser)
     options.add_data_bucket(parser)
-    parser.add_argument("versions", nargs="+", metavar="MODEL VERSION", help="such as: churn 20261128T172404Z-8059d23a")
+    parser.add_argument("versions", nargs="+", metavar="MODEL VERSION", help="such as: churn 20261128T222800Z-8059d23a")
 
 
 def _mistake(chosen: Namespace) -> str:
     names, versions = chosen.versions[::2], chosen.versions[1::2]
     if len(names) != len(versions):
-        return "each model wants its version after it, such as: churn 20261128T172404Z-8059d23a"
+        return "each model wants its version after it, such as: churn 20261128T222800Z-8059d23a"
     for name in names:
         if name not in options.MODELS or names.count(name) > 1:
             return f"the models are {' and '.join(options.MODELS)}, each once: not {' '.join(names)}"
@@ -41,7 +41,7 @@ COMMAND = Command(
     summary="make versions that are in the bucket the active ones",
     description="Makes versions that are in the bucket already the active ones, all in one write, after checking them "
     "as the functions will. The other models stay as they are. 'loyalty models list' shows what there is to promote.",
-    example="--bucket my-models churn 20261128T172404Z-8059d23a",
+    example="--bucket my-models churn 20261128T222800Z-8059d23a",
     add_arguments=_add_arguments,
     work=_promote,
     when_stopped=lambda chosen: f"the active set in {chosen.bucket} is a whole one, the old or the new.",

@@ -34,7 +34,7 @@ class PromoteRequest(Request):
 
     versions: Annotated[
         dict[Name, VersionName],
-        Field(min_length=1, max_length=20, description="By model", examples=[{"churn": "20261128T172404Z-8059d23a"}]),
+        Field(min_length=1, max_length=20, description="By model", examples=[{"churn": "20261128T222800Z-8059d23a"}]),
     ]
     revision: Revision = None
     force: Force = None

@@ -12,7 +12,7 @@ import { Versions } from "./Versions";
 
 type Card = Schemas["ModelCardAnswer"];
 
-/** #/status, or the report of a version: #/status/churn/20261128T172404Z-8059d23a. */
+/** #/status, or the report of a version: #/status/churn/20261128T222800Z-8059d23a. */
 export function Status() {
   const [, name, version] = route.value.path;
   return name && version ? <Report name={name} version={version} /> : <Overview />;
