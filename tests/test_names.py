@@ -38,7 +38,12 @@ def test_no_tests_name_depends_on_time_order_or_place(request: pytest.FixtureReq
     done = subprocess.run(
         [sys.executable, "-c", COLLECT, "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "-q", *files],
         cwd=copy,
-        env={**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "PYTHONPATH": f"{copy}:{copy}/layers/shared"},
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "7",
+            "TZ": "Asia/Kathmandu",
+            "PYTHONPATH": f"{copy}:{copy}/layers/shared:{copy}/client/src",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,7 @@
 """How a command ends: exit code 0 only on success, and a failure is one sentence on standard error."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from training.errors import Problem
 
 STOPPED = 130
 """What a shell reports for a command that Ctrl-C ended: 128 and the number of SIGINT."""
+NOBODY_READS = 141
+"""The same of SIGPIPE."""
 
 
 def run(command: str, work: Callable[[], None], when_stopped: str, place: str = "") -> int:
@@ -24,6 +27,7 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
     try:
         with asking(place):
             work()
+            sys.stdout.flush()
     except KeyboardInterrupt:
         code, sentence = STOPPED, f"stopped; {when_stopped}"
     except (Problem, Refused, RegistryProblem) as error:
@@ -33,6 +37,10 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
             f"{error.name or 'A package'} cannot be loaded ({error}): run 'make install' once, or pip install "
             "-e '.[training]' in the project's folder."
         )
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` has: what is printed yet goes nowhere, also when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except OSError as error:
         if error.errno is None:
             raise

@@ -12,12 +12,24 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LoyaltyML")
 # The parsers take a default from it, which is no business of a page.
 os.environ.pop("WAREHOUSE_URL", None)
 
-from docs.generate import api, commands, configuration, errors, limits, metrics, parameters, warehouse
+from docs.generate import (
+    api,
+    client,
+    client_answers,
+    commands,
+    configuration,
+    errors,
+    limits,
+    metrics,
+    parameters,
+    warehouse,
+)
 from docs.generate.problem import Undocumented
 from local import openapi
 
 REPOSITORY = Path(__file__).parents[2]
 REFERENCE = REPOSITORY / "docs" / "reference"
+CLIENT = REPOSITORY / "client" / "src" / "loyalty_client"
 
 
 def pages() -> dict[Path, str]:
@@ -32,6 +44,9 @@ def pages() -> dict[Path, str]:
         REFERENCE / "metrics.md": metrics.page(),
         REFERENCE / "limits.md": limits.page(),
         openapi.PATH: openapi.text(),
+        CLIENT / "codes.py": client.codes_module(),
+        CLIENT / "answers.py": client_answers.module(openapi.document()["components"]["schemas"]),
+        CLIENT / "async_client.py": client.async_client_module(client.SOURCE.read_text()),
     }
 
 

@@ -9,14 +9,14 @@ import pkgutil
 import sys
 from typing import Any
 
-import loyalty_client.api  # type: ignore[import-not-found]  # which only the generator's venv has
-from loyalty_client import Client, models
+import loyalty_api.api  # type: ignore[import-not-found]  # which only the generator's venv has
+from loyalty_api import Client, models
 
 
 def every_operation() -> dict[str, Any]:
     """The modules of the generated client by the operation's id."""
     found = {}
-    for package in pkgutil.iter_modules(loyalty_client.api.__path__, "loyalty_client.api."):
+    for package in pkgutil.iter_modules(loyalty_api.api.__path__, "loyalty_api.api."):
         for module in pkgutil.iter_modules(importlib.import_module(package.name).__path__, f"{package.name}."):
             found[module.name.rpartition(".")[2]] = importlib.import_module(module.name)
     return found

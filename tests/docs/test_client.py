@@ -4,19 +4,16 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
-from local import openapi, openapi_schemas, template
-from local.gateway import Gateway
+from local import openapi, openapi_schemas
+from tests.front import served
 from tests.local.make_run import Running
 from tests.segments.test_segments import Deployment, deployment  # noqa: F401 (a fixture)
-from tests.service import BASE, DESCRIBED, process
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
@@ -26,11 +23,11 @@ GENERATOR = ROOT / ".venv-client" / "bin" / "openapi-python-client"
 
 @pytest.fixture
 def generated(tmp_path: Path) -> Path:
-    """A folder with the client as the package loyalty_client."""
+    """A folder with the client as the package loyalty_api."""
     if not GENERATOR.exists():
         pytest.skip("The generator is not installed: run 'make .venv-client/stamp'.")
     done = subprocess.run(
-        [GENERATOR, "generate", "--path", openapi.PATH, "--output-path", tmp_path / "loyalty_client", "--meta", "none"],
+        [GENERATOR, "generate", "--path", openapi.PATH, "--output-path", tmp_path / "loyalty_api", "--meta", "none"],
         env=os.environ | {"PATH": f"{GENERATOR.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -44,17 +41,8 @@ def generated(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(deployment: Deployment) -> Iterator[str]:  # noqa: F811
     """The functions behind the local gateway, on a port, with customers and models."""
-    functions = {
-        "PredictFunction": "predict",
-        "BatchFunction": "batch",
-        "SegmentFunction": "segment",
-        "AdminFunction": "admin",
-    }
-    handlers = {name: process().handlers[function] for name, function in functions.items()}
-    server = make_server("127.0.0.1", 0, Gateway(template.routes(DESCRIBED), handlers, threading.Lock()))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}{BASE}"
-    server.shutdown()
+    with served() as base:
+        yield base
 
 
 def test_a_generated_client_calls_every_operation(generated: Path, address: str) -> None:
@@ -98,13 +86,15 @@ def test_the_programs_of_the_page_run_as_they_are(generated: Path, running: Runn
             "-c",
             "\n".join(programs).replace("127.0.0.1:8000", f"127.0.0.1:{running.port}"),
         ],
-        env=os.environ | {"PYTHONPATH": str(generated)},
+        env=os.environ | {"PYTHONPATH": f"{generated}:{ROOT / 'client' / 'src'}"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    printed = done.stdout.splitlines()
+    of_python, missing, *printed = done.stdout.splitlines()
+    assert of_python == "[0.1097012385725975, 0.509924054145813, 'CUSTOMER_NOT_FOUND']"
+    assert missing.startswith("SEGMENT_NOT_FOUND There is no segment")
     assert printed[0] == "0.1097012385725975 2018-01-02 00:00:00+00:00"
     assert printed[1].startswith("CUSTOMER_NOT_FOUND ")
     assert printed[3:5] == ["succeeded {'CUSTOMER_NOT_FOUND': 1}", "customer_id,churn_probability,churn_risk,name"]
@@ -114,7 +104,7 @@ def test_the_programs_of_the_page_run_as_they_are(generated: Path, running: Runn
 def test_no_body_of_the_generated_client_is_of_any_type(generated: Path) -> None:
     bodies = {
         path.stem: found[1]
-        for path in generated.glob("loyalty_client/api/*/*.py")
+        for path in generated.glob("loyalty_api/api/*/*.py")
         if (found := re.search(r"^    body: ([\w\s|]+),$", path.read_text(), re.MULTILINE))
     }
     described = [

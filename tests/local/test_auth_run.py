@@ -9,6 +9,7 @@ import requests
 
 from local import issuer
 from local.ports import free_port
+from loyalty_client import ClientCredentials, Loyalty, errors
 from tests.local.make_run import Running, copy_of_the_project, start
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
@@ -56,6 +57,23 @@ def test_a_scope_opens_its_routes_and_no_others(running: Running) -> None:
     assert (refused.status_code, refused.json()) == (403, {"message": "Forbidden"})
     for path in ("/health", "/openapi.json", "/admin"):
         assert requests.get(running.base + path, timeout=30).status_code == 200
+
+
+def test_a_clients_credentials_get_the_python_client_a_token_that_predicts(running: Running) -> None:
+    address = f"http://localhost:{running.port}/issuer"
+    with Loyalty(running.base, ClientCredentials(address, issuer.MACHINE, issuer.SECRET)) as loyalty:
+        rows = loyalty.predict("churn", ["1", "nobody"])
+    assert 0 <= rows[0]["churn_probability"] <= 1
+    assert rows[1]["code"] == "CUSTOMER_NOT_FOUND"
+    reader = ClientCredentials(address, issuer.MACHINE, issuer.SECRET, scope="loyalty/read")
+    with Loyalty(running.base, reader) as loyalty:
+        assert loyalty.status()["models"]
+        with pytest.raises(errors.Forbidden):
+            loyalty.predict("churn", ["1"])
+    with pytest.raises(errors.NoToken), Loyalty(running.base, ClientCredentials(address, "else", "local")) as loyalty:
+        loyalty.predict("churn", ["1"])
+    with pytest.raises(errors.Unauthorized), Loyalty(running.base, "no token") as loyalty:
+        loyalty.predict("churn", ["1"])
 
 
 def test_the_page_is_told_where_one_signs_in_and_may_ask_there(running: Running) -> None:

@@ -1,4 +1,4 @@
-"""loyalty: models trained, published and compared; customers' features written; files scored.
+"""loyalty: models trained, published and compared; customers' features written; files scored; a service asked.
 
 --help imports nothing but this package, so that it answers in a tenth of a second.
 """
@@ -12,9 +12,21 @@ from training.cli.command import Command
 from training.cli.missing import missing_packages
 from training.cli.models import diff, promote, publish, rollback
 from training.cli.models import list as list_versions
+from training.cli.service import jobs, predict, segments, status
 
 MODELS = (list_versions.COMMAND, diff.COMMAND, publish.COMMAND, promote.COMMAND, rollback.COMMAND)
-COMMANDS = (check.COMMAND, train.COMMAND, materialize.COMMAND, erase.COMMAND, score.COMMAND, placeholders.COMMAND)
+COMMANDS = (
+    check.COMMAND,
+    train.COMMAND,
+    materialize.COMMAND,
+    erase.COMMAND,
+    score.COMMAND,
+    placeholders.COMMAND,
+    predict.COMMAND,
+    segments.COMMAND,
+    jobs.COMMAND,
+    status.COMMAND,
+)
 WIDTH = 100
 
 
@@ -35,8 +47,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="loyalty")
     _explain(
         parser,
-        "From data to predictions: trains models and publishes them, writes customers' features, scores files. Each "
-        "subcommand has a --help with an example.",
+        "From data to predictions: trains models and publishes them, writes customers' features, scores files, asks a "
+        "running service. Each subcommand has a --help with an example.",
         "train --warehouse postgresql://reader@dwh/crm --config our-warehouse.toml",
     )
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND", title="subcommands")

@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "ibis": "ibis-framework", "tensorflow": "tensorflow-cpu"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "ibis": "ibis-framework",
+    "tensorflow": "tensorflow-cpu",
+    "loyalty_client": "loyalty-client",
+}
 """Those that are installed by another name than they are imported by."""
 
 

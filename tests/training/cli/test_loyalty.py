@@ -179,6 +179,7 @@ def test_a_command_without_its_packages_says_what_to_install_before_it_imports()
             ["score", "--bucket", "b", "--jobs-table", "t", "--state-machine", "s", "--prefix", "p"],
             "make run",
         ),
+        (alone, ["status"], "make run"),
     ):
         ended = loyalty(*arguments, hidden=hidden)
         assert ended.returncode == 1
@@ -205,6 +206,7 @@ def test_a_command_without_its_packages_says_what_to_install_before_it_imports()
             ["score", "--bucket", "b", "--jobs-table", "t", "--state-machine", "s", "--prefix", "elsewhere/"],
             "datasets/",
         ),
+        ("requirements/run.txt", ["predict", "--ids-from", os.devnull], "has no id"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -9,10 +9,9 @@ from loyalty_ml.jobs.contracts import UploadAddress
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.scoring.contracts import AllError, AllResult, CustomerError, CustomerResult, Explain, ModelsByType, Type
 from loyalty_ml.scoring.scores import ChurnRisk
-from loyalty_ml.segments.aggregates import ChurnAggregate, FailedByCode, Statistics
+from loyalty_ml.segments.aggregates import ChurnAggregate, DriversByType, FailedByCode, Statistics
 from loyalty_ml.segments.definition import SegmentKind
 from loyalty_ml.segments.drift import ModelDrift
-from loyalty_ml.segments.drivers import DriversByType
 from loyalty_ml.segments.history import HistoryEntry
 from loyalty_ml.vocabulary import PredictionType, Request
 

@@ -1,52 +1,16 @@
 """What drives the scores of a segment: the mean absolute contribution of each feature, over a sample of its members."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
-from typing_extensions import TypedDict
 
 from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.errors import NoBaseline
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer, Scores
+from loyalty_ml.segments.aggregates import SAMPLE, Driver, Drivers
 from loyalty_ml.vocabulary import PredictionType
-
-SAMPLE = 500
-"""Members that are explained, at most: each takes some 0.1 ms, and the error of a mean is below a twentieth of its
-spread."""
-
-
-class Driver(TypedDict):
-    """What one feature, or a group of features, adds to the scores of the members or takes from them."""
-
-    feature: NotRequired[str]
-    group: NotRequired[str]
-    mean_absolute_contribution: float
-
-
-class Drivers(TypedDict):
-    """Of one type."""
-
-    customers: Annotated[
-        int,
-        Field(
-            description=f"The members that this is the mean of: those with an answer, of churn who have not lapsed; of "
-            f"more than {SAMPLE} a sample, always the same of the same snapshot"
-        ),
-    ]
-    features: Annotated[list[Driver], Field(description="The largest first")]
-
-
-DriversByType = Annotated[
-    dict[str, Drivers],
-    Field(
-        description="What drives the scores: the mean absolute contribution of each feature, as in `reasons`. A type "
-        "whose model has no baseline is left out"
-    ),
-]
 
 
 def explained(scorers: Mapping[PredictionType, Scorer]) -> list[PredictionType]:

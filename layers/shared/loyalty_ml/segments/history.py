@@ -16,9 +16,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 from typing_extensions import TypedDict
 
 from loyalty_ml.models.card import ModelInfo
-from loyalty_ml.segments.aggregates import Statistics
+from loyalty_ml.segments.aggregates import Drivers, Statistics
 from loyalty_ml.segments.drift import ModelDrift
-from loyalty_ml.segments.drivers import Drivers
 from loyalty_ml.vocabulary import rfc3339
 
 

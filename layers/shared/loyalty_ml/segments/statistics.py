@@ -13,11 +13,11 @@ from loyalty_ml.models.store import ModelSet
 from loyalty_ml.progress import Progress, no_progress
 from loyalty_ml.scoring.scorers import Scorer, scorer_for
 from loyalty_ml.segments import drift
-from loyalty_ml.segments.aggregates import Tally, not_found, statistics, tally
+from loyalty_ml.segments.aggregates import Drivers, Tally, not_found, statistics, tally
 from loyalty_ml.segments.answered import answering
 from loyalty_ml.segments.definition import SegmentDefinition
 from loyalty_ml.segments.drift import Drift, ModelDrift
-from loyalty_ml.segments.drivers import Drivers, candidates, drivers, explained, sampled
+from loyalty_ml.segments.drivers import candidates, drivers, explained, sampled
 from loyalty_ml.segments.membership import select
 from loyalty_ml.vocabulary import PREDICTION_TYPES, MockMode, PredictionType
 

@@ -1,0 +1,1 @@
+"""The package of client/, held to the description and to a service that misbehaves."""

@@ -1,0 +1,1 @@
+"""The subcommands that ask a running service, through the client of client/."""
