@@ -78,7 +78,8 @@ def document() -> dict[str, Any]:
             operation["security"] = [{"jwt": [scope]}] if scope else []
             if scope is None:
                 continue
-            operation["responses"] |= {status: _refusal(status, reason) for status, reason in _GATEWAY.items()}
+            ours = "InferenceError" if path.startswith("/v2") else "ErrorAnswer"
+            operation["responses"] |= {status: _refusal(status, reason, ours) for status, reason in _GATEWAY.items()}
             operation.setdefault("parameters", []).append(CORRELATION_ID)
             operation["responses"] = dict(sorted(operation["responses"].items()))
     schemas["GatewayError"] = {
@@ -103,8 +104,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def _refusal(status: str, reason: str) -> dict[str, Any]:
-    gateways, ours = ({"$ref": f"#/components/schemas/{name}"} for name in ("GatewayError", "ErrorAnswer"))
+def _refusal(status: str, reason: str, error: str) -> dict[str, Any]:
+    gateways, ours = ({"$ref": f"#/components/schemas/{name}"} for name in ("GatewayError", error))
     description = f"{reason} (answered by the gateway"
     if status not in _AGAIN:
         return {"description": f"{description})", "content": {"application/json": {"schema": gateways}}}

@@ -36,6 +36,9 @@ BASE = "/api/loyalty/v1"
 SCOPES: dict[str, str | None] = {
     f"{method} {BASE}{path}": scope for app in openapi.APPS for (method, path), scope in app.scopes().items()
 }
+INFERENCE = {key: SCOPES.pop(key) for key in list(SCOPES) if f" {BASE}/v2" in key}
+"""The Open Inference Protocol's, which the gateway has as one route for each method, and all that is below it."""
+SCOPES |= dict.fromkeys((f"GET {BASE}/v2", f"POST {BASE}/v2"), "loyalty/predict")
 SCOPES |= dict.fromkeys((f"GET {BASE}/admin", "GET /admin", f"GET {BASE}/openapi.json"))
 SCOPES |= {key.replace("GET ", "HEAD "): scope for key, scope in SCOPES.items() if key.startswith("GET ")}
 TWIN = "/{proxy+}"
@@ -99,6 +102,11 @@ def test_each_route_asks_for_a_token_with_its_scope_unless_it_is_health_or_the_p
 ) -> None:
     asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
     assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
+
+
+def test_all_below_the_inference_protocols_path_asks_for_the_one_scope_that_the_gateway_asks_for() -> None:
+    assert set(INFERENCE.values()) == {"loyalty/predict"}
+    assert {key.split()[0] for key in INFERENCE} == {"GET", "POST"}
 
 
 def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_scope(

@@ -10,6 +10,7 @@ from docs.generate import markdown
 from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
 from local import openapi, template
+from local.template import Route
 from loyalty_ml.api.http import BASE_PATH
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -20,6 +21,7 @@ ORDER = (
     "/segments",
     "/ml/jobs",
     "/models",
+    "/v2",
     "/config",
     "/admin",
     "/openapi.json",
@@ -45,7 +47,7 @@ def pages() -> dict[str, str]:
     """A page for each operation, and the list of them."""
     document = openapi.document()
     described = template.load()
-    routes = {(route.method, route.path.removeprefix(BASE_PATH)): route for route in template.routes(described)}
+    routes = list(template.routes(described))
     schemas: Mapping[str, Schema] = document["components"]["schemas"]
     written, rows = {}, []
     operations = [
@@ -54,7 +56,7 @@ def pages() -> dict[str, str]:
             path,
             operation,
             next((scope for each in operation["security"] for scope in each["jwt"]), None),
-            routes[method.upper(), path].function.removesuffix("Function").lower(),
+            _function(routes, method.upper(), path),
         )
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
@@ -78,6 +80,18 @@ def pages() -> dict[str, str]:
         "An error is a JSON object with `error`, `code` and often `details`: see [errors](../errors.md).",
     )
     return written
+
+
+def _function(routes: Iterable[Route], method: str, path: str) -> str:
+    """Of the route that the gateway prefers: the exact one, else the longest that catches the path."""
+    known = [
+        route
+        for route in routes
+        if route.method == method and template.path_pattern(route.path).fullmatch(BASE_PATH + path)
+    ]
+    exact = [route for route in known if route.path == BASE_PATH + path]
+    chosen = (exact or sorted(known, key=lambda route: -len(route.path)))[0]
+    return chosen.function.removesuffix("Function").lower()
 
 
 def page_name(method: str, path: str) -> str:

@@ -181,7 +181,7 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
                 app.access().check(event, scope)
             for name, header in headers_read.items():
                 arguments[name] = event["headers"].get(header)
-            arguments |= _read_query(event, queries)
+            arguments |= read_query(event, queries)
             if model is not None:
                 arguments["request"] = read_body(event, model)
             answer = function(**arguments)
@@ -286,24 +286,32 @@ def read_body(event: Event, model: type[RequestT]) -> RequestT:
     if not _JSON.fullmatch(event["headers"].get("content-type", "")):
         # A page of any site can send a form or text to a service on a developer's machine, but not this.
         raise errors.UnsupportedMediaType
+    return parse_body(body_of(event), model)
+
+
+def body_of(event: Event, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The event's body, which is not empty. Raises InvalidJson and PayloadTooLarge."""
     text: str = event.get("body") or ""
     try:
         body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     except UnicodeEncodeError as error:
         raise errors.InvalidJson("The body is not valid Unicode: send UTF-8 without lone surrogates.") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise errors.PayloadTooLarge(
-            f"The body is larger than {MAX_BODY_BYTES:,} bytes: split it into several requests."
-        )
+    if len(body) > most_bytes:
+        raise errors.PayloadTooLarge(f"The body is larger than {most_bytes:,} bytes: split it into several requests.")
     if not body:
         raise errors.InvalidJson("The request has no body: send a JSON object.")
+    return body
+
+
+def parse_body(body: bytes, model: type[RequestT]) -> RequestT:
+    """JSON as a request model. Raises the RequestError that says what is wrong with it."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise _request_error(error, model) from error
 
 
-def _read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
+def read_query(event: Event, parameters: Mapping[str, tuple[str, TypeAdapter[Any]]]) -> dict[str, Any]:
     """The query's parameters, each checked, under the names that the function has for them.
 
     Raises InvalidRequest, also for a parameter that the route does not have: a misspelt `limit` would be answered in
@@ -353,9 +361,9 @@ def _request_error(error: ValidationError, model: type[BaseModel]) -> errors.Req
 
 def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
     """The answer, or where Lambda cannot send as much, an error in its place."""
-    body = orjson.dumps(answer).decode()
+    body = json_text(answer)
     # A character is at most four bytes, so that of an answer of usual size only the length is asked.
-    if len(body) > MAX_ANSWER_BYTES // 4 and (size := _size_in_json(body)) > MAX_ANSWER_BYTES:
+    if len(body) > MAX_ANSWER_BYTES // 4 and (size := size_in_json(body)) > MAX_ANSWER_BYTES:
         return _answer_error(
             errors.PayloadTooLarge(
                 f"The answer has {size:,} bytes, but Lambda sends at most {MAX_ANSWER_BYTES:,}: ask for less, with a "
@@ -366,7 +374,11 @@ def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None =
     return Response(status, "application/json", body, headers)
 
 
-def _size_in_json(body: str) -> int:
+def json_text(answer: Any) -> str:
+    return orjson.dumps(answer).decode()
+
+
+def size_in_json(body: str) -> int:
     """Bytes of a JSON document within another, as Lambda is given it: in quotes, and with those in it escaped again."""
     return len(body.encode()) + body.count('"') + body.count("\\") + 2
 
@@ -376,12 +388,16 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
     answer: ErrorAnswer = {"error": error.message, "code": error.code}
     if error.details:
         answer["details"] = dict(error.details)
-    headers = None
+    return _json_response(status_of(type(error)), answer, error_headers(error))
+
+
+def error_headers(error: errors.LoyaltyError) -> Mapping[str, str] | None:
+    """What an error's answer has beside its body."""
     if isinstance(error, errors.Unavailable) and error.retry:
-        headers = {"Retry-After": str(RETRY_SECONDS)}
-    elif isinstance(error, errors.Unauthenticated):
-        headers = {"WWW-Authenticate": "Bearer"}
-    return _json_response(status_of(type(error)), answer, headers)
+        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    return None
 
 
 def _answer_no_route(error: NotFoundError) -> Response[str]:
