@@ -41,6 +41,7 @@ TAGS = {
     "/config/ml/test": ("Predictions", "One customer, or up to a hundred"),
     "/segments": ("Segments", "Definitions, predictions for every member, statistics and drift"),
     "/models": ("Models", "What is in the model bucket, what is active, and how that is changed"),
+    "/sql": ("SQL", "What a warehouse calls for its queries"),
     "/v2": ("Inference", "The Open Inference Protocol, version 2: raw features, for clients that speak it"),
     "": ("Service", "What is loaded, the page, this description"),
 }

@@ -15,7 +15,7 @@ from functions.segment_worker import app as refresh
 from local import openapi, template
 from local.gateway import Gateway
 from local.template import path_pattern
-from loyalty_ml.api.access import Scope
+from loyalty_ml.api.access import SIGNED, Scope
 from loyalty_ml.api.page import CALLBACK
 from loyalty_ml.wiring.settings import (
     AdminSettings,
@@ -101,7 +101,12 @@ def test_each_route_asks_for_a_token_with_its_scope_unless_it_is_health_or_the_p
     routes: dict[str, dict[str, Any]],
 ) -> None:
     asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
-    assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
+    signed = {key for key, scope in SCOPES.items() if scope == SIGNED}
+    assert signed == {f"POST {BASE}/sql/{{function}}"}
+    assert asked == {
+        key: [{"AWS_IAM": []}] if key in signed else [{"Jwt": [scope]}] if scope else [{"NONE": []}]
+        for key, scope in SCOPES.items()
+    }
 
 
 def test_all_below_the_inference_protocols_path_asks_for_the_one_scope_that_the_gateway_asks_for() -> None:
@@ -126,7 +131,7 @@ def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scop
     caught = 0
     for key, operation in routes.items():
         method, path = key.split()
-        sent = re.sub(r"\{(segment_id|job_id|name|version)\}", "some", path).replace("{proxy+}", "")
+        sent = re.sub(r"\{(segment_id|job_id|name|version|function)\}", "some", path).replace("{proxy+}", "")
         for twin in routes.keys() - {key}:
             if twin.startswith(f"{method} ") and twin.endswith(TWIN) and path_pattern(twin.split()[1]).fullmatch(sent):
                 caught += 1
@@ -443,7 +448,7 @@ def test_a_key_of_ones_own_encrypts_every_store_and_each_role_may_use_it_through
         assert "{'Ref': 'KmsKeyArn'}" in named, name
     policy = resources["KeyPolicy"]
     roles = {name for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
-    without_stores = {"BeforeTrafficRole", "DeploymentRole"}
+    without_stores = {"BeforeTrafficRole", "DeploymentRole", "SnowflakeRole"}
     assert {role["Ref"] for role in policy["Properties"]["Roles"]} == roles - without_stores
     assert policy["Condition"] == "HasKmsKey"
     for statement in statements_of(policy):

@@ -11,6 +11,7 @@ from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
 from local import openapi, template
 from local.template import Route
+from loyalty_ml.api.access import SIGNED
 from loyalty_ml.api.http import BASE_PATH
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -21,6 +22,7 @@ ORDER = (
     "/segments",
     "/ml/jobs",
     "/models",
+    "/sql",
     "/v2",
     "/config",
     "/admin",
@@ -28,6 +30,7 @@ ORDER = (
     "/health",
 )
 SOURCE = "the functions' routes and contracts"
+AWS_SIGNATURE = "AWS Signature Version 4 of a role that may call it"
 
 Schema = Mapping[str, Any]
 
@@ -55,7 +58,7 @@ def pages() -> dict[str, str]:
             method.upper(),
             path,
             operation,
-            next((scope for each in operation["security"] for scope in each["jwt"]), None),
+            next((scope for each in operation["security"] for scope in each.get("jwt", [SIGNED])), None),
             _function(routes, method.upper(), path),
         )
         for path, methods in document["paths"].items()
@@ -114,6 +117,8 @@ def _page(operation: Operation, schemas: Mapping[str, Schema]) -> str:
         raise Undocumented(f"{title} has no example: write docs/generate/examples/{example.name}.")
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     token = f"The token needs the scope `{operation.scope}`." if operation.scope else "It needs no token."
+    if operation.scope == SIGNED:
+        token = f"It needs no token, but a signature: {AWS_SIGNATURE}."
     seen: dict[str, None] = {}
     asked: set[str] = set()
     blocks = [

@@ -62,6 +62,8 @@ class Deployed:
                 return Response('{"message":"Not Found"}', 404)(environ, start_response)
             token = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if token != TOKEN and request.path not in self.open_to_all:
+                if "/sql/" in request.path:  # which asks for a signature
+                    return Response('{"message":"Forbidden"}', 403)(environ, start_response)
                 return Response('{"message":"Unauthorized"}', 401)(environ, start_response)
         return self._gateway(environ, start_response)
 

@@ -221,11 +221,12 @@ class Unauthenticated(LoyaltyError):
 
     code = "UNAUTHENTICATED"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The request has no token of this service's issuer that is for this service and has not expired: get a new "
-            "token, and send it in the header Authorization."
-        )
+    def __init__(
+        self,
+        message: str = "The request has no token of this service's issuer that is for this service and has not "
+        "expired: get a new token, and send it in the header Authorization.",
+    ) -> None:
+        super().__init__(message)
 
 
 class MissingScope(LoyaltyError):

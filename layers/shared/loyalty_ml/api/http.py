@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from loyalty_ml import errors, telemetry
-from loyalty_ml.api.access import Access, Scope, claims_of
+from loyalty_ml.api.access import Access, Scope, Signed, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
 from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spending
 from loyalty_ml.scoring.contracts import MAX_BATCH
@@ -69,7 +69,7 @@ class Api(APIGatewayHttpResolver):
         super().__init__(strip_prefixes=[BASE_PATH])
         self.access = access
 
-    def scopes(self) -> dict[tuple[str, str], Scope | None]:
+    def scopes(self) -> dict[tuple[str, str], Scope | Signed | None]:
         """Method and path, as in the description -> the scope that `json_route` was given, None for no token.
 
         A route that is none of `json_route` is not in it.
@@ -146,8 +146,12 @@ SINGLE_ERRORS = (
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
-def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+def json_route(
+    app: Api, scope: Scope | Signed | None, read: "Callable[[Event, type[Any]], BaseModel] | None" = None
+) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
     """Makes a function into a route of `app` that reads and writes JSON, for tokens with the scope; None: for everyone.
+
+    read: how the body becomes `request`, in place of read_body.
 
     This is where a route's scope is written: the description and the tests of template.yaml go by it.
 
@@ -183,7 +187,7 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
                 arguments[name] = event["headers"].get(header)
             arguments |= read_query(event, queries)
             if model is not None:
-                arguments["request"] = read_body(event, model)
+                arguments["request"] = (read or read_body)(event, model)
             answer = function(**arguments)
             status, headers = 200, None
             if isinstance(answer, Reply):
@@ -283,10 +287,17 @@ def _sent(error: errors.LoyaltyError) -> dict[str, Any]:
 
 def read_body(event: Event, model: type[RequestT]) -> RequestT:
     """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
-    if not _JSON.fullmatch(event["headers"].get("content-type", "")):
-        # A page of any site can send a form or text to a service on a developer's machine, but not this.
-        raise errors.UnsupportedMediaType
+    check_media_type(event)
     return parse_body(body_of(event), model)
+
+
+def check_media_type(event: Event) -> None:
+    """Raises UnsupportedMediaType if the body is not said to be JSON.
+
+    A page of any site can send a form or text to a service on a developer's machine, but not this.
+    """
+    if not _JSON.fullmatch(event["headers"].get("content-type", "")):
+        raise errors.UnsupportedMediaType
 
 
 def body_of(event: Event, most_bytes: int = MAX_BODY_BYTES) -> bytes:
