@@ -616,3 +616,43 @@ def test_a_function_gets_the_variables_that_it_reads_and_no_others(
     fields = settings.model_fields.values()
     assert {str(field.alias) for field in fields if field.is_required()} <= own
     assert own <= {str(field.alias) for field in fields}
+
+
+def test_a_warehouse_may_call_one_alias_or_one_route_and_only_if_its_role_is_named(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    permission = resources["RedshiftPermission"]
+    assert permission["Condition"] == "HasRedshift"
+    assert permission["Properties"] == {
+        "FunctionName": {"Ref": "BatchFunctionAliaslive"},
+        "Action": "lambda:InvokeFunction",
+        "Principal": {"Ref": "RedshiftRoleArn"},
+    }
+    assert translated["Outputs"]["SqlFunctionArn"]["Value"] == {"Ref": "BatchFunctionAliaslive"}
+    role = resources["SnowflakeRole"]
+    assert role["Condition"] == "HasSnowflake"
+    (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Ref": "SnowflakeUserArn"}}
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "SnowflakeExternalId"}}}
+    (statement,) = statements_of(role)
+    assert statement["Action"] == "execute-api:Invoke"
+    assert statement["Resource"]["Fn::Sub"].endswith(":${Api}/$default/POST/api/loyalty/v1/sql/*")
+
+
+def test_the_policy_of_each_alias_has_room_for_its_routes(translated: dict[str, Any]) -> None:
+    """Lambda keeps 20,480 bytes of statements for an alias, and SAM makes one for each route."""
+    sizes: dict[str, int] = {}
+    for name, resource in translated["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Permission":
+            properties = resource["Properties"]
+            names = "x" * 60  # of the stack and its function, as long as they may be
+            statement = {
+                "Sid": f"{names}-{name}-XXXXXXXXXXXX",
+                "Effect": "Allow",
+                "Principal": {"Service": "apigateway.amazonaws.com"},
+                "Action": "lambda:InvokeFunction",
+                "Resource": f"arn:aws:lambda:ap-southeast-2:123456789012:function:{names}:live",
+                "Condition": {"ArnLike": {"AWS:SourceArn": str(properties.get("SourceArn", "")) + "x" * 40}},
+            }
+            function = str(properties["FunctionName"])
+            sizes[function] = sizes.get(function, 0) + len(json.dumps(statement, separators=(",", ":")))
+    assert max(sizes.values()) < 20_480, sizes
