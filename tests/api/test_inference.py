@@ -120,6 +120,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"name": "features", "shape": [1, 10], "datatype": "FP64", "parameters": {"binary_data_size": "80"}},
         "binary_data_size",
     ),
+    "a size that is no number": (
+        json.loads(
+            '{"name": "features", "shape": [1, 10], "datatype": "FP64", "parameters": {"binary_data_size": 1e999}}'
+        ),
+        "binary_data_size",
+    ),
+    "a shape that no memory holds": (tensor([1.0], shape=[10**4000, 10**4000]), "inputs.0.shape"),
+    "a shape of nothing": (tensor([1.0], shape=[], name="revenue"), "inputs.0.shape"),
     "a field that the protocol lacks": (tensor(ROWS, dtype="FP64"), "dtype"),
     "outside the domain": (tensor([ROWS[0], [*ROWS[1][:9], 101]]), "Row 1 of the inputs"),
     "infinite as FP32": (tensor([[1e300, *ROWS[0][1:]]], datatype="FP32"), "Row 0 of the inputs"),
@@ -147,6 +155,13 @@ def test_other_mistakes_have_that_form_too(service: Service) -> None:
         "no JSON": (service.call("POST", f"{CHURN}/infer", "{"), 400),
         "no body": (service.call("POST", f"{CHURN}/infer"), 400),
         "a query": (service.call("GET", CHURN, queryStringParameters={"a": "1"}), 400),
+        **{
+            f"a length of {length[:9]}": (
+                service.call("POST", f"{CHURN}/infer", "{}", headers={"inference-header-content-length": length}),
+                400,
+            )
+            for length in ("0", "3", "-1", "two", "\u00b2", "", "0" * 5000, "9" * 5000)
+        },
         "too long": (service.call("POST", f"{CHURN}/infer", "[" + " " * 2**20), 413),
     }
     for name, (answer, status) in answers.items():

@@ -74,6 +74,8 @@ def main(base_url: str) -> None:
     call("roll_back_models", body=models.RollbackRequest())
     call("delete_segment", "client")
     call("get_segment", "client")
+    rows = {"data": [[0, "c-1"], [1, None], [2, "nobody"]]}
+    call("answer_rows", "loyalty_churn", body=models.SnowflakeRequest.from_dict(rows))
     call("server_metadata")
     call("server_live")
     call("server_ready")

@@ -5,6 +5,8 @@ answered whole or not at all, because the protocol has no error of one row.
 """
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -37,6 +39,8 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header that says how long the JSON is, where bytes stand behind it."""
 BINARY_SIZE = "binary_data_size"
 """The parameter of a tensor whose numbers stand behind the JSON, as Triton's extension has it."""
+
+_LENGTH = re.compile(r"[0-9]{1,10}")
 
 
 class Inference(NamedTuple):
@@ -92,7 +96,7 @@ def parse_request(body: bytes, header_bytes: str | None) -> InferenceRequest:
     """
     if header_bytes is None:
         return parse_body(body, InferenceRequest)
-    if not header_bytes.isascii() or not header_bytes.isdigit() or not 0 < int(header_bytes) <= len(body):
+    if not _LENGTH.fullmatch(header_bytes) or not 0 < int(header_bytes) <= len(body):
         raise errors.InvalidRequest.of(
             HEADER_LENGTH, f"must be a whole number from 1 to {len(body):,}, the body's bytes"
         )
@@ -200,7 +204,7 @@ def _binary_size(place: int, parameters: Parameters | None) -> int | None:
     size = (parameters or {}).get(BINARY_SIZE)
     if size is None:
         return None
-    if isinstance(size, bool | str) or size < 0 or size != int(size):
+    if isinstance(size, bool | str) or not 0 <= size < math.inf or size != int(size):
         raise _wrong(place, f"parameters.{BINARY_SIZE}", "must be a whole number, 0 or more")
     return int(size)
 

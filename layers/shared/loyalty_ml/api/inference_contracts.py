@@ -21,8 +21,8 @@ class InputTensor(Request):
         str, Field(description="`features` for a tensor of all, in the order of the model's metadata; or one's name")
     ]
     shape: Annotated[
-        list[Annotated[int, Field(strict=True, ge=0)]],
-        Field(description="[n, features]; of one feature [n] or [n, 1]", max_length=2),
+        list[Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]],
+        Field(description="[n, features]; of one feature [n] or [n, 1]", min_length=1, max_length=2),
     ]
     datatype: DataType
     parameters: Parameters | None = None
