@@ -25,6 +25,8 @@ NAMES = {
     "admin": "get_page",
     "description": "get_description",
     "health": "get_health",
+    "infer": "infer_model",
+    "infer_version": "infer_model_version",
     "job": "get_job",
     "model_card": "get_model_card",
     "predict": "predict_customer",

@@ -116,6 +116,7 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
             errors.UnsupportedMediaType,
             errors.InvalidRequest,
             errors.PayloadTooLarge,
+            errors.RouteNotFound,
             errors.ModelUnavailable,
             errors.FeatureStoreUnavailable,
         ),

@@ -86,7 +86,7 @@ def main(base_url: str) -> None:
         features = described_model.inputs[0].shape[1]
         tensor = {"name": "features", "shape": [1, features], "datatype": "FP64", "data": [1.0] * features}
         call(
-            "infer_version" if len(one) > 1 else "infer",
+            "infer_model_version" if len(one) > 1 else "infer_model",
             *one,
             body=models.InferenceRequest.from_dict({"inputs": [tensor]}),
         )

@@ -147,7 +147,7 @@ BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge)
 
 
 def json_route(
-    app: Api, scope: Scope | Signed | None, read: "Callable[[Event, type[Any]], BaseModel] | None" = None
+    app: Api, scope: Scope | Signed | None, read: Callable[[Event, type[Any]], BaseModel] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
     """Makes a function into a route of `app` that reads and writes JSON, for tokens with the scope; None: for everyone.
 
