@@ -160,7 +160,7 @@ GETS = [
 
 @pytest.mark.parametrize("path", GETS)
 def test_head_is_get_without_a_body(service: Service, path: str) -> None:
-    path = path.format(segment_id="some", job_id="0" * 32, name="churn", version="v1")
+    path = path.format(segment_id="some", job_id="0" * 32, name="churn", version="v1", function="loyalty_churn")
     by_method = {}
     for method in ("GET", "HEAD"):
         context = {"stage": "$default", "requestId": "an-id", "http": {"method": method, "path": BASE + path}}
