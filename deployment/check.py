@@ -92,24 +92,27 @@ def _protected(ask: Ask, description: Mapping[str, Any]) -> Iterator[str]:
         if below in PUBLIC or path in PUBLIC:
             continue
         for method in operations.keys() & set(METHODS):
+            # Of a route that wants a signature, the gateway says so by another status.
+            is_signed = {"sigv4": []} in operations[method].get("security", ())
+            refused = HTTPStatus.FORBIDDEN if is_signed else HTTPStatus.UNAUTHORIZED
             filled = "/".join(NO_SUCH_ID if part.startswith("{") else part for part in below.split("/"))
             for headers in ({}, {"Authorization": "Bearer not-a-token"}):
                 answer = ask(method.upper(), filled, headers)
-                if answer.status != HTTPStatus.UNAUTHORIZED or _is_functions(answer):
-                    raise Problem(_not_refused(f"{method.upper()} {below}", answer))
+                if answer.status != refused or _is_functions(answer):
+                    raise Problem(_not_refused(f"{method.upper()} {below}", answer, refused))
             asked += 1
     if not asked:
         raise Problem("The API's description has no route that asks for a token: deploy it anew.")
-    yield f"{asked} routes answer 401 without a token and with one that is none."
+    yield f"{asked} routes refuse a request without a token and one with a token that is none."
 
 
 def _is_functions(answer: Answer) -> bool:
     """Whether a function answered, which checks the claims again: the gateway has let the request through."""
-    return isinstance(answer.body, Mapping) and "code" in answer.body
+    return isinstance(answer.body, Mapping) and "error" in answer.body
 
 
-def _not_refused(route: str, answer: Answer) -> str:
-    if answer.status == HTTPStatus.UNAUTHORIZED:
+def _not_refused(route: str, answer: Answer, refused: HTTPStatus) -> str:
+    if answer.status == refused:
         return (
             f"{route} is refused by the function, and not by API Gateway, which lets everybody through: its "
             "authorizer is gone. Deploy again."
@@ -120,8 +123,8 @@ def _not_refused(route: str, answer: Answer) -> str:
             "whose /.well-known/openid-configuration must be public, and deploy again."
         )
     return (
-        f"{route} answers {answer.status} to a request without a valid token, not 401: it may be open to everybody. "
-        "Take the stage down until the API's authorizer is right."
+        f"{route} answers {answer.status} to a request without a valid token, not {refused}: it may be open to "
+        "everybody. Take the stage down until the API's authorizer is right."
     )
 
 

@@ -103,14 +103,13 @@ class Gateway:
             return _message(404, "Not Found")
         if request.content_length and request.content_length > MAX_BODY_BYTES:
             return _message(413, "Request Entity Too Large")
-        authorizer = None
-        if self._authorizer and route.scopes is not None:
-            try:
-                authorizer = self._authorizer.context(request.headers.get("Authorization"), route.scopes)
-            except Refused as refused:
-                answer = _message(refused.status, "Unauthorized" if refused.status == 401 else "Forbidden")
+        try:
+            authorizer = self._authorizer_context(request, route)
+        except Refused as refused:
+            answer = _message(refused.status, "Unauthorized" if refused.status == 401 else "Forbidden")
+            if refused.challenge:
                 answer.headers["WWW-Authenticate"] = refused.challenge
-                return answer
+            return answer
         event = http_event(request, route, variables)
         if authorizer:
             event["requestContext"]["authorizer"] = authorizer
@@ -127,6 +126,14 @@ class Gateway:
             status=answered["statusCode"],
             headers=answered.get("headers", {}),
         )
+
+    def _authorizer_context(self, request: Request, route: Route) -> dict[str, Any] | None:
+        """What the event says of who sends the request; None if nobody is asked. Raises Refused."""
+        if self._authorizer and route.is_signed:
+            raise Refused(403, "")  # nobody here can verify a signature
+        if self._authorizer and route.scopes is not None:
+            return self._authorizer.context(request.headers.get("Authorization"), route.scopes)
+        return None
 
     def _match(self, request: Request) -> tuple[Route | None, dict[str, str]]:
         for route, pattern in self._routes:

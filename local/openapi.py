@@ -10,7 +10,7 @@ from functions.batch import app as batch
 from functions.predict import app as predict
 from functions.segment import app as segment
 from local import openapi_schemas
-from loyalty_ml.api.access import Scope
+from loyalty_ml.api.access import SIGNED, Scope, Signed
 from loyalty_ml.api.http import BASE_PATH, Api
 
 
@@ -57,7 +57,7 @@ _AGAIN = {"401": "`UNAUTHENTICATED`", "403": "`MISSING_SCOPE`"}
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of all functions, without what the resolver adds from its own validation and answers."""
     paths: dict[str, Any] = {}
-    scopes: dict[tuple[str, str], Scope | None] = {}
+    scopes: dict[tuple[str, str], Scope | Signed | None] = {}
     schemas: dict[str, Any] = {}
     for app in APPS:
         schema = app.get_openapi_schema(title="", version="").model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -75,10 +75,11 @@ def document() -> dict[str, Any]:
             for without_body in operation["responses"].keys() & {"204", "304"}:
                 operation["responses"][without_body].pop("content", None)
             scope = None if path in OPEN else scopes[method.upper(), path]
-            operation["security"] = [{"jwt": [scope]}] if scope else []
+            operation["security"] = [{"sigv4": []}] if scope == SIGNED else [{"jwt": [scope]}] if scope else []
             if scope is None:
                 continue
-            operation["responses"] |= {status: _refusal(status, reason) for status, reason in _GATEWAY.items()}
+            ours = "InferenceError" if path.startswith("/v2") else "ErrorAnswer"
+            operation["responses"] |= {status: _refusal(status, reason, ours) for status, reason in _GATEWAY.items()}
             operation.setdefault("parameters", []).append(CORRELATION_ID)
             operation["responses"] = dict(sorted(operation["responses"].items()))
     schemas["GatewayError"] = {
@@ -98,13 +99,21 @@ def document() -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "sigv4": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "description": "AWS Signature Version 4, for execute-api",
+                },
+            },
         },
     }
 
 
-def _refusal(status: str, reason: str) -> dict[str, Any]:
-    gateways, ours = ({"$ref": f"#/components/schemas/{name}"} for name in ("GatewayError", "ErrorAnswer"))
+def _refusal(status: str, reason: str, error: str) -> dict[str, Any]:
+    gateways, ours = ({"$ref": f"#/components/schemas/{name}"} for name in ("GatewayError", error))
     description = f"{reason} (answered by the gateway"
     if status not in _AGAIN:
         return {"description": f"{description})", "content": {"application/json": {"schema": gateways}}}

@@ -25,6 +25,8 @@ NAMES = {
     "admin": "get_page",
     "description": "get_description",
     "health": "get_health",
+    "infer": "infer_model",
+    "infer_version": "infer_model_version",
     "job": "get_job",
     "model_card": "get_model_card",
     "predict": "predict_customer",
@@ -41,6 +43,8 @@ TAGS = {
     "/config/ml/test": ("Predictions", "One customer, or up to a hundred"),
     "/segments": ("Segments", "Definitions, predictions for every member, statistics and drift"),
     "/models": ("Models", "What is in the model bucket, what is active, and how that is changed"),
+    "/sql": ("SQL", "What a warehouse calls for its queries"),
+    "/v2": ("Inference", "The Open Inference Protocol, version 2: raw features, for clients that speak it"),
     "": ("Service", "What is loaded, the page, this description"),
 }
 """Tag and meaning by the beginning of a path, the first that fits."""

@@ -60,12 +60,14 @@ class Route:
     """A route of the HTTP API, such as POST /segments/{id}, and the logical id of the function that answers it.
 
     scopes: a token with one of them is asked for, with () any token; None if no token is asked for.
+    is_signed: whether a signature of AWS is asked for, in place of a token.
     """
 
     method: str
     path: str
     function: str
     scopes: tuple[str, ...] | None = None
+    is_signed: bool = False
 
     @property
     def key(self) -> str:
@@ -131,7 +133,10 @@ def routes(template: Mapping[str, Any]) -> Iterator[Route]:
                     properties.get("Path", DEFAULT_ROUTE),
                     name,
                     # As the API has it, each route asks for a token unless it says that it does not.
-                    None if auth.get("Authorizer") == "NONE" else tuple(auth.get("AuthorizationScopes", ())),
+                    None
+                    if auth.get("Authorizer") in ("NONE", "AWS_IAM")
+                    else tuple(auth.get("AuthorizationScopes", ())),
+                    auth.get("Authorizer") == "AWS_IAM",
                 )
 
 

@@ -19,6 +19,7 @@ from functions.segment import app as segment_function
 from functions.segment_worker import app as segment_worker
 from local import stores, template
 from local.gateway import LambdaContext
+from loyalty_ml.api import redshift
 from loyalty_ml.api.http import Api, entrypoint
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
 from loyalty_ml.wiring import start
@@ -119,7 +120,7 @@ def function_of(path: str) -> str:
         return "admin"
     if path.startswith(BASE + "/segments"):
         return "segment"
-    return "batch" if "/batch" in path or "/ml/jobs" in path else "predict"
+    return "batch" if any(part in path for part in ("/batch", "/ml/jobs", "/sql/")) else "predict"
 
 
 class Process:
@@ -134,9 +135,10 @@ class Process:
         self._admin = start.once(AdminParts, AdminSettings)
         for module in (files_function, segment_worker):
             module._parts.cache_clear()
+        handlers = {name: entrypoint(app, PATIENT) for name, app in self.apps().items()}
+        handlers["batch"] = redshift.answering(self._batch, handlers["batch"])
         self.handlers = {
-            name: recorder.within(name, entrypoint(app, PATIENT)) if recorder else entrypoint(app, PATIENT)
-            for name, app in self.apps().items()
+            name: recorder.within(name, handler) if recorder else handler for name, handler in handlers.items()
         }
 
     def apps(self) -> dict[str, Api]:

@@ -15,7 +15,7 @@ from functions.segment_worker import app as refresh
 from local import openapi, template
 from local.gateway import Gateway
 from local.template import path_pattern
-from loyalty_ml.api.access import Scope
+from loyalty_ml.api.access import SIGNED, Scope
 from loyalty_ml.api.page import CALLBACK
 from loyalty_ml.wiring.settings import (
     AdminSettings,
@@ -36,6 +36,9 @@ BASE = "/api/loyalty/v1"
 SCOPES: dict[str, str | None] = {
     f"{method} {BASE}{path}": scope for app in openapi.APPS for (method, path), scope in app.scopes().items()
 }
+INFERENCE = {key: SCOPES.pop(key) for key in list(SCOPES) if f" {BASE}/v2" in key}
+"""The Open Inference Protocol's, which the gateway has as one route for each method, and all that is below it."""
+SCOPES |= dict.fromkeys((f"GET {BASE}/v2", f"POST {BASE}/v2"), "loyalty/predict")
 SCOPES |= dict.fromkeys((f"GET {BASE}/admin", "GET /admin", f"GET {BASE}/openapi.json"))
 SCOPES |= {key.replace("GET ", "HEAD "): scope for key, scope in SCOPES.items() if key.startswith("GET ")}
 TWIN = "/{proxy+}"
@@ -98,7 +101,17 @@ def test_each_route_asks_for_a_token_with_its_scope_unless_it_is_health_or_the_p
     routes: dict[str, dict[str, Any]],
 ) -> None:
     asked = {key: operation["security"] for key, operation in routes.items() if not key.endswith(TWIN)}
-    assert asked == {key: [{"Jwt": [scope]}] if scope else [{"NONE": []}] for key, scope in SCOPES.items()}
+    signed = {key for key, scope in SCOPES.items() if scope == SIGNED}
+    assert signed == {f"POST {BASE}/sql/{{function}}"}
+    assert asked == {
+        key: [{"AWS_IAM": []}] if key in signed else [{"Jwt": [scope]}] if scope else [{"NONE": []}]
+        for key, scope in SCOPES.items()
+    }
+
+
+def test_all_below_the_inference_protocols_path_asks_for_the_one_scope_that_the_gateway_asks_for() -> None:
+    assert set(INFERENCE.values()) == {"loyalty/predict"}
+    assert {key.split()[0] for key in INFERENCE} == {"GET", "POST"}
 
 
 def test_each_route_has_a_twin_for_the_trailing_slash_that_is_no_way_around_its_scope(
@@ -118,7 +131,7 @@ def test_whichever_twin_the_gateway_prefers_for_a_path_it_asks_for_the_same_scop
     caught = 0
     for key, operation in routes.items():
         method, path = key.split()
-        sent = re.sub(r"\{(segment_id|job_id|name|version)\}", "some", path).replace("{proxy+}", "")
+        sent = re.sub(r"\{(segment_id|job_id|name|version|function)\}", "some", path).replace("{proxy+}", "")
         for twin in routes.keys() - {key}:
             if twin.startswith(f"{method} ") and twin.endswith(TWIN) and path_pattern(twin.split()[1]).fullmatch(sent):
                 caught += 1
@@ -435,7 +448,7 @@ def test_a_key_of_ones_own_encrypts_every_store_and_each_role_may_use_it_through
         assert "{'Ref': 'KmsKeyArn'}" in named, name
     policy = resources["KeyPolicy"]
     roles = {name for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
-    without_stores = {"BeforeTrafficRole", "DeploymentRole"}
+    without_stores = {"BeforeTrafficRole", "DeploymentRole", "SnowflakeRole"}
     assert {role["Ref"] for role in policy["Properties"]["Roles"]} == roles - without_stores
     assert policy["Condition"] == "HasKmsKey"
     for statement in statements_of(policy):
@@ -603,3 +616,43 @@ def test_a_function_gets_the_variables_that_it_reads_and_no_others(
     fields = settings.model_fields.values()
     assert {str(field.alias) for field in fields if field.is_required()} <= own
     assert own <= {str(field.alias) for field in fields}
+
+
+def test_a_warehouse_may_call_one_alias_or_one_route_and_only_if_its_role_is_named(translated: dict[str, Any]) -> None:
+    resources = translated["Resources"]
+    permission = resources["RedshiftPermission"]
+    assert permission["Condition"] == "HasRedshift"
+    assert permission["Properties"] == {
+        "FunctionName": {"Ref": "BatchFunctionAliaslive"},
+        "Action": "lambda:InvokeFunction",
+        "Principal": {"Ref": "RedshiftRoleArn"},
+    }
+    assert translated["Outputs"]["SqlFunctionArn"]["Value"] == {"Ref": "BatchFunctionAliaslive"}
+    role = resources["SnowflakeRole"]
+    assert role["Condition"] == "HasSnowflake"
+    (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Ref": "SnowflakeUserArn"}}
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "SnowflakeExternalId"}}}
+    (statement,) = statements_of(role)
+    assert statement["Action"] == "execute-api:Invoke"
+    assert statement["Resource"]["Fn::Sub"].endswith(":${Api}/$default/POST/api/loyalty/v1/sql/*")
+
+
+def test_the_policy_of_each_alias_has_room_for_its_routes(translated: dict[str, Any]) -> None:
+    """Lambda keeps 20,480 bytes of statements for an alias, and SAM makes one for each route."""
+    sizes: dict[str, int] = {}
+    for name, resource in translated["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Permission":
+            properties = resource["Properties"]
+            names = "x" * 60  # of the stack and its function, as long as they may be
+            statement = {
+                "Sid": f"{names}-{name}-XXXXXXXXXXXX",
+                "Effect": "Allow",
+                "Principal": {"Service": "apigateway.amazonaws.com"},
+                "Action": "lambda:InvokeFunction",
+                "Resource": f"arn:aws:lambda:ap-southeast-2:123456789012:function:{names}:live",
+                "Condition": {"ArnLike": {"AWS:SourceArn": str(properties.get("SourceArn", "")) + "x" * 40}},
+            }
+            function = str(properties["FunctionName"])
+            sizes[function] = sizes.get(function, 0) + len(json.dumps(statement, separators=(",", ":")))
+    assert max(sizes.values()) < 20_480, sizes

@@ -10,6 +10,8 @@ from docs.generate import markdown
 from docs.generate.markdown import code, codes, sentence
 from docs.generate.problem import Undocumented
 from local import openapi, template
+from local.template import Route
+from loyalty_ml.api.access import SIGNED
 from loyalty_ml.api.http import BASE_PATH
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -20,12 +22,15 @@ ORDER = (
     "/segments",
     "/ml/jobs",
     "/models",
+    "/sql",
+    "/v2",
     "/config",
     "/admin",
     "/openapi.json",
     "/health",
 )
 SOURCE = "the functions' routes and contracts"
+AWS_SIGNATURE = "AWS Signature Version 4 of a role that may call it"
 
 Schema = Mapping[str, Any]
 
@@ -45,7 +50,7 @@ def pages() -> dict[str, str]:
     """A page for each operation, and the list of them."""
     document = openapi.document()
     described = template.load()
-    routes = {(route.method, route.path.removeprefix(BASE_PATH)): route for route in template.routes(described)}
+    routes = list(template.routes(described))
     schemas: Mapping[str, Schema] = document["components"]["schemas"]
     written, rows = {}, []
     operations = [
@@ -53,8 +58,8 @@ def pages() -> dict[str, str]:
             method.upper(),
             path,
             operation,
-            next((scope for each in operation["security"] for scope in each["jwt"]), None),
-            routes[method.upper(), path].function.removesuffix("Function").lower(),
+            next((scope for each in operation["security"] for scope in each.get("jwt", [SIGNED])), None),
+            _function(routes, method.upper(), path),
         )
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
@@ -80,6 +85,18 @@ def pages() -> dict[str, str]:
     return written
 
 
+def _function(routes: Iterable[Route], method: str, path: str) -> str:
+    """Of the route that the gateway prefers: the exact one, else the longest that catches the path."""
+    known = [
+        route
+        for route in routes
+        if route.method == method and template.path_pattern(route.path).fullmatch(BASE_PATH + path)
+    ]
+    exact = [route for route in known if route.path == BASE_PATH + path]
+    chosen = (exact or sorted(known, key=lambda route: -len(route.path)))[0]
+    return chosen.function.removesuffix("Function").lower()
+
+
 def page_name(method: str, path: str) -> str:
     plain = path.strip("/").replace("/", "-").replace("{", "").replace("}", "").replace("_", "-")
     return f"{method.lower()}-{plain}.md"
@@ -100,6 +117,8 @@ def _page(operation: Operation, schemas: Mapping[str, Schema]) -> str:
         raise Undocumented(f"{title} has no example: write docs/generate/examples/{example.name}.")
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     token = f"The token needs the scope `{operation.scope}`." if operation.scope else "It needs no token."
+    if operation.scope == SIGNED:
+        token = f"It needs no token, but a signature: {AWS_SIGNATURE}."
     seen: dict[str, None] = {}
     asked: set[str] = set()
     blocks = [

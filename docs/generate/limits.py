@@ -11,7 +11,7 @@ from docs.generate.problem import Undocumented
 from functions.files import app as files
 from functions.segment_worker import app as segment_worker
 from local import template
-from loyalty_ml.api import http, reading
+from loyalty_ml.api import http, reading, snowflake, sql
 from loyalty_ml.datasets import members
 from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
@@ -91,6 +91,13 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
                 "training refuses the configuration",
                 ("MAX_WORDS_CHARACTERS",),
             ),
+            Limit(
+                "rows of a warehouse's call",
+                f"{sql.MAX_SQL_ROWS:,}",
+                "413 `PAYLOAD_TOO_LARGE`, for Redshift `error_msg`: lower MAX_BATCH_ROWS",
+                ("MAX_SQL_ROWS",),
+            ),
+            Limit("its body, unpacked", _bytes(snowflake.MAX_SQL_BYTES), "413, as above", ("MAX_SQL_BYTES",)),
             Limit(
                 "a customer's id",
                 f"{MAX_ID_CHARACTERS:,} characters",

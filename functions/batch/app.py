@@ -1,4 +1,4 @@
-"""Predictions for up to a hundred customers in one request; jobs, which take longer than a request may."""
+"""Predictions for up to a hundred customers in one request; jobs, which take longer than a request may; SQL."""
 
 import uuid
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from loyalty_ml import errors
-from loyalty_ml.api import http, jobs
+from loyalty_ml.api import http, jobs, redshift, snowflake
+from loyalty_ml.api.access import SIGNED
 from loyalty_ml.files.source import options_of, upload_key
 from loyalty_ml.jobs.contracts import (
     JobAnswer,
@@ -111,6 +112,26 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
         return parts().answer_batch(request.type, request.customer_ids, explain=request.explain)
 
     @app.post(
+        "/sql/<function>",
+        summary="Answer a batch of rows of Snowflake's external functions",
+        description="The function is one of those that `loyalty sql snowflake` prints. A row without an answer is "
+        "null, and never fails the query. The body may be packed: `Content-Encoding` gzip or deflate.",
+        responses=http.responses(
+            snowflake.SnowflakeAnswer,
+            errors.InvalidJson,
+            errors.UnsupportedMediaType,
+            errors.InvalidRequest,
+            errors.PayloadTooLarge,
+            errors.RouteNotFound,
+            errors.ModelUnavailable,
+            errors.FeatureStoreUnavailable,
+        ),
+    )
+    @http.json_route(app, SIGNED, snowflake.read)
+    def answer_rows(request: snowflake.SnowflakeRequest, function: str) -> snowflake.SnowflakeAnswer:
+        return snowflake.answer(parts(), function, request)
+
+    @app.post(
         "/ml/jobs",
         summary="Start a job that scores a file, many files, or every member of a segment, a row of results for each",
         description="With `format`, the answer is an address for the upload; the file is scored when it arrives. With "
@@ -187,4 +208,4 @@ def make_app(parts: Callable[[], BatchParts]) -> http.Api:
 
 _parts = start.once(BatchParts, BatchSettings)
 start.initialize(_parts, lambda parts: (parts.models, parts.customers))
-handler = start.answering_golden(_parts, http.entrypoint(make_app(_parts)))
+handler = start.answering_golden(_parts, redshift.answering(_parts, http.entrypoint(make_app(_parts))))

@@ -1,8 +1,8 @@
-"""One customer's prediction, the two-form endpoint, status and health."""
+"""One customer's prediction, the two-form endpoint, status and health; the Open Inference Protocol."""
 
 from collections.abc import Callable
 
-from loyalty_ml.api import http
+from loyalty_ml.api import http, inference_routes
 from loyalty_ml.api.contracts import HealthAnswer, StatusAnswer
 from loyalty_ml.api.status import status_answer
 from loyalty_ml.errors import BatchTooLarge
@@ -74,6 +74,7 @@ def make_app(parts: Callable[[], PredictParts]) -> http.Api:
     def health() -> HealthAnswer:
         return {"status": "ok"}
 
+    inference_routes.add_routes(app, parts)
     return app
 
 

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.unit
 def test_the_size_is_that_of_the_body_in_the_runtimes_json(answer: object) -> None:
     body = orjson.dumps(answer).decode()
     # As the runtime of Python 3.12 and newer writes it: beyond ASCII, characters are themselves.
-    assert http._size_in_json(body) == len(json.dumps(body, ensure_ascii=False).encode())
+    assert http.size_in_json(body) == len(json.dumps(body, ensure_ascii=False).encode())
 
 
 def test_an_answer_of_the_most_bytes_is_sent_and_one_more_is_an_error() -> None:
-    room = http.MAX_ANSWER_BYTES - http._size_in_json('{"answer":""}')
+    room = http.MAX_ANSWER_BYTES - http.size_in_json('{"answer":""}')
     sent: Response[str] = http._json_response(200, {"answer": room * "a"})
     assert (sent.status_code, len(json.loads(sent.body or "")["answer"])) == (200, room)
     refused = http._json_response(200, {"answer": (room + 1) * "a"})

@@ -1,6 +1,7 @@
 """The look at a deployed API from outside, over HTTP: the local gateway, with the check of tokens before it."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -62,6 +63,8 @@ class Deployed:
                 return Response('{"message":"Not Found"}', 404)(environ, start_response)
             token = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if token != TOKEN and request.path not in self.open_to_all:
+                if "/sql/" in request.path:  # which asks for a signature
+                    return Response('{"message":"Forbidden"}', 403)(environ, start_response)
                 return Response('{"message":"Unauthorized"}', 401)(environ, start_response)
         return self._gateway(environ, start_response)
 
@@ -147,7 +150,7 @@ def test_what_is_wrong_is_said(url: str, deployed: Deployed, wrong: Wrong, token
 
 
 @pytest.mark.parametrize(
-    "path", sorted({route.path.replace("{segment_id}", check.NO_SUCH_ID).replace("{job_id}", check.NO_SUCH_ID)
+    "path", sorted({re.sub(r"\{(segment_id|job_id|function)\}", check.NO_SUCH_ID, route.path)
                     for route in ROUTES if route.path.startswith(BASE) and "+}" not in route.path
                     and "{name}" not in route.path} - PUBLIC)
 )  # fmt: skip

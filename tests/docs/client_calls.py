@@ -74,6 +74,22 @@ def main(base_url: str) -> None:
     call("roll_back_models", body=models.RollbackRequest())
     call("delete_segment", "client")
     call("get_segment", "client")
+    rows = {"data": [[0, "c-1"], [1, None], [2, "nobody"]]}
+    call("answer_rows", "loyalty_churn", body=models.SnowflakeRequest.from_dict(rows))
+    call("server_metadata")
+    call("server_live")
+    call("server_ready")
+    for one in (("churn",), ("churn", version)):
+        of = "model_version" if len(one) > 1 else "model"
+        described_model = call(f"{of}_metadata", *one)
+        call(f"{of}_ready", *one)
+        features = described_model.inputs[0].shape[1]
+        tensor = {"name": "features", "shape": [1, features], "datatype": "FP64", "data": [1.0] * features}
+        call(
+            "infer_model_version" if len(one) > 1 else "infer_model",
+            *one,
+            body=models.InferenceRequest.from_dict({"inputs": [tensor]}),
+        )
     sys.stdout.write(json.dumps({"operations": sorted(operations), "given": given}))
 
 

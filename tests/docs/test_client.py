@@ -63,6 +63,8 @@ def test_a_generated_client_calls_every_operation(generated: Path, address: str)
     assert given["predict_customer"] == [[200, "SingleAnswer"]] * 3 + [[200, "AllAnswer"], [404, "ErrorAnswer"]]
     assert given["predict_batch"] == [[200, "BatchAnswer"]] * 3 + [[200, "AllBatchAnswer"]]
     assert given["predict_one_or_batch"] == [[200, "SingleAnswer"], [200, "BatchAnswer"]]
+    assert given["answer_rows"] == [[200, "SnowflakeAnswer"]]
+    assert given["infer_model"] == given["infer_model_version"] == [[200, "InferenceAnswer"]]
     assert given["predict_segment"] == [[200, "SegmentAnswer"]] * 3 + [[200, "SegmentAllAnswer"]]
     assert given["put_segment"] == [[201, "SegmentDefinitionAnswer"], [200, "SegmentDefinitionAnswer"]]
     assert given["start_job"] == [

@@ -38,7 +38,9 @@ def test_the_description_the_template_and_the_functions_have_the_same_routes() -
     described = {
         (method.upper(), path) for path, operations in openapi.document()["paths"].items() for method in operations
     }
-    assert described == paths_of_the_template()
+    below_one_path = {(method, path) for method, path in described if path.startswith("/v2/")}
+    assert described - below_one_path == paths_of_the_template() - {("POST", "/v2")}
+    assert len(below_one_path) == 8  # of the Open Inference Protocol: the gateway sends on whatever is below /v2
 
 
 def test_every_answer_and_error_is_described() -> None:

@@ -115,11 +115,13 @@ def test_a_body_must_say_that_it_is_json(service: Service, content_type: str | N
         (method.upper(), path)
         for path, methods in openapi.document()["paths"].items()
         for method, described in methods.items()
-        if "requestBody" in described
+        if "requestBody" in described and not path.startswith("/v2")  # whose clients do not say it, and change nothing
     ]
     assert len(paths) >= 8
     for method, path in paths:
-        answer = service.call(method, path.format(segment_id="some"), {"customer_id": "good"}, headers=headers)
+        answer = service.call(
+            method, path.format(segment_id="some", function="some"), {"customer_id": "good"}, headers=headers
+        )
         assert_error(answer, 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: application/json")
     assert service.call("GET", "/ml/jobs").body["jobs"] == []
 
@@ -165,7 +167,7 @@ GETS = [
 
 @pytest.mark.parametrize("path", GETS)
 def test_head_is_get_without_a_body(service: Service, path: str) -> None:
-    path = path.format(segment_id="some", job_id="0" * 32, name="churn", version="v1")
+    path = path.format(segment_id="some", job_id="0" * 32, name="churn", version="v1", function="loyalty_churn")
     by_method = {}
     for method in ("GET", "HEAD"):
         context = {"stage": "$default", "requestId": "an-id", "http": {"method": method, "path": BASE + path}}

@@ -13,8 +13,10 @@ from training.cli.missing import missing_packages
 from training.cli.models import diff, promote, publish, rollback
 from training.cli.models import list as list_versions
 from training.cli.service import jobs, predict, segments, status
+from training.cli.sql import redshift, snowflake
 
 MODELS = (list_versions.COMMAND, diff.COMMAND, publish.COMMAND, promote.COMMAND, rollback.COMMAND)
+SQL = (redshift.COMMAND, snowflake.COMMAND)
 COMMANDS = (
     check.COMMAND,
     train.COMMAND,
@@ -64,6 +66,11 @@ def build_parser() -> ArgumentParser:
     of_models = models.add_subparsers(required=True, metavar="COMMAND", title="subcommands")
     for command in MODELS:
         _describe(command, of_models.add_parser(command.name, help=command.summary))
+    sql = subcommands.add_parser("sql", help="print the SQL that makes a warehouse call the service")
+    _explain(sql, "The functions of a deployed stack, as SQL for a warehouse to run.", "redshift --stack loyalty-ml")
+    of_sql = sql.add_subparsers(required=True, metavar="COMMAND", title="subcommands")
+    for command in SQL:
+        _describe(command, of_sql.add_parser(command.name, help=command.summary))
     return parser
 
 

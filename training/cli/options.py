@@ -14,6 +14,10 @@ def add_model_bucket(parser: ArgumentParser) -> None:
     parser.add_argument("--bucket", required=True, help="the model bucket, ModelBucketName among the stack's outputs")
 
 
+def add_stack(parser: ArgumentParser) -> None:
+    parser.add_argument("--stack", default="loyalty-ml", help="the deployed stack's name (default: %(default)s)")
+
+
 def add_data_bucket(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data-bucket",

@@ -75,8 +75,8 @@ class UnknownType(RequestError):
 
 
 class PayloadTooLarge(RequestError):
-    """The body is over 1 MiB, a definition over 380,000 bytes compressed, or the answer over the 6 MB that Lambda
-    sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
+    """The body is over 1 MiB (6 MiB or 10,000 rows of SQL), a definition over 380,000 bytes compressed, or the
+    answer over the 6 MB that Lambda sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
     """
 
     code = "PAYLOAD_TOO_LARGE"
@@ -143,8 +143,8 @@ class NoBaseline(RequestError):
 
 
 class Unauthenticated(ServiceError):
-    """The request has no token of the issuer that is for this service and has not expired. Get a token from your
-    issuer.
+    """The request has no token of the issuer that is for this service and has not expired, or no signature where the
+    route asks for one. Get a token from your issuer, or sign the request for execute-api.
     """
 
     code = "UNAUTHENTICATED"

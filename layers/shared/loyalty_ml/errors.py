@@ -134,8 +134,8 @@ class UnknownType(RequestError):
 
 
 class PayloadTooLarge(RequestError):
-    """The body is over 1 MiB, a definition over 380,000 bytes compressed, or the answer over the 6 MB that Lambda
-    sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
+    """The body is over 1 MiB (6 MiB or 10,000 rows of SQL), a definition over 380,000 bytes compressed, or the answer
+    over the 6 MB that Lambda sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
     """
 
     code = "PAYLOAD_TOO_LARGE"
@@ -240,17 +240,18 @@ class NoBaseline(RequestError):
 
 
 class Unauthenticated(LoyaltyError):
-    """The request has no token of the issuer that is for this service and has not expired. Get a token from your
-    issuer.
+    """The request has no token of the issuer that is for this service and has not expired, or no signature where the
+    route asks for one. Get a token from your issuer, or sign the request for execute-api.
     """
 
     code = "UNAUTHENTICATED"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The request has no token of this service's issuer that is for this service and has not expired: get a new "
-            "token, and send it in the header Authorization."
-        )
+    def __init__(
+        self,
+        message: str = "The request has no token of this service's issuer that is for this service and has not "
+        "expired: get a new token, and send it in the header Authorization.",
+    ) -> None:
+        super().__init__(message)
 
 
 class MissingScope(LoyaltyError):

@@ -22,14 +22,18 @@ from loyalty_ml.models.store import MODEL_OUTPUTS
 from loyalty_ml.vocabulary import FileType
 from training.cli import options, score
 from training.cli.command import Command
-from training.cli.main import COMMANDS, MODELS, build_parser, main
+from training.cli.main import COMMANDS, MODELS, SQL, build_parser, main
 from training.cli.missing import missing_packages
 
 pytestmark = pytest.mark.process
 
 REPOSITORY = Path(__file__).parents[3]
-ALL = [*((command.name,) for command in COMMANDS), *(("models", command.name) for command in MODELS)]
-GROUPS: list[tuple[str, ...]] = [(), ("models",)]
+ALL = [
+    *((command.name,) for command in COMMANDS),
+    *(("models", command.name) for command in MODELS),
+    *(("sql", command.name) for command in SQL),
+]
+GROUPS: list[tuple[str, ...]] = [(), ("models",), ("sql",)]
 HEAVY = {"boto3", "botocore", "duckdb", "ibis", "numpy", "pyarrow", "pydantic", "sklearn", "tensorflow", "tqdm"}
 
 # What `loyalty` does in a Python that has none of the modules in sys.argv[1]; then what it has imported of the heavy.
@@ -117,7 +121,7 @@ def test_the_two_modules_that_users_know_are_commands_by_their_own_name(
 
 
 def test_the_list_of_subcommands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
-    for group, commands in (((), COMMANDS), (("models",), MODELS)):
+    for group, commands in (((), COMMANDS), (("models",), MODELS), (("sql",), SQL)):
         with pytest.raises(SystemExit):
             main([*group, "--help"])
         text = capsys.readouterr().out

@@ -14,6 +14,10 @@ from loyalty_ml.errors import MissingScope, Unauthenticated
 
 Scope = Literal["loyalty/read", "loyalty/predict", "loyalty/segments", "loyalty/models"]
 
+Signed = Literal["AWS_IAM"]
+SIGNED: Signed = "AWS_IAM"
+"""In place of a scope: the request is signed by somebody of AWS whose policy lets them call the route."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -25,9 +29,13 @@ class Access:
     issuer: str
     audiences: frozenset[str]
 
-    def check(self, event: Mapping[str, Any], scope: Scope) -> None:
+    def check(self, event: Mapping[str, Any], scope: Scope | Signed) -> None:
         """event: of an HTTP API, payload 2.0. Raises Unauthenticated or MissingScope."""
         if not self.issuer:
+            return
+        if scope == SIGNED:
+            if not _signer(event):
+                raise Unauthenticated("The request is not signed by AWS Signature Version 4: sign it for execute-api.")
             return
         claims = claims_of(event)
         if claims.get("iss") != self.issuer or not self.audiences & _audiences(claims) or not _is_in_time(claims):
@@ -42,6 +50,14 @@ def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
     for part in ("authorizer", "jwt", "claims"):
         claims = claims.get(part) if isinstance(claims, Mapping) else None
     return claims if isinstance(claims, Mapping) else {}
+
+
+def _signer(event: Mapping[str, Any]) -> str:
+    """Who signed the request, as the gateway verified it: an ARN; "" if nobody did."""
+    authorizer = event["requestContext"].get("authorizer")
+    signed = authorizer.get("iam") if isinstance(authorizer, Mapping) else None
+    arn = signed.get("userArn") if isinstance(signed, Mapping) else None
+    return arn if isinstance(arn, str) else ""
 
 
 def _audiences(claims: Mapping[str, Any]) -> frozenset[str]:

@@ -13,11 +13,11 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from loyalty_ml import errors, telemetry
 from loyalty_ml.api import reading
-from loyalty_ml.api.access import Access, Scope, claims_of
+from loyalty_ml.api.access import Access, Scope, Signed, claims_of
 from loyalty_ml.api.contracts import ErrorAnswer
 from loyalty_ml.api.reading import Event
 from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spending
@@ -60,7 +60,7 @@ class Api(APIGatewayHttpResolver):
         super().__init__(strip_prefixes=[BASE_PATH])
         self.access = access
 
-    def scopes(self) -> dict[tuple[str, str], Scope | None]:
+    def scopes(self) -> dict[tuple[str, str], Scope | Signed | None]:
         """Method and path, as in the description -> the scope that `json_route` was given, None for no token.
 
         A route that is none of `json_route` is not in it.
@@ -139,8 +139,12 @@ SINGLE_ERRORS = (
 BATCH_ERRORS = (*_PREDICTION_ERRORS, errors.BatchTooLarge, errors.NoBaseline)
 
 
-def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
+def json_route(
+    app: Api, scope: Scope | Signed | None, read: Callable[[Event, type[Any]], BaseModel] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Response[str]]]:
     """Makes a function into a route of `app` that reads and writes JSON, for tokens with the scope; None: for everyone.
+
+    read: how the body becomes `request`, in place of read_body.
 
     This is where a route's scope is written: the description and the tests of template.yaml go by it.
 
@@ -176,7 +180,7 @@ def json_route(app: Api, scope: Scope | None) -> Callable[[Callable[..., Any]], 
                 arguments[name] = event["headers"].get(header)
             arguments |= reading.read_query(event, queries)
             if model is not None:
-                arguments["request"] = reading.read_body(event, model)
+                arguments["request"] = (read or reading.read_body)(event, model)
             answer = function(**arguments)
             status, headers = 200, None
             if isinstance(answer, Reply):
@@ -281,9 +285,9 @@ def _sent(error: errors.LoyaltyError) -> dict[str, Any]:
 
 def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None = None) -> Response[str]:
     """The answer, or where Lambda cannot send as much, an error in its place."""
-    body = orjson.dumps(answer).decode()
+    body = json_text(answer)
     # A character is at most four bytes, so that of an answer of usual size only the length is asked.
-    if len(body) > MAX_ANSWER_BYTES // 4 and (size := _size_in_json(body)) > MAX_ANSWER_BYTES:
+    if len(body) > MAX_ANSWER_BYTES // 4 and (size := size_in_json(body)) > MAX_ANSWER_BYTES:
         return _answer_error(
             errors.PayloadTooLarge(
                 f"The answer has {size:,} bytes, but Lambda sends at most {MAX_ANSWER_BYTES:,}: ask for less, with a "
@@ -294,7 +298,11 @@ def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None =
     return Response(status, "application/json", body, headers)
 
 
-def _size_in_json(body: str) -> int:
+def json_text(answer: Any) -> str:
+    return orjson.dumps(answer).decode()
+
+
+def size_in_json(body: str) -> int:
     """Bytes of a JSON document within another, as Lambda is given it: in quotes, and with those in it escaped again."""
     return len(body.encode()) + body.count('"') + body.count("\\") + 2
 
@@ -304,12 +312,16 @@ def _answer_error(error: errors.LoyaltyError) -> Response[str]:
     answer: ErrorAnswer = {"error": error.message, "code": error.code}
     if error.details:
         answer["details"] = dict(error.details)
-    headers = None
+    return _json_response(status_of(type(error)), answer, error_headers(error))
+
+
+def error_headers(error: errors.LoyaltyError) -> Mapping[str, str] | None:
+    """What an error's answer has beside its body."""
     if isinstance(error, errors.Unavailable) and error.retry:
-        headers = {"Retry-After": str(RETRY_SECONDS)}
-    elif isinstance(error, errors.Unauthenticated):
-        headers = {"WWW-Authenticate": "Bearer"}
-    return _json_response(status_of(type(error)), answer, headers)
+        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    return None
 
 
 def _answer_no_route(error: NotFoundError) -> Response[str]:

@@ -26,20 +26,35 @@ _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re
 
 def read_body(event: Event, model: type[RequestT]) -> RequestT:
     """The event's body as a request model. Raises the RequestError that says what is wrong with it."""
+    check_media_type(event)
+    return parse_body(body_of(event), model)
+
+
+def check_media_type(event: Event) -> None:
+    """Raises UnsupportedMediaType if the body is not said to be JSON.
+
+    A page of any site can send a form or text to a service on a developer's machine, but not this.
+    """
     if not _JSON.fullmatch(event["headers"].get("content-type", "")):
-        # A page of any site can send a form or text to a service on a developer's machine, but not this.
         raise errors.UnsupportedMediaType
+
+
+def body_of(event: Event, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The event's body, which is not empty. Raises InvalidJson and PayloadTooLarge."""
     text: str = event.get("body") or ""
     try:
         body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     except UnicodeEncodeError as error:
         raise errors.InvalidJson("The body is not valid Unicode: send UTF-8 without lone surrogates.") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise errors.PayloadTooLarge(
-            f"The body is larger than {MAX_BODY_BYTES:,} bytes: split it into several requests."
-        )
+    if len(body) > most_bytes:
+        raise errors.PayloadTooLarge(f"The body is larger than {most_bytes:,} bytes: split it into several requests.")
     if not body:
         raise errors.InvalidJson("The request has no body: send a JSON object.")
+    return body
+
+
+def parse_body(body: bytes, model: type[RequestT]) -> RequestT:
+    """JSON as a request model. Raises the RequestError that says what is wrong with it."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

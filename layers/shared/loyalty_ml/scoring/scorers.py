@@ -104,6 +104,24 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
     )
 
 
+def loaded_model(name: str, models: ModelSet, mock_mode: MockMode) -> LoadedModel:
+    """The model itself, for whoever brings features instead of a customer: mock data are made of ids.
+
+    Raises ModelUnavailable.
+    """
+    if mock_mode == "true":
+        raise ModelUnavailable(
+            "Every answer is mock data, which is made of a customer's id and not of features: set ML_MOCK_MODE to "
+            "auto or false.",
+            retry=False,
+        )
+    if model := models.loaded.get(name):
+        return model
+    if problem := models.problems.get(name) or models.trouble:
+        raise ModelUnavailable(f"No {name} model can answer: {problem}", retry=problem.retry)
+    raise ModelUnavailable(f"No {name} model is published: publish one.", retry=False)
+
+
 def _model_scorer(model: LoadedModel) -> Scorer:
     card, kind = model.card, _KINDS[model.card.output]
     return Scorer(

@@ -1,0 +1,1 @@
+"""loyalty sql: what makes a warehouse call the service."""
