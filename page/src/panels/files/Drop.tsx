@@ -1,15 +1,16 @@
 /** Where files are dropped or chosen, and how far their uploads are. */
 
 import { useId, useState } from "preact/hooks";
+import type { Asked } from "../../api";
 import * as format from "../../format";
 import { Failed, Note } from "../../parts/states";
 import { address } from "../../route";
 import { text } from "../../text";
-import { again, cancel, send, type Type, type Upload, uploads } from "./upload";
+import { again, cancel, send, type Upload, uploads } from "./upload";
 
 export function Drop() {
   const [over, setOver] = useState(false);
-  const [type, setType] = useState<Type>("all");
+  const [type, setType] = useState<Asked>("all");
   const [keep, setKeep] = useState(false);
   const name = useId();
   const take = (files: FileList | null | undefined) => {

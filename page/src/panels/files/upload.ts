@@ -1,17 +1,16 @@
 /** The files that are being sent. An upload goes on while another panel is looked at. */
 
 import { computed, signal } from "@preact/signals";
-import { newKey, type Schemas, startJob, upload } from "../../api";
+import { type Asked, newKey, type Schemas, startJob, upload } from "../../api";
 import { type Format, formatOfFile } from "../../files";
 import { limiter } from "../../parts/limited";
 import { text } from "../../text";
 
-export type Type = Schemas["JobRequest"]["type"];
 export interface Upload {
   /** Its own: files of one format are a job each, and a start whose answer got lost is one when it is tried again. */
   id: string;
   file: File;
-  type: Type;
+  type: Asked;
   /** Whether its predictions have its own columns too. */
   keep: boolean;
   stop: AbortController;
@@ -35,7 +34,7 @@ export const sentCount = computed(() => Object.keys(names.value).length);
 const limited = limiter(2);
 
 /** Sends files beside those that are still being sent; what was said of earlier ones goes. */
-export function send(files: File[], type: Type, keep: boolean): void {
+export function send(files: File[], type: Asked, keep: boolean): void {
   const added = files.map((file): Upload => {
     const sentence = file.size === 0 ? text.files.emptyFile(file.name) : "";
     const state = sentence ? "refused" : "sending";
