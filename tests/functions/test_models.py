@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from loyalty_ml.customers.snapshot import CURRENT_KEY, SnapshotCard, SnapshotPart
 from loyalty_ml.models.card import card_key, model_key
+from loyalty_ml.models.domain import Domain
 from loyalty_ml.models.manifest import MANIFEST_KEY
 from loyalty_ml.registry.contracts import (
     ModelCardAnswer,
@@ -132,6 +133,14 @@ def test_a_card_says_what_the_version_is_and_leaves_out_what_only_functions_read
     assert (card["name"], card["thresholds"]) == ("churn", {"high": 0.7, "medium": 0.4})
     assert len(card["features"]) == 10
     assert answer.body.keys().isdisjoint({"golden", "distribution", "file"})
+    # What a slider of the page needs of each feature.
+    assert card["domains"]
+    assert card["baseline"]
+    assert card["usual_ranges"]
+    for name in card["features"]:
+        least, most = card["usual_ranges"][name]
+        assert least <= most
+        assert Domain.model_validate(card["domains"][name]).holds(card["baseline"]["values"][name])
     for path in ("/models/churn/none", "/models/weather/v1", "/models/churn/..", "/models/churn/%2e%2e"):
         assert_error(service.call("GET", path), 404, "MODEL_VERSION_NOT_FOUND", "GET /models")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from loyalty_ml import errors
 from loyalty_ml.aws.errors import asking
 from loyalty_ml.customers.snapshot import SnapshotCard, SnapshotUnavailable
-from loyalty_ml.models.card import Training
+from loyalty_ml.models.card import Distribution, Training
 from loyalty_ml.models.document import Refused
 from loyalty_ml.models.manifest import PublishedSet
 from loyalty_ml.models.store import MODEL_OUTPUTS
@@ -76,7 +76,12 @@ class ModelRegistry:
         fields: Any = card.model_dump(mode="json", exclude=_OF_THE_FUNCTIONS | {"created", "training", "op_versions"})
         return cast(
             "ModelCardAnswer",
-            {**fields, "created": rfc3339(card.created), "training": _training(card.training)},
+            {
+                **fields,
+                "created": rfc3339(card.created),
+                "training": _training(card.training),
+                "usual_ranges": _usual_ranges(card.distribution),
+            },
         )
 
     def promote(self, request: PromoteRequest) -> ModelChangeAnswer:
@@ -217,3 +222,10 @@ def _training(training: Training) -> TrainingData:
         "end": rfc3339(training.end) if training.end else None,
         "objective": training.objective,
     }
+
+
+def _usual_ranges(distribution: Distribution | None) -> dict[str, tuple[float, float]] | None:
+    """By feature the outermost of the edges that part its training rows."""
+    if distribution is None:
+        return None
+    return {name: (found.edges[0], found.edges[-1]) for name, found in distribution.features.items()}

@@ -122,6 +122,27 @@ class ModelCardAnswer(TypedDict):
         dict[str, Any] | None, Field(description="What it is worth, in customers who were held out")
     ]
     offer_quality: Annotated[dict[str, Any] | None, Field(description="What the recommendation is worth")]
+    domains: Annotated[
+        dict[str, dict[str, JsonValue]] | None,
+        Field(
+            description="By feature that is read, the values that it may have: `least` or `above`, `most` or `below`, "
+            "`whole`; null for a version of before there were any"
+        ),
+    ]
+    baseline: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Who a score is explained against: each feature's typical value in `values`, what a reason "
+            "says of it in `words`; null for a version of before there was one"
+        ),
+    ]
+    usual_ranges: Annotated[
+        dict[str, tuple[float, float]] | None,
+        Field(
+            description="By feature, two values between which most of the training rows have theirs; null for a "
+            "version of before they were counted"
+        ),
+    ]
 
 
 class ModelChangeAnswer(TypedDict):
