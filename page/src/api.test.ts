@@ -35,7 +35,7 @@ test("an error has the service's own sentence", async () => {
     "fetch",
     answer(404, { error: "Customer not found in DWH", code: "CUSTOMER_NOT_FOUND" }, { "X-Correlation-Id": "c" }),
   );
-  const error = await predictOne("x", "churn").catch((thrown: unknown) => thrown);
+  const error = await predictOne("x", "churn", {}).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({
     message: "Customer not found in DWH",
     status: 404,

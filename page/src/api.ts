@@ -131,16 +131,20 @@ export const promote = (body: Schemas["PromoteRequest"]) =>
 export const rollback = (body: Schemas["RollbackRequest"]) =>
   answerOf(request<Schemas["ModelChangeAnswer"]>("POST", "/models/rollback", { body }));
 
+/** Whether the answer has its reasons, and what if: values in place of the customer's own. */
+export type More = Pick<Schemas["PredictRequest"], "explain" | "overrides">;
+
 /** One customer's answer, with the feature values that it was made from. */
-export const bodyOfOne = (customer_id: string, type: Asked): Schemas["PredictRequest"] => ({
+export const bodyOfOne = (customer_id: string, type: Asked, more: More): Schemas["PredictRequest"] => ({
   customer_id,
   type,
   features: true,
+  ...more,
 });
 export const bodyOfMany = (customer_ids: string[], type: Asked): Schemas["BatchRequest"] => ({ customer_ids, type });
 
-export const predictOne = (customer_id: string, type: Asked, signal?: AbortSignal) =>
-  answerOf(request<Single>("POST", "/ml/predict", { body: bodyOfOne(customer_id, type), ...withSignal(signal) }));
+export const predictOne = (customer_id: string, type: Asked, more: More, signal?: AbortSignal) =>
+  answerOf(request<Single>("POST", "/ml/predict", { body: bodyOfOne(customer_id, type, more), ...withSignal(signal) }));
 
 export const predictMany = (customer_ids: string[], type: Asked, signal?: AbortSignal) =>
   answerOf(

@@ -16,6 +16,7 @@ const locale = usable(globalThis.navigator?.languages ?? []);
 
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 const thousandths = new Intl.NumberFormat(locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const money = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
 const percentage = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 const probabilities = new Intl.NumberFormat(locale, {
@@ -43,6 +44,9 @@ export const probability = (value: number): string => probabilities.format(value
 export const change = (value: number): string => signed.format(value);
 /** A change in percentage points. */
 export const points = (value: number): string => signedPoints.format(value);
+
+/** So many percentage points, without a sign. */
+export const amountOfPoints = (value: number): string => tenths.format(value);
 
 /** Reads numbers that people of a locale type: its digits and separators, or those of a program. NaN for no number. */
 export function reader(of: string): (typed: string) => number {
@@ -74,6 +78,11 @@ export const numberOf = reader(locale);
 const decimalSign = new Intl.NumberFormat(locale).formatToParts(0.5).find(({ type }) => type === "decimal")?.value;
 /** A number to be changed in a field: whole, and read back as it is. */
 export const typed = (value: number): string => String(value).replace(".", decimalSign ?? ".");
+
+const hundredths = new Intl.NumberFormat(locale, { useGrouping: false, maximumFractionDigits: 2 });
+const threeDigits = new Intl.NumberFormat(locale, { useGrouping: false, maximumSignificantDigits: 3 });
+/** A number in a field, as much of it as a person reads. */
+export const field = (value: number): string => (Math.abs(value) < 1 ? threeDigits : hundredths).format(value);
 
 /** A day; features are as of a moment in UTC. */
 export const date = (rfc3339: string): string => day.format(new Date(rfc3339));

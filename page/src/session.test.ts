@@ -42,7 +42,7 @@ test("a token that is about to end is renewed before it is sent, once for all wh
 test("what was refused is asked once more with a new token, and nobody is asked to sign in", async () => {
   const came = service("new");
   begin(tokens("old", { renew: async () => tokens("new") }));
-  await predictOne("1", "churn");
+  await predictOne("1", "churn", {});
   expect(came).toEqual(["old", "new"]);
   expect(signInWanted.value).toBe(false);
 });

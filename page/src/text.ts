@@ -1,7 +1,7 @@
 /** All that the page says, in English: a translation is another object like this one. */
 
 import type { Schemas } from "./api";
-import { amount, count, decimals, plural, points, probability, share } from "./format";
+import { amount, amountOfPoints, count, decimals, plural, points, probability, share } from "./format";
 import type { Ranged } from "./quality";
 import type { Bin, DriftWord } from "./segments";
 
@@ -400,6 +400,91 @@ export const text = {
     noneOfThem: "No customer has an answer. The table below says why.",
   },
 
+  why: {
+    title: "Why",
+    typical: { churn: "The typical active customer", nbo: "The typical active customer", rfm: "The typical customer" },
+    /** Of a score that is printed, of the typical customer's, and of what lies between. */
+    adds: (typical: string, baseline: string, raises: string | null, lowers: string | null, score: string) => {
+      const [up, down] = [
+        raises && `reasons that raise it add ${raises}`,
+        lowers && `reasons that lower it take ${lowers} away`,
+      ];
+      const between = [up, down].filter(Boolean).join(", and ");
+      return between
+        ? `${typical} has ${baseline}. From there, ${between}, which makes ${score}.`
+        : `${typical} has ${baseline} too: nothing here makes a difference.`;
+    },
+    points: (value: number) => `${amountOfPoints(value)} points`,
+    wholePoints: (value: number) => plural(value, "point", "points"),
+    offer: (offer: string) =>
+      `For ${offer} rather than the other offers of which enough is known: how far its probability is above their mean.`,
+    offerAlone: (offer: string) => `For ${offer}, the only offer of which enough is known.`,
+    scores: "Recency, frequency and monetary have 1 to 5 points each, 15 in all.",
+    lapsed: "That the customer has lapsed is a rule of its own, which is no part of these reasons.",
+    sampled:
+      "So many features are estimated from a sample of their combinations: each number is give or take the one behind it.",
+    giveOrTake: (error: number) => ` ± ${amountOfPoints(error)}`,
+    unit: "points",
+    sides: {
+      churn: ["less likely to leave", "more likely to leave"],
+      nbo: ["speaks against it", "speaks for it"],
+      rfm: ["fewer points", "more points"],
+    },
+    rest: (reasons: number) => plural(reasons, "smaller reason", "smaller reasons"),
+    note: "This is what the model makes of each. Features that move together share what they do.",
+    none: (code: string | undefined, isMock: boolean, sentence: string | undefined) =>
+      isMock
+        ? "There are no reasons: this answer is made up. Train on your own data and publish, and they show here."
+        : (words({
+            NO_BASELINE:
+              "There are no reasons: this version was trained before there were any. Train again and publish, and they show here.",
+            NOT_EXPLAINED:
+              "There are no reasons: they do not add up to this prediction. Train the model again and publish, and they show here.",
+          })[code ?? ""] ??
+          `There are no reasons. ${sentence ?? "The service may be older than this page: load it again."}`),
+  },
+
+  whatIf: {
+    title: "What if",
+    lead: "Move a slider or type a number, and see what the model says of such a customer. All else stays as it is.",
+    caution:
+      "This is what the model makes of a customer like that. It is not what would happen if you made this customer so.",
+    none: "There is nothing to change: this answer is made up, and not made from any feature.",
+    asItIs: "As it is",
+    asIf: "With your changes",
+    own: (value: string, typical: string | null) =>
+      `As it is: ${value}${typical === null ? "" : `; typical: ${typical}`}`,
+    back: "Back to as it is",
+    backOf: (words: string) => `Back to as it is: ${words}`,
+    backAll: "Back to as it is, all",
+    more: (features: number) => plural(features, "more feature", "more features"),
+    /** A feature by its words, and with a value in its place. */
+    named: (before: string, after: string) => [before, "…", after].filter(Boolean).join(" "),
+    value: (before: string, value: string, after: string) => [before, value, after].filter(Boolean).join(" "),
+    waits: "Predicting …",
+    unchanged: "You have changed nothing yet.",
+    failed: "There is no answer to your changes",
+    atSlider: "One of your numbers cannot be. What is wrong stands at its slider.",
+    probabilityOnly: (value: string) => `Probability of leaving: ${value}`,
+    offerOnly: (offer: string, value: string) => `${offer}: ${value} take it`,
+    otherOffer: (before: string) => `It is the best offer now, in place of ${before}.`,
+    rfm: (value: string) => `RFM: ${value}`,
+    rfmOf: (code: string, name: string, points: number) => `${code} ${name}, ${plural(points, "point", "points")}`,
+    instead: (now: string, before: string, moved: string) => `${now} instead of ${before}, ${moved} points.`,
+    rfmInstead: (now: string, before: string) => `${now}, instead of ${before}.`,
+    asBefore: (now: string) => `${now}, as it is without your changes.`,
+    nothing: "none",
+    change: (now: string, before: string) => `${now} instead of ${before}`,
+    changes: (said: string[]) => `Changed: ${said.join("; ")}.`,
+    whyAsIf: "Why, with your changes",
+    limits: (least: number | null, most: number | null, isAbove: boolean, isBelow: boolean, whole: boolean) => {
+      const low = least === null ? "" : `${isAbove ? "above" : "at least"} ${amount(least)}`;
+      const high = most === null ? "" : `${isBelow ? "below" : "at most"} ${amount(most)}`;
+      const bounds = [low, high].filter(Boolean).join(" and ");
+      return `Give a ${whole ? "whole number" : "number"}${bounds ? `, ${bounds}` : ""}.`;
+    },
+  },
+
   segments: {
     title: "Segments",
     lead: "Groups of customers, and how their risk moves.",
@@ -480,6 +565,23 @@ export const text = {
     missingWho: "Score the members as a file to see who they are: its errors name each of them.",
     highShare: "Share at high risk",
     numbers: "The numbers",
+    drivers: "What drives it here",
+    driversLead:
+      "How many points each feature moves the answer of a member, up or down, on average against the typical customer.",
+    driversOf: { churn: "What drives churn here", nbo: "What drives the best offer", rfm: "What drives RFM" },
+    driversFrom: (customers: number, answered: number, isActive: boolean) => {
+      const who = isActive ? "member who has not lapsed" : "member with an answer";
+      const many = isActive ? "members who have not lapsed" : "members with an answer";
+      return customers < 500 || customers >= answered
+        ? `From ${plural(customers, who, many)}.`
+        : `From a sample of ${count(customers)} ${many}.`;
+    },
+    noDrivers: (isMock: boolean, isMeasured: boolean) =>
+      isMock
+        ? "Nothing to say: these answers are made up. Train on your own data and publish."
+        : isMeasured
+          ? "Nothing to say: no member has an answer that could be explained."
+          : "Not measured: the model was trained before there were reasons, or the members were counted before. Train again and publish; at the next snapshot it shows here.",
     drift: "Drift: are these still the customers the model learnt from?",
     driftLead: `All customers against those at training. PSI says how far a feature moved (under ${amount(0.1)} little, over ${amount(0.25)} much); weight, from 0 to 1, what it does to the score; luck, how likely chance alone moves so many so far.`,
     driftSummary: (alarms: number, unknown: number, rows: number) =>

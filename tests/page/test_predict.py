@@ -35,7 +35,7 @@ def test_one_customer_is_predicted_and_the_address_says_who(view: Callable[..., 
     expect(page.get_by_text("it does not predict who leaves")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Would take it")).to_be_visible()
     assert page.url.endswith("#/predict?mode=single&type=all&id=1")
-    assert asked == [{"customer_id": "1", "type": "all", "features": True}]
+    assert asked == [{"customer_id": "1", "type": "all", "features": True, "explain": True}]
     page.reload()
     expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
     page.get_by_text("Raw JSON").click()
@@ -185,7 +185,7 @@ def test_the_three_types_are_one_command_for_a_terminal(view: Callable[..., View
     opened = view()
     opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=opened.origin)
     for address, body in {
-        "mode=single&type=all&id=1": {"customer_id": "1", "type": "all", "features": True},
+        "mode=single&type=all&id=1": {"customer_id": "1", "type": "all", "features": True, "explain": True},
         "mode=batch&type=all&ids=1,2": {"customer_ids": ["1", "2"], "type": "all"},
     }.items():
         page = opened.go(f"predict?{address}")

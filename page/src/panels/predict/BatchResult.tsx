@@ -11,7 +11,7 @@ import { type Column, Table } from "../../parts/table";
 import { countsOf, matches, type Row, rowsAsCsv, TYPES, tabled, typesOf } from "../../predictions";
 import { address } from "../../route";
 import { text } from "../../text";
-import { curlOf } from "./curl";
+import { curlOfMany } from "./curl";
 
 export function BatchResult({ answer }: { answer: Batch }) {
   const { rows, failures } = useMemo(() => tabled(answer), [answer]);
@@ -56,7 +56,7 @@ export function BatchResult({ answer }: { answer: Batch }) {
           </>
         )}
         {rows.length === 0 && <Empty title={text.predict.noneOfThem} />}
-        <Raw answer={answer} curl={curlOf("batch", asked, ids)}>
+        <Raw answer={answer} curl={curlOfMany(ids, asked)}>
           {rows.length > 0 && (
             <button type="button" onClick={() => saveCsv("predictions.csv", rowsAsCsv(shown, types))}>
               {text.predict.csv}

@@ -1,6 +1,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { type Asked, type Batch, predictMany, predictOne, type Single } from "../../api";
+import { type Asked, type Batch, predictMany, predictOne } from "../../api";
+import { type WithReasons, withReasons } from "../../explained";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
@@ -10,7 +11,7 @@ import { BatchResult } from "./BatchResult";
 import { SingleResult } from "./SingleResult";
 
 type Mode = "single" | "batch";
-type Result = { mode: "single"; answer: Single } | { mode: "batch"; answer: Batch };
+type Result = { mode: "single"; given: WithReasons } | { mode: "batch"; answer: Batch };
 
 // Kept while other panels are open, and when a request fails: nothing that was typed is lost.
 const typedId = signal("");
@@ -55,7 +56,13 @@ async function run(mode: Mode, asked: Asked, ids: string[], stays = false): Prom
   try {
     result.value =
       mode === "single"
-        ? { mode, answer: await predictOne(ids[0] ?? "", asked, stop.signal) }
+        ? {
+            mode,
+            given: await withReasons(
+              (type, explain) => predictOne(ids[0] ?? "", type, explain ? { explain } : {}, stop.signal),
+              asked,
+            ),
+          }
         : { mode, answer: await predictMany(ids, asked, stop.signal) };
   } catch (error) {
     if (!stop.signal.aborted) problem.value = error;
@@ -129,7 +136,7 @@ export function Predict() {
         <div class="answer" aria-live="polite">
           {running.value && <Loading what={text.predict.running} onCancel={() => running.value?.abort()} />}
           {problem.value !== null && <Failed error={problem.value} title={text.predict.noAnswer} />}
-          {there?.mode === "single" && <SingleResult answer={there.answer} />}
+          {there?.mode === "single" && <SingleResult given={there.given} />}
           {there?.mode === "batch" && <BatchResult answer={there.answer} />}
           {!running.value && problem.value === null && !there && (
             <Empty title={text.predict.empty}>

@@ -1,22 +1,49 @@
 /** One customer as a person reads it: first the sentence, then the figures. */
 
-import { getCard, type Schemas, type Single } from "../../api";
+import { useMemo } from "preact/hooks";
+import { type ApiError, getCard, type PredictionType, type Schemas, type Single } from "../../api";
+import type { WithReasons } from "../../explained";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
-import { useResource } from "../../parts/resource";
+import { type Loaded, useResource } from "../../parts/resource";
 import { ProbabilityBar, Risk } from "../../parts/risk";
 import { Table } from "../../parts/table";
 import { byType, type Churn, churnSentence, type Nbo, type OfType, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
 import { may } from "../../session";
 import { text } from "../../text";
-import { curlOf } from "./curl";
+import { curlOfOne } from "./curl";
+import { Reasons } from "./Reasons";
+import { WhatIf } from "./WhatIf";
 
 type Offer = Schemas["OfferProbability"];
 
-export function SingleResult({ answer }: { answer: Single }) {
+type Cards = Partial<Record<PredictionType, Schemas["ModelCardAnswer"]>>;
+
+/** The cards of the models that answered, of those that have one. */
+function useCards(answers: OfType[]): Loaded<Cards> {
+  const named = may("loyalty/read")
+    ? answers.filter((each) => each.type !== "rfm" && !each.mock).map(({ type, model }) => ({ type, ...model }))
+    : [];
+  return useResource(async (signal) => {
+    const cards: Cards = {};
+    await Promise.all(
+      named.map(async ({ type, name, version }) => {
+        // What a card adds is left out where it cannot be had: the prediction is there without it.
+        const card = await getCard(name, version, signal).catch(() => null);
+        if (card) cards[type] = card;
+      }),
+    );
+    return cards;
+  }, named);
+}
+
+export function SingleResult({ given }: { given: WithReasons }) {
+  const { answer, unexplained } = given;
   const { customer_id, features, features_as_of } = answer;
   const answers = byType(answer);
+  const cards = useCards(answers);
+  const listed = useMemo(() => Object.values(cards.value ?? {}), [cards.value]);
   const source = features ? (
     <Features values={features} asOf={features_as_of} />
   ) : (
@@ -29,24 +56,34 @@ export function SingleResult({ answer }: { answer: Single }) {
         {text.predict.customer} <bdi>{customer_id}</bdi>
       </h2>
       {answers.map((each) => (
-        <TypeCard key={each.type} answer={each}>
+        <TypeCard key={each.type} answer={each} cards={cards} unexplained={unexplained[each.type]}>
           {alone && source}
         </TypeCard>
       ))}
       {/* What the three were made from is one table. */}
       {!alone && source && <section class="card">{source}</section>}
-      <Raw answer={answer} curl={curlOf("single", answer.type, [customer_id])} />
+      {cards.state !== "loading" && <WhatIf given={given} cards={listed} />}
+      <Raw
+        answer={answer}
+        curl={curlOfOne(customer_id, answer.type, Object.keys(unexplained).length ? {} : { explain: true })}
+      />
     </>
   );
 }
 
-function TypeCard({ answer, children }: { answer: OfType; children: preact.ComponentChildren }) {
+function TypeCard({
+  answer,
+  cards,
+  unexplained,
+  children,
+}: {
+  answer: OfType;
+  cards: Loaded<Cards>;
+  unexplained: ApiError | undefined;
+  children: preact.ComponentChildren;
+}) {
   const { name, version } = answer.model;
-  const hasCard = answer.type !== "rfm" && !answer.mock && may("loyalty/read");
-  const card = useResource(
-    async (signal) => (hasCard ? await getCard(name, version, signal) : null),
-    [name, version, hasCard],
-  );
+  const card = cards.value?.[answer.type] ?? null;
   return (
     <section class="card">
       <header>
@@ -65,10 +102,11 @@ function TypeCard({ answer, children }: { answer: OfType; children: preact.Compo
       ) : (
         <>
           {answer.type === "churn" && (
-            <ChurnAnswer result={answer.result as Churn} card={card.value} waits={card.state === "loading"} />
+            <ChurnAnswer result={answer.result as Churn} card={card} waits={cards.state === "loading"} />
           )}
           {answer.type === "nbo" && <NboAnswer result={answer.result as Nbo} />}
           {answer.type === "rfm" && <RfmAnswer result={answer.result as Rfm} />}
+          <Reasons answer={answer} unexplained={unexplained} />
         </>
       )}
       {children}

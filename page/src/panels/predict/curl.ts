@@ -1,9 +1,8 @@
 /** What was asked, as a request for a terminal. */
 
-import { type Asked, asCurl, bodyOfMany, bodyOfOne } from "../../api";
+import { type Asked, asCurl, bodyOfMany, bodyOfOne, type More } from "../../api";
 
-export function curlOf(mode: "single" | "batch", asked: Asked, ids: string[]): string {
-  return mode === "single"
-    ? asCurl("/ml/predict", bodyOfOne(ids[0] ?? "", asked))
-    : asCurl("/ml/predict/batch", bodyOfMany(ids, asked));
-}
+export const curlOfOne = (id: string, asked: Asked, more: More): string =>
+  asCurl("/ml/predict", bodyOfOne(id, asked, more));
+
+export const curlOfMany = (ids: string[], asked: Asked): string => asCurl("/ml/predict/batch", bodyOfMany(ids, asked));

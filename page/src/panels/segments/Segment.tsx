@@ -13,6 +13,7 @@ import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
 import { Drift } from "./Drift";
+import { Drivers } from "./Drivers";
 import { Moved } from "./Moved";
 import { BestFor, Distribution } from "./Offers";
 import { RfmMap } from "./RfmMap";
@@ -147,6 +148,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
           <BestFor key={nbo?.version ?? ""} id={id} offers={offers.value ?? []} />
         </div>
       </section>
+      <Drivers stats={stats} />
       <Moved stats={stats} />
       <Drift drift={stats.drift.all_customers} />
       <section class="card">

@@ -1,0 +1,201 @@
+/** What if: sliders for a customer's features, and what the model says of such a customer. */
+
+import { type Signal, signal } from "@preact/signals";
+import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, predictOne, type Schemas, type Single } from "../../api";
+import { explainable, featuresOf, type WithReasons, withReasons } from "../../explained";
+import { type Latest, latest } from "../../parts/latest";
+import { Note } from "../../parts/states";
+import { byType } from "../../predictions";
+import { may, token } from "../../session";
+import { text } from "../../text";
+import { Feature } from "./Feature";
+import { Outcome } from "./Outcome";
+import { Reasons } from "./Reasons";
+
+type Card = Schemas["ModelCardAnswer"];
+export type Overrides = Readonly<Record<string, number>>;
+
+/** How many features are shown at first, those that matter most. */
+const FIRST = 6;
+const MILLISECONDS_STILL = 200;
+
+// Kept with the answer that they change: whoever looks at another panel finds the sliders as they were.
+const kept = new WeakMap<Single, Signal<Overrides>>();
+
+function overridesOf(answer: Single): Signal<Overrides> {
+  const found = kept.get(answer) ?? signal<Overrides>({});
+  kept.set(answer, found);
+  return found;
+}
+
+/** What was answered to the last change; `problem` if it failed. */
+type Reply = { given: WithReasons } | { problem: unknown } | "waits" | null;
+
+/** Asks for the customer with these overrides, whenever they have not changed for a moment. */
+function useAsIf({ answer, unexplained }: WithReasons, overrides: Overrides) {
+  const [reply, set] = useState<Reply>(null);
+  /** Shown until the next one is there, so that nothing jumps while a slider moves. */
+  const [shown, show] = useState<WithReasons | null>(null);
+  const asking = useRef<Latest<Overrides> | null>(null);
+  asking.current ??= latest<Overrides, WithReasons>({
+    milliseconds: MILLISECONDS_STILL,
+    ask: (wanted, stop) => {
+      const ask = (type: typeof answer.type, explain: boolean) =>
+        predictOne(answer.customer_id, type, { overrides: wanted, ...(explain ? { explain } : {}) }, stop);
+      return Object.keys(unexplained).length === 0
+        ? withReasons(ask, answer.type)
+        : ask(answer.type, false).then((plain) => ({ answer: plain, unexplained }));
+    },
+    onAnswer: (given) => {
+      set({ given });
+      show(given);
+    },
+    onFailure: (problem) => {
+      set({ problem });
+      show(null);
+    },
+  });
+  const ask = () => {
+    if (Object.keys(overrides).length === 0) {
+      asking.current?.stop();
+      set(null);
+      show(null);
+    } else {
+      set("waits");
+      asking.current?.want(overrides);
+    }
+  };
+  useEffect(ask, [overrides]);
+  // Who has signed in again need not move a slider for it.
+  useEffect(() => {
+    if (reply !== null && typeof reply === "object" && "problem" in reply && isSignedOut(reply.problem)) ask();
+  }, [token.value]);
+  useEffect(() => () => asking.current?.stop(), []);
+  return {
+    shown,
+    waits: reply === "waits",
+    problem: reply instanceof Object && "problem" in reply ? reply : null,
+    ask,
+  };
+}
+
+const isSignedOut = (problem: unknown): boolean => problem instanceof ApiError && problem.status === 401;
+
+export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) {
+  const heading = useId();
+  const overrides = overridesOf(given.answer);
+  const { shown, waits, problem, ask } = useAsIf(given, overrides.value);
+  const answers = byType(given.answer);
+  const own = given.answer.features ?? {};
+  const features = useMemo(() => {
+    const all = Object.keys(own).filter((name) => typeof own[name] === "number");
+    const important = featuresOf(answers.flatMap((each) => explainable(each).reasons ?? []));
+    return [...important.filter((name) => all.includes(name)), ...all.filter((name) => !important.includes(name))];
+  }, [given]);
+  if (!may("loyalty/predict")) return null;
+  const change = (feature: string, value: number | null) => {
+    const { [feature]: _, ...others } = overrides.value;
+    overrides.value = value === null ? others : { ...others, [feature]: value };
+  };
+  const told = problem === null ? {} : problemsOf(problem.problem);
+  const field = (feature: string) => (
+    <Feature
+      key={feature}
+      name={feature}
+      own={own[feature] ?? 0}
+      cards={cards}
+      value={overrides.value[feature] ?? null}
+      problem={told[feature]}
+      onChange={(value) => change(feature, value)}
+    />
+  );
+  const isChanged = Object.keys(overrides.value).length > 0;
+  return (
+    // What is said of a change is said once, by its outcome.
+    <section class="card what-if" aria-labelledby={heading} aria-live="off">
+      <header>
+        <h3 id={heading}>{text.whatIf.title}</h3>
+        {isChanged && (
+          <button
+            type="button"
+            onClick={() => {
+              overrides.value = {};
+            }}
+          >
+            {text.whatIf.backAll}
+          </button>
+        )}
+      </header>
+      {features.length === 0 ? (
+        <p>{text.whatIf.none}</p>
+      ) : (
+        <>
+          <p>{text.whatIf.lead}</p>
+          <p class="small">{text.whatIf.caution}</p>
+          <Outcome before={answers} after={shown && byType(shown.answer)} waits={waits} cards={cards}>
+            {problem && <NoAnswer problem={problem.problem} isTold={Object.keys(told).length > 0} onAgain={ask} />}
+          </Outcome>
+          <div class="features">{features.slice(0, FIRST).map(field)}</div>
+          {features.length > FIRST && (
+            <details>
+              <summary>{text.whatIf.more(features.length - FIRST)}</summary>
+              <div class="features">{features.slice(FIRST).map(field)}</div>
+            </details>
+          )}
+          {shown && <ReasonsAsIf shown={shown} />}
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Why there is nothing to see of the changes: at a slider if that one is wrong, else here, where it stays in sight. */
+function NoAnswer({ problem, isTold, onAgain }: { problem: unknown; isTold: boolean; onAgain: () => void }) {
+  const known = problem instanceof ApiError ? problem : null;
+  return (
+    <Note tone="danger" title={text.whatIf.failed}>
+      <p>{isTold ? text.whatIf.atSlider : (known?.message ?? text.errors.broken)}</p>
+      {known?.correlationId && <p class="small">{text.requestId(known.correlationId)}</p>}
+      {!isTold && (
+        <button type="button" onClick={onAgain}>
+          {text.reload}
+        </button>
+      )}
+    </Note>
+  );
+}
+
+/** Why the changed customer has its answers; of several, whoever wants to know opens them. */
+function ReasonsAsIf({ shown }: { shown: WithReasons }) {
+  const answers = byType(shown.answer).filter((each) => "result" in each);
+  const isAlone = answers.length === 1;
+  const reasons = answers.map((each) => (
+    <Reasons
+      key={each.type}
+      answer={each}
+      unexplained={shown.unexplained[each.type]}
+      title={isAlone ? text.whatIf.whyAsIf : (text.models[each.type] ?? each.type)}
+    />
+  ));
+  if (isAlone) return reasons;
+  return (
+    <details>
+      <summary>{text.whatIf.whyAsIf}</summary>
+      {reasons}
+    </details>
+  );
+}
+
+/** What an error says of a feature, by its name: it is told at the feature's slider. */
+function problemsOf(problem: unknown): Record<string, string> {
+  if (!(problem instanceof ApiError)) return {};
+  const { features, fields } = problem.details;
+  const found: Record<string, string> = {};
+  for (const name of Array.isArray(features) ? features : []) found[String(name)] = problem.message;
+  for (const each of Array.isArray(fields) ? (fields as Schemas["JsonValue"][]) : []) {
+    const { field, problem: said } = (each ?? {}) as { field?: string; problem?: string };
+    if (field?.startsWith("overrides.") && said) found[field.slice("overrides.".length)] = said;
+  }
+  return found;
+}
