@@ -4,6 +4,11 @@ import type { Schemas } from "./api";
 
 type Card = Schemas["ModelCardAnswer"];
 
+/** What a card says of a feature; a feature can be called "constructor". */
+function of<T>(record: Record<string, T> | null | undefined, feature: string): T | undefined {
+  return record && Object.hasOwn(record, feature) ? record[feature] : undefined;
+}
+
 /** The values that a feature may have; without bounds where nobody knows. */
 export interface Limits {
   least: number;
@@ -19,7 +24,7 @@ const UNKNOWN: Limits = { least: -Infinity, most: Infinity, isAbove: false, isBe
 /** The limits of a feature in each of these cards that reads it: a value must be within all of them. */
 export function limitsOf(feature: string, cards: Card[]): Limits {
   return cards.reduce((found, { domains }) => {
-    const domain = domains?.[feature];
+    const domain = of(domains, feature);
     if (!domain) return found;
     const bound = (name: string) => (typeof domain[name] === "number" ? domain[name] : null);
     const [least, most] = [bound("least") ?? bound("above"), bound("most") ?? bound("below")];
@@ -70,7 +75,7 @@ export function sliderValues({ own, typical, usual, beyond = own, limits }: Know
   const small = isSmall(limits);
   const least = small ? limits.least : Math.max(limits.least, Math.min(0, BEYOND * Math.min(...seen)));
   const most = small ? limits.most : Math.min(limits.most, BEYOND * Math.max(...seen, 0.5));
-  const middle = Math.max(Math.abs(typical ?? own), Math.abs(width(most)) / 200) || 1;
+  const middle = Math.max(Math.abs(typical ?? own), Math.abs(width(most)) / 2000) || 1;
   const heavy = Math.max(most, beyond) > HEAVY_TAILED * middle;
   const [bend, straighten]: [(value: number) => number, (value: number) => number] = heavy
     ? [(value) => Math.asinh(value / middle), (place) => middle * Math.sinh(place)]
@@ -78,7 +83,7 @@ export function sliderValues({ own, typical, usual, beyond = own, limits }: Know
   const [low, high] = [Math.min(least, beyond), Math.max(most, beyond)];
   const [first, last] = [bend(low), bend(high)];
   const steps = whole && !heavy ? Math.min(MOST_STEPS, Math.max(1, high - low)) : MOST_STEPS;
-  const values = new Set<number>([low, high, ...seen]);
+  const values = new Set<number>([low, high, beyond, ...seen]);
   for (let step = 0; step <= steps; step++) {
     const value = straighten(first + ((last - first) * step) / steps);
     values.add(whole ? Math.round(value) : twoDigits(value, (high - low) / MOST_STEPS));
@@ -117,7 +122,7 @@ const VALUE = "{value}";
 /** The words that reasons say of a feature; else what it is, behind the value; else its name. */
 export function wordsFor(feature: string, cards: Card[], meaning: string | undefined): Words {
   for (const { baseline } of cards) {
-    const said: unknown = (baseline?.["words"] as Record<string, unknown> | undefined)?.[feature];
+    const said = of(baseline?.["words"] as Record<string, unknown>, feature);
     if (typeof said !== "string" || !said.includes(VALUE)) continue;
     const [before = "", after = ""] = said.split(VALUE);
     return { before: before.trim(), after: after.trim() };
@@ -128,7 +133,7 @@ export function wordsFor(feature: string, cards: Card[], meaning: string | undef
 /** A feature's value in the baseline of a card. */
 export function typicalOf(feature: string, cards: Card[]): number | undefined {
   for (const { baseline } of cards) {
-    const value: unknown = (baseline?.["values"] as Record<string, unknown> | undefined)?.[feature];
+    const value = of(baseline?.["values"] as Record<string, unknown>, feature);
     if (typeof value === "number") return value;
   }
   return undefined;
@@ -136,7 +141,7 @@ export function typicalOf(feature: string, cards: Card[]): number | undefined {
 
 export function usualOf(feature: string, cards: Card[]): [number, number] | undefined {
   for (const { usual_ranges } of cards) {
-    const [least, most] = usual_ranges?.[feature] ?? [];
+    const [least, most] = of(usual_ranges, feature) ?? [];
     if (typeof least === "number" && typeof most === "number") return [least, most];
   }
   return undefined;

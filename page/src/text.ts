@@ -456,7 +456,7 @@ export const text = {
       `As it is: ${value}${typical === null ? "" : `; typical: ${typical}`}`,
     back: "Back to as it is",
     backOf: (words: string) => `Back to as it is: ${words}`,
-    backAll: "Back to as it is, all",
+    backAll: "All back to as it is",
     more: (features: number) => plural(features, "more feature", "more features"),
     /** A feature by its words, and with a value in its place. */
     named: (before: string, after: string) => [before, "…", after].filter(Boolean).join(" "),
