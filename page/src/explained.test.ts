@@ -86,7 +86,11 @@ test("the features of reasons are named once, a group's among them", () => {
     contribution: 0.1,
     words: "",
   };
-  expect(featuresOf([reason("a", 1), group, reason("b", 0)])).toEqual(["a", "x", "b"]);
+  expect([...featuresOf([{ ...reason("a", 1), typical: 7 }, group, reason("b", 0)])]).toEqual([
+    ["a", 7],
+    ["x", 2],
+    ["b", undefined],
+  ]);
 });
 
 test("an offer is beside others if others were learnt", () => {
@@ -155,6 +159,15 @@ test.each([
   expect(answer).toMatchObject({ results: { ...results, rfm: { of: "rfm", reasons: [] } }, errors: {} });
   expect(answer).toMatchObject({ models: { churn: { version: "1" }, rfm: { version: "rfm alone" } } });
   expect(unexplained).toEqual({ churn: missing, nbo: away });
+});
+
+test("what is known to have no reasons is not asked for them again", async () => {
+  const churn = refusal("NO_BASELINE");
+  const alone = service({ churn: one("churn") });
+  expect(await withReasons(alone.ask, "churn", { churn })).toEqual({ answer: one("churn"), unexplained: { churn } });
+  const three = service({ all: all({}, results), "nbo why": one("nbo"), "rfm why": one("rfm", { reasons: [] }) });
+  expect((await withReasons(three.ask, "all", { churn })).unexplained).toEqual({ churn });
+  expect(three.asked).toEqual(["all", "nbo why", "rfm why"]);
 });
 
 test("who stops the request hears no answer", async () => {

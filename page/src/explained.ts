@@ -18,14 +18,18 @@ const NOT_EXPLAINED = "NOT_EXPLAINED";
 const isUnexplained = (error: unknown): error is ApiError =>
   error instanceof ApiError && ["NO_BASELINE", NOT_EXPLAINED].includes(error.code);
 
+type Ask = (asked: Asked, explain: boolean) => Promise<Single>;
+
 /**
  * Asks with reasons, and without them where there are none: a prediction is never lost for want of its reasons. Of the
- * three types each that has reasons keeps them.
+ * three types each that has reasons keeps them. `known` are those of which it is known that they have none.
  */
 export async function withReasons(
-  ask: (asked: Asked, explain: boolean) => Promise<Single>,
+  ask: Ask,
   asked: Asked,
+  known: WithReasons["unexplained"] = {},
 ): Promise<WithReasons> {
+  if (Object.keys(known).length > 0) return explainRest(await ask(asked, false), ask, known);
   try {
     const answer = await ask(asked, true);
     const failures = answer.type === "all" ? Object.values(answer.errors) : [];
@@ -34,18 +38,16 @@ export async function withReasons(
     if (!isUnexplained(error)) throw error;
     if (asked !== "all") return { answer: await ask(asked, false), unexplained: { [asked]: error } };
   }
-  const plain = await ask(asked, false);
-  return plain.type === "all" ? explainEach(ask, plain) : { answer: plain, unexplained: {} };
+  return explainRest(await ask(asked, false), ask, {});
 }
 
-async function explainEach(
-  ask: (asked: Asked, explain: boolean) => Promise<Single>,
-  plain: Schemas["AllAnswer"],
-): Promise<WithReasons> {
+/** Of three types' answers, the reasons of each that may have some. */
+async function explainRest(plain: Single, ask: Ask, known: WithReasons["unexplained"]): Promise<WithReasons> {
+  if (plain.type !== "all") return { answer: plain, unexplained: known };
   const answer = { ...plain, results: { ...plain.results }, models: { ...plain.models } };
-  const unexplained: WithReasons["unexplained"] = {};
+  const unexplained = { ...known };
   for (const type of TYPES) {
-    if (!plain.results[type]) continue;
+    if (!plain.results[type] || known[type]) continue;
     try {
       const alone = await ask(type, true);
       if (alone.type === "all") continue;
@@ -131,13 +133,12 @@ export type Explainable = Pick<Schemas["ChurnResult"], "explained" | "reasons" |
 /** What a result has besides, if it was asked for. */
 export const explainable = (answer: OfType): Explainable => ("result" in answer ? answer.result : {});
 
-/** The features that reasons are of, the largest first, each once. */
-export function featuresOf(reasons: Reason[]): string[] {
-  return [
-    ...new Set(
-      reasons.flatMap(({ feature, features }) =>
-        feature === undefined ? (features ?? []).map((each) => each.feature) : [feature],
-      ),
-    ),
-  ];
+/** The features that reasons are of, the largest first, with what is typical of each. */
+export function featuresOf(reasons: Reason[]): Map<string, number | undefined> {
+  const found = new Map<string, number | undefined>();
+  for (const { feature, typical, features } of reasons) {
+    const each = feature === undefined ? (features ?? []) : [{ feature, typical }];
+    for (const one of each) if (!found.has(one.feature)) found.set(one.feature, one.typical);
+  }
+  return found;
 }

@@ -473,6 +473,7 @@ export const text = {
     instead: (now: string, before: string, moved: string) => `${now} instead of ${before}, ${moved} points.`,
     rfmInstead: (now: string, before: string) => `${now}, instead of ${before}.`,
     asBefore: (now: string) => `${now}, as it is without your changes.`,
+    notRead: (now: string) => `${now}. It reads nothing that you changed.`,
     nothing: "none",
     change: (now: string, before: string) => `${now} instead of ${before}`,
     changes: (said: string[]) => `Changed: ${said.join("; ")}.`,

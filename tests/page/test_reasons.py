@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.page.conftest import View
 from tests.page.test_trouble import TROUBLES, sign_in_if_asked, some_and_all
@@ -32,6 +32,12 @@ def what_if_of(page: Page) -> Locator:
     found = card(page, "What if")
     expect(found).to_be_visible()
     return found
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    body: Any = request.post_data_json
+    assert isinstance(body, dict)
+    return body
 
 
 def predict(opened: View, **more: Any) -> dict[str, Any]:
@@ -112,7 +118,6 @@ def test_a_slider_asks_what_if_shows_old_and_new_and_goes_back(view: Callable[..
     what_if.get_by_text("Why, with your changes").click()
     expect(what_if.get_by_text(f"no purchase for {days} days, typical 7").first).to_be_visible()
     assert opened.violations() == []
-    opened.keep("what-if-light-1440")
     # Another panel, and back: the sliders are as they were.
     page.get_by_role("link", name="Files", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Files")
@@ -219,7 +224,11 @@ def test_only_the_last_change_is_answered_and_what_it_overtook_is_cancelled(view
 
     what_if = what_if_of(page)
     page.route("**/ml/predict", hold_the_first)
-    page.on("requestfailed", lambda request: cancelled.append(request.post_data_json["overrides"]))
+
+    def note(request: Request) -> None:
+        cancelled.append(body_of(request)["overrides"])
+
+    page.on("requestfailed", note)
     field = what_if.get_by_role("textbox", name=DAYS)
     with page.expect_request("**/ml/predict"):
         field.fill("60")
@@ -241,7 +250,8 @@ def test_a_prediction_without_reasons_is_shown_and_says_why(view: Callable[..., 
     opened = view()
 
     def refuse_reasons(route: Route) -> None:
-        if route.request.post_data_json.get("explain") and route.request.post_data_json["type"] != "rfm":
+        body = body_of(route.request)
+        if body.get("explain") and body["type"] != "rfm":
             route.fulfill(status=status, json={"error": "None.", "code": code})
         else:
             route.continue_()
@@ -255,6 +265,9 @@ def test_a_prediction_without_reasons_is_shown_and_says_why(view: Callable[..., 
     what_if = what_if_of(page)
     what_if.get_by_role("textbox", name=DAYS).fill("60")
     expect(what_if.get_by_text("Changed: no purchase for 60 days instead of 1.")).to_be_visible()
+    what_if.get_by_text("Why, with your changes").click()
+    expect(what_if.get_by_text(sentence)).to_have_count(2)
+    expect(what_if.get_by_text("no purchase for 60 days, typical 90")).to_be_visible()
     assert opened.violations() == []
 
 
@@ -265,7 +278,7 @@ def test_a_mock_answer_has_no_reasons_and_nothing_to_change(view: Callable[..., 
     mock = answer | {"mock": True, "features": {}, "model": answer["model"] | {"version": "mock"}}
 
     def answer_as_mock(route: Route) -> None:
-        if route.request.post_data_json.get("explain"):
+        if body_of(route.request).get("explain"):
             route.fulfill(status=409, json={"error": "None.", "code": "NO_BASELINE"})
         else:
             route.fulfill(json=mock)
@@ -273,7 +286,7 @@ def test_a_mock_answer_has_no_reasons_and_nothing_to_change(view: Callable[..., 
     opened.page.route("**/ml/predict", answer_as_mock)
     page = at(opened, "predict?mode=single&type=churn&id=1")
     expect(page.get_by_text("There are no reasons: this answer is made up.")).to_be_visible()
-    expect(card(page, "What if")).to_contain_text("There is nothing to change")
+    expect(what_if_of(page)).to_contain_text("There is nothing to change")
     expect(page.get_by_role("slider")).to_have_count(0)
 
 

@@ -9,6 +9,8 @@ import { text } from "../../text";
 interface Props {
   name: string;
   own: number;
+  /** As the reasons say; where there are none, as the card does. */
+  typical: number | undefined;
   cards: Schemas["ModelCardAnswer"][];
   /** What stands in place of the customer's own; null for nothing. */
   value: number | null;
@@ -17,11 +19,11 @@ interface Props {
   onChange: (value: number | null) => void;
 }
 
-export function Feature({ name, own, cards, value, problem, onChange }: Props) {
+export function Feature({ name, own, typical: reasoned, cards, value, problem, onChange }: Props) {
   const id = useId();
   const { before, after } = wordsFor(name, cards, text.features[name]);
   const limits = limitsOf(name, cards);
-  const typical = typicalOf(name, cards);
+  const typical = reasoned ?? typicalOf(name, cards);
   /** A number that was typed beyond the slider: it then goes as far. */
   const [beyond, setBeyond] = useState(own);
   /** What is in the field while it is no value, or as it was typed. */

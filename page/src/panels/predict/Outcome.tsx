@@ -32,7 +32,7 @@ export function Outcome({
       {before.map((each) => (
         <OfOne key={each.type} before={each} after={after?.find(({ type }) => type === each.type) ?? null} />
       ))}
-      <p class="small" role="status">
+      <p class="small">
         {waits ? text.whatIf.waits : after ? changesOf(changes, cards) : !children && text.whatIf.unchanged}
       </p>
       {children}
@@ -56,6 +56,7 @@ function OfOne({ before, after }: { before: OfType; after: OfType | null }) {
         {after === null ? asItIs(before) : sentenceOf(before, after)}
       </p>
       {before.type === "churn" && <Bars before={before} after={after} />}
+      {before.mock && <p class="small">{text.predict.mockAnswer}</p>}
     </div>
   );
 }
@@ -110,6 +111,7 @@ function sentenceOf(before: OfType, after: OfType): string {
   const { what_if } = explainable(after);
   const own = asItIs(after);
   if (!what_if || what_if.score_before === null || "failure" in before) return own;
+  if (Object.keys(what_if.overrides).length === 0) return text.whatIf.notRead(own);
   const [was, is] = [what_if.score_before, what_if.score_after];
   const tenths = (score: number) => Math.round(1000 * score);
   const moved = format.points((tenths(is) - tenths(was)) / 10);

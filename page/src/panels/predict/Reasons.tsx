@@ -22,7 +22,7 @@ export function Reasons({
   const { type } = answer;
   const found = explained && reasons ? printed(explained, reasons, stepsOf(type)) : null;
   return (
-    <div class="why">
+    <div class={explained?.method === "sampled" ? "why sampled" : "why"}>
       <h4>{title}</h4>
       {found ? (
         <>
@@ -92,14 +92,14 @@ function Sides({ type }: { type: PredictionType }) {
 function Bars({ type, reasons }: { type: PredictionType; reasons: Shown[] }) {
   const [less, more] = text.why.sides[type];
   return (
-    <ol class={`reasons ${type}${reasons.some(({ error }) => error !== null) ? " sampled" : ""}`}>
+    <ol class={`reasons ${type}`}>
       {reasons.map(({ key, words, added, length, error }) => (
         <li key={key} class={length < 0 ? "less" : "more"}>
           <span>
             <bdi>{words}</bdi>
           </span>
           <span class="diverging" aria-hidden="true">
-            <span style={{ width: `${50 * Math.abs(length)}%` }} />
+            {length !== 0 && <span style={{ width: `${50 * Math.abs(length)}%` }} />}
           </span>
           <span class="number">
             {type === "rfm" ? format.change(added) : format.points((100 * added) / stepsOf(type))}

@@ -43,9 +43,7 @@ function useAsIf({ answer, unexplained }: WithReasons, overrides: Overrides) {
     ask: (wanted, stop) => {
       const ask = (type: typeof answer.type, explain: boolean) =>
         predictOne(answer.customer_id, type, { overrides: wanted, ...(explain ? { explain } : {}) }, stop);
-      return Object.keys(unexplained).length === 0
-        ? withReasons(ask, answer.type)
-        : ask(answer.type, false).then((plain) => ({ answer: plain, unexplained }));
+      return withReasons(ask, answer.type, unexplained);
     },
     onAnswer: (given) => {
       set({ given });
@@ -84,14 +82,15 @@ const isSignedOut = (problem: unknown): boolean => problem instanceof ApiError &
 
 export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) {
   const heading = useId();
+  const [isOpen, setOpen] = useState(false);
   const overrides = overridesOf(given.answer);
   const { shown, waits, problem, ask } = useAsIf(given, overrides.value);
   const answers = byType(given.answer);
   const own = given.answer.features ?? {};
+  const typical = useMemo(() => featuresOf(answers.flatMap((each) => explainable(each).reasons ?? [])), [given]);
   const features = useMemo(() => {
     const all = Object.keys(own).filter((name) => typeof own[name] === "number");
-    const important = featuresOf(answers.flatMap((each) => explainable(each).reasons ?? []));
-    return [...important.filter((name) => all.includes(name)), ...all.filter((name) => !important.includes(name))];
+    return [...[...typical.keys()].filter((name) => all.includes(name)), ...all.filter((name) => !typical.has(name))];
   }, [given]);
   if (!may("loyalty/predict")) return null;
   const change = (feature: string, value: number | null) => {
@@ -104,6 +103,7 @@ export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) 
       key={feature}
       name={feature}
       own={own[feature] ?? 0}
+      typical={typical.get(feature)}
       cards={cards}
       value={overrides.value[feature] ?? null}
       problem={told[feature]}
@@ -138,9 +138,10 @@ export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) 
           </Outcome>
           <div class="features">{features.slice(0, FIRST).map(field)}</div>
           {features.length > FIRST && (
-            <details>
+            // A model may read a thousand: they are drawn for whoever looks at them.
+            <details onToggle={(event) => setOpen(event.currentTarget.open)}>
               <summary>{text.whatIf.more(features.length - FIRST)}</summary>
-              <div class="features">{features.slice(FIRST).map(field)}</div>
+              {isOpen && <div class="features">{features.slice(FIRST).map(field)}</div>}
             </details>
           )}
           {shown && <ReasonsAsIf shown={shown} />}
