@@ -124,10 +124,12 @@ def test_a_slider_asks_what_if_shows_old_and_new_and_goes_back(view: Callable[..
     page.go_back()
     expect(what_if.get_by_text(f"Changed: no purchase for {days} days instead of 1.")).to_be_visible()
     expect(field).to_have_value(str(days))
+    assert page.url.endswith(f"#/predict?mode=single&type=all&id=1&if=days_since_last%3A{days}")
     what_if.get_by_role("button", name=f"Back to as it is: {DAYS}").click()
     expect(field).to_have_value("1")
     expect(what_if.get_by_text("You have changed nothing yet.")).to_be_visible()
     assert len(asked) == 2
+    assert page.url.endswith("#/predict?mode=single&type=all&id=1")
     # A change that fails leaves the slider where it is, and is asked for again.
     page.route("**/ml/predict", lambda route: route.fulfill(status=503, body="{}"))
     slider.press("PageUp")
@@ -163,7 +165,9 @@ def test_what_is_typed_is_held_against_the_domain_and_goes_beyond_the_slider(vie
     assert asked[-1]["overrides"] == {"days_since_last": 99_999, "lifetime_value": 0.5}
     assert not opened.overflows()
     opened.keep("what-if-dark-360")
+    what_if.get_by_role("textbox", name="… spent in 30 days").fill("many")
     what_if.get_by_role("button", name="All back to as it is").click()
+    expect(what_if.get_by_role("textbox", name="… spent in 30 days")).not_to_have_value("many")
     expect(field).to_have_value("1")
     expect(what_if.get_by_text("You have changed nothing yet.")).to_be_visible()
 
@@ -188,6 +192,27 @@ def test_what_fails_is_said_and_leaves_the_sliders_as_they_are(view: Callable[..
     expect(what_if.get_by_text("Changed: no purchase for 60 days instead of 1.")).to_be_visible()
     expect(what_if.get_by_role("textbox", name=DAYS)).to_have_value("60")
     expect(what_if.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.long
+def test_a_link_says_what_is_changed_and_back_follows_it(view: Callable[..., View]) -> None:
+    opened = view()
+    page = at(opened, "predict?mode=single&type=churn&id=1&if=days_since_last:60,nothing:1,revenue:x")
+    what_if = what_if_of(page)
+    expect(what_if.get_by_text("Changed: no purchase for 60 days instead of 1.")).to_be_visible()
+    assert page.url.endswith("&id=1&if=days_since_last%3A60")
+    page.evaluate("location.hash = location.hash.replace('60', '90')")
+    expect(what_if.get_by_text("Changed: no purchase for 90 days instead of 1.")).to_be_visible()
+    page.go_back()
+    expect(what_if.get_by_text("Changed: no purchase for 60 days instead of 1.")).to_be_visible()
+    # Another customer is as it is.
+    page.get_by_label("Customer ID").fill("2")
+    page.get_by_role("button", name="Run Prediction").click()
+    expect(page.get_by_role("heading", name="Customer 2")).to_be_visible()
+    expect(what_if.get_by_text("You have changed nothing yet.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Customer 1")).to_be_visible()
+    expect(what_if.get_by_text("Changed: no purchase for 60 days instead of 1.")).to_be_visible()
 
 
 @pytest.mark.long

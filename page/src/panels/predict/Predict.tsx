@@ -33,13 +33,15 @@ function shown(): { mode: Mode; asked: Asked } {
   };
 }
 
-/** The address with what is chosen; ids are in it while they are not too many for a link. */
-function show(mode: Mode, asked: Asked, ids: string[]): string {
+/** The address with what is chosen; ids are in it while they are not too many for a link. `whatIf`: what it says of that. */
+function show(mode: Mode, asked: Asked, ids: string[], whatIf: string | null = null): string {
   const listed = ids.join(",");
   return address(["predict"], {
     mode,
     type: asked,
-    ...(mode === "single" ? { id: ids[0] } : { ids: listed.length <= MAX_ADDRESS_CHARACTERS ? listed : null }),
+    ...(mode === "single"
+      ? { id: ids[0], if: whatIf }
+      : { ids: listed.length <= MAX_ADDRESS_CHARACTERS ? listed : null }),
   });
 }
 
@@ -50,9 +52,8 @@ async function run(mode: Mode, asked: Asked, ids: string[], stays = false): Prom
   running.value = stop;
   problem.value = null;
   result.value = null;
-  const shownAt = show(mode, asked, ids);
-  lastAsked.value = shownAt;
-  go(shownAt, stays);
+  lastAsked.value = show(mode, asked, ids);
+  go(show(mode, asked, ids, stays ? route.value.query.get("if") : null), stays);
   try {
     result.value =
       mode === "single"

@@ -7,14 +7,15 @@ import { explainable, featuresOf, type WithReasons, withReasons } from "../../ex
 import { type Latest, latest } from "../../parts/latest";
 import { Note } from "../../parts/states";
 import { byType } from "../../predictions";
+import { address, go, route } from "../../route";
 import { may, token } from "../../session";
 import { text } from "../../text";
+import { fromAddress, inAddress, type Overrides } from "../../what-if";
 import { Feature } from "./Feature";
 import { Outcome } from "./Outcome";
 import { Reasons } from "./Reasons";
 
 type Card = Schemas["ModelCardAnswer"];
-export type Overrides = Readonly<Record<string, number>>;
 
 /** How many features are shown at first, those that matter most. */
 const FIRST = 6;
@@ -24,9 +25,22 @@ const MILLISECONDS_STILL = 200;
 const kept = new WeakMap<Single, Signal<Overrides>>();
 
 function overridesOf(answer: Single): Signal<Overrides> {
-  const found = kept.get(answer) ?? signal<Overrides>({});
+  const said = route.peek().query.get("if");
+  const found = kept.get(answer) ?? signal(fromAddress(said, Object.keys(answer.features ?? {})));
   kept.set(answer, found);
   return found;
+}
+
+function isAddressOf({ type, customer_id }: Single): boolean {
+  const { query } = route.peek();
+  return query.get("id") === customer_id && query.get("type") === type;
+}
+
+/** Says the overrides in the address, if it is that of this answer, without a step of their own on the way back. */
+function sayInAddress(answer: Single, overrides: Overrides): void {
+  if (!isAddressOf(answer)) return;
+  const { type, customer_id: id } = answer;
+  go(address(["predict"], { mode: "single", type, id, if: inAddress(overrides) }), true);
 }
 
 /** What was answered to the last change; `problem` if it failed. */
@@ -41,6 +55,7 @@ function useAsIf({ answer, unexplained }: WithReasons, overrides: Overrides) {
   asking.current ??= latest<Overrides, WithReasons>({
     milliseconds: MILLISECONDS_STILL,
     ask: (wanted, stop) => {
+      sayInAddress(answer, wanted);
       const ask = (type: typeof answer.type, explain: boolean) =>
         predictOne(answer.customer_id, type, { overrides: wanted, ...(explain ? { explain } : {}) }, stop);
       return withReasons(ask, answer.type, unexplained);
@@ -57,6 +72,7 @@ function useAsIf({ answer, unexplained }: WithReasons, overrides: Overrides) {
   const ask = () => {
     if (Object.keys(overrides).length === 0) {
       asking.current?.stop();
+      sayInAddress(answer, overrides);
       set(null);
       show(null);
     } else {
@@ -83,7 +99,16 @@ const isSignedOut = (problem: unknown): boolean => problem instanceof ApiError &
 export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) {
   const heading = useId();
   const [isOpen, setOpen] = useState(false);
+  /** How often all was put back: what is typed in the fields then goes as well. */
+  const [round, setRound] = useState(0);
   const overrides = overridesOf(given.answer);
+  const said = route.value.query.get("if");
+  // Back and forward, and an address that someone changes.
+  useEffect(() => {
+    if (!isAddressOf(given.answer)) return;
+    const found = fromAddress(said, Object.keys(given.answer.features ?? {}));
+    if (inAddress(found) !== inAddress(overrides.peek())) overrides.value = found;
+  }, [said]);
   const { shown, waits, problem, ask } = useAsIf(given, overrides.value);
   const answers = byType(given.answer);
   const own = given.answer.features ?? {};
@@ -100,7 +125,7 @@ export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) 
   const told = problem === null ? {} : problemsOf(problem.problem);
   const field = (feature: string) => (
     <Feature
-      key={feature}
+      key={`${round} ${feature}`}
       name={feature}
       own={own[feature] ?? 0}
       typical={typical.get(feature)}
@@ -121,6 +146,7 @@ export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) 
             type="button"
             onClick={() => {
               overrides.value = {};
+              setRound(round + 1);
             }}
           >
             {text.whatIf.backAll}
