@@ -164,6 +164,17 @@ def test_what_is_typed_is_held_against_the_domain_and_goes_beyond_the_slider(vie
     expect(what_if.get_by_text("0.5 spent in all instead of 2,415.56")).to_be_visible()
     assert asked[-1]["overrides"] == {"days_since_last": 99_999, "lifetime_value": 0.5}
     assert not opened.overflows()
+    # The outcome stays in sight, and what has the focus is not under it.
+    what_if.get_by_role("slider").last.focus()
+    for _ in range(6):
+        page.keyboard.press("Shift+Tab")
+    assert page.evaluate(
+        """() => {
+            const [focused, outcome] = [document.activeElement, document.querySelector(".outcome")]
+                .map((each) => each.getBoundingClientRect());
+            return outcome.top >= 0 && focused.top >= outcome.bottom;
+        }"""
+    )
     opened.keep("what-if-dark-360")
     what_if.get_by_role("textbox", name="… spent in 30 days").fill("many")
     what_if.get_by_role("button", name="All back to as it is").click()

@@ -28,7 +28,7 @@ export function Outcome({
 }) {
   const changes = Object.assign({}, ...(after ?? []).map((each) => explainable(each).what_if?.overrides));
   return (
-    <div class="outcome" aria-busy={waits}>
+    <div class={before.length > 1 ? "outcome several" : "outcome"} aria-busy={waits}>
       {before.map((each) => (
         <OfOne key={each.type} before={each} after={after?.find(({ type }) => type === each.type) ?? null} />
       ))}
