@@ -141,6 +141,13 @@ def test_a_card_says_what_the_version_is_and_leaves_out_what_only_functions_read
         least, most = card["usual_ranges"][name]
         assert least <= most
         assert Domain.model_validate(card["domains"][name]).holds(card["baseline"]["values"][name])
+    stored = sample_set.file_of(card_key("churn", SAMPLE["churn"])).read_bytes()
+    unknown = {"version": "v0", "domains": None, "baseline": None, "distribution": None}
+    service.s3.put_object(
+        Bucket=service.model_bucket, Key=card_key("churn", "v0"), Body=json.dumps(json.loads(stored) | unknown).encode()
+    )
+    old = service.call("GET", "/models/churn/v0").body
+    assert [old[name] for name in ("domains", "baseline", "usual_ranges")] == [None] * 3
     for path in ("/models/churn/none", "/models/weather/v1", "/models/churn/..", "/models/churn/%2e%2e"):
         assert_error(service.call("GET", path), 404, "MODEL_VERSION_NOT_FOUND", "GET /models")
 
