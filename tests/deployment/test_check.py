@@ -298,3 +298,14 @@ def test_the_stack_of_the_last_guided_deployment_is_looked_at(tmp_path: Any) -> 
         )
     )
     assert command.configured_stack(kept) == ("sales", "eu-west-1")
+
+
+@pytest.mark.parametrize("content", ["", "x = 1", "[default]", "[default.deploy.parameters]\nstack_name = 1", "[[[",
+                                     "default = 1", "[default]\nglobal = 1", b"\xff"])  # fmt: skip
+def test_a_configuration_that_names_no_stack_is_said(tmp_path: Any, content: str | bytes) -> None:
+    path = tmp_path / "samconfig.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(Problem, match="give --stack or --url"):
+        command.configured_stack(path)
+    with pytest.raises(Problem, match="give --stack or --url"):
+        command.configured_stack(tmp_path / "none.toml")
