@@ -78,15 +78,15 @@ def test_a_deleted_segment_takes_its_lists_with_it(service: Service) -> None:
 
 def test_a_deletion_that_was_interrupted_before_the_lists_is_ended_by_the_next(service: Service) -> None:
     put(service, "listed", customer_ids=MANY)
-    bucket = {"Bucket": service.ids["DataBucket"]}
+    bucket: Any = {"Bucket": service.ids["DataBucket"]}
     (key,) = keys(service)
     content = service.s3.get_object(**bucket, Key=key)["Body"].read()
     assert service.call("DELETE", "/segments/listed").status == 204
     # As it is where S3 did not answer, or the function was ended: the item says deleted, and the list is there.
     service.s3.put_object(**bucket, Key=key, Body=content)
-    item = {"TableName": service.ids["SegmentsTable"], "Key": {"segment_id": {"S": "listed"}}}
+    item: Any = {"TableName": service.ids["SegmentsTable"], "Key": {"segment_id": {"S": "listed"}}}
     deleted = service.s3.get_object(**bucket, Key=key)["LastModified"] + timedelta(seconds=1)
-    names = {"ExpressionAttributeNames": {"#updated": "updated"}, "UpdateExpression": "SET #updated = :at"}
+    names: Any = {"ExpressionAttributeNames": {"#updated": "updated"}, "UpdateExpression": "SET #updated = :at"}
     service.dynamodb.update_item(**item, **names, ExpressionAttributeValues={":at": {"S": rfc3339(deleted)}})
     assert_error(service.call("DELETE", "/segments/listed"), 404, "SEGMENT_NOT_FOUND")
     assert keys(service) == []
