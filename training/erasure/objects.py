@@ -43,8 +43,8 @@ _WITHOUT_IDS = re.compile(rf"{ERASED}[0-9a-f]{{64}}|snapshots/current\.json|resu
 """What has no customers by what it is: records of erasures, cards, counts, and lists of files."""
 
 PARQUET = b"PAR1"
-MOST_BYTES_OF_ID = 12 * MAX_ID_CHARACTERS
-"""Of a character beyond the first 65,536, as JSON may escape it."""
+MOST_BYTES_OF_ID = 24 * MAX_ID_CHARACTERS
+"""Of a character beyond the first 65,536, as JSON may escape it, in UTF-16."""
 _OF_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """Control characters that no text has, but nearly every compressed or binary file in its first bytes."""
 _HEAD_BYTES = 4096
@@ -180,20 +180,39 @@ def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str], *, is_t
 
     is_text: known to be, such as UTF-16, which has NUL bytes. What else has them may hold anyone, packed.
     """
-    words, before, first = _words(wanted), b"", b""
+    first = b""
+
+    def noted(blocks: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal first
+        for block in blocks:
+            first = first or block[:_HEAD_BYTES]
+            yield block
+
     try:
         head = read_block(s3, source, range(min(source.size, 16)))
         if head.startswith(PARQUET):
             return "nothing"
         with closing(content_blocks(s3, source, compression=compression_of(head))) as blocks:
-            for block in blocks:
-                first = first or block[:_HEAD_BYTES]
-                if words.search(before + block):
-                    return "text"
-                before = (before + block)[-MOST_BYTES_OF_ID:]
+            if is_in(_words(wanted), noted(blocks)):
+                return "text"
     except InvalidFile:
         return "nothing"
     return None if is_text or not _OF_NO_TEXT.search(first) else "nothing"
+
+
+def is_in(words: re.Pattern[bytes], blocks: Iterable[bytes], most_bytes: int = MOST_BYTES_OF_ID) -> bool:
+    """Whether a word is in the text that the blocks are in order, wherever they end. most_bytes: of a word."""
+    text, start = b"", 0
+    for block in blocks:
+        text += block
+        # What comes within two bytes after a word may make it another one: with those, it is looked at again.
+        if any(match.end() + 2 <= len(text) for match in words.finditer(text, start)):
+            return True
+        kept = text[-(most_bytes + 3) :]
+        if len(kept) < len(text):
+            start = 1  # of the first byte nobody knows any more what was before it
+        text = kept
+    return words.search(text, start) is not None
 
 
 def _words(wanted: frozenset[str]) -> re.Pattern[bytes]:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from tests.segments.test_segments import MOMENT, Deployment, some_customers
 from tests.service import Service, new_process
 from training.cli.main import main
 from training.erasure import erase
-from training.erasure.objects import Holding, holdings, versions_of
+from training.erasure.objects import Holding, holdings, is_in, versions_of
 from training.errors import Problem
 from training.snapshot.erased import PREFIX, ErasedCustomers, digest
 
@@ -303,6 +304,12 @@ def test_an_id_is_found_in_what_is_no_table_as_json_and_csv_write_it(
     for other in (f"{one}7", f"7{one}x", "日本8", "8日"):
         assert not holdings(s3, newest, [other]), other
     s3.delete_object(Bucket=bucket, Key=key)
+
+
+@given(st.lists(st.text("17 .-,", max_size=9).map(str.encode), max_size=9))
+def test_where_a_block_ends_makes_no_word_and_hides_none(blocks: list[bytes]) -> None:
+    words = re.compile(rb"(?<![\w.-])7(?!\w|[.-]\w)")
+    assert is_in(words, blocks, most_bytes=1) is (words.search(b"".join(blocks)) is not None)
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, lambda content: b"PK\x03\x04" + zlib.compress(content)])
