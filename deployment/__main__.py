@@ -67,10 +67,17 @@ def _stack_output(cloudformation: "CloudFormationClient", stack: str, name: str)
 
 
 def configured_stack(samconfig: Path = SAMCONFIG) -> tuple[str, str | None]:
-    """The stack's name and region of the last guided deployment; None for the region of the shell."""
-    told = tomllib.loads(samconfig.read_text())["default"]
-    answers = told["global"]["parameters"] | told["deploy"]["parameters"]
-    return answers["stack_name"], answers.get("region")
+    """The stack's name and region of the last guided deployment; None for the region of the shell. Raises Problem."""
+    try:
+        told = tomllib.loads(samconfig.read_text(encoding="utf-8")).get("default", {})
+        commands = [told.get(command, {}).get("parameters", {}) for command in ("global", "deploy")]
+        answers = {name: value for parameters in commands for name, value in parameters.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise Problem(f"{samconfig.name} cannot be read ({error}): mend it, or give --stack or --url.") from error
+    name, region = answers.get("stack_name"), answers.get("region")
+    if not isinstance(name, str) or not isinstance(region, str | None):
+        raise Problem(f"{samconfig.name} names no stack: deploy with --guided first, or give --stack or --url.")
+    return name, region
 
 
 def _url(options: argparse.Namespace) -> str:
