@@ -14,6 +14,7 @@ import pytest
 
 from local import template
 from loyalty_ml import telemetry
+from loyalty_ml.aws.errors import unavailable
 from tests.docs.pages import DOCS, REPOSITORY, blocks
 
 pytestmark = pytest.mark.unit
@@ -46,6 +47,7 @@ def of_functions(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFi
         {"mode": "single", "type": "nbo", "mock": True, "model": {"version": "mock"}, "customer_id": "1"}
     )
     telemetry.write_request("POST /ml/predict", 200, 6.0, "THE-ID", "of the gateway")
+    unavailable("queue", "The queue cannot be asked", "ThrottlingException")
     telemetry.write_trouble("task", task="file")
     with pytest.raises(ZeroDivisionError), telemetry.task("file", "THE-ID"):
         1 / 0  # noqa: B018  the fault
