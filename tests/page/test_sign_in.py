@@ -134,6 +134,9 @@ def test_a_sign_in_that_ends_loses_nothing_that_was_typed(signed_in: Callable[..
     page.route("**/issuer/token", lambda route: route.fulfill(status=400, json={"error": "invalid_grant"}))
     page.get_by_role("button", name="Save the segment").click()
     # Where one is, however far down that is, and it says why.
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate("scrollY") > 0
     expect(page.get_by_role("heading", name="Sign in again")).to_be_in_viewport()
     expect(page.get_by_role("button", name="Sign in")).to_be_in_viewport()
     expect(page.get_by_text("or the service does not accept it")).to_be_in_viewport()
