@@ -119,11 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
-    except (ClientError, BotoCoreError) as error:
-        print(
-            f"AWS refuses ({error}): check the stack's name, the region and your credentials.",
-            file=sys.stderr,
-        )
+    except ClientError as error:
+        print(f"AWS refuses ({error}): check the stack's name, the region and your permissions.", file=sys.stderr)
+        return 1
+    except BotoCoreError as error:  # such as no region, no credentials or no network
+        print(f"AWS could not be asked ({error}): check your credentials, region and network.", file=sys.stderr)
         return 1
     return 0
 

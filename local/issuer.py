@@ -42,7 +42,8 @@ _REFRESH_SECONDS = 12 * 3600
 FORM = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sign in on this machine</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:2rem auto;padding:0 1rem}
+<style>:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:2rem auto;padding:0 1rem}
 fieldset{margin:1rem 0}label{display:block}button{font:inherit;padding:.4rem 1rem}</style>
 <h1>Sign in on this machine</h1>
 <p>This issuer is for trying things out: choose who you are, and what you may do.</p>

@@ -101,10 +101,10 @@ def test_one_is_erased_everywhere_and_the_others_stay(deployment: Erasing, capsy
     assert "give --yes" in told.err
     assert deployment.in_table()
     for line in (
-        "customers table: 1 of 1 (removed)",
-        "segment short: its list has the customer (removed; 2 other(s) stay)",
-        "segment long: its list has the customer (removed; 29,999 other(s) stay)",
-        "segment alone: it lists nobody else (the segment is deleted)",
+        "customers table: 1 of 1 (to be removed)",
+        "segment short: its list has the customer (to be removed; 2 other(s) stay)",
+        "segment long: its list has the customer (to be removed; 29,999 other(s) stay)",
+        "segment alone: it lists nobody else (the segment is to be deleted)",
         "segment ruled: its rule names the customer: PUT the segment with another rule",
         "datasets/: 2 version(s), file of a dataset: stay",
         "datasets/a/not.parquet (newest version",
