@@ -106,6 +106,7 @@ sam-local: build .venv/run.stamp $(WAREHOUSE) ## every function under real `sam 
 	@exec .venv/bin/python -m local.built.sam_local --stores-port $(STORES_PORT)
 
 deploy: build .venv/run.stamp ## build, deploy to AWS and look at it from outside; it asks for what it needs, unless PARAMETERS has it (STACK=, ARCHITECTURE=)
+	@stack='$(STACK)'; [ -n "$$stack" ] && [ $${#stack} -le 60 ] || { echo "make: STACK has 1 to 60 characters: the names of what the stack has begin with it." >&2; exit 1; }
 	$(if $(PARAMETERS),.venv-sam/bin/sam deploy --stack-name $(STACK) --no-confirm-changeset --parameter-overrides $(PARAMETERS),.venv-sam/bin/sam deploy --guided)
 	@.venv/bin/python -m deployment check $(if $(PARAMETERS),--stack $(STACK))
 

@@ -67,10 +67,17 @@ def _stack_output(cloudformation: "CloudFormationClient", stack: str, name: str)
 
 
 def configured_stack(samconfig: Path = SAMCONFIG) -> tuple[str, str | None]:
-    """The stack's name and region of the last guided deployment; None for the region of the shell."""
-    told = tomllib.loads(samconfig.read_text())["default"]
-    answers = told["global"]["parameters"] | told["deploy"]["parameters"]
-    return answers["stack_name"], answers.get("region")
+    """The stack's name and region of the last guided deployment; None for the region of the shell. Raises Problem."""
+    try:
+        told = tomllib.loads(samconfig.read_text(encoding="utf-8")).get("default", {})
+        commands = [told.get(command, {}).get("parameters", {}) for command in ("global", "deploy")]
+        answers = {name: value for parameters in commands for name, value in parameters.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise Problem(f"{samconfig.name} cannot be read ({error}): mend it, or give --stack or --url.") from error
+    name, region = answers.get("stack_name"), answers.get("region")
+    if not isinstance(name, str) or not isinstance(region, str | None):
+        raise Problem(f"{samconfig.name} names no stack: deploy with --guided first, or give --stack or --url.")
+    return name, region
 
 
 def _url(options: argparse.Namespace) -> str:
@@ -112,11 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
-    except (ClientError, BotoCoreError) as error:
-        print(
-            f"AWS refuses ({error}): check the stack's name, the region and your credentials.",
-            file=sys.stderr,
-        )
+    except ClientError as error:
+        print(f"AWS refuses ({error}): check the stack's name, the region and your permissions.", file=sys.stderr)
+        return 1
+    except BotoCoreError as error:  # such as no region, no credentials or no network
+        print(f"AWS could not be asked ({error}): check your credentials, region and network.", file=sys.stderr)
         return 1
     return 0
 

@@ -6,7 +6,7 @@ token names; "iss"; "aud", or without one "client_id"; "exp", "nbf", "iat"; and 
 """
 
 import json
-import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -93,11 +93,12 @@ def _audiences(claims: Mapping[str, Any]) -> set[str]:
 def _words(claim: Any) -> set[str]:
     if isinstance(claim, list):
         return {each for each in claim if isinstance(each, str)}
-    return set(claim.split()) if isinstance(claim, str) else set()
+    return set(claim.split(" ")) if isinstance(claim, str) else set()  # RFC 6749, 3.3: a space, and no other blank
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Of a double's range: a longer integer is no time that anything here can compare, and NaN is in no range."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _as_text(value: Any) -> str:

@@ -7,12 +7,13 @@ Codes are kept in memory for a minute; all else is signed, so that a token lives
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -32,7 +33,8 @@ PAGE = "page"
 MACHINE, SECRET = "machine", "local"
 """The client for programs. Its secret is no secret: the server listens on the loopback interface only."""
 PATH = "/issuer"
-_LOOPBACK = ("127.0.0.1", "localhost")
+_OF_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
+"""The page's origin, at whichever port. As a text: what parses an address leaves out line ends, and raises for some."""
 TOKEN_SECONDS = 3600
 _CODE_SECONDS = 60
 _REFRESH_SECONDS = 12 * 3600
@@ -40,7 +42,8 @@ _REFRESH_SECONDS = 12 * 3600
 FORM = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sign in on this machine</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:2rem auto;padding:0 1rem}
+<style>:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:2rem auto;padding:0 1rem}
 fieldset{margin:1rem 0}label{display:block}button{font:inherit;padding:.4rem 1rem}</style>
 <h1>Sign in on this machine</h1>
 <p>This issuer is for trying things out: choose who you are, and what you may do.</p>
@@ -91,7 +94,7 @@ class Issuer:
         request = Request(environ)
         response = self._answer(request)
         origin = request.headers.get("Origin", "")
-        if urlsplit(origin).hostname in _LOOPBACK:  # the page's, at whichever port
+        if _OF_THIS_MACHINE.fullmatch(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Vary"] = "Origin"
         response.headers["Cache-Control"] = "no-store"
@@ -134,9 +137,8 @@ class Issuer:
         challenge = ("code_challenge", "code_challenge_method")
         names = ("client_id", "redirect_uri", "response_type", "scope", "state", *challenge)
         asked = {name: given.get(name, "") for name in names}
-        address = urlsplit(asked["redirect_uri"])
-        leads_here = address.scheme == "http" and address.hostname in _LOOPBACK and "@" not in address.netloc
-        if asked["client_id"] != PAGE or not leads_here or (address.path, address.query) != (self._callback, ""):
+        origin = asked["redirect_uri"].removesuffix(self._callback)
+        if asked["client_id"] != PAGE or origin == asked["redirect_uri"] or not _OF_THIS_MACHINE.fullmatch(origin):
             raise InvalidRequest("invalid_request", f"client_id is '{PAGE}', and redirect_uri is of this machine.")
         if asked["response_type"] != "code" or asked["code_challenge_method"] != "S256" or not asked["code_challenge"]:
             raise InvalidRequest("invalid_request", "This issuer gives a code (response_type), with PKCE by S256.")

@@ -173,6 +173,13 @@ def functions(template: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def shared_properties(template: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
+    """What the function has of Globals: all but what its IgnoreGlobals names."""
+    shared: dict[str, Any] = template["Globals"]["Function"]
+    ignored = function.get("IgnoreGlobals", ())
+    return {} if ignored == "*" else {name: value for name, value in shared.items() if name not in ignored}
+
+
 def timeout_of(template: Mapping[str, Any], function: str) -> int:
     """Seconds that an invocation of the function of this logical id may take."""
     own = template["Resources"][function]["Properties"]
@@ -199,11 +206,10 @@ def environment(
     Raises ValueError where two functions want different values of one variable.
     """
     template = _with_default(template, "MockMode", mock_mode)
-    shared = template["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     resolved: dict[str, str] = {}
     for name, function in functions(template).items():
-        of_all = {} if "IgnoreGlobals" in function else shared
-        variables = of_all | function["Properties"].get("Environment", {}).get("Variables", {})
+        shared = shared_properties(template, function).get("Environment", {}).get("Variables", {})
+        variables = shared | function["Properties"].get("Environment", {}).get("Variables", {})
         for variable, value in variables.items():
             text = value_of(variable, value, template, physical_ids, tokens)
             if resolved.setdefault(variable, text) != text:

@@ -96,7 +96,7 @@ class Watched:
                 for names in directive["Dimensions"]:
                     dimensions = frozenset((name, written[name]) for name in names)
                     for metric in directive["Metrics"]:
-                        self.values[directive["Namespace"], metric["Name"], dimensions] += written[metric["Name"]]
+                        self.values[directive["Namespace"], metric["Name"], dimensions].append(written[metric["Name"]])
 
     def rings(self, name: str) -> bool:
         """Whether the alarm's bar is crossed by what came within one of its periods."""

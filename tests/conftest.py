@@ -1,6 +1,7 @@
 """What every function gets from the template, and nothing of the AWS settings of whoever runs the tests."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,6 +15,10 @@ import local  # noqa: F401 (importing it takes the user's AWS settings out of th
 
 # Powertools reads these when it is first imported.
 os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMESPACE="LoyaltyML")
+
+# A shell that puts the tests into the background has them ignore SIGINT, and so would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something of the machine, and nothing of the code: none has a deadline. `ci` tries the
 # same examples each time, so that its verdict on the same code is the same; `dev` and `long` draw new ones.

@@ -9,6 +9,11 @@ from loyalty_ml.errors import StoreUnavailable
 pytestmark = pytest.mark.unit
 
 
+KEYS = ("KMS.DisabledException", "KMS.NotFoundException", "KmsDisabled", "KmsInvalidState", "KmsAccessDenied",
+        "KMSAccessDeniedException", "KMSInvalidStateException", "KmsAccessDeniedException")  # fmt: skip
+"""What S3, SQS, DynamoDB and Step Functions say of a key that is disabled, gone or forbidden."""
+
+
 @pytest.mark.parametrize(
     ("failure", "retry"),
     [
@@ -19,6 +24,12 @@ pytestmark = pytest.mark.unit
         (ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem"), False),
         (ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "PutItem"), False),
         (ClientError({"Error": {"Code": "403"}}, "HeadObject"), False),
+        *((ClientError({"Error": {"Code": code}}, "PutObject"), False) for code in KEYS),
+        (ClientError({"Error": {"Code": "KmsThrottled"}}, "SendMessage"), True),
+        (ClientError({"Error": {"Code": "KmsThrottlingException"}}, "StartExecution"), True),
+        (ClientError({"Error": {"Code": "ExpiredToken"}}, "PutObject"), True),
+        (ClientError({"Error": {"Code": "ExpiredTokenException"}}, "PutItem"), True),
+        (ClientError({"Error": {"Code": "StateMachineDeleting"}}, "StartExecution"), False),
         (NoCredentialsError(), False),
     ],
 )

@@ -186,6 +186,10 @@ def test_what_the_deployer_has_put_in_outlives_the_stack_but_not_a_first_deploym
         "ModelBucket", "DataBucket", "CustomersTable", "SegmentsTable", "SegmentStatisticsTable", "UserPool",
     }  # fmt: skip
     assert {each["DeletionPolicy"] for each in kept.values()} == {"RetainExceptOnCreate"}
+    # A protected resource refuses the deletion too that a failed creation asks for, and the stack stays half made.
+    for name, each in translated["Resources"].items():
+        protected = {key: value for key, value in each.get("Properties", {}).items() if "Protection" in key}
+        assert not set(protected.values()) & {"ACTIVE", "true", True}, name
 
 
 @pytest.mark.parametrize("preference", ["AllAtOnce", "Canary10Percent5Minutes"])

@@ -97,6 +97,16 @@ def test_sam_validate_and_its_linter_accept_the_template(run_in_sam_venv: Callab
     assert "is a valid SAM Template" in run_in_sam_venv("sam", "validate", "--lint")
 
 
+def test_no_function_repeats_what_globals_has_in_a_list() -> None:
+    """Checkov (3.3) joins the two lists, also under IgnoreGlobals, and ends with an IndexError at a repetition."""
+    described = template.load()
+    shared = described["Globals"]["Function"]
+    for name, function in template.functions(described).items():
+        for key, own in function["Properties"].items():
+            if isinstance(own, list):
+                assert [each for each in own if each in shared.get(key, ())] == [], (name, key)
+
+
 def test_each_route_asks_for_a_token_with_its_scope_unless_it_is_health_or_the_page(
     routes: dict[str, dict[str, Any]],
 ) -> None:

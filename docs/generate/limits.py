@@ -17,7 +17,7 @@ from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
 from loyalty_ml.jobs import attempt, idempotency, presigned, record
 from loyalty_ml.jobs import contracts as jobs
-from loyalty_ml.models import baseline, card
+from loyalty_ml.models import baseline, card, document
 from loyalty_ml.registry import activation
 from loyalty_ml.scoring import contracts as scoring
 from loyalty_ml.scoring import reasons
@@ -193,6 +193,13 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
             ),
         ),
         "Models, logs": (
+            Limit(
+                "a manifest or a card",
+                _bytes(document.MAX_DOCUMENT_BYTES),
+                "it is refused, and what is loaded goes on",
+                ("MAX_DOCUMENT_BYTES",),
+            ),
+            Limit("a model", _bytes(document.MAX_MODEL_BYTES), "as above", ("MAX_MODEL_BYTES",)),
             Limit("offers of a catalogue", f"{card.MAX_OFFERS:,}", "the card is refused", ("MAX_OFFERS",)),
             Limit(
                 "an offer's code",

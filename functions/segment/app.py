@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from loyalty_ml import errors
 from loyalty_ml.api import http, jobs, preconditions, reading
 from loyalty_ml.api.deadline import Deadline, TakesTooLong
+from loyalty_ml.api.preconditions import IfMatch, IfNew, IfNoneMatch, IfSeen, Prefer
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS
 from loyalty_ml.segments.contracts import (
     ListUploadAnswer,
@@ -30,35 +31,6 @@ from loyalty_ml.vocabulary import Include, rfc3339
 from loyalty_ml.wiring import start
 from loyalty_ml.wiring.segment import SegmentParts
 from loyalty_ml.wiring.settings import SegmentSettings
-
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        description="The ETag of a version: only this version is changed; otherwise the answer is 412. `*` is any "
-        "version that there is",
-    ),
-]
-IfNoneMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="ETags of versions: if the segment is at one of them, the answer is 304, without a body",
-    ),
-]
-IfSeen = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="ETags of answers: if the answer still has one of them, it is 304, without a body",
-    ),
-]
-IfNew = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match", description="`*`: the request only creates; if the segment exists, the answer is 412"
-    ),
-]
 
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most segments in the answer")]
 Next = Annotated[str | None, Query(alias="next", description="Page token: `next` of the answer before")]
@@ -89,11 +61,6 @@ Entries = Annotated[
     int | None,
     Query(alias="history", ge=1, le=MAX_ENTRIES, description="The most entries of `history`; the latest are kept"),
 ]
-Prefer = Annotated[
-    str | None,
-    Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
-]
-
 RESERVE_SECONDS = 5.0
 """Of the function's timeout, for what comes after an answer that takes too long: its job is recorded and sent."""
 

@@ -76,7 +76,7 @@ def built_function(function: str, build: Path, physical_ids: Mapping[str, str] =
     described = template.load(build / "template.yaml")
     resource = template.functions(described)[function]
     own = resource["Properties"]
-    shared = {} if "IgnoreGlobals" in resource else described["Globals"]["Function"]
+    shared = template.shared_properties(described, resource)
     properties = shared | own
     variables = {}
     for part in (shared, own):

@@ -1,7 +1,7 @@
 /** The page's frame: its name, its panels, and who is signed in. */
 
 import { Component, type ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { getIssuer } from "./api";
 import { Files } from "./panels/files/Files";
 import { Predict } from "./panels/predict/Predict";
@@ -51,10 +51,10 @@ function Frame() {
   const title = [shown, text.panels[name], text.product].filter(Boolean).join(" – ");
   useEffect(() => {
     document.title = title;
-    // A reader who chose another view goes on there; at the first one the browser decides.
+    // A reader who chose another view, or has signed in, goes on there; at the first one the browser decides.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;
-  }, [title]);
+  }, [title, isOut]);
   return (
     <>
       {/* biome-ignore lint/a11y/useValidAnchor: the hash is the address of what is shown, so the link moves the focus itself */}
@@ -97,15 +97,33 @@ function Frame() {
           </button>
         )}
       </header>
-      {signInWanted.value && !isOut && <SignIn />}
+      {signInWanted.value && !isOut && <Again onDone={() => main.current?.focus({ preventScroll: true })} />}
       <main id="content" ref={main} tabIndex={-1}>
         {isOut ? (
           <SignIn alone />
         ) : (
-          <Boundary key={name}>{may(NEEDS[name]) ? <Panel /> : <NotAllowed panel={text.panels[name]} />}</Boundary>
+          <Boundary key={name}>
+            {may(NEEDS[name]) ? <Panel /> : <NotAllowed panel={text.panels[name]} scope={NEEDS[name]} />}
+          </Boundary>
         )}
       </main>
     </>
+  );
+}
+
+/** Over what was typed. onDone: called when it goes, if the focus would go with it. */
+function Again({ onDone }: { onDone: () => void }) {
+  const box = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const shown = box.current;
+    return () => {
+      if (shown?.contains(document.activeElement)) onDone();
+    };
+  }, []);
+  return (
+    <div ref={box} class="again">
+      <SignIn />
+    </div>
   );
 }
 

@@ -56,7 +56,7 @@ export const text = {
     ofStatus: (status: number) =>
       words({
         401: "You are not signed in, or your sign-in has ended. Sign in again: what you typed stays here.",
-        403: "Your account may not do this. Ask whoever runs the service for the right to.",
+        403: "Your account may not do this. Ask whoever runs the service for the right to, then sign in again.",
         404: "The service has nothing at this address. It may be an older version than this page: load the page again.",
         413: "This is more than the service takes at once. Send less.",
         429: "Too many requests at the moment. Wait a little, then try again.",
@@ -68,6 +68,7 @@ export const text = {
   },
 
   notAllowed: "Your sign-in does not include this",
+  scopeMissing: (scope: string) => `Ask whoever runs the service for the scope ${scope}, then sign in again.`,
 
   signIn: {
     title: "Sign in",
@@ -77,10 +78,15 @@ export const text = {
     wrong: "This is no token: one has letters, digits and signs without blanks between them. Copy it again.",
     go: "Use this token",
     atIssuer: (host: string) =>
-      `You sign in at ${host}, in a window of its own. What you typed here stays. The sign-in is kept in the memory of this tab only.`,
-    waits: "Go on in the window that has opened.",
+      `You sign in at ${host}, in a window of its own. The sign-in is kept in the memory of this tab only, and gone when you close it.`,
+    titleAgain: "Sign in again",
+    againAtIssuer: (host: string) =>
+      `Your sign-in has ended, or the service does not accept it. Sign in at ${host}, in a window of its own. What you typed here stays.`,
+    notAccepted: "The service does not accept this token: it has ended, or is for another service. Paste another.",
+    waits: "Go on in the window that has opened. If you closed it, open it again.",
     blocked: "Your browser did not let the window open. Allow this page to open windows, then try again.",
-    refused: "You were not signed in: you, or the sign-in service, said no.",
+    refused:
+      "You were not signed in: you, or the sign-in service, said no. Try again, or ask whoever runs the service for an account.",
     failed: "The sign-in service could not be reached, or its answer made no sense. Try again.",
     again: "Open the window again",
     leave: "Sign out",

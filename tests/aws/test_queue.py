@@ -83,7 +83,7 @@ def test_work_that_fails_comes_again_soon(capsys: pytest.CaptureFixture[str]) ->
         raise StoreUnavailable("jobs", "DynamoDB is away.")
     assert sqs.hidden() == [RETRY_SECONDS]
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (line["task"], line["outcome"], line["STORE_UNAVAILABLE"]) == ("statistics", "failed", [1])
+    assert (line["task"], line["outcome"], line["STORE_UNAVAILABLE"]) == ("statistics", "failed", 1)
 
 
 def test_a_queue_that_cannot_hide_a_message_stops_no_work() -> None:

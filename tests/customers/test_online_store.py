@@ -152,14 +152,18 @@ def test_a_passing_failure_is_not_seen(service: Service, disturb: Disturb, failu
     assert service.predict("good").status == 200
 
 
-def test_a_refusal_is_not_repeated(service: Service, disturb: Disturb) -> None:
+@pytest.mark.parametrize(
+    ("code", "can_pass"),
+    [("AccessDeniedException", False), ("ExpiredTokenException", True), ("InvalidSignatureException", True)],
+)
+def test_a_refusal_is_not_repeated(service: Service, disturb: Disturb, code: str, *, can_pass: bool) -> None:
     def refuse(request: dict[str, Any]) -> Any:
-        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem")
+        raise ClientError({"Error": {"Code": code}}, "BatchGetItem")
 
     sent = disturb(refuse)
     answer = service.predict("good")
-    assert_error(answer, 503, "FEATURE_STORE_UNAVAILABLE", "permissions")
-    assert "Retry-After" not in answer.headers
+    assert_error(answer, 503, "FEATURE_STORE_UNAVAILABLE", f"({code})")
+    assert ("Retry-After" in answer.headers) is can_pass
     assert len(sent) == 1
 
 

@@ -557,7 +557,7 @@ def test_a_segment_without_members_fails_its_job_with_the_reason(deployment: Dep
 def test_a_worker_that_dies_between_files_and_start_leaves_nothing_that_the_next_one_scores(
     deployment: Deployment, machine: str
 ) -> None:
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     deployment.define("everyone", rule={})

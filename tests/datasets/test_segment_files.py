@@ -119,7 +119,7 @@ def test_the_best_members_can_be_a_dataset_too(deployment: Deployment, monkeypat
     )  # fmt: skip
     begun: list[str] = []
     parts = process().worker
-    monkeypatch.setattr(parts.datasets, "execute", lambda _job_id, _type, prefix: begun.append(prefix))
+    monkeypatch.setattr(parts.datasets, "execute", lambda _job_id, _type, prefix, **_: begun.append(prefix))
     monkeypatch.setattr(parts.datasets, "is_started", lambda _job_id: False)
     deployment.work_off_the_queue()
     bucket = deployment.service.ids["DataBucket"]

@@ -1,7 +1,9 @@
 """The look at a deployed API from outside, over HTTP: the local gateway, with the check of tokens before it."""
 
+import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -43,8 +45,10 @@ class Deployed:
         path = event["requestContext"]["http"]["path"]
         if event["routeKey"] == "$default":
             return {"statusCode": 404, "body": '{"code": "ROUTE_NOT_FOUND"}'}
-        status, body = 200, {}
+        status: int = 200
+        body: Any = {}
         if path.endswith("/health"):
+            body = {"status": "ok"}
             status = self.health.pop(0) if len(self.health) > 1 else self.health[0]
         elif path.endswith("/openapi.json"):
             body = json.loads((template.PATH.parent / "openapi.json").read_text())
@@ -169,6 +173,112 @@ def test_any_route_that_is_open_to_all_is_found(path: str) -> None:
         list(check.check(ask, None, lambda seconds: None))
 
 
+def without_api(answers: Callable[[Request], Response | bytes]) -> Iterator[str]:
+    """The address of a server that answers as it likes: a Response, or bytes and then the end of the connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # closed
+                return
+            with connection:
+                head = connection.recv(65_536).decode("latin-1")
+                method, path, _ = head.split(" ", 2)
+                token = re.search("(?m)^Authorization: (.*)\r$", head)
+                request = Request.from_values(path, method=method, headers={"Authorization": token[1] if token else ""})
+                answer = answers(request)
+                if isinstance(answer, Response):
+                    text = f"HTTP/1.1 {answer.status}\r\nConnection: close\r\n{answer.headers}"
+                    answer = text.encode() + answer.data
+                connection.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+@pytest.fixture
+def odd_server() -> Iterator[Callable[[Callable[[Request], Response | bytes]], str]]:
+    with contextlib.ExitStack() as running:
+        yield lambda answers: running.enter_context(contextlib.contextmanager(without_api)(answers))
+
+
+HTML = Response("<html>Sign in</html>", content_type="text/html")
+AWAY = Response(status=302, headers={"Location": "http://127.0.0.1:9/login"})
+PLACES: tuple[tuple[str, Callable[[Request], bool]], ...] = (
+    ("/health", lambda request: True),
+    ("/openapi.json", lambda request: request.path != "/health"),
+    ("/config/ml/status", lambda request: TOKEN in request.headers["Authorization"]),
+)
+
+
+@pytest.mark.parametrize(("place", "is_there"), PLACES, ids=[place for place, _ in PLACES])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        HTML,
+        AWAY,
+        Response("null"),
+        Response("[]"),
+        Response('{"paths": {"/x": []}, "models": {"churn": 1}, "status": "up"}'),
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["html", "redirect", "null", "list", "other", "nothing", "ssh", "cut off", "bad chunk"],
+)
+def test_what_is_no_api_of_this_project_is_a_problem_that_names_the_place(
+    odd_server: Callable[..., str], place: str, is_there: Callable[[Request], bool], odd: Response | bytes
+) -> None:
+    def answers(request: Request) -> Response | bytes:
+        if is_there(request):
+            return odd
+        bodies = {"/health": {"status": "ok"}, "/openapi.json": {"paths": {"/models": {"get": {}}}}}
+        if request.path in bodies:
+            return Response(json.dumps(bodies[request.path]))
+        return Response('{"message":"Unauthorized"}', 401)
+
+    with pytest.raises(Problem, match=place):
+        looked_at(odd_server(answers), TOKEN)
+
+
+def test_the_token_follows_no_redirect(odd_server: Callable[..., str]) -> None:
+    sent: list[str] = []
+
+    def elsewhere(request: Request) -> Response:
+        sent.append(request.headers["Authorization"])
+        return Response(json.dumps(STATUS))
+
+    away = Response(status=307, headers={"Location": odd_server(elsewhere)})
+    ask = check.over_http(odd_server(lambda request: away))
+    assert ask("GET", "/config/ml/status", {"Authorization": f"Bearer {TOKEN}"}).status == 307
+    assert not sent
+
+
+def test_an_answer_that_never_ends_is_left(odd_server: Callable[..., str]) -> None:
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (check._ANSWER_BYTES + 1)
+    with pytest.raises(Problem, match="does not end"):
+        check.over_http(odd_server(lambda request: endless))("GET", "/health", {})
+
+
+@pytest.mark.parametrize("address", ["nowhere", "http://[", "http://127.0.0.1:port", "http://127.0.0.1:9", "x://y"])
+def test_an_address_that_is_none_is_said(address: str) -> None:
+    with pytest.raises(Problem, match="check the address"):
+        looked_at(address)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a b", " ", "t\u00f6ken", "token\r\n"])
+def test_a_token_that_no_header_can_carry_is_said_before_anything_is_asked(token: str) -> None:
+    with pytest.raises(Problem, match="LOYALTY_TOKEN"):
+        looked_at("http://127.0.0.1:9", token)
+
+
 def test_the_command_ends_with_1_and_a_sentence_where_something_is_wrong(
     url: str, deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,3 +300,14 @@ def test_the_stack_of_the_last_guided_deployment_is_looked_at(tmp_path: Any) -> 
         )
     )
     assert command.configured_stack(kept) == ("sales", "eu-west-1")
+
+
+@pytest.mark.parametrize("content", ["", "x = 1", "[default]", "[default.deploy.parameters]\nstack_name = 1", "[[[",
+                                     "default = 1", "[default]\nglobal = 1", b"\xff"])  # fmt: skip
+def test_a_configuration_that_names_no_stack_is_said(tmp_path: Any, content: str | bytes) -> None:
+    path = tmp_path / "samconfig.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(Problem, match="give --stack or --url"):
+        command.configured_stack(path)
+    with pytest.raises(Problem, match="give --stack or --url"):
+        command.configured_stack(tmp_path / "none.toml")

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from deployment import __main__ as command
 from deployment import versions
 from deployment.problem import Problem
 from deployment.snapshot import take_snapshot
@@ -157,3 +158,17 @@ def test_a_snapshot_is_taken_by_the_stacks_own_template_and_one_parameter(stack:
 def test_without_snapshots_there_is_none_to_take(stack: Callable[..., Any], given: dict[str, str]) -> None:
     with pytest.raises(Problem, match="starts from no snapshot"):
         take_snapshot(stack(**given), STACK)
+
+
+def test_without_a_region_or_for_an_unknown_stack_the_command_says_what_to_check(
+    aws: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["versions", "--stack", "nobodys"]) == 1
+    refused = capsys.readouterr().err
+    assert "AWS refuses" in refused
+    assert "nobodys" in refused
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert command.main(["versions", "--stack", STACK]) == 1
+    told = capsys.readouterr().err
+    assert "AWS could not be asked" in told
+    assert "region" in told

@@ -6,6 +6,7 @@ that is its answer. Other blocks (```bash) are read, not run: they need AWS or n
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ PAGES = (
     *sorted(path for path in DOCS.rglob("*.md") if path.parent != DOCS / "generate" / "examples"),
 )
 
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\.\.\.|[\[\]{}:,]')
 ANYTHING = "..."
 
@@ -39,8 +40,8 @@ class Command:
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Kind and text of each code block."""
-    return [(found[1], found[2]) for found in _BLOCK.finditer(page.read_text())]
+    """Kind and text of each code block, also of one within a list."""
+    return [(found[2], textwrap.dedent(found[3])) for found in _BLOCK.finditer(page.read_text())]
 
 
 def commands(page: Path) -> list[Command]:

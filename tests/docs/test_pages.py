@@ -4,9 +4,12 @@ import re
 import shlex
 from pathlib import Path
 
+import botocore.session
 import pytest
 import yaml
+from botocore import xform_name
 
+from deployment import __main__ as deployment
 from docs.generate import commands
 from local import template
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, blocks
@@ -70,23 +73,40 @@ def test_every_make_target_that_a_page_names_exists() -> None:
         assert set(named) <= commands.targets().keys(), name_of(page)
 
 
-def command_lines() -> list[tuple[str, str]]:
-    """Each line of a block that calls loyalty, and its page."""
+def command_lines(begin: str) -> list[tuple[str, str]]:
+    """Each line of a block that begins so, without the variables before it, and its page."""
     return [
-        (name_of(page), line.strip())
+        (name_of(page), found[1])
         for page in PAGES
         for kind, text in blocks(page)
         if kind in ("bash", "sh")
         for line in text.replace("\\\n", " ").splitlines()
-        if re.match(r" *(\.venv/bin/)?loyalty ", line)
+        if (found := re.match(rf" *(?:[A-Z_]+=\S* )*({begin} .*)", line))
     ]
 
 
-@pytest.mark.parametrize(("page", "line"), command_lines())
+@pytest.mark.parametrize(("page", "line"), command_lines(r"(?:\.venv/bin/)?loyalty"))
 def test_every_command_line_of_a_page_is_one_that_the_command_takes(page: str, line: str) -> None:
     arguments = shlex.split(line)[1:]
     chosen = build_parser().parse_args(arguments)  # raises SystemExit for what it does not know
     assert not chosen.command.mistake(chosen), f"{page}: {line}"
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines(r"(?:\.venv/bin/)?python -m deployment"))
+def test_every_command_line_for_a_stack_is_one_that_the_command_takes(page: str, line: str) -> None:
+    assert deployment.build_parser().parse_args(shlex.split(line)[3:]), page
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines("aws"))
+def test_every_command_line_of_aws_names_an_operation_and_its_parameters(page: str, line: str) -> None:
+    _, service, operation, *rest = shlex.split(line)
+    model = botocore.session.get_session().get_service_model(service)
+    operations = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(operations[operation]).input_shape
+    parameters = {f"--{xform_name(name, '-')}": name for name in shape.members} if shape else {}
+    required = {name for name, member in parameters.items() if shape and member in shape.required_members}
+    options = {argument for argument in rest if argument.startswith("--")}
+    assert required <= options <= parameters.keys() | {"--query", "--output"}, page
 
 
 def test_each_alarm_links_to_its_section_of_the_runbook_which_has_no_other() -> None:

@@ -19,7 +19,7 @@ from tests.service import new_process
 pytestmark = pytest.mark.moto
 
 ROUTES = every_route()
-NEEDS_NO_STORE = {"GET /health", "GET /openapi.json", "GET /admin"}
+NEEDS_NO_STORE = {"GET /health", "GET /openapi.json", "GET /admin", "GET /v2", "GET /v2/health/live"}
 SAYS_WHAT_IS_WRONG = {"GET /config/ml/status"}
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.faults.test_hanging"])
@@ -43,6 +43,13 @@ def check(asked: Asked, status: int, body: Any, headers: Mapping[str, str]) -> N
         assert status == 200
         assert all(model["message"] for model in body["models"].values())
         assert body["features"]["message"]
+    elif asked.route.endswith("/ready"):
+        assert status == 400  # so says the Open Inference Protocol
+        assert body["ready"] is False
+    elif "/v2/" in asked.route:
+        assert status == 503, body
+        assert body.keys() == {"error"}
+        assert headers["Retry-After"]
     else:
         assert status == 503, body
         assert body["code"] in ("STORE_UNAVAILABLE", "FEATURE_STORE_UNAVAILABLE", "MODEL_UNAVAILABLE")

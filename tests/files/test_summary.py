@@ -90,5 +90,5 @@ def test_a_file_writes_a_line_of_what_it_came_to_once(
         files.run(source)  # as where its message comes twice
     written = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert [(line["type"], line["job_id"]) for line in written] == [("churn", job_id_of(source)) for source in sources]
-    assert [written[0][name] for name in ("Rows", "Predictions", "FailedPredictions")] == [[2], [1], [1]]
-    assert written[1]["INVALID_FILE"] == [1]
+    assert [written[0][name] for name in ("Rows", "Predictions", "FailedPredictions")] == [2, 1, 1]
+    assert written[1]["INVALID_FILE"] == 1

@@ -346,7 +346,7 @@ def test_the_correlation_id_is_in_answer_and_log(service: Service, capsys: pytes
     assert (record["correlation_id"], record["status"], record["CUSTOMER_NOT_FOUND"]) == (
         "test-correlation-id",
         404,
-        [1],
+        1,
     )
 
 
@@ -362,7 +362,7 @@ def test_a_request_writes_one_line_of_metrics_and_no_customer_data(
     assert metrics["Namespace"] == "LoyaltyML"
     assert set(metrics["Dimensions"][0]) == {"service", "type"}
     assert {metric["Name"] for metric in metrics["Metrics"]} == {"Predictions", "CUSTOMER_NOT_FOUND", "Latency"}
-    assert (record["type"], record["Predictions"], record["CUSTOMER_NOT_FOUND"]) == ("rfm", [2], [1])
+    assert (record["type"], record["Predictions"], record["CUSTOMER_NOT_FOUND"]) == ("rfm", 2, 1)
     assert record["model_version"] == answer.body["model"]["version"]
     for secret in ("good", "lapsed", "nobody", "2415.56", "120.5"):
         assert secret not in line

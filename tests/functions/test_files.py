@@ -495,4 +495,4 @@ def test_each_message_writes_its_line(
     written = [line for line in lines() if "_aws" in line]
     assert [line["correlation_id"] for line in written] == ["message-1"] * 2
     assert [line["outcome"] for line in written] == ["done", "failed"]
-    assert written[-1]["STORE_UNAVAILABLE"] == [1]
+    assert written[-1]["STORE_UNAVAILABLE"] == 1

@@ -630,7 +630,7 @@ def test_a_failure_is_counted_by_its_code(capsys: pytest.CaptureFixture[str], qu
     with pytest.raises(ValueError, match="not a task of this queue"):
         refresh.handler(event({}), CONTEXT)
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (record["task"], record["outcome"], record["INTERNAL"]) == ("unknown", "failed", [1])
+    assert (record["task"], record["outcome"], record["INTERNAL"]) == ("unknown", "failed", 1)
     assert record["correlation_id"] == "message-1"
 
 

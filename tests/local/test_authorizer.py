@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import KeySet, RSAKey
@@ -139,9 +139,17 @@ REFUSED: dict[str, tuple[Callable[[], str] | None, int, str]] = {
     "tampered": (tampered, 401, UNVERIFIED),
     "cut off": (lambda: signed(claims())[:-9], 401, UNVERIFIED),
     "claims that are a list": (lambda: signed([claims()]), 401, "the token has no claims"),
+    "an end beyond any number": (lambda: signed(claims(exp=10**400)), 401, "the token has expired"),
+    "a start beyond any number": (lambda: signed(claims(nbf=-(10**400))), 401, "the token is not valid yet (nbf)"),
     "no JWT": (lambda: "opaque", 401, UNVERIFIED),
     "missing scope": (lambda: signed(claims(scope="loyalty/read")), 403, NO_SCOPE),
     "no scope": (lambda: signed(claims(scope=None)), 403, NO_SCOPE),
+    "scopes with another blank between": (
+        lambda: signed(claims(scope="loyalty/read\u00a0loyalty/predict")),
+        403,
+        NO_SCOPE,
+    ),
+    "a scope and a line end": (lambda: signed(claims(scope="loyalty/predict\n")), 403, NO_SCOPE),
     "part of a scope": (lambda: signed(claims(scope="loyalty/predictions")), 403, NO_SCOPE),
 }
 
@@ -234,6 +242,22 @@ def test_no_token_of_another_header_is_more_than_refused(header: dict[str, Any],
         authorizer.context(f"Bearer {part(header)}.{part(told)}.{part('x')}", [])
 
 
+NUMBERS = st.floats() | st.integers() | st.sampled_from([10**400, -(10**400), 10**4000])
+
+
+@settings(max_examples=50)  # each is signed
+@given(
+    st.dictionaries(st.sampled_from(["exp", "nbf", "iat", "iss", "aud", "scope", "scp"]), JSON | NUMBERS, min_size=1)
+)
+def test_signed_claims_of_any_kind_are_refused_or_handed_on_as_texts(told: dict[str, Any]) -> None:
+    authorizer = JwtAuthorizer(ISSUER, [AUDIENCE], own_keys)
+    try:
+        context = authorizer.context(signed({**claims(), **told}), ["loyalty/predict"])
+    except Refused:
+        return
+    assert all(isinstance(value, str) for value in context["jwt"]["claims"].values())
+
+
 CALLBACK = f"{BASE_PATH}/admin/signed-in"
 VERIFIER = "v" * 43
 CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
@@ -305,6 +329,12 @@ def test_the_issuer_gives_a_page_a_token_with_the_scopes_that_were_chosen(local_
         {"redirect_uri": f"http://127.0.0.1.evil.example.com{CALLBACK}"},
         {"redirect_uri": "http://127.0.0.1:8000/elsewhere"},
         {"redirect_uri": f"http://127.0.0.1:8000{CALLBACK}?a=b"},
+        {"redirect_uri": f"http://127.0.0.1:8000{CALLBACK}#fragment"},
+        {"redirect_uri": f"http://127.0.0.1:8000{CALLBACK}\r\n"},
+        {"redirect_uri": f"http://127.0.0.1:8000\n{CALLBACK}"},
+        {"redirect_uri": f"http://[{CALLBACK}"},
+        {"redirect_uri": f"http://127.0.0.1:port{CALLBACK}"},
+        {"redirect_uri": CALLBACK},
         {"redirect_uri": ""},
         {"response_type": "token"},
         {"code_challenge": ""},
@@ -371,7 +401,12 @@ def test_whoever_refuses_is_led_back_and_only_pages_of_this_machine_may_read_ans
     }
     back = sent_back(local_issuer.client.post("/authorize", data=asked | {"answer": "no"}))
     assert back["error"] == "access_denied"
-    for origin, allowed in (("http://127.0.0.1:8000", True), ("https://evil.example.com", False), ("null", False)):
+    for origin, allowed in (
+        ("http://127.0.0.1:8000", True),
+        ("https://evil.example.com", False),
+        ("null", False),
+        ("http://[", False),
+    ):
         answer = local_issuer.client.get("/jwks", headers={"Origin": origin})
         assert ("Access-Control-Allow-Origin" in answer.headers) is allowed
     assert local_issuer.client.get("/elsewhere").status_code == 404

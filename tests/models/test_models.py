@@ -227,6 +227,40 @@ def test_a_bad_manifest_or_none_leaves_what_is_loaded(service: Service, clock: C
     assert service.predict("good").body == before
 
 
+@pytest.mark.parametrize("key", [MANIFEST_KEY, card_key("churn", "v2"), model_key("churn", "v2")])
+def test_an_object_that_would_fill_the_memory_is_not_read_and_what_is_loaded_goes_on(
+    service: Service, clock: Clock, key: str
+) -> None:
+    """The function would end at each look, with its models."""
+    before = service.predict("good").body
+    put_manifest(service, {**sample_entries(), "churn": put_model(service, "churn", version="v2")})
+
+    def note(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["asked_for"] = params["url_path"]
+
+    def enlarge(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if context["asked_for"].endswith(key):
+            parsed["ContentLength"] = 2**40
+            parsed["Body"] = Unreadable()
+
+    events = process().predict.s3.meta.events
+    events.register("before-call.s3.GetObject", note)
+    events.register("after-call.s3.GetObject", enlarge)
+    clock.now += REFRESH_SECONDS
+    assert service.predict("good").body == before
+    events.unregister("after-call.s3.GetObject", enlarge)
+    clock.now += REFRESH_SECONDS
+    assert service.predict("good").body["model"]["version"] == "v2"
+
+
+class Unreadable:
+    def read(self) -> bytes:
+        pytest.fail("it was read")
+
+    def close(self) -> None:
+        pass
+
+
 def test_s3_down_is_an_error_at_first_and_unnoticed_once_models_are_loaded(service: Service, clock: Clock) -> None:
     events = process().predict.s3.meta.events
 

@@ -122,9 +122,10 @@ def test_a_token_that_ends_is_renewed_and_nobody_notices(signed_in: Callable[...
     assert [each.split("grant_type=")[1].split("&")[0] for each in tokens] == ["refresh_token"]
 
 
+@pytest.mark.parametrize("width", [1440, 360])
 @pytest.mark.long
-def test_a_sign_in_that_ends_loses_nothing_that_was_typed(signed_in: Callable[..., SignedIn]) -> None:
-    it = signed_in()
+def test_a_sign_in_that_ends_loses_nothing_that_was_typed(signed_in: Callable[..., SignedIn], width: int) -> None:
+    it = signed_in(width=width)
     page = it.go("segments?define=churn_risk")
     it.sign_in()
     page.get_by_role("textbox", name="Name").fill("Kept")
@@ -132,11 +133,19 @@ def test_a_sign_in_that_ends_loses_nothing_that_was_typed(signed_in: Callable[..
     page.route("**/segments/kept", refuse)
     page.route("**/issuer/token", lambda route: route.fulfill(status=400, json={"error": "invalid_grant"}))
     page.get_by_role("button", name="Save the segment").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    # Where one is, however far down that is, and it says why.
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate("scrollY") > 0
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Sign in")).to_be_in_viewport()
+    expect(page.get_by_text("or the service does not accept it")).to_be_in_viewport()
+    it.opened.keep("sign-in-again", whole=False)
     page.unroute("**/segments/kept")
     page.unroute("**/issuer/token")
     it.sign_in()
     expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
+    expect(page.get_by_role("main")).to_be_focused()
     expect(page.get_by_role("textbox", name="Name")).to_have_value("Kept")
     expect(page.get_by_role("combobox", name="Risk band")).to_have_value("medium")
 
@@ -217,6 +226,7 @@ def test_what_a_missing_scope_does_not_allow_is_neither_offered_nor_asked_for(
         assert it.opened.violations() == [], address
         if missing == "loyalty/read" and not address.startswith("predict"):
             expect(page.get_by_text("Your sign-in does not include this")).to_be_visible()
+            expect(page.get_by_text(f"the scope {missing}, then sign in again")).to_be_visible()
             continue
         for name, scope in OFFERED.get(address, {}).items():
             control = page.locator("a, button, label").filter(has_text=name)

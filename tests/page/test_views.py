@@ -69,6 +69,10 @@ def test_who_has_to_sign_in_within_a_dialog_does_so_there_and_clicks_again(view:
     expect(dialog.get_by_text("This is no token")).to_be_visible()
     assert opened.violations() == []
     opened.keep("dialog-sign-in", whole=False)
+    dialog.get_by_label("Token").fill("another.service.s")
+    dialog.get_by_role("button", name="Use this token").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog.get_by_text("does not accept this token")).to_be_visible()
     page.unroute("**/segments/to-delete")
     dialog.get_by_label("Token").fill("a.token.b")
     dialog.get_by_role("button", name="Use this token").click()

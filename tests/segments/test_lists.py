@@ -2,12 +2,14 @@
 
 import gzip
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loyalty_ml.segments.lists import LISTS, UPLOADS
+from loyalty_ml.vocabulary import rfc3339
 from tests.functions.test_api import assert_error
 from tests.segments.test_segments import Deployment, serve_segments, some_customers
 from tests.service import Service, process
@@ -72,6 +74,39 @@ def test_a_deleted_segment_takes_its_lists_with_it(service: Service) -> None:
     assert service.call("DELETE", "/segments/listed").status == 204
     assert {key.split("/")[1] for key in keys(service)} == {"listed-2"}
     assert len(keys(service)) == 2
+
+
+def test_a_deletion_that_was_interrupted_before_the_lists_is_ended_by_the_next(service: Service) -> None:
+    put(service, "listed", customer_ids=MANY)
+    bucket: Any = {"Bucket": service.ids["DataBucket"]}
+    (key,) = keys(service)
+    content = service.s3.get_object(**bucket, Key=key)["Body"].read()
+    assert service.call("DELETE", "/segments/listed").status == 204
+    # As it is where S3 did not answer, or the function was ended: the item says deleted, and the list is there.
+    service.s3.put_object(**bucket, Key=key, Body=content)
+    item: Any = {"TableName": service.ids["SegmentsTable"], "Key": {"segment_id": {"S": "listed"}}}
+    deleted = service.s3.get_object(**bucket, Key=key)["LastModified"] + timedelta(seconds=1)
+    names: Any = {"ExpressionAttributeNames": {"#updated": "updated"}, "UpdateExpression": "SET #updated = :at"}
+    service.dynamodb.update_item(**item, **names, ExpressionAttributeValues={":at": {"S": rfc3339(deleted)}})
+    assert_error(service.call("DELETE", "/segments/listed"), 404, "SEGMENT_NOT_FOUND")
+    assert keys(service) == []
+    # One that was stored since is of a PUT that is at work.
+    service.s3.put_object(**bucket, Key=key, Body=content)
+    earlier = {":at": {"S": rfc3339(deleted - timedelta(hours=1))}}
+    service.dynamodb.update_item(**item, **names, ExpressionAttributeValues=earlier)
+    assert_error(service.call("DELETE", "/segments/listed"), 404, "SEGMENT_NOT_FOUND")
+    assert keys(service) == [key]
+
+
+@pytest.mark.parametrize("headers", [{"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": "*"}])
+def test_a_write_that_is_refused_stores_no_list(service: Service, headers: dict[str, str]) -> None:
+    """No segment would have it, so nothing would ever delete it."""
+    if "if-none-match" in headers:
+        put(service, "listed", customer_ids=["c-1"])
+    body = {"segment_name": "Listed", "customer_ids": MANY}
+    sent = {"content-type": "application/json", **headers}
+    assert_error(service.call("PUT", "/segments/listed", body, headers=sent), 412, "VERSION_CONFLICT")
+    assert keys(service) == []
 
 
 @pytest.mark.parametrize("many", [70_000, pytest.param(300_000, marks=pytest.mark.long)])

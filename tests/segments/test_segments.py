@@ -692,7 +692,7 @@ def test_a_refresh_writes_drift_as_a_metric(deployment: Deployment, capsys: pyte
     found = deployment.stats("all").body["drift"]["all_customers"]
     for name, line in drift.items():
         # The cards have no weights, so that no feature rings.
-        assert line["DriftPSI"] == [found[name]["score"]["psi"]] == [line["psi"]["score"]]
+        assert line["DriftPSI"] == found[name]["score"]["psi"] == line["psi"]["score"]
         assert line["psi"] == {
             **{feature: each["psi"] for feature, each in found[name]["features"].items()},
             "score": found[name]["score"]["psi"],

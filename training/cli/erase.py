@@ -28,6 +28,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _mistake(chosen: Namespace) -> str:
     if wrong := [each for each in chosen.customer_ids if not 0 < len(each) <= 256]:
         return f"an id has 1 to 256 characters, but here is one of {len(wrong[0])}"
+    if any("\udc80" <= character <= "\udcff" for each in chosen.customer_ids for character in each):
+        return "an id here is not in the terminal's encoding (Python reads it as UTF-8): type it in UTF-8"
     if chosen.allow and (chosen.files or chosen.yes):
         return "--allow erases nothing: give it without --files and --yes"
     if not chosen.allow and not (chosen.table and chosen.segments_table):

@@ -159,10 +159,10 @@ def is_removed(holding: Holding, *, files: bool) -> bool:
 
 
 def report(customer_ids: Sequence[str], found: Found, *, files: bool) -> list[str]:
-    """What is found and what becomes of it, a line each."""
+    """What is found and what is to become of it, a line each: it is shown before anything is erased."""
     lines = [
         f"customers table: {len(found.customers):,} of {len(customer_ids):,}"
-        + (" (removed)" if found.customers else "")
+        + (" (to be removed)" if found.customers else "")
     ]
     for segment in found.segments:
         lines += [f"segment {segment.segment_id}: {what}" for what in _of_segment(segment)]
@@ -173,7 +173,7 @@ def report(customer_ids: Sequence[str], found: Found, *, files: bool) -> list[st
         here = [each for each in found.objects if place_of(each.key) == place]
         removed = [each for each in here if is_removed(each, files=files)]
         stay = [each for each in here if not is_removed(each, files=files)]
-        for those, what in ((removed, "removed"), (stay, place.stays)):
+        for those, what in ((removed, "to be removed"), (stay, place.stays)):
             if those:
                 lines.append(f"{place.prefix or 'elsewhere'}: {len(those):,} version(s), {place.what}: {what}")
                 lines += [f"  {_of_object(each)}" for each in those[:MOST_SHOWN]]
@@ -189,9 +189,9 @@ def _of_segment(segment: SegmentHolding) -> Iterator[str]:
     if segment.problem:
         yield f"cannot be looked into: {segment.problem}"
     if segment.in_list and segment.others:
-        yield f"its list has the customer (removed; {segment.others:,} other(s) stay)"
+        yield f"its list has the customer (to be removed; {segment.others:,} other(s) stay)"
     elif segment.in_list:
-        yield "it lists nobody else (the segment is deleted)"
+        yield "it lists nobody else (the segment is to be deleted)"
     if segment.in_rule:
         yield "its rule names the customer: PUT the segment with another rule"
 

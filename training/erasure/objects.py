@@ -4,6 +4,7 @@ Files are read as the service reads them, so that what was an id there is one he
 """
 
 import base64
+import json
 import re
 import tempfile
 import zlib
@@ -38,13 +39,15 @@ if TYPE_CHECKING:
 LOOKERS = 4
 """Objects that are looked into at a time."""
 _DUCKDB: dict[str, Any] = {**arrow.NO_EXTENSIONS, "threads": 1, "memory_limit": "384MB"}
-_WITHOUT_IDS = re.compile(
-    rf"{ERASED}.*|snapshots/current\.json|results/[^/]+/(summary\.json|files\.csv)|[^/]+/([^/]+/)*"
-)
-"""What has no customers by what it is: records of erasures, cards, counts, lists of files, and marks of folders."""
+_WITHOUT_IDS = re.compile(rf"{ERASED}[0-9a-f]{{64}}|snapshots/current\.json|results/[^/]+/(summary\.json|files\.csv)")
+"""What has no customers by what it is: records of erasures, cards, counts, and lists of files."""
 
 PARQUET = b"PAR1"
-MOST_BYTES_OF_ID = 4 * MAX_ID_CHARACTERS
+MOST_BYTES_OF_ID = 24 * MAX_ID_CHARACTERS
+"""Of a character beyond the first 65,536, as JSON may escape it, in UTF-16."""
+_OF_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Control characters that no text has, but nearly every compressed or binary file in its first bytes."""
+_HEAD_BYTES = 4096
 
 By = Literal["row", "text", "nothing"]
 
@@ -169,30 +172,68 @@ def _in_table(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By 
                 if any(each in content for each in encoded) and not wanted.isdisjoint(rows.ids.to_list()):
                     return "row"
             has_bad_lines = has_bad_lines or bool(read.bad)
-    return _by_text(s3, source, wanted) if has_bad_lines else None
+    return _by_text(s3, source, wanted, is_text=True) if has_bad_lines else None
 
 
-def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By | None:
-    """By the ids as words of their own, in UTF-8 or what else people's files are in."""
-    words, before = _words(wanted), b""
+def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str], *, is_text: bool = False) -> By | None:
+    """By the ids as words of their own, in UTF-8 or what else people's files are in.
+
+    is_text: known to be, such as UTF-16, which has NUL bytes. What else has them may hold anyone, packed.
+    """
+    first = b""
+
+    def noted(blocks: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal first
+        for block in blocks:
+            first = first or block[:_HEAD_BYTES]
+            yield block
+
     try:
         head = read_block(s3, source, range(min(source.size, 16)))
         if head.startswith(PARQUET):
             return "nothing"
         with closing(content_blocks(s3, source, compression=compression_of(head))) as blocks:
-            for block in blocks:
-                if words.search(before + block):
-                    return "text"
-                before = block[-MOST_BYTES_OF_ID:]
+            if is_in(_words(wanted), noted(blocks)):
+                return "text"
     except InvalidFile:
         return "nothing"
-    return None
+    return None if is_text or not _OF_NO_TEXT.search(first) else "nothing"
+
+
+def is_in(words: re.Pattern[bytes], blocks: Iterable[bytes], most_bytes: int = MOST_BYTES_OF_ID) -> bool:
+    """Whether a word is in the text that the blocks are in order, wherever they end. most_bytes: of a word."""
+    text, start = b"", 0
+    for block in blocks:
+        text += block
+        # What comes within two bytes after a word may make it another one: with those, it is looked at again.
+        if any(match.end() + 2 <= len(text) for match in words.finditer(text, start)):
+            return True
+        kept = text[-(most_bytes + 3) :]
+        if len(kept) < len(text):
+            start = 1  # of the first byte nobody knows any more what was before it
+        text = kept
+    return words.search(text, start) is not None
 
 
 def _words(wanted: frozenset[str]) -> re.Pattern[bytes]:
-    encodings = ("utf-8", "utf-16-le", "utf-16-be", "cp1252")
-    texts = {each.encode(encoding, "ignore") for each in wanted for encoding in encodings} - {b""}
-    return re.compile(b"|".join(rb"(?<![\w.-])" + re.escape(text) + rb"(?![\w.-])" for text in sorted(texts)))
+    """The ids, as CSV and JSON write them too, between what is no part of an id. A full stop after one may end a
+    sentence.
+    """
+    texts = set[bytes]()
+    for text in (spelling for customer_id in wanted for spelling in _spellings(customer_id)):
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp1252"):
+            with suppress(UnicodeEncodeError):  # cp1252 has few characters; what it has of an id is another id
+                texts.add(text.encode(encoding))
+    return re.compile(b"|".join(rb"(?<![\w.-])" + re.escape(text) + rb"(?!\w|[.-]\w)" for text in sorted(texts)))
+
+
+def _spellings(customer_id: str) -> Iterator[str]:
+    yield customer_id
+    yield customer_id.replace('"', '""')  # in a cell of a CSV
+    for ascii_only in (False, True):
+        in_json = json.dumps(customer_id, ensure_ascii=ascii_only)[1:-1]
+        yield in_json
+        yield re.sub(r"\\u[0-9a-f]{4}", lambda escape: "\\u" + escape[0][2:].upper(), in_json)
 
 
 def _unpacked(checkpoint: bytes) -> bytes:

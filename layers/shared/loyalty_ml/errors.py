@@ -52,16 +52,26 @@ _LASTING_CAUSES = frozenset(
         "AccessDenied",
         "AccessDeniedException",
         "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",  # a bucket of another region
         "AWS.SimpleQueueService.NonExistentQueue",
         "InvalidAccessKeyId",
-        "KMSAccessDeniedException",
+        "InvalidClientTokenId",
+        "InvalidExecutionInput",
+        "InvalidMessageContents",
+        "InvalidObjectState",  # archived
+        "MissingAuthenticationToken",
         "NoCredentialsError",
+        "NoRegionError",
         "NoSuchBucket",
         "NoSuchKey",
+        "OptInRequired",
+        "ParamValidationError",
         "PermanentRedirect",
         "QueueDoesNotExist",
+        "RegionDisabledException",
         "ResourceNotFoundException",
         "SignatureDoesNotMatch",
+        "StateMachineDeleting",
         "StateMachineDoesNotExist",
         "UnrecognizedClientException",
         "ValidationException",
@@ -75,6 +85,9 @@ def can_pass(cause: str) -> bool:
     Permissions, names and requests that are wrong stay wrong until someone mends them. What is not known to last can
     pass: a needless try costs less than none.
     """
+    lowered = cause.lower()
+    if "kms" in lowered:  # a key that is disabled, gone or forbidden: each store has names of its own for these
+        return "throttl" in lowered
     return cause not in _LASTING_CAUSES
 
 

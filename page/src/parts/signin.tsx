@@ -1,10 +1,10 @@
 /** Signing in, in whichever place one may click. Whatever was typed below stays. */
 
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { begin, type Issuer, issuer, signIn } from "../session";
+import { begin, type Issuer, issuer, signIn, token } from "../session";
 import { text } from "../text";
 
-/** `alone`: as all that the page shows. */
+/** `alone`: as all that the page shows, before the first sign-in; else that one has ended. */
 export function SignIn({ alone = false }: { alone?: boolean }) {
   return issuer.value ? <AtIssuer issuer={issuer.value} alone={alone} /> : <Paste />;
 }
@@ -43,8 +43,8 @@ function AtIssuer({ issuer, alone }: { issuer: Issuer; alone: boolean }) {
   };
   return (
     <section class="sign-in" aria-labelledby={heading}>
-      <Heading id={heading}>{text.signIn.title}</Heading>
-      <p>{text.signIn.atIssuer(new URL(issuer.issuer).host)}</p>
+      <Heading id={heading}>{alone ? text.signIn.title : text.signIn.titleAgain}</Heading>
+      <p>{(alone ? text.signIn.atIssuer : text.signIn.againAtIssuer)(new URL(issuer.issuer).host)}</p>
       {step === "waits" && <p role="status">{text.signIn.waits}</p>}
       {step !== "begin" && step !== "waits" && (
         <p class="problem" role="alert">
@@ -85,9 +85,9 @@ function Paste() {
           required
         />
       </label>
-      {wrong && (
+      {(wrong || token.value !== null) && (
         <p class="problem" role="alert">
-          {text.signIn.wrong}
+          {wrong ? text.signIn.wrong : text.signIn.notAccepted}
         </p>
       )}
       <button type="submit" class="primary">

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { ApiError } from "../api";
+import type { Scope } from "../session";
 import { text } from "../text";
 
 export function Loading({ what, onCancel }: { what?: string; onCancel?: () => void }) {
@@ -60,8 +61,8 @@ export function Note({ tone, title, children }: { tone: Tone; title?: string; ch
   );
 }
 
-/** In place of what the person's scopes do not allow, for whoever followed a link to it. panel: its name, if it is all. */
-export function NotAllowed({ panel }: { panel?: string }) {
+/** In place of what is not allowed without `scope`, for whoever followed a link to it. panel: its name, if it is all. */
+export function NotAllowed({ panel, scope }: { panel?: string; scope: Scope }) {
   return (
     <>
       {panel && (
@@ -70,7 +71,7 @@ export function NotAllowed({ panel }: { panel?: string }) {
         </div>
       )}
       <Empty title={text.notAllowed}>
-        <p>{text.errors.ofStatus(403)}</p>
+        <p>{text.scopeMissing(scope)}</p>
       </Empty>
     </>
   );

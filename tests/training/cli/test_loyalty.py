@@ -249,7 +249,7 @@ def test_ctrl_c_ends_it_clean(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
         # Closed by now: a signal between its opening and its reading would be seen only once that reading ends.
         _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert error.startswith("loyalty materialize: stopped; the published snapshot is as it was")
     assert error.count("\n") == 1
 

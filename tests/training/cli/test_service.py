@@ -257,5 +257,5 @@ def test_ctrl_c_ends_it_although_no_answer_has_come(server: Server) -> None:
             _, error = process.communicate(timeout=20)  # a request is waited for 35 s
         finally:
             released.set()
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert error == "loyalty predict: stopped; a job that has been started goes on, and 'loyalty jobs' lists it.\n"

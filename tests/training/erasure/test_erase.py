@@ -1,9 +1,13 @@
 """A customer erased: found wherever they are, gone from all that is kept, and not brought back by materialize."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
+import re
 import sys
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from backports import zstd
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loyalty_ml.files.sizes import Sizes
@@ -24,7 +28,7 @@ from tests.segments.test_segments import MOMENT, Deployment, some_customers
 from tests.service import Service, new_process
 from training.cli.main import main
 from training.erasure import erase
-from training.erasure.objects import Holding, holdings, versions_of
+from training.erasure.objects import Holding, holdings, is_in, versions_of
 from training.errors import Problem
 from training.snapshot.erased import PREFIX, ErasedCustomers, digest
 
@@ -97,10 +101,10 @@ def test_one_is_erased_everywhere_and_the_others_stay(deployment: Erasing, capsy
     assert "give --yes" in told.err
     assert deployment.in_table()
     for line in (
-        "customers table: 1 of 1 (removed)",
-        "segment short: its list has the customer (removed; 2 other(s) stay)",
-        "segment long: its list has the customer (removed; 29,999 other(s) stay)",
-        "segment alone: it lists nobody else (the segment is deleted)",
+        "customers table: 1 of 1 (to be removed)",
+        "segment short: its list has the customer (to be removed; 2 other(s) stay)",
+        "segment long: its list has the customer (to be removed; 29,999 other(s) stay)",
+        "segment alone: it lists nobody else (the segment is to be deleted)",
         "segment ruled: its rule names the customer: PUT the segment with another rule",
         "datasets/: 2 version(s), file of a dataset: stay",
         "datasets/a/not.parquet (newest version",
@@ -205,6 +209,7 @@ def test_a_person_is_asked(
     [
         (["x" * 257, "--bucket", "b", "--table", "t", "--segments-table", "s"], "256 characters"),
         (["", "--bucket", "b", "--table", "t", "--segments-table", "s"], "256 characters"),
+        (["a\udcff", "--bucket", "b", "--table", "t", "--segments-table", "s"], "UTF-8"),
         (["a", "--bucket", "b", "--table", "t"], "--segments-table"),
         (["a", "--bucket", "b", "--allow", "--yes"], "without --files and --yes"),
     ],
@@ -269,6 +274,53 @@ def test_a_file_holds_exactly_the_ids_of_its_rows(
         found = holdings(s3, newest, [customer_id])
         assert [each.by for each in found] == (["row"] if customer_id in inside else []), customer_id
     s3.delete_object(Bucket=bucket, Key=f"incoming/churn/x.{extension}")
+
+
+TEXTS: dict[str, Callable[[str], bytes]] = {
+    "elsewhere.txt": lambda one: f"Call {one}. Then go home.".encode(),
+    "elsewhere.json": lambda one: json.dumps({"note": {"of": one}}).encode(),
+    "utf-8.json": lambda one: json.dumps({"note": {"of": one}}, ensure_ascii=False).encode(),
+    "results/j/cut-off.json": lambda one: json.dumps([{CUSTOMER_ID: one}, 1]).encode()[:-4],
+    "incoming/churn/bad-line.jsonl": lambda one: f"{{}}\n{json.dumps({CUSTOMER_ID: one})[:-1]}\n".encode(),
+    "incoming/churn/no-id.csv": lambda one: as_csv([[one, "x"]], ["client", "other"]),
+    "incoming/churn/": lambda one: as_csv([[one]], ["client"]),
+    "incoming/churn/utf-16.txt": lambda one: f"of {one}, too".encode("utf-16"),
+    f"{PREFIX}note": lambda one: as_csv([[one]], ["client"]),
+}
+"""What is no table with the id as its customer's, below any name."""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
+@given(one=st.text('7é🙂"\\日', min_size=1, max_size=4), key=st.sampled_from(sorted(TEXTS)))
+@example(one="日7", key="elsewhere.txt")
+@example(one='é"7', key="results/j/cut-off.json")
+def test_an_id_is_found_in_what_is_no_table_as_json_and_csv_write_it(
+    empty_service: Service, one: str, key: str
+) -> None:
+    s3, bucket = empty_service.s3, empty_service.ids["DataBucket"]
+    s3.put_object(Bucket=bucket, Key=key, Body=TEXTS[key](one))
+    newest = [(source, is_latest) for source, is_latest in versions_of(s3, bucket) if is_latest]
+    assert [each.by for each in holdings(s3, newest, [one])] == ["text"]
+    for other in (f"{one}7", f"7{one}x", "日本8", "8日"):
+        assert not holdings(s3, newest, [other]), other
+    s3.delete_object(Bucket=bucket, Key=key)
+
+
+@given(st.lists(st.text("17 .-,", max_size=9).map(str.encode), max_size=9))
+def test_where_a_block_ends_makes_no_word_and_hides_none(blocks: list[bytes]) -> None:
+    words = re.compile(rb"(?<![\w.-])7(?!\w|[.-]\w)")
+    assert is_in(words, blocks, most_bytes=1) is (words.search(b"".join(blocks)) is not None)
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, lambda content: b"PK\x03\x04" + zlib.compress(content)])
+def test_what_is_packed_in_another_way_may_hold_anyone(empty_service: Service, pack: Callable[[bytes], bytes]) -> None:
+    s3, bucket = empty_service.s3, empty_service.ids["DataBucket"]
+    keys = {"incoming/churn/x.csv.packed", "datasets/d/x", "elsewhere"}
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=pack(as_csv([["8"]] * 99, [CUSTOMER_ID])))
+    found = holdings(s3, versions_of(s3, bucket), [ONE])
+    assert {each.key: each.by for each in found} == dict.fromkeys(keys, "nothing")
+    assert not any(erase.is_removed(each, files=True) for each in found)
 
 
 def test_every_place_of_the_bucket_is_named_once() -> None:

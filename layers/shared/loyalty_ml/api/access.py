@@ -68,18 +68,19 @@ def _audiences(claims: Mapping[str, Any]) -> frozenset[str]:
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     named = (claims.get("scope"), claims.get("scp"))
-    return frozenset[str]().union(*(_listed(each) or each.split() for each in named if isinstance(each, str)))
+    # RFC 6749, 3.3: between scopes is a space, and no other blank.
+    return frozenset[str]().union(*(_listed(each) or each.split(" ") for each in named if isinstance(each, str)))
 
 
 def _listed(claim: Any) -> frozenset[str]:
     """A list as the gateway writes it: "[one two]"; empty for what is none."""
     is_list = isinstance(claim, str) and claim.startswith("[") and claim.endswith("]")
-    return frozenset(claim[1:-1].split() if is_list else ())
+    return frozenset(filter(None, claim[1:-1].split(" ")) if is_list else ())
 
 
 def _is_in_time(claims: Mapping[str, Any]) -> bool:
     try:
         expires = float(claims["exp"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return False
     return math.isfinite(expires) and expires > time.time()

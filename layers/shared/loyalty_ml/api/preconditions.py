@@ -2,11 +2,45 @@
 
 import hashlib
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
+from aws_lambda_powertools.event_handler.openapi.params import Header
 
 from loyalty_ml.errors import InvalidRequest
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of a version: only this version is changed; otherwise the answer is 412. `*` is any "
+        "version that there is",
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="ETags of versions: if the segment is at one of them, the answer is 304, without a body",
+    ),
+]
+IfSeen = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="ETags of answers: if the answer still has one of them, it is 304, without a body",
+    ),
+]
+IfNew = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match", description="`*`: the request only creates; if the segment exists, the answer is 412"
+    ),
+]
+Prefer = Annotated[
+    str | None,
+    Header(alias="Prefer", description="`respond-async`: start a job at once and do not wait for the answer"),
+]
 
 _VERSION_ETAG = re.compile(r'"([1-9][0-9]{0,14})"')
 

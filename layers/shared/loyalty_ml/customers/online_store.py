@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from loyalty_ml.aws import backoff
 from loyalty_ml.aws.budget import seconds_left, within_budget
 from loyalty_ml.customers.table import AS_OF, LIFETIME_TRANSACTION_COUNT, FeatureTable
-from loyalty_ml.errors import FeatureStoreUnavailable
+from loyalty_ml.errors import FeatureStoreUnavailable, can_pass
 from loyalty_ml.telemetry import logger
 from loyalty_ml.vocabulary import CUSTOMER_ID, moment_of, rfc3339
 
@@ -119,10 +119,12 @@ class FeatureStore:
                 cause = error.response["Error"]["Code"]
                 if cause not in TRANSIENT_CODES:
                     logger.error("DynamoDB refused to read customers", table=self._table, cause=cause)
+                    retry = can_pass(cause)  # such as credentials that have just ended
                     raise FeatureStoreUnavailable(
-                        "Customers' features cannot be read: DynamoDB refused the request. "
-                        "Check the function's table name and permissions; its log has the cause.",
-                        retry=False,
+                        f"Customers' features cannot be read: DynamoDB refused the request ({cause}). "
+                        + ("Try again in a moment. If it does not help, check" if retry else "Check")
+                        + " the function's table name and permissions.",
+                        retry=retry,
                     ) from error
             except BotoCoreError as error:
                 cause = type(error).__name__

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loyalty_ml.errors import can_pass
+from loyalty_ml.models.document import Refused, read_object
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -111,7 +112,7 @@ def look(s3: "S3Client", bucket: str, held: Current | None = None) -> Current | 
             answer = s3.get_object(Bucket=bucket, Key=CURRENT_KEY, IfNoneMatch=held.etag)
         else:
             answer = s3.get_object(Bucket=bucket, Key=CURRENT_KEY)
-        return Current(SnapshotCard.model_validate_json(answer["Body"].read()), answer["ETag"])
+        return Current(SnapshotCard.model_validate_json(read_object(answer, CURRENT_KEY)), answer["ETag"])
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in ("304", "NotModified"):
@@ -127,7 +128,7 @@ def look(s3: "S3Client", bucket: str, held: Current | None = None) -> Current | 
         raise SnapshotUnavailable(
             f"S3 cannot be reached for {CURRENT_KEY} ({name}): try again.", retry=can_pass(name)
         ) from error
-    except ValidationError as error:
+    except (ValidationError, Refused) as error:
         raise SnapshotUnavailable(f"{CURRENT_KEY} is not valid: {WRITE_IT_AGAIN}.", retry=False) from error
 
 

@@ -3,17 +3,24 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loyalty_ml.vocabulary import problem_in
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 API_VERSION = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,80}$")]  # a path segment: no slash, no '..'
 Share = Annotated[float, Field(ge=0, le=1)]
+MAX_DOCUMENT_BYTES = 16 * 1024**2
+"""Of a manifest or a card, which have kilobytes; also of a snapshot's card."""
+MAX_MODEL_BYTES = 64 * 1024**2
+"""Of a model, which is in memory twice while it is loaded."""
 PUBLISH_AGAIN = "publish the model set again, from a whole copy of it."
 
 
@@ -40,6 +47,15 @@ def path_in(folder: Path, key: str) -> Path:
 def to_json(document: Document) -> bytes:
     """A document as it is stored, and as its hash is taken."""
     return (document.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+
+
+def read_object(answer: "GetObjectOutputTypeDef", key: str) -> bytes:
+    """An object of the bucket, whole. Raises Refused, before it is read, for what would fill a function's memory."""
+    size, most = answer["ContentLength"], MAX_MODEL_BYTES if key.endswith(".tflite") else MAX_DOCUMENT_BYTES
+    if size > most:
+        answer["Body"].close()
+        raise Refused(f"{key} has {size:,} bytes, and {most:,} is the most: {PUBLISH_AGAIN}")
+    return answer["Body"].read()
 
 
 def check_content(content: bytes, key: str, sha256: str, size: int | None = None) -> None:

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from loyalty_ml.errors import StoreUnavailable, can_pass
 from loyalty_ml.models import golden
 from loyalty_ml.models.card import Card, card_key, model_key, parse_card
-from loyalty_ml.models.document import Refused, check_content
+from loyalty_ml.models.document import Refused, check_content, read_object
 from loyalty_ml.models.interpreter import Network
 from loyalty_ml.models.manifest import (
     FIXED_CUT_POINTS,
@@ -185,7 +185,7 @@ class ModelStore:
                     "or restore the object."
                 ) from error
             return None
-        return parse_manifest(answer["Body"].read()), answer["ETag"]
+        return parse_manifest(read_object(answer, MANIFEST_KEY)), answer["ETag"]
 
     def _sign_of_a_loss(self) -> str | None:
         """What tells that the manifest was there; None if nothing does. Raises StoreUnavailable, botocore's errors."""
@@ -218,7 +218,7 @@ class ModelStore:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == sha256:
                 return content
-        content = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        content = read_object(self._s3.get_object(Bucket=self._bucket, Key=key), key)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loyalty_ml.models.document import Refused, to_json
+from loyalty_ml.models.document import Refused, read_object, to_json
 from loyalty_ml.models.manifest import MANIFEST_KEY, Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class ModelBucket:
     name: str
 
     def read(self, key: str) -> bytes:
-        """Raises NoSuchObject."""
+        """Raises NoSuchObject, and Refused for one that is too large to be anything of a model set."""
         try:
-            return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+            return read_object(self.s3.get_object(Bucket=self.name, Key=key), key)
         except ClientError as error:
             if _code(error) == "NoSuchKey":
                 raise NoSuchObject(key, self.name) from error
@@ -88,7 +88,7 @@ class ModelBucket:
             if _code(error) == "NoSuchKey":
                 return StoredManifest()
             raise
-        return StoredManifest(answer["Body"].read(), answer["ETag"])
+        return StoredManifest(read_object(answer, MANIFEST_KEY), answer["ETag"])
 
     def replace_manifest(self, found: StoredManifest, manifest: Manifest) -> None:
         """Writes the manifest where the stored one is still the one that was found.

@@ -8,6 +8,7 @@ import hashlib
 import uuid
 import zlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -83,13 +84,14 @@ class ListStore:
             )
         return list_id
 
-    def delete(self, segment_id: str) -> None:
-        """Deletes all lists that a segment has had."""
+    def delete(self, segment_id: str, until: datetime | None = None) -> None:
+        """Deletes all lists that a segment has had, or those that were stored by a moment."""
         with asking("segments", "The segment's lists cannot be deleted from the data bucket"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_key(segment_id, ""))
             for page in pages:
                 for found in page.get("Contents", ()):
-                    self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
+                    if until is None or found["LastModified"] <= until:
+                        self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
 
     def _uploaded(self, upload_id: str) -> Sequence[str]:
         content = self._read(f"{UPLOADS}{upload_id}")

@@ -145,7 +145,9 @@ class SegmentStore:
         """
         if not is_segment_id(segment_id):
             raise InvalidRequest.of("segment_id", f"must have {SEGMENT_ID_RULE}")
-        definition = self._with_list_apart(segment_id, definition)
+        definition = self._with_list_apart(
+            segment_id, definition, lambda: self._check_match(segment_id, if_match, must_be_new=must_be_new)
+        )
         content = zlib.compress(_json(definition))
         if len(content) > MAX_DEFINITION_BYTES:
             raise PayloadTooLarge(
@@ -214,11 +216,30 @@ class SegmentStore:
         )
         if not written and before.get("write") != attribute(values["write"]):
             if "definition" not in before:
+                if "version" in before:  # deleted by a call that may have ended before it came to the lists
+                    with _damage_told(segment_id):
+                        deleted = moment_of(before["updated"]["S"])
+                    self._lists.delete(segment_id, until=deleted)
                 raise SegmentNotFound
             raise VersionConflict(_segment(segment_id, before).version)
         self._lists.delete(segment_id)
 
-    def _with_list_apart(self, segment_id: str, definition: SegmentDefinition) -> SegmentDefinition:
+    def _check_match(self, segment_id: str, if_match: int | Literal["*"] | None, *, must_be_new: bool) -> None:
+        """Raises VersionConflict before a list is stored for a segment that there may never be: nothing deletes it."""
+        if if_match is None and not must_be_new:
+            return
+        try:
+            version = self.get(segment_id).version
+        except SegmentNotFound:
+            version = None
+        is_met = version is None if must_be_new else version is not None and if_match in ("*", version)
+        if not is_met:
+            raise VersionConflict(version)
+
+    def _with_list_apart(
+        self, segment_id: str, definition: SegmentDefinition, check: Callable[[], None]
+    ) -> SegmentDefinition:
+        """check: is called before a list is stored."""
         named = definition.customer_list
         if named is not None and not named.startswith(UPLOAD):
             if not self._lists.has(segment_id, named):
@@ -230,6 +251,7 @@ class SegmentStore:
             ids = definition.customer_ids
         else:
             return definition
+        check()
         list_id = self._lists.put(segment_id, ids)
         return definition.model_copy(update={"customer_ids": None, "customer_list": list_id})
 

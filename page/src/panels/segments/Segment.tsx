@@ -8,7 +8,7 @@ import { Empty, Failed, Loading, NotAllowed, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
 import { cellName, draftOf, type Kind, meaningOf, sayingWho } from "../../segments";
-import { may } from "../../session";
+import { may, type Scope } from "../../session";
 import { text } from "../../text";
 import { Actions } from "./Actions";
 import { Bands, Missing } from "./Answers";
@@ -69,7 +69,9 @@ export function Segment({ id }: { id: string }) {
 function Shown({ id, stats, definition }: { id: string; stats: Stats; definition: Definition }) {
   const plain = sayingWho(definition);
   // A stored list is sent again to be previewed (api.ts), which takes the right to define segments.
-  const allowed = may("loyalty/predict") && (!plain.customer_list || may("loyalty/segments"));
+  const needed: Scope[] = ["loyalty/predict", ...(plain.customer_list ? (["loyalty/segments"] as const) : [])];
+  const missing = needed.find((scope) => !may(scope)) ?? null;
+  const allowed = missing === null;
   const preview = useResource(
     async (signal) => (allowed ? previewSegment(await anywhere(plain, definition.list_url, signal), signal) : null),
     [id, definition.version, allowed],
@@ -117,7 +119,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
       <div class="cards wide-first">
         <section class="card">
           <h2>{text.segments.spread}</h2>
-          {!allowed && <NotAllowed />}
+          {missing && <NotAllowed scope={missing} />}
           {preview.state === "failed" && <Failed error={preview.error} onReload={preview.reload} />}
           {preview.state === "loading" && <Loading onCancel={preview.cancel} />}
           {preview.value && (
@@ -134,7 +136,7 @@ function Shown({ id, stats, definition }: { id: string; stats: Stats; definition
         <section class="card">
           <h2>{text.segments.map}</h2>
           <p class="small">{text.segments.mapLead}</p>
-          {!allowed && <NotAllowed />}
+          {missing && <NotAllowed scope={missing} />}
           {preview.state === "loading" && <Loading onCancel={preview.cancel} />}
           {preview.state === "failed" && <Empty title={text.segments.mapFailed} />}
           {preview.value && <RfmMap id={id} cells={preview.value.rfm} chosen={cell} />}

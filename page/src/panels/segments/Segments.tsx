@@ -20,7 +20,7 @@ export function Segments() {
   const { path, query } = route.value;
   const id = path[1];
   if ((query.has("edit") || query.has("define")) && !may("loyalty/segments"))
-    return <NotAllowed panel={text.builder.title} />;
+    return <NotAllowed panel={text.builder.title} scope="loyalty/segments" />;
   if (id) return query.has("edit") ? <Builder id={id} /> : <Segment id={id} />;
   return query.has("define") ? <Builder id={null} /> : <List />;
 }
