@@ -1,4 +1,4 @@
-"""What the pictures of a segment show: its spread, its map, who is missing, how it moved."""
+"""What the pictures of a segment show: its spread, its map, what drives it, who is missing, how it moved."""
 
 import math
 import re
@@ -209,3 +209,29 @@ def test_a_segment_whose_members_have_all_lapsed_says_so(view: Callable[..., Vie
     page = opened.go("segments/champions")
     expect(page.get_by_text("There is nobody here to lose")).to_be_visible()
     expect(page.get_by_text("60 members have lapsed already")).to_be_visible()
+
+
+def test_what_drives_a_segment_is_shown_largest_first_or_why_it_is_not(view: Callable[..., View]) -> None:
+    opened = view()
+    stats = requests.get(f"{opened.running.base}/segments/at-risk/ml/stats", timeout=60).json()
+    page = opened.go("segments/at-risk")
+    drivers = page.locator("section.card").filter(has=page.get_by_role("heading", name="What drives it here"))
+    drivers.locator("summary").first.click()
+    churn = drivers.locator(".best").filter(has=page.get_by_role("heading", name="What drives churn here"))
+    shown = [float(each.split()[0]) for each in churn.locator(".number").all_inner_texts()]
+    means = [100 * each["mean_absolute_contribution"] for each in stats["drivers"]["churn"]["features"]]
+    assert shown == pytest.approx(means, abs=0.05)
+    assert shown == sorted(shown, reverse=True)
+    expect(churn).to_contain_text(f"From {stats['drivers']['churn']['customers']} members who have not lapsed.")
+
+
+@pytest.mark.long
+def test_a_segment_whose_drivers_are_not_known_says_why(view: Callable[..., View]) -> None:
+    opened = view()
+    stats = requests.get(f"{opened.running.base}/segments/at-risk/ml/stats", timeout=60).json()
+    stats["drivers"] = {"rfm": {"customers": 0, "features": []}}
+    stats["models"]["nbo"]["version"] = "mock"
+    opened.page.route("**/segments/at-risk/ml/stats*", lambda route: route.fulfill(json=stats))
+    page = opened.go("segments/at-risk")
+    for sentence in ("Not measured: the model was trained", "these answers are made up", "no member has an answer"):
+        expect(page.get_by_text(sentence)).to_be_visible()

@@ -1,4 +1,4 @@
-"""Why an answer is what it is, and what if: bars of reasons, sliders, and what drives a segment."""
+"""Why an answer is what it is, and what if: bars of reasons, and sliders."""
 
 import re
 from collections.abc import Callable
@@ -324,29 +324,3 @@ def test_a_mock_answer_has_no_reasons_and_nothing_to_change(view: Callable[..., 
     expect(page.get_by_text("There are no reasons: this answer is made up.")).to_be_visible()
     expect(what_if_of(page)).to_contain_text("There is nothing to change")
     expect(page.get_by_role("slider")).to_have_count(0)
-
-
-def test_what_drives_a_segment_is_shown_largest_first_or_why_it_is_not(view: Callable[..., View]) -> None:
-    opened = view()
-    stats = requests.get(f"{opened.running.base}/segments/at-risk/ml/stats", timeout=60).json()
-    page = at(opened, "segments/at-risk")
-    drivers = page.locator("section.card").filter(has=page.get_by_role("heading", name="What drives it here"))
-    drivers.locator("summary").first.click()
-    churn = drivers.locator(".best").filter(has=page.get_by_role("heading", name="What drives churn here"))
-    shown = [numbers(each)[0] for each in churn.locator(".number").all_inner_texts()]
-    means = [100 * each["mean_absolute_contribution"] for each in stats["drivers"]["churn"]["features"]]
-    assert shown == pytest.approx(means, abs=0.05)
-    assert shown == sorted(shown, reverse=True)
-    expect(churn).to_contain_text(f"From {stats['drivers']['churn']['customers']} members who have not lapsed.")
-
-
-@pytest.mark.long
-def test_a_segment_whose_drivers_are_not_known_says_why(view: Callable[..., View]) -> None:
-    opened = view()
-    stats = requests.get(f"{opened.running.base}/segments/at-risk/ml/stats", timeout=60).json()
-    stats["drivers"] = {"rfm": {"customers": 0, "features": []}}
-    stats["models"]["nbo"]["version"] = "mock"
-    opened.page.route("**/segments/at-risk/ml/stats*", lambda route: route.fulfill(json=stats))
-    page = at(opened, "segments/at-risk")
-    for sentence in ("Not measured: the model was trained", "these answers are made up", "no member has an answer"):
-        expect(page.get_by_text(sentence)).to_be_visible()
