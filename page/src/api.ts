@@ -1,17 +1,8 @@
 /** Every request of the page. */
 
-import type { components } from "./api.gen";
+import type { Asked, Batch, Schemas, Single } from "./schemas";
 import { bearer, type Issuer, renewed, signInWanted, token } from "./session";
 import { text } from "./text";
-
-export type Schemas = components["schemas"];
-/** A field's type, of the forms of an object that have it. */
-export type FieldOf<T, K extends string> = T extends unknown ? (K extends keyof T ? NonNullable<T[K]> : never) : never;
-export type PredictionType = Schemas["SingleAnswer"]["type"];
-/** A type, or `all`, which answers the three at once. */
-export type Asked = NonNullable<Schemas["PredictRequest"]["type"]>;
-export type Single = Schemas["SingleAnswer"] | Schemas["AllAnswer"];
-export type Batch = Schemas["BatchAnswer"] | Schemas["AllBatchAnswer"];
 
 const BASE = import.meta.env.BASE_URL.replace(/\/admin\/$/, "");
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ApiError, type Asked, type Single } from "./api";
+import { ApiError } from "./api";
 import {
   type ExplainedScore,
   featuresOf,
@@ -9,6 +9,7 @@ import {
   reasonWords,
   withReasons,
 } from "./explained";
+import type { Asked, Single } from "./schemas";
 
 const reason = (feature: string, contribution: number): Reason => ({
   feature,

@@ -1,7 +1,8 @@
 /** Predictions with their reasons, and what is printed of these. */
 
-import { ApiError, type Asked, type PredictionType, type Schemas, type Single } from "./api";
+import { ApiError } from "./api";
 import { type OfType, TYPES } from "./predictions";
+import type { Asked, PredictionType, Schemas, Single } from "./schemas";
 
 export type Reason = Schemas["Reason"];
 export type ExplainedScore = Schemas["Explained"];

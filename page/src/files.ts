@@ -1,6 +1,6 @@
 /** Files that the service reads, by their names. */
 
-import type { FieldOf, Schemas } from "./api";
+import type { FieldOf, Schemas } from "./schemas";
 
 export type Format = FieldOf<Schemas["JobRequest"], "format">;
 type Compression = "" | ".gz" | ".zst";

@@ -1,8 +1,8 @@
 /** Answers of one type, or of the three side by side: by type for one customer, a row for each of many. */
 
-import type { Asked, Batch, PredictionType, Schemas, Single } from "./api";
 import { toCsv } from "./csv";
 import { type ChurnQuality, likest } from "./quality";
+import type { Asked, Batch, PredictionType, Schemas, Single } from "./schemas";
 import { text } from "./text";
 
 export const TYPES: PredictionType[] = ["churn", "nbo", "rfm"];

@@ -1,6 +1,6 @@
 /** What a card says of a model's worth, as the page reads it. Cards of before there was any have none. */
 
-import type { Schemas } from "./api";
+import type { Schemas } from "./schemas";
 
 export interface Ranged {
   value: number;

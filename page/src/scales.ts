@@ -1,6 +1,6 @@
 /** The values of a what-if slider, and what a feature is called beside it. */
 
-import type { Schemas } from "./api";
+import type { Schemas } from "./schemas";
 
 type Card = Schemas["ModelCardAnswer"];
 

@@ -1,10 +1,10 @@
 /** Segments' definitions as the builder has them, and what a spread of probabilities says. */
 
-import type { FieldOf, Schemas } from "./api";
 import * as format from "./format";
 import { tidy } from "./ids";
 import { type ChurnQuality, heldOutShare, type Ranged } from "./quality";
-import { text } from "./text";
+import type { FieldOf, Schemas } from "./schemas";
+import { type DriftWord, text } from "./text";
 
 export type Definition = Schemas["SegmentDefinition"];
 type Stored = Schemas["SegmentDefinitionAnswer"];
@@ -317,9 +317,6 @@ export function reasonsOf({ failed, failed_by_code = {} }: Pick<Answered, "faile
   const rest = failed - counts.reduce((sum, [, members]) => sum + members, 0);
   return new Map([...counts.sort((a, b) => b[1] - a[1]), ...(rest > 0 ? ([["", rest]] as const) : [])]);
 }
-
-/** What a feature's drift means: how it moved, and whether that matters to the model. */
-export type DriftWord = "alarm" | "unweighted" | "unknown" | "luck" | "stable" | "too_few";
 
 /** Over this, luck alone may have moved so many customers. */
 const LUCK = 0.001;

@@ -1,9 +1,8 @@
 /** All that the page says, in English: a translation is another object like this one. */
 
-import type { Schemas } from "./api";
 import { amount, amountOfPoints, count, decimals, plural, points, probability, share } from "./format";
 import type { Ranged } from "./quality";
-import type { Bin, DriftWord } from "./segments";
+import type { Schemas } from "./schemas";
 
 /** A share as customers of a hundred. A few of many are not none, and nearly all are not all. */
 function ofHundred({ value }: Ranged): string {
@@ -26,6 +25,9 @@ type Evidence = Schemas["OfferProbability"]["evidence"];
 
 /** Words by names that come from elsewhere, such as an address: "constructor" is in none of them. */
 const words = (given: Record<string, string>): Record<string, string> => Object.assign(Object.create(null), given);
+
+/** What a feature's drift means: how it moved, and whether that matters to the model. */
+export type DriftWord = "alarm" | "unweighted" | "unknown" | "luck" | "stable" | "too_few";
 
 export const text = {
   product: "Loyalty ML",
@@ -630,7 +632,7 @@ export const text = {
     onlyCell: (name: string, r: number, f: number, members: number) =>
       `Only ${plural(members, "member", "members")} with recency ${r} and frequency ${f}, ${name}.`,
     showAll: "Show all again",
-    ofBin: ({ begins, ends, by_risk }: Bin) =>
+    ofBin: ({ begins, ends, by_risk }: Schemas["RiskBin"]) =>
       `${share(begins)} to ${share(ends)}: ${plural(
         Object.entries(by_risk).reduce((sum, [band, members]) => (band === "lapsed" ? sum : sum + members), 0),
         "member",

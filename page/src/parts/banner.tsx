@@ -1,6 +1,7 @@
 /** What nobody may overlook: answers that are made up, and models that only show how. */
 
-import { getStatus, type Schemas } from "../api";
+import { getStatus } from "../api";
+import type { Schemas } from "../schemas";
 import { may } from "../session";
 import { text } from "../text";
 import { useResource } from "./resource";

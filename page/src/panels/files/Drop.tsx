@@ -1,10 +1,10 @@
 /** Where files are dropped or chosen, and how far their uploads are. */
 
 import { useId, useState } from "preact/hooks";
-import type { Asked } from "../../api";
 import * as format from "../../format";
 import { Failed, Note } from "../../parts/states";
 import { address } from "../../route";
+import type { Asked } from "../../schemas";
 import { text } from "../../text";
 import { again, cancel, send, type Upload, uploads } from "./upload";
 

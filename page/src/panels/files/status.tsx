@@ -1,6 +1,6 @@
 /** What the list of jobs and a job's own view both show. */
 
-import type { Schemas } from "../../api";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 import { names } from "./upload";
 

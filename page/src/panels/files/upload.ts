@@ -1,9 +1,10 @@
 /** The files that are being sent. An upload goes on while another panel is looked at. */
 
 import { computed, signal } from "@preact/signals";
-import { type Asked, newKey, type Schemas, startJob, upload } from "../../api";
+import { newKey, startJob, upload } from "../../api";
 import { type Format, formatOfFile } from "../../files";
 import { limiter } from "../../parts/limited";
+import type { Asked, Schemas } from "../../schemas";
 import { text } from "../../text";
 
 export interface Upload {

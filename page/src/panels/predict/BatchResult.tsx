@@ -1,7 +1,6 @@
 /** A batch as a table: sorted, filtered, counted, with a table of its own for what failed. */
 
 import { useMemo, useState } from "preact/hooks";
-import type { Asked, Batch, PredictionType } from "../../api";
 import { saveCsv } from "../../csv";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
@@ -10,6 +9,7 @@ import { Empty } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { countsOf, matches, type Row, rowsAsCsv, TYPES, tabled, typesOf } from "../../predictions";
 import { address } from "../../route";
+import type { Asked, Batch, PredictionType } from "../../schemas";
 import { text } from "../../text";
 import { curlOfMany } from "./curl";
 

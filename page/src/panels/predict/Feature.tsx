@@ -1,9 +1,9 @@
 /** A feature of a customer with a slider and a field beside it, and the way back to what it is. */
 
 import { useId, useMemo, useState } from "preact/hooks";
-import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { isWithin, limitsOf, placeOf, sliderValues, typicalOf, usualOf, wordsFor } from "../../scales";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 
 interface Props {

@@ -1,12 +1,12 @@
 /** A customer as it is and as if, side by side, with how far the score moved and by what. */
 
 import type { ComponentChildren } from "preact";
-import type { Schemas } from "../../api";
 import { explainable } from "../../explained";
 import * as format from "../../format";
 import { ProbabilityBar, Risk } from "../../parts/risk";
 import type { Churn, Nbo, OfType, Rfm } from "../../predictions";
 import { wordsFor } from "../../scales";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 
 type WhatIf = Schemas["WhatIf"];

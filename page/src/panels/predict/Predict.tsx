@@ -1,11 +1,12 @@
 import { signal } from "@preact/signals";
 import { useEffect, useId } from "preact/hooks";
-import { type Asked, type Batch, predictMany, predictOne } from "../../api";
+import { predictMany, predictOne } from "../../api";
 import { type WithReasons, withReasons } from "../../explained";
 import { isTooLong, MAX_BATCH, tidy } from "../../ids";
 import { ServiceBanners } from "../../parts/banner";
 import { Empty, Failed, Loading } from "../../parts/states";
 import { address, go, route } from "../../route";
+import type { Asked, Batch } from "../../schemas";
 import { text } from "../../text";
 import { BatchResult } from "./BatchResult";
 import { SingleResult } from "./SingleResult";

@@ -1,9 +1,10 @@
 /** Why an answer is what it is: a bar for each reason, the largest first, and how they add up to it. */
 
-import type { ApiError, PredictionType } from "../../api";
+import type { ApiError } from "../../api";
 import { explainable, hasOthers, type Printed, printed, type Shown, stepsOf } from "../../explained";
 import * as format from "../../format";
 import type { Churn, Nbo, OfType } from "../../predictions";
+import type { PredictionType } from "../../schemas";
 import { text } from "../../text";
 
 /** How many are shown at first. */

@@ -1,7 +1,7 @@
 /** One customer as a person reads it: first the sentence, then the figures. */
 
 import { useMemo } from "preact/hooks";
-import { type ApiError, getCard, type PredictionType, type Schemas, type Single } from "../../api";
+import { type ApiError, getCard } from "../../api";
 import type { WithReasons } from "../../explained";
 import * as format from "../../format";
 import { Raw } from "../../parts/raw";
@@ -10,6 +10,7 @@ import { ProbabilityBar, Risk } from "../../parts/risk";
 import { Table } from "../../parts/table";
 import { byType, type Churn, churnSentence, type Nbo, type OfType, type Rfm } from "../../predictions";
 import { churnQuality } from "../../quality";
+import type { PredictionType, Schemas, Single } from "../../schemas";
 import { may } from "../../session";
 import { text } from "../../text";
 import { curlOfOne } from "./curl";

@@ -2,12 +2,13 @@
 
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, predictOne, type Schemas, type Single } from "../../api";
+import { ApiError, predictOne } from "../../api";
 import { explainable, featuresOf, type WithReasons, withReasons } from "../../explained";
 import { type Latest, latest } from "../../parts/latest";
 import { Note } from "../../parts/states";
 import { byType } from "../../predictions";
 import { address, go, route } from "../../route";
+import type { Schemas, Single } from "../../schemas";
 import { may, token } from "../../session";
 import { text } from "../../text";
 import { fromAddress, inAddress, type Overrides } from "../../what-if";

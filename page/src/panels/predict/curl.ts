@@ -1,6 +1,7 @@
 /** What was asked, as a request for a terminal. */
 
-import { type Asked, asCurl, bodyOfMany, bodyOfOne, type More } from "../../api";
+import { asCurl, bodyOfMany, bodyOfOne, type More } from "../../api";
+import type { Asked } from "../../schemas";
 
 export const curlOfOne = (id: string, asked: Asked, more: More): string =>
   asCurl("/ml/predict", bodyOfOne(id, asked, more));

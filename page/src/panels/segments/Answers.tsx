@@ -1,9 +1,9 @@
 /** A segment's members by risk band, and those without an answer by why they have none. */
 
-import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { BANDS, BandBar, Risk } from "../../parts/risk";
 import { Table } from "../../parts/table";
+import type { Schemas } from "../../schemas";
 import { reasonsOf } from "../../segments";
 import { text } from "../../text";
 

@@ -1,11 +1,12 @@
 /** A segment is defined: by any of conditions, a list, a band, an RFM name and an offer; previewed before it is saved. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, getSegment, putSegment, type Schemas } from "../../api";
+import { ApiError, getSegment, putSegment } from "../../api";
 import { ServiceBanners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Failed, Loading, NotDone, Note } from "../../parts/states";
 import { address, go, route } from "../../route";
+import type { Schemas } from "../../schemas";
 import {
   type Draft,
   definitionOf,

@@ -1,10 +1,10 @@
 /** Whether the customers are still those that the models learnt from, in words. */
 
-import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { Table } from "../../parts/table";
-import { type DriftWord, driftOf } from "../../segments";
-import { text } from "../../text";
+import type { Schemas } from "../../schemas";
+import { driftOf } from "../../segments";
+import { type DriftWord, text } from "../../text";
 
 type Stats = Schemas["SegmentStatsAnswer"];
 

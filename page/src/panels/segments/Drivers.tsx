@@ -1,8 +1,8 @@
 /** What drives the scores of a segment's members: how far each feature moves them, up or down, on average. */
 
-import type { PredictionType, Schemas } from "../../api";
 import * as format from "../../format";
 import { TYPES } from "../../predictions";
+import type { PredictionType, Schemas } from "../../schemas";
 import { text } from "../../text";
 
 type Stats = Schemas["SegmentStatsAnswer"];

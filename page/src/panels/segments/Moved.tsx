@@ -1,10 +1,10 @@
 /** How a segment moved from snapshot to snapshot, and first of all why. */
 
 import { useMemo } from "preact/hooks";
-import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Table } from "../../parts/table";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 
 const Chart = lazy(() => import("../../parts/chart"), "chart");

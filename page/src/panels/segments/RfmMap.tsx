@@ -1,8 +1,8 @@
 /** Members by recency and frequency score. A cell filters the spread to its members, and so says the address. */
 
-import type { Schemas } from "../../api";
 import * as format from "../../format";
 import { address, go } from "../../route";
+import type { Schemas } from "../../schemas";
 import { cellName } from "../../segments";
 import { may } from "../../session";
 import { text } from "../../text";

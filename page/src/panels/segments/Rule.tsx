@@ -17,7 +17,7 @@ import {
 } from "../../segments";
 import { text } from "../../text";
 import { OfferCodes } from "./OfferCodes";
-import type { Props } from "./Who";
+import type { Props } from "./part";
 
 export function Rule({ draft, change }: Props) {
   const features = useId();

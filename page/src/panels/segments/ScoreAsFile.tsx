@@ -1,9 +1,10 @@
 /** A button that has members of a segment scored as a file, and leads to the job. */
 
 import { useState } from "preact/hooks";
-import { type Schemas, startJob } from "../../api";
+import { startJob } from "../../api";
 import { NotDone } from "../../parts/states";
 import { address } from "../../route";
+import type { Schemas } from "../../schemas";
 import { may } from "../../session";
 import { text } from "../../text";
 

@@ -1,12 +1,13 @@
 /** One segment: its risk as pictures, why it moved, who is missing, and what to do with it. */
 
-import { anywhere, getCard, getSegment, getStatistics, previewSegment, type Schemas } from "../../api";
+import { anywhere, getCard, getSegment, getStatistics, previewSegment } from "../../api";
 import * as format from "../../format";
 import { Placeholders } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Empty, Failed, Loading, NotAllowed, Note } from "../../parts/states";
 import { churnQuality } from "../../quality";
 import { address, route } from "../../route";
+import type { Schemas } from "../../schemas";
 import { cellName, draftOf, type Kind, meaningOf, sayingWho } from "../../segments";
 import { may, type Scope } from "../../session";
 import { text } from "../../text";

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { getStatistics, listSegments, type Schemas } from "../../api";
+import { getStatistics, listSegments } from "../../api";
 import { ServiceBanners } from "../../parts/banner";
 import { limited } from "../../parts/limited";
 import { useResource } from "../../parts/resource";
@@ -7,6 +7,7 @@ import { Sparkline } from "../../parts/sparkline";
 import { Empty, Failed, Loading, NotAllowed } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { address, go, route } from "../../route";
+import type { Schemas } from "../../schemas";
 import { may } from "../../session";
 import { text } from "../../text";
 import { Builder } from "./Builder";

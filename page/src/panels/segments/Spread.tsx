@@ -1,13 +1,14 @@
 /** The histogram of probabilities, and a slider: how many are chosen, and what becomes of them. */
 
 import { useId, useState } from "preact/hooks";
-import { ApiError, anywhere, putSegment, type Schemas } from "../../api";
+import { ApiError, anywhere, putSegment } from "../../api";
 import * as format from "../../format";
 import { lazy } from "../../parts/lazy";
 import { Empty, NotDone } from "../../parts/states";
 import { Table } from "../../parts/table";
 import type { ChurnQuality } from "../../quality";
 import { address, go } from "../../route";
+import type { Schemas } from "../../schemas";
 import {
   activeIn,
   type Bin,

@@ -6,15 +6,11 @@ import { useResource } from "../../parts/resource";
 import { BANDS } from "../../parts/risk";
 import { Failed } from "../../parts/states";
 import { knowsLapsed } from "../../quality";
-import { type Draft, KINDS, type Kind, RFM_NAMES } from "../../segments";
+import { KINDS, type Kind, RFM_NAMES } from "../../segments";
 import { text } from "../../text";
 import { OfferCodes } from "./OfferCodes";
+import type { Props } from "./part";
 import { Rule } from "./Rule";
-
-export interface Props {
-  draft: Draft;
-  change: (changed: Partial<Draft>) => void;
-}
 
 const PARTS: Record<Kind, (props: Props) => preact.JSX.Element> = {
   rule: Rule,

@@ -1,6 +1,6 @@
 /** A version's report: what it is, and how good it was on customers who were held out of its training. */
 
-import { getCard, type Schemas } from "../../api";
+import { getCard } from "../../api";
 import * as format from "../../format";
 import { useResource } from "../../parts/resource";
 import { isBand, Risk } from "../../parts/risk";
@@ -8,6 +8,7 @@ import { Empty, Failed, Loading } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { churnQuality, type Group, type ListQuality, offerName, offerQuality, type Ranged } from "../../quality";
 import { address } from "../../route";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 
 const range = (ranged: Ranged | null): string =>

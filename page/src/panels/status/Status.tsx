@@ -1,11 +1,12 @@
 import { useEffect } from "preact/hooks";
-import { ApiError, getCard, getStatus, listModels, pause, type Schemas } from "../../api";
+import { ApiError, getCard, getStatus, listModels, pause } from "../../api";
 import * as format from "../../format";
 import { Banners } from "../../parts/banner";
 import { useResource } from "../../parts/resource";
 import { Failed, Loading, Note } from "../../parts/states";
 import { churnQuality, offerName, offerQuality, signOf, usualList } from "../../quality";
 import { address, route } from "../../route";
+import type { Schemas } from "../../schemas";
 import { text } from "../../text";
 import { Report } from "./Report";
 import { Versions } from "./Versions";

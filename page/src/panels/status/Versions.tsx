@@ -1,13 +1,14 @@
 /** The versions of each model side by side; one is made active, or the set before is, once that was confirmed. */
 
 import { useState } from "preact/hooks";
-import { ApiError, promote, rollback, type Schemas } from "../../api";
+import { ApiError, promote, rollback } from "../../api";
 import * as format from "../../format";
 import { nameOf } from "../../parts/banner";
 import { Dialog } from "../../parts/dialog";
 import { Empty, NotDone, Note } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { address } from "../../route";
+import type { Schemas } from "../../schemas";
 import { may } from "../../session";
 import { text } from "../../text";
 
