@@ -180,6 +180,14 @@ def test_two_versions_that_answered_are_both_named() -> None:
     assert rows.features_as_of == "2026-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize("given", ["", ".", "..", "a/b", "../config"])
+def test_an_id_that_would_lead_to_another_route_is_refused(given: str) -> None:
+    loyalty = client(nothing_is_sent)
+    for ask in (loyalty.segment, loyalty.stats, loyalty.predict_segment, loyalty.job, loyalty.wait):
+        with pytest.raises(ValueError, match="is no id"):
+            ask(given)
+
+
 def test_nothing_is_asked_for_nobody() -> None:
     assert client(nothing_is_sent).predict("churn", []) == []
 
