@@ -1,6 +1,7 @@
 """How a command ends: exit code 0 only on success, and a failure is one sentence on standard error."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -24,10 +25,13 @@ def run(command: str, work: Callable[[], None], when_stopped: str, place: str = 
     place:        the bucket or table that AWS is asked for.
     """
     code = 1
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character that an id has
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with asking(place):
             work()
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is closed: `>&-`
+                sys.stdout.flush()
     except KeyboardInterrupt:
         code, sentence = STOPPED, f"stopped; {when_stopped}"
     except (Problem, Refused, RegistryProblem) as error:

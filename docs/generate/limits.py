@@ -11,7 +11,7 @@ from docs.generate.problem import Undocumented
 from functions.files import app as files
 from functions.segment_worker import app as segment_worker
 from local import template
-from loyalty_ml.api import http, reading, snowflake, sql
+from loyalty_ml.api import http, reading, redshift, snowflake, sql
 from loyalty_ml.datasets import members
 from loyalty_ml.files import compression, sizes
 from loyalty_ml.files.text import lines
@@ -98,6 +98,12 @@ def groups(described: Mapping[str, Any]) -> dict[str, Sequence[Limit]]:
                 ("MAX_SQL_ROWS",),
             ),
             Limit("its body, unpacked", _bytes(snowflake.MAX_SQL_BYTES), "413, as above", ("MAX_SQL_BYTES",)),
+            Limit(
+                "the name of its function, of Redshift",
+                f"{redshift.MAX_NAME_CHARACTERS:,} characters",
+                "`error_msg`",
+                ("MAX_NAME_CHARACTERS",),
+            ),
             Limit(
                 "a customer's id",
                 f"{MAX_ID_CHARACTERS:,} characters",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loyalty_ml.api import inference
 from loyalty_ml.customers.table import DEFAULT_FEATURES
 from tests import sample_set
 from tests.service import BASE, CONTEXT, GOOD, LAPSED, Answer, Service, process
@@ -24,6 +25,10 @@ def tensor(rows: Any, **changes: Any) -> dict[str, Any]:
 
 def infer(service: Service, *inputs: dict[str, Any], path: str = CHURN, **body: Any) -> Answer:
     return service.call("POST", f"{path}/infer", {"inputs": list(inputs), **body})
+
+
+def of_output(**parameters: Any) -> dict[str, Any]:
+    return {"name": "churn_probability", "parameters": parameters}
 
 
 def predicted(service: Service) -> tuple[list[float], list[list[float]]]:
@@ -126,6 +131,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         ),
         "binary_data_size",
     ),
+    **{
+        f"{name} of another extension": (tensor(ROWS, parameters={name: 1}), f"inputs.0.parameters.{name}")
+        for name in inference.OTHER_EXTENSIONS
+    },
     "a shape that no memory holds": (tensor([1.0], shape=[10**4000, 10**4000]), "inputs.0.shape"),
     "a shape of nothing": (tensor([1.0], shape=[], name="revenue"), "inputs.0.shape"),
     "a field that the protocol lacks": (tensor(ROWS, dtype="FP64"), "dtype"),
@@ -149,6 +158,16 @@ def test_other_mistakes_have_that_form_too(service: Service) -> None:
         "its readiness": (service.call("GET", f"{CHURN}/versions/2/ready"), 404),
         "another model": (infer(service, tensor(ROWS), path="/v2/models/rfm"), 404),
         "another output": (infer(service, tensor(ROWS), outputs=[{"name": "risk"}]), 400),
+        "an output twice": (infer(service, tensor(ROWS), outputs=[{"name": "churn_probability"}] * 2), 400),
+        "classes": (infer(service, tensor(ROWS), outputs=[of_output(classification=1)]), 400),
+        **{
+            f"binary {truth!r}": (infer(service, tensor(ROWS), **body), 400)
+            for truth in ("false", "true", 0, 1, "")
+            for body in (
+                {"parameters": {"binary_data_output": truth}},
+                {"outputs": [of_output(binary_data=truth)]},
+            )
+        },
         "an input twice": (infer(service, tensor(ROWS), tensor(ROWS)), 400),
         "a feature beside all": (infer(service, tensor(ROWS), tensor([1], name="revenue", shape=[1])), 400),
         "no inputs": (infer(service), 400),

@@ -79,6 +79,8 @@ def test_what_is_wrong_with_all_rows_is_told_in_redshifts_form(service: Service)
         "rows that are none": (call("loyalty_churn", ["good"]), "row 0: has no list"),
         "another count": (call("loyalty_churn", [["good"]], num_records=2), "num_records: must be 1"),
         "no list": (call("loyalty_churn", None), "arguments: must be a list"),
+        "a name that no answer can hold": (call("loyalty_churn\ud800", []), "external_function: must be text"),
+        "a name of any size": (call("x" * 2**20, []), "external_function: must be text"),
         "no name": (call("loyalty_churn", [], external_function=None), "external_function: must be text"),
         "six megabytes": (call("loyalty_churn", [["c-1234567890"]] * 350_000), f"at most {MAX_SQL_ROWS:,} rows"),
         "a bug": (call("loyalty_churn", [["good"]], num_records=[]), "num_records"),

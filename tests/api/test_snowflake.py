@@ -70,6 +70,8 @@ def test_a_packed_body_is_the_same_and_a_bomb_is_refused(service: Service) -> No
     assert packed(service, zlib.compress(rows), "deflate").body == plain.body
     assert packed(service, gzip.compress(rows)[:-9], "gzip").body["code"] == "INVALID_JSON"
     assert packed(service, rows, "gzip").body["code"] == "INVALID_JSON"
+    for behind in (b"x", gzip.compress(rows), b"\0" * 512):
+        assert "trailing data" in packed(service, gzip.compress(rows) + behind, "gzip").body["error"]
     assert packed(service, gzip.compress(b" " * 10**8), "gzip").status == 413
 
 
@@ -80,6 +82,10 @@ def test_what_is_wrong_with_all_rows_fails_the_query_with_a_sentence(service: Se
         "no arguments": (call(service, "loyalty_churn", [[0]]), 400, "row 0: has 0 arguments"),
         "no row number": (call(service, "loyalty_churn", [["good"]]), 400, "data.0.0: must be the row's number"),
         "an empty row": (call(service, "loyalty_churn", [[]]), 400, "data.0.0"),
+        **{
+            f"the row number {number}": (call(service, "loyalty_churn", [[0, "x"], [number, "x"]]), 400, "data.1.0")
+            for number in (2**63, -(2**63) - 1, 10**30, 0.0, 1.5, True, None, "0", [0])
+        },
         "rows that are none": (call(service, "loyalty_churn", ["good"]), 400, "data.0: must be a list"),
         "no data": (service.call("POST", "/sql/loyalty_churn", {}, headers=HEADERS), 400, "data: is missing"),
         "no JSON": (service.call("POST", "/sql/loyalty_churn", "{", headers=HEADERS), 400, "not JSON"),

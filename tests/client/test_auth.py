@@ -146,7 +146,14 @@ def test_an_issuer_that_gives_no_token_says_why(
     assert issuer.used == []
 
 
-@pytest.mark.parametrize("described", [{"issuer": "https://another"}, {"issuer": ISSUER}, {}])
+NOT_SECRET = {"issuer": ISSUER, "token_endpoint": "http://issuer.example/oauth2/token"}
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"issuer": "https://another"}, {"issuer": 3}, {"issuer": ISSUER}, {}, NOT_SECRET]
+    + [{"issuer": ISSUER, "token_endpoint": endpoint} for endpoint in (3, "", "/oauth2/token", "https://x:y")],
+)
 def test_a_description_of_another_issuer_or_of_no_endpoint_is_refused(
     issuer: Issuer, call: Any, described: dict[str, Any]
 ) -> None:
@@ -154,6 +161,33 @@ def test_a_description_of_another_issuer_or_of_no_endpoint_is_refused(
     with pytest.raises(errors.NoToken, match=r"another issuer|no token endpoint"):
         call(issuer.credentials(), ("status",))
     assert issuer.asked == [], "the secret is sent to nobody"
+
+
+@pytest.mark.parametrize("methods", [None, 3, "client_secret_post", []])
+def test_an_issuer_that_says_nothing_of_how_it_is_asked_is_sent_basic(issuer: Issuer, call: Any, methods: Any) -> None:
+    issuer.described["token_endpoint_auth_methods_supported"] = methods
+    call(issuer.credentials(), ("status",))
+    assert issuer.asked[0].headers["Authorization"].startswith("Basic ")
+
+
+UNUSABLE = ["", " ", "sec ret", "sécret", "sec\r\nX: ret", "sec\0ret", None, 3]
+
+
+@pytest.mark.parametrize("token", UNUSABLE)
+def test_a_token_that_no_header_holds_is_refused_without_being_shown(issuer: Issuer, call: Any, token: Any) -> None:
+    issuer.answer = {"status_code": 200, "json": {"access_token": token}}
+    for auth in (lambda: token, issuer.credentials(), *([token] if isinstance(token, str) else [])):
+        with pytest.raises(errors.NoToken) as raised:
+            call(auth, ("status",))
+        assert "ret" not in str(raised.value).replace("secret", "")
+        assert raised.value.__cause__ is None
+    assert issuer.used == []
+
+
+def test_a_line_end_behind_a_token_is_no_part_of_it(issuer: Issuer, call: Any) -> None:
+    call("mine\n", ("status",))
+    call(lambda: " mine\r\n", ("status",))
+    assert issuer.used == ["mine", "mine"]
 
 
 def test_a_secret_is_sent_over_https_only() -> None:
@@ -172,6 +206,7 @@ def test_a_token_may_be_a_text_or_what_gives_one(issuer: Issuer, call: Any) -> N
 def test_the_environment_says_where_and_who() -> None:
     assert environment.base_url(None, {}) == "http://127.0.0.1:8000/api/loyalty/v1"
     assert environment.base_url(None, {"LOYALTY_URL": "https://a.example/"}) == "https://a.example/api/loyalty/v1"
+    assert environment.base_url(" https://a.example\n", {}) == "https://a.example/api/loyalty/v1"
     assert environment.base_url("https://b/x/v1/", {"LOYALTY_URL": "https://a"}) == "https://b/x/v1"
     assert environment.auth({}) is None
     assert isinstance(environment.auth({"LOYALTY_ISSUER": ISSUER, "LOYALTY_CLIENT_ID": "c", "LOYALTY_CLIENT_SECRET": "s"}), ClientCredentials)  # fmt: skip # noqa: E501
@@ -184,6 +219,12 @@ def test_the_environment_says_where_and_who() -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"is no address"):
+        Loyalty(address)
+
+
+@pytest.mark.parametrize("address", ["https://service?stage=1", "https://service/api/loyalty/v1#a", "https://s/?a"])
+def test_an_address_with_more_than_a_path_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=r"from its \? or # on"):
         Loyalty(address)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from loyalty_client import Retries, codes, errors
 from loyalty_client.calls import Calls
-from loyalty_client.steps import Pause, Request, Send
+from loyalty_client.predictions import predict
+from loyalty_client.steps import Pause, Request, Send, SideBySide
 
 pytestmark = pytest.mark.unit
 
@@ -113,6 +114,48 @@ def test_an_answer_that_is_cut_anywhere_is_half_an_answer(cut: int) -> None:
 def test_a_wait_until_a_moment_is_one_too() -> None:
     past = httpx.Response(503, json=UNAVAILABLE, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
     assert follow(SAFE, [past, ANSWER]) == ({"jobs": []}, [0.0], 2)
+
+
+@given(
+    wait=st.builds(
+        "{} {} {} {}:{}:{} {}".format,
+        *[st.integers(-5, 10**30)],
+        st.sampled_from(["Jan", "Oct"]),
+        *[st.integers(-1, 10**30)] * 4,
+        st.sampled_from(["GMT", "+0100", "-9999", "+99999999999999999999"]),
+    )
+    | st.integers(0, 10**400).map(str)
+)
+def test_a_wait_of_whatever_size_is_a_wait_or_nothing(wait: str) -> None:
+    error, pauses, _ = follow(SAFE, [httpx.Response(503, json=UNAVAILABLE, headers={"Retry-After": wait})] * 4)
+    assert isinstance(error, codes.StoreUnavailable)
+    assert all(0 <= pause <= 60 for pause in pauses)
+
+
+NESTED = b'{"a":' * 100_000
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_brackets_without_end_are_no_answer(status: int) -> None:
+    response = httpx.Response(status, content=NESTED, headers={"Content-Type": "application/json"})
+    response.request = httpx.Request("GET", "http://service/")
+    error, _, _ = follow(SAFE, [response] * 4)
+    assert isinstance(error, errors.NotTheService | errors.GatewayUnavailable)
+
+
+@pytest.mark.parametrize("fields", [3, None, {"a": 1}, [1], [{"field": 2}], [{"field": "customer_ids." + "9" * 5000}]])
+def test_details_that_are_odd_are_still_the_services_error(fields: Any) -> None:
+    body = {"error": "Odd.", "code": "INVALID_REQUEST", "details": {"fields": fields}}
+    error, _, _ = follow(Request("POST", "/x", newer=("explain",)), [httpx.Response(400, json=body)])
+    assert isinstance(error, codes.InvalidRequest)
+    plan = predict(Calls(Retries()), "churn", ["1"], lambda _: None, {})
+    side_by_side = next(plan)
+    assert isinstance(side_by_side, SideBySide)
+    (one,) = side_by_side.plans
+    next(one)
+    with pytest.raises(StopIteration) as ended:
+        one.send(httpx.Response(400, json=body))
+    assert [row["code"] for row in ended.value.value.rows] == ["INVALID_REQUEST"]
 
 
 @given(

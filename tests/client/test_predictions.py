@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_client import Loyalty, LoyaltyError, Retries, UnansweredWarning, errors
 from tests.client.misbehaving import batch_answer
+from tests.fuzz.mutations import mutated
 
 BASE = "http://service/api/loyalty/v1"
 AT_ONCE = Retries(first_wait=0.0)
@@ -109,7 +110,7 @@ def test_an_id_that_the_service_refuses_fails_alone() -> None:
     assert [row["code"] for row in only] == ["INVALID_REQUEST"]
 
 
-@pytest.mark.parametrize("given", ["123", b"123", [1.0], [None], [True], ["1", float("nan")], {"1": 2}, [["1"]]])
+@pytest.mark.parametrize("given", ["123", b"123", [1.0], [None], [True], ["1", float("nan")], {"1": 2}, [["1"]], None, 5, pd.DataFrame({"customer_id": ["1"]})])  # fmt: skip # noqa: E501
 def test_what_is_no_list_of_ids_is_refused_before_anything_is_sent(given: Any) -> None:
     with pytest.raises(TypeError, match=r"[Cc]ustomer id"):
         client(nothing_is_sent).predict("churn", given)
@@ -119,6 +120,29 @@ def test_a_text_that_no_request_can_hold_is_named() -> None:
     with pytest.raises(ValueError, match=r"position 1, .* is no valid Unicode"):
         client(nothing_is_sent).predict("churn", ["é", "\udcff"])
     assert [row["customer_id"] for row in client(answers).predict("churn", ["é", "客户"])] == ["é", "客户"]
+
+
+@settings(max_examples=40)
+@given(data=st.data(), kind=st.sampled_from(["churn", "all"]))
+def test_an_answer_of_whatever_shape_is_rows_or_an_error_of_one_sentence(data: st.DataObject, kind: Any) -> None:
+    whole = batch_answer(b'{"customer_ids": ["1", "2", "3"], "type": "churn"}', frozenset({"3"}))
+    if kind == "all":
+        failure = {"code": "NO_PURCHASES", "error": "Nothing bought yet."}
+        whole["results"] = [
+            {"customer_id": each, "results": {"churn": {"churn_probability": 0.25}}, "errors": {"nbo": failure}}
+            for each in "12"
+        ]
+        whole["errors"][0]["errors"] = {"churn": failure}
+        whole["models"] = {"churn": whole.pop("model")}
+    given = data.draw(mutated(whole))
+    try:
+        rows = client(lambda _: httpx.Response(200, json=given), retries=Retries(tries=1)).predict(
+            kind, ["1", "2", "3"]
+        )
+    except errors.InvalidAnswer:
+        return
+    assert [row["customer_id"] for row in rows] == ["1", "2", "3"]
+    assert len(rows.to_pandas()) == 3
 
 
 def test_whole_numbers_are_ids() -> None:
@@ -154,6 +178,14 @@ def test_two_versions_that_answered_are_both_named() -> None:
     rows = client(answer).predict("churn", range(200))
     assert [model["version"] for model in rows.models] == ["v1", "v2"]
     assert rows.features_as_of == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("given", ["", ".", "..", "a/b", "../config"])
+def test_an_id_that_would_lead_to_another_route_is_refused(given: str) -> None:
+    loyalty = client(nothing_is_sent)
+    for ask in (loyalty.segment, loyalty.stats, loyalty.predict_segment, loyalty.job, loyalty.wait):
+        with pytest.raises(ValueError, match="is no id"):
+            ask(given)
 
 
 def test_nothing_is_asked_for_nobody() -> None:

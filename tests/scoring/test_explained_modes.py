@@ -24,6 +24,7 @@ from loyalty_ml.files.table import Rows
 from loyalty_ml.files.writing import Writer
 from loyalty_ml.models.baseline import Baseline
 from loyalty_ml.models.store import LoadedModel, ModelSet
+from loyalty_ml.scoring.explainers import amount_in_words
 from loyalty_ml.scoring.predictions import predict, predict_all
 from loyalty_ml.segments.definition import Segment, SegmentDefinition
 from loyalty_ml.segments.predictions import Ranking, predict_segment
@@ -144,7 +145,7 @@ def test_features_of_a_group_are_one_reason_that_names_them_all() -> None:
     assert {each["feature"] for each in activity["features"]} == set(GROUPS["activity"])
     assert activity["words"].startswith("activity: ")
     assert "no purchase for" in activity["words"]
-    assert activity["words"].endswith(f"{activity['contribution']:+.2f}")
+    assert activity["words"].endswith(f": {amount_in_words(activity['contribution'])}")
     assert "value" not in activity
 
 

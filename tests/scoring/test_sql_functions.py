@@ -115,6 +115,13 @@ def test_nulls_give_nulls_and_an_error_is_told_by_its_function() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("argument", [1.0, 1e3, True, ["1"], {"id": "1"}])
+def test_what_is_no_id_is_told_so_and_is_nobodys(argument: Any) -> None:
+    assert call(SqlFunction("churn", "risk"), [[argument], ["1"]])[0] is None
+    (told,) = call(SqlFunction("churn", ERROR), [[argument]])
+    assert told == "INVALID_CUSTOMER_ID: The customer's id is neither text nor a whole number: cast it to VARCHAR."
+
+
 def test_numbers_may_be_text_and_what_is_no_number_fails_its_row_alone() -> None:
     row = TABLE[1, :10].tolist()
     rows = [

@@ -42,7 +42,9 @@ def value_bytes(function: SqlFunction, deployed: Deployed) -> int:
 
 def redshift(deployed: Deployed, role: str) -> Iterator[str]:
     """Lines of SQL for Amazon Redshift. role: that Redshift takes on."""
-    yield f"-- The stack {deployed.stack}, for Amazon Redshift. The role may invoke the function: see docs/sql.md."
+    yield _comment(
+        f"The stack {deployed.stack}, for Amazon Redshift. The role may invoke the function: see docs/sql.md."
+    )
     yield from _heading(deployed)
     for function in _functions(deployed):
         count = len(deployed.features[function.type]) if function.signature else 1
@@ -55,7 +57,7 @@ def redshift(deployed: Deployed, role: str) -> Iterator[str]:
         yield f"CREATE OR REPLACE EXTERNAL FUNCTION {function.name}({arguments})"
         yield f"RETURNS {kind} STABLE"
         yield f"LAMBDA '{deployed.function_arn}'"
-        yield f"IAM_ROLE '{role}'"
+        yield f"IAM_ROLE {_text(role)}"
         yield f"RETRY_TIMEOUT {REDSHIFT_RETRY_MILLISECONDS}"
         yield f"MAX_BATCH_ROWS {max_batch_rows(function, deployed)}"
         yield f"MAX_BATCH_SIZE {REDSHIFT_BATCH};"
@@ -66,7 +68,7 @@ def snowflake(deployed: Deployed) -> Iterator[str]:
     prefix = f"{deployed.api_url}/sql/"
     role = deployed.snowflake_role or f"arn:{deployed.partition}:iam::{deployed.account}:role/not-yet"
     provider = "aws_gov_api_gateway" if deployed.partition == "aws-us-gov" else "aws_api_gateway"
-    yield f"-- The stack {deployed.stack}, for Snowflake."
+    yield _comment(f"The stack {deployed.stack}, for Snowflake.")
     yield from _heading(deployed)
     yield ""
     yield "CREATE API INTEGRATION IF NOT EXISTS loyalty"
@@ -82,7 +84,7 @@ def snowflake(deployed: Deployed) -> Iterator[str]:
         yield "-- SnowflakeExternalId = API_AWS_EXTERNAL_ID of what DESCRIBE has shown, then run this command again."
     for function in _functions(deployed):
         features = deployed.features[function.type] if function.signature else ()
-        arguments = ", ".join(f'"{name}" FLOAT' for name in features) or "customer_id VARCHAR"
+        arguments = ", ".join(f"{_identifier(name)} FLOAT" for name in features) or "customer_id VARCHAR"
         # The address has the signature, so that the name can stay as it is when the model's features change.
         name = function.name.removesuffix(f"_{function.signature}") if function.signature else function.name
         yield ""
@@ -102,4 +104,19 @@ def _functions(deployed: Deployed) -> Iterator[SqlFunction]:
 def _heading(deployed: Deployed) -> Iterator[str]:
     yield "-- Print and run it again when a model with other features, or another catalogue, is published."
     for name in PREDICTION_TYPES:
-        yield f"-- The arguments of {name} by features, in order: {', '.join(deployed.features[name])}."
+        yield _comment(f"The arguments of {name} by features, in order: {', '.join(deployed.features[name])}.")
+
+
+def _comment(text: str) -> str:
+    """A feature's name may be any text, and what stood on the next line would be run."""
+    return f"-- {' '.join(text.splitlines())}"
+
+
+def _identifier(name: str) -> str:
+    quoted = name.replace('"', '""')
+    return f'"{quoted}"'
+
+
+def _text(value: str) -> str:
+    quoted = value.replace("'", "''")
+    return f"'{quoted}'"

@@ -1,10 +1,11 @@
 """Who calls: a token of your own, or one that is fetched with a client's credentials (OpenID Connect)."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import httpx
@@ -15,18 +16,27 @@ RENEWED_BEFORE = 60.0
 """Seconds before its end in which a token is not used any more: its last request has to arrive, too."""
 KEPT_UNSAID = 300.0
 """Seconds that a token is kept if the issuer does not say how long it is good for."""
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class Token(httpx.Auth):
-    """A token that is there already; or a function that gives one, which is asked for each request."""
+    """A token that is there already; or a function that gives one, which is asked for each request.
+
+    Blanks and line ends around it, as a file has them, are no part of it. A request raises NoToken if nothing is left,
+    or what no header can hold.
+    """
 
     def __init__(self, token: str | Callable[[], str]) -> None:
         self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         token = self._token if isinstance(self._token, str) else self._token()
-        request.headers["Authorization"] = f"Bearer {token}"
-        yield request
+        if not _is_token(token):  # httpx would refuse it with a sentence that has the secret in it
+            raise errors.NoToken(
+                "The token is empty or no text, or has blanks, line ends or other than ASCII characters in it: give "
+                "it as the issuer gave it."
+            )
+        yield _with(request, token)
 
 
 class ClientCredentials(httpx.Auth):
@@ -52,8 +62,7 @@ class ClientCredentials(httpx.Auth):
         audience: for issuers that ask for one.
         now:      seconds.
         """
-        url = httpx.URL(issuer)
-        if url.scheme != "https" and not (url.scheme == "http" and url.host in ("127.0.0.1", "localhost", "::1")):
+        if not _keeps_secrets(issuer):
             raise ValueError(f"The issuer must have an https:// URL, because it is sent a secret: not {issuer!r}.")
         self._issuer = issuer.rstrip("/")
         self._client_id = client_id
@@ -112,13 +121,13 @@ class ClientCredentials(httpx.Auth):
             return self._token
         if self._described is None:
             self._described = self._read((yield self._discovery()))
-            if self._described.get("issuer", "").rstrip("/") != self._issuer:
+            if str(self._described.get("issuer")).rstrip("/") != self._issuer:
                 self._described = None
                 raise errors.NoToken(f"What {self._issuer} describes is another issuer: check the issuer's URL.")
         asked_at = self._now()
         answer = self._read((yield self._token_request(self._described)))
         token, seconds = answer.get("access_token"), answer.get("expires_in", KEPT_UNSAID)
-        if not isinstance(token, str) or not token:
+        if not _is_token(token):
             raise errors.NoToken(f"{self._issuer} answered without a token: check the client's grants.")
         seconds = float(seconds) if isinstance(seconds, int | float) else KEPT_UNSAID
         self._token = token
@@ -131,10 +140,14 @@ class ClientCredentials(httpx.Auth):
     def _token_request(self, described: dict[str, Any]) -> httpx.Request:
         """As RFC 6749, 4.4 and 2.3.1 have it."""
         endpoint = described.get("token_endpoint")
-        if not isinstance(endpoint, str):
-            raise errors.NoToken(f"{self._issuer} describes no token endpoint: check the issuer's URL.")
+        if not isinstance(endpoint, str) or not _keeps_secrets(endpoint):
+            raise errors.NoToken(
+                f"{self._issuer} describes no token endpoint that has an https:// URL: check the issuer's URL."
+            )
         form = {"grant_type": "client_credentials", **self._asked}
         methods = described.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        if not isinstance(methods, list):
+            methods = []
         if "client_secret_basic" not in methods and "client_secret_post" in methods:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
             return httpx.Request("POST", endpoint, data=form)
@@ -156,6 +169,19 @@ class ClientCredentials(httpx.Auth):
         )
 
 
+def _keeps_secrets(address: str) -> bool:
+    """Whether what is sent there is seen by nobody on the way."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and url.host in ("127.0.0.1", "localhost", "::1"))
+
+
+def _is_token(given: Any) -> TypeGuard[str]:
+    return isinstance(given, str) and _VISIBLE.fullmatch(given.strip()) is not None
+
+
 def _with(request: httpx.Request, token: str) -> httpx.Request:
-    request.headers["Authorization"] = f"Bearer {token}"
+    request.headers["Authorization"] = f"Bearer {token.strip()}"
     return request

@@ -193,7 +193,7 @@ class JobNotFound(NotFound):
 
 
 class InvalidCustomerId(ServiceError):
-    """An id of a batch is blank. Leave it out, or correct it."""
+    """An id of a batch is blank, or an argument of SQL is no id. Leave it out, or correct it."""
 
     code = "INVALID_CUSTOMER_ID"
 

@@ -20,13 +20,15 @@ def base_url(given: str | None = None, environment: Mapping[str, str] = os.envir
 
     Raises ValueError if it is no address.
     """
-    text = given or environment.get(URL) or LOCAL
+    text = (given or environment.get(URL) or LOCAL).strip()
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as problem:
         raise ValueError(f"{text!r} is no address ({problem}): give one such as {LOCAL}.") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"{text!r} is no address of a service: give one such as {LOCAL}.")
+    if url.query or url.fragment:  # the API's path would become a part of them
+        raise ValueError(f"{text!r} has more than an address, from its ? or # on: leave that out.")
     return str(url.copy_with(path=BASE_PATH) if url.path in ("", "/") else url).rstrip("/")
 
 

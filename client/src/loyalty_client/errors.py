@@ -16,12 +16,12 @@ LoyaltyError
 │   ├── HalfAnswer           it is cut off
 │   ├── OldServer            it lacks a field
 │   └── NotTheService        something else answers at this address
-├── NoToken                  the issuer gave no token
+├── NoToken                  the issuer gave no token, or what was given as one is none
 ├── TransferFailed           a file did not get to the store or from it
 └── JobUnfinished            a job took longer than it was waited for; it goes on
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 
@@ -30,6 +30,14 @@ class LoyaltyError(Exception):
 
     code: ClassVar[str | None] = None
     retry_after: float | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """As copies and other processes get it: Python would call the class with the sentence alone."""
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(kind: type[LoyaltyError], *arguments: Any) -> LoyaltyError:
+    return kind.__new__(kind, *arguments)
 
 
 class ServiceError(LoyaltyError):
@@ -151,7 +159,7 @@ class NotTheService(InvalidAnswer):
 
 
 class NoToken(LoyaltyError):
-    """The issuer gave no token."""
+    """The issuer gave no token, or what was given as one is none."""
 
     code = "NO_TOKEN"
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -15,7 +14,7 @@ from loyalty_client.answers import JobAnswer, JobListed, JobSummary
 from loyalty_client.calls import Calls
 from loyalty_client.codes import BY_CODE
 from loyalty_client.reading import field
-from loyalty_client.steps import Download, Pause, Plan, Request, Upload
+from loyalty_client.steps import Download, Pause, Plan, Request, Upload, segment_of_path
 
 WAITING = ("awaiting_upload", "queued", "running")
 BETWEEN_LOOKS = 2.0
@@ -202,4 +201,4 @@ def _failure(ended: Mapping[str, Any]) -> errors.ServiceError:
 
 
 def _look(job_id: str) -> Request:
-    return Request("GET", f"/ml/jobs/{quote(job_id, safe='')}")
+    return Request("GET", f"/ml/jobs/{segment_of_path(job_id)}")

@@ -31,7 +31,7 @@ _HOPELESS = (
     NoBaseline,
 )
 """What the next request is answered with, too: it is not sent."""
-_NAMED_ID = re.compile(r"customer_ids\.(\d+)")
+_NAMED_ID = re.compile(r"customer_ids\.(\d{1,9})", re.ASCII)
 
 
 def texts(customer_ids: Iterable[Any]) -> list[str]:
@@ -39,14 +39,16 @@ def texts(customer_ids: Iterable[Any]) -> list[str]:
 
     Raises ValueError for a text that no request can hold, as bytes that are no UTF-8 become.
     """
-    if isinstance(customer_ids, str | bytes | Mapping):
+    if isinstance(customer_ids, str | bytes | Mapping) or not isinstance(customer_ids, Iterable):
         raise TypeError(f"Customer ids are given as a list of texts or whole numbers, not as {customer_ids!r}.")
+    if hasattr(customer_ids, "columns"):  # which would be the names of its columns, or columns
+        raise TypeError(f"Customer ids are one column: give that of the {type(customer_ids).__name__}, not all of it.")
     found = []
     for place, given in enumerate(customer_ids):
         if isinstance(given, str):
             if not given.isascii() and given.encode("utf-8", "replace").decode() != given:
                 raise ValueError(f"The customer id at position {place}, {given!r}, is no valid Unicode: correct it.")
-            found.append(given)
+            found.append(str(given))  # NumPy's texts, too
         elif hasattr(given, "__index__") and not isinstance(given, bool):  # NumPy's whole numbers, too
             found.append(str(operator.index(given)))
         else:
@@ -188,24 +190,49 @@ def _named_ids(error: InvalidRequest) -> dict[int, str]:
 
 
 def _rows_of(answer: Mapping[str, Any], ids: Sequence[str]) -> list[Row]:
+    _check_what_answered(answer)
     rows = {}
     for entry in field(answer, "results", list):
         customer_id = field(entry, "customer_id", str)
         if "results" in entry:
-            failures = {name: dict(failure) for name, failure in field(entry, "errors", dict).items()}
-            rows[customer_id] = {"customer_id": customer_id, **field(entry, "results", dict), "errors": failures}
+            found = field(entry, "results", dict)
+            by_type = {name: field(found, name, dict) for name in found}
+            by_type |= {"customer_id": customer_id, "errors": _failures(entry)}
+            rows[customer_id] = {"customer_id": customer_id, **by_type}
         else:
-            rows[customer_id] = {"customer_id": customer_id, **field(entry, "result", dict)}
+            found = {"customer_id": customer_id, **field(entry, "result", dict)}
+            rows[customer_id] = {**found, "customer_id": customer_id}
     for entry in field(answer, "errors", list):
         customer_id = field(entry, "customer_id", str)
         rows[customer_id] = _failure(customer_id, field(entry, "code", str), field(entry, "error", str))
         if "errors" in entry:
-            rows[customer_id]["errors"] = entry["errors"]
+            rows[customer_id]["errors"] = _failures(entry)
     if lost := [each for each in ids if each not in rows]:
         raise errors.HalfAnswer(
             f"The answer says nothing of {len(lost)} of {len(ids)} customers, such as {lost[0]!r}: try again."
         )
     return [dict(rows[each]) for each in ids]
+
+
+def _check_what_answered(answer: Mapping[str, Any]) -> None:
+    """What is told of the rows as a whole, if it is there. Raises InvalidAnswer."""
+    for name, kind in (("model", dict), ("models", dict), ("features_as_of", str)):
+        if answer.get(name) is not None:
+            field(answer, name, kind)
+    models = answer.get("models") or ({"model": answer["model"]} if answer.get("model") else {})
+    for name in models:
+        for known in field(models, name, dict).keys() & {"name", "version"}:
+            field(models[name], known, str)
+
+
+def _failures(entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The code and the sentence of each type that has no answer."""
+    failures = field(entry, "errors", dict)
+    for name in failures:
+        failure = field(failures, name, dict)
+        field(failure, "code", str)
+        field(failure, "error", str)
+    return {name: dict(failure) for name, failure in failures.items()}
 
 
 def _failure(customer_id: str, code: str, sentence: str) -> Row:

@@ -21,6 +21,11 @@ def read(response: httpx.Response) -> dict[str, Any]:
 
 def field(answer: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
     """A field that this client needs. Raises OldServer if it is missing, and InvalidAnswer if it is of another kind."""
+    if not isinstance(answer, Mapping):  # an entry of a list, of which nothing is known yet
+        raise errors.InvalidAnswer(
+            f"The answer has {answer!r:.40} in place of an object with '{name}', which this client does not know: "
+            "install the client of the server's version."
+        )
     if name not in answer:
         raise errors.OldServer(
             f"The answer has no field '{name}', so the server is older than this client: update the server, or install "
@@ -37,7 +42,8 @@ def field(answer: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -
 
 def fields_of(error: InvalidRequest) -> list[tuple[str, str]]:
     """What the service says is wrong with a request: each field, and its problem."""
-    problems = [problem for problem in error.details.get("fields", ()) if isinstance(problem, dict)]
+    fields = error.details.get("fields")
+    problems = [problem for problem in fields if isinstance(problem, dict)] if isinstance(fields, list) else []
     return [(str(problem.get("field")), str(problem.get("problem"))) for problem in problems]
 
 
@@ -80,7 +86,7 @@ def retry_after(response: httpx.Response) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # its day, hour or offset may be any number
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
@@ -89,6 +95,8 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     is_json = response.headers.get("Content-Type", "").partition(";")[0].strip().endswith("json")
     try:
         answer = json.loads(response.content)
+    except RecursionError:  # brackets without end
+        raise _stranger(response) from None
     except ValueError:  # of JSON or of UTF-8
         if is_json:
             raise errors.HalfAnswer("The answer is JSON that breaks off in the middle: try again.") from None
@@ -101,7 +109,7 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 def _error(response: httpx.Response) -> errors.LoyaltyError:
     try:
         answer = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         answer = {}

@@ -136,7 +136,7 @@ def _uniform(values: list[Any]) -> list[Any]:
 def _models(answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[Any, Any], dict[str, Any]] = {}
     for answer in answers:
-        for model in answer.get("models", {"": answer.get("model")}).values():
+        for model in (answer.get("models") or {"": answer.get("model")}).values():
             if model:
                 found.setdefault((model.get("name"), model.get("version")), model)
     return list(found.values())

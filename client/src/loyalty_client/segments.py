@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -16,7 +15,7 @@ from loyalty_client.answers import (
 from loyalty_client.calls import Calls
 from loyalty_client.jobs import Told, answer_of, wait
 from loyalty_client.reading import field
-from loyalty_client.steps import Plan, Request
+from loyalty_client.steps import Plan, Request, segment_of_path
 
 
 def segments(calls: Calls) -> Plan[list[SegmentSummary]]:
@@ -32,13 +31,13 @@ def segments(calls: Calls) -> Plan[list[SegmentSummary]]:
 
 
 def segment(calls: Calls, segment_id: str) -> Plan[SegmentDefinitionAnswer]:
-    answer: SegmentDefinitionAnswer = yield from calls.get(f"/segments/{quote(segment_id, safe='')}")
+    answer: SegmentDefinitionAnswer = yield from calls.get(f"/segments/{segment_of_path(segment_id)}")
     return answer
 
 
 def stats(calls: Calls, segment_id: str, history: int | None, told: Told) -> Plan[SegmentStatsAnswer]:
     query: dict[str, str | int] = {} if history is None else {"history": history}
-    request = Request("GET", f"/segments/{quote(segment_id, safe='')}/ml/stats", query=query)
+    request = Request("GET", f"/segments/{segment_of_path(segment_id)}/ml/stats", query=query)
     answer: SegmentStatsAnswer = yield from _at_once_or_by_a_job(calls, request, told)
     return answer
 
@@ -46,7 +45,7 @@ def stats(calls: Calls, segment_id: str, history: int | None, told: Told) -> Pla
 def predict_segment(
     calls: Calls, segment_id: str, body: Mapping[str, Any], query: Mapping[str, str | int], told: Told
 ) -> Plan[SegmentAnswer | SegmentAllAnswer]:
-    path = f"/segments/{quote(segment_id, safe='')}/ml/predict"
+    path = f"/segments/{segment_of_path(segment_id)}/ml/predict"
     request = Request("POST", path, json=body, newer=("explain",), query=query)
     answer: SegmentAnswer | SegmentAllAnswer = yield from _at_once_or_by_a_job(calls, request, told)
     return answer

@@ -8,6 +8,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 ResultT = TypeVar("ResultT")
 
@@ -28,6 +29,13 @@ class Request:
     query: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     is_safe: bool = True
+
+
+def segment_of_path(given: str) -> str:
+    """An id as one segment of a path. Raises ValueError for what would lead elsewhere: "" to the list of all."""
+    if given in ("", ".", "..") or "/" in given:
+        raise ValueError(f"{given!r} is no id: give one that the service lists.")
+    return quote(given, safe="")
 
 
 @dataclass(frozen=True, slots=True)

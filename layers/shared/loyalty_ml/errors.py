@@ -319,12 +319,12 @@ class JobNotFound(NotFound):
 
 
 class InvalidCustomerId(LoyaltyError):
-    """An id of a batch is blank. Leave it out, or correct it."""
+    """An id of a batch is blank, or an argument of SQL is no id. Leave it out, or correct it."""
 
     code = "INVALID_CUSTOMER_ID"
 
-    def __init__(self) -> None:
-        super().__init__("The customer's id is blank: leave it out, or correct it.")
+    def __init__(self, problem: str = "is blank: leave it out, or correct it") -> None:
+        super().__init__(f"The customer's id {problem}.")
 
 
 class Unscorable(LoyaltyError):

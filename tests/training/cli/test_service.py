@@ -1,5 +1,7 @@
 """The subcommands that ask a service: what they print, and their exit codes."""
 
+import contextlib
+import io
 import json
 import re
 import signal
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.misbehaving import Received, Says, Server, running
+from tests.client.misbehaving import Received, Says, Server, batch_answer, running
 from tests.front import served
 from tests.service import Service
 from training.cli.main import main
@@ -88,6 +90,48 @@ def test_the_reasons_are_a_second_table(asked: str, results: int, capsys: pytest
     for line, words in zip(lines, told, strict=True):
         assert line.endswith(f"  {words}")
     assert {line.split()[0] for line in lines} == {"good", "lapsed"}
+
+
+def test_who_lacks_the_answer_of_a_type_is_no_success(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    lacks = {"rfm": {"code": "MISSING_FEATURES", "error": "No purchases of all time."}}
+    entries: list[dict[str, Any]] = [
+        {"customer_id": each, "results": {"churn": CHURN, "nbo": NBO}, "errors": errors}
+        for each, errors in (("1", {}), ("2", lacks))
+    ]
+    entries[0]["results"] |= {"rfm": {"segment": "Champions"}}
+    server.will(Says(body={"results": entries, "errors": [], "models": {}}))
+    code, shown, said = loyalty(capsys, "predict", "1", "2", "--type", "all")
+    assert code == 1
+    assert re.search(r"^2 .* rfm: No purchases of all time\.$", shown, re.MULTILINE)
+    assert said == "loyalty predict: 1 of 2 customers lack the answer of a type, as their lines say."
+
+
+CHURN = {"churn_probability": 0.5, "churn_risk": "medium"}
+NBO = {"top_offer": {"offer_name": "Flash Sale"}, "confidence": 0.5}
+ODD = ["客户", "🙂", "a\tb", "a\nb", "\x1b[31mred", "\u202eleft"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_an_id_is_shown_on_one_line_in_every_terminal_and_commands_it_to_nothing(server: Server, encoding: str) -> None:
+    server.will(lambda request: Says(body=batch_answer(request)))
+    for arguments in ((), ("--json",)):
+        printed = io.BytesIO()
+        terminal = io.TextIOWrapper(printed, encoding)
+        with contextlib.redirect_stdout(terminal):
+            assert main(["predict", *ODD, *arguments]) == 0
+        text = printed.getvalue().decode(encoding)
+        if arguments:
+            assert [row["customer_id"] for row in json.loads(text)["rows"]] == ODD
+        else:
+            assert not set("\t\x1b\u202e") & set(text)
+            assert len(text.splitlines()) == 2 + len(ODD)
+            assert r"\x1b[31mred" in text
+
+
+def test_a_closed_output_is_nobodys_mistake(server: Server) -> None:
+    server.will(lambda request: Says(body=batch_answer(request)))
+    with contextlib.redirect_stdout(None):
+        assert main(["predict", "1"]) == 0
 
 
 @pytest.mark.usefixtures("address")

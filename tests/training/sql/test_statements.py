@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +79,30 @@ def test_snowflakes_statements_lead_to_the_same_functions(service: Service) -> N
         row = [0, *(features if function.signature else ["good"])]
         answer = service.call("POST", f"/sql/{function.name}", {"data": [row]})
         assert (answer.status, answer.body["data"][0][1] is None) == (200, function.part == sql_functions.ERROR), name
+
+
+ODD = ('say "hi"', "it's", "a\nDROP TABLE customers; --", "a\u2028b", "--", "/*", "$$", "größe", "a b", "SELECT", "\\")
+
+
+def test_names_of_whatever_text_stay_names() -> None:
+    deployed = replace(DEPLOYED, features=dict.fromkeys(PREDICTION_TYPES, ODD))
+    made = [each for each in _statements(statements.snowflake(deployed)) if "_OF_FEATURES" in each.upper()]
+    quoted = ", ".join('"' + name.replace('"', '""') + '" FLOAT' for name in ODD)
+    assert len(made) == 12
+    assert all(f"({quoted})" in each for each in made)
+    for lines in (statements.redshift(deployed, "it's"), statements.snowflake(deployed)):
+        assert {each.split()[0] for each in _statements(lines)} <= {"CREATE", "ALTER"}
+    roles = [each for each in _statements(statements.redshift(deployed, "it's")) if "IAM_ROLE 'it''s'" in each]
+    assert len(roles) == 24
+
+
+def _statements(lines: Iterable[str]) -> list[str]:
+    """As a warehouse reads them: comments end with their line, and quotes hide what is in them."""
+    text = "\n".join(lines)
+    read = re.sub(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|--[^\n\r\u2028]*""", lambda found: found[1] or "", text)
+    hidden = re.split(r"""((?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^;"'])+);""", read)
+    assert not "".join(hidden[::2]).strip()
+    return [each.strip() for each in hidden[1::2]]
 
 
 def test_before_the_stack_has_a_role_snowflake_is_asked_who_it_is() -> None:

@@ -1,6 +1,7 @@
 """What the subcommands that ask a service have in common: where it is, who calls, and how its errors are told."""
 
 import json
+import sys
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -52,7 +53,8 @@ def service(chosen: Namespace) -> Iterator["Loyalty"]:
 
 
 def print_json(answer: Any) -> None:
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode))
 
 
 def share(value: float | None) -> str:

@@ -70,7 +70,8 @@ def _ids(chosen: Namespace) -> list[str]:
         raise Problem(f"{chosen.ids_from} is no text in UTF-8: save it as UTF-8, one id a line.") from error
     found = [line.strip() for line in text.splitlines() if line.strip()]
     if not found:
-        raise Problem(f"{chosen.ids_from} has no id: put one on each line.")
+        source = "standard input" if chosen.ids_from == "-" else chosen.ids_from
+        raise Problem(f"{source} has no id: put one on each line.")
     return found
 
 
@@ -112,6 +113,8 @@ def _show(rows: "Predictions", chosen: Namespace) -> None:
             f"{code} {count:,}" for code, count in Counter(row["code"] for row in rows.failed).most_common()
         )
         raise Problem(f"There is no answer for {len(rows.failed):,} of {len(rows):,} customers ({codes}).")
+    if partly := sum(bool(row.get("errors")) for row in rows):
+        raise Problem(f"{partly:,} of {len(rows):,} customers lack the answer of a type, as their lines say.")
 
 
 def _line(row: Mapping[str, Any], columns: Mapping[str, Callable[[Mapping[str, Any]], str]]) -> tuple[str, ...]:

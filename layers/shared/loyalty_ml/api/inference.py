@@ -39,6 +39,10 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header that says how long the JSON is, where bytes stand behind it."""
 BINARY_SIZE = "binary_data_size"
 """The parameter of a tensor whose numbers stand behind the JSON, as Triton's extension has it."""
+OTHER_EXTENSIONS = frozenset(
+    {"classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"}
+)
+"""Parameters of a tensor that Triton's other extensions move its numbers with."""
 
 _LENGTH = re.compile(r"[0-9]{1,10}")
 
@@ -133,7 +137,7 @@ def infer(model: LoadedModel, models: ModelSet, request: InferenceRequest) -> In
 def _chosen_outputs(card: Card, request: InferenceRequest) -> dict[str, bool]:
     """The names of the outputs to give, and whether each is wanted as binary."""
     known = [output.name for output in card.outputs]
-    all_binary = bool((request.parameters or {}).get("binary_data_output", False))
+    all_binary = _truth("parameters", request.parameters, "binary_data_output", default=False)
     if not request.outputs:
         return dict.fromkeys(known, all_binary)
     chosen: dict[str, bool] = {}
@@ -142,8 +146,25 @@ def _chosen_outputs(card: Card, request: InferenceRequest) -> dict[str, bool]:
             raise errors.InvalidRequest.of(
                 f"outputs.{place}.name", f"is no output of {card.name}: use {' or '.join(known)}"
             )
-        chosen[output.name] = bool((output.parameters or {}).get("binary_data", all_binary))
+        if output.name in chosen:
+            raise errors.InvalidRequest.of(f"outputs.{place}.name", "is given twice: leave one out")
+        at = f"outputs.{place}.parameters"
+        _refuse_extensions(at, output.parameters)
+        chosen[output.name] = _truth(at, output.parameters, "binary_data", default=all_binary)
     return chosen
+
+
+def _truth(at: str, parameters: Parameters | None, name: str, *, default: bool) -> bool:
+    value = (parameters or {}).get(name, default)
+    if not isinstance(value, bool):  # "false" is no no
+        raise errors.InvalidRequest.of(f"{at}.{name}", "must be true or false")
+    return value
+
+
+def _refuse_extensions(at: str, parameters: Parameters | None) -> None:
+    """Other parameters may be ignored; without these the numbers would be elsewhere than the client takes them from."""
+    for name in sorted((parameters or {}).keys() & OTHER_EXTENSIONS):
+        raise errors.InvalidRequest.of(f"{at}.{name}", "is of an extension that this server has not: leave it out")
 
 
 def _values(card: Card, inputs: Sequence[InputTensor], binary: bytes) -> NDArray[np.float64]:
@@ -155,6 +176,7 @@ def _values(card: Card, inputs: Sequence[InputTensor], binary: bytes) -> NDArray
             raise _wrong(place, "name", "is given twice: leave one out")
         if tensor.datatype not in DATA_TYPES:
             raise _wrong(place, "datatype", f"must be {' or '.join(DATA_TYPES)}")
+        _refuse_extensions(f"inputs.{place}.parameters", tensor.parameters)
         size = _binary_size(place, tensor.parameters)
         if size is None:
             numbers = _listed(place, tensor)

@@ -18,6 +18,9 @@ from loyalty_ml.aws.budget import RESERVE_SECONDS, WAIT_SECONDS, Budget, spendin
 from loyalty_ml.errors import InvalidRequest, LoyaltyError, PayloadTooLarge
 from loyalty_ml.telemetry import logger
 
+MAX_NAME_CHARACTERS = 512
+"""Of a function: two of Redshift's names, of 127 bytes each, in quotes. An error says it again."""
+
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
@@ -62,8 +65,8 @@ def answering(
 
 def _answer(parts: Callable[[], sql.Parts], event: dict[str, Any], most_bytes: int) -> str:
     name, rows = event["external_function"], event.get("arguments")
-    if not isinstance(name, str):
-        raise InvalidRequest.of("external_function", "must be text")
+    if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
+        raise InvalidRequest.of("external_function", f"must be text of at most {MAX_NAME_CHARACTERS} characters")
     if not isinstance(rows, list):
         raise InvalidRequest.of("arguments", "must be a list with a list of arguments for each row")
     if event.get("num_records", len(rows)) != len(rows):

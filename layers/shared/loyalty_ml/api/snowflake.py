@@ -62,6 +62,8 @@ def _unpacked(body: bytes) -> bytes:
         )
     if not unpacker.eof:
         raise InvalidJson("The packed body ends before its end: send it again.")
+    if unpacker.unused_data:  # rows of it would be lost
+        raise InvalidJson("The packed body has trailing data: create the function with COMPRESSION = NONE.")
     return text
 
 
@@ -69,7 +71,8 @@ def answer(parts: sql.Parts, name: str, request: SnowflakeRequest) -> SnowflakeA
     """Raises InvalidRequest, and what sql.values raises."""
     numbers: list[int] = []
     for place, row in enumerate(request.data):
-        if not row or type(row[0]) is not int:
+        # Beyond 64 bits is no row, and no answer could have its number.
+        if not row or type(row[0]) is not int or not -(2**63) <= row[0] < 2**63:
             raise InvalidRequest.of(f"data.{place}.0", "must be the row's number, before its arguments")
         numbers.append(row[0])
     values = sql.values(parts, name, [row[1:] for row in request.data])

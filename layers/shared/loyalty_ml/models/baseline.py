@@ -1,5 +1,6 @@
 """Who a score is explained against, and the words that reasons are said in."""
 
+import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Annotated, Self
@@ -40,6 +41,15 @@ DEFAULT_WORDS: Mapping[str, str] = MappingProxyType(
 def words_of(feature: str) -> str:
     """What a feature is called in a reason where nothing else is configured."""
     return DEFAULT_WORDS.get(feature, f"{feature} is {VALUE}")
+
+
+_COUNTED = re.compile(r"( different)? (day|purchase|product|service|offer)s\b")
+
+
+def of_one(behind: str) -> str:
+    """What stands behind a value, if the value is 1: "1 day" rather than "1 days"."""
+    counted = _COUNTED.match(behind)
+    return behind if counted is None else f"{counted[1] or ''} {counted[2]}{behind[counted.end() :]}"
 
 
 class Baseline(Document):

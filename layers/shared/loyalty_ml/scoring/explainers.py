@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import NoBaseline
-from loyalty_ml.models.baseline import VALUE, Baseline, words_of
+from loyalty_ml.models.baseline import VALUE, Baseline, of_one, words_of
 from loyalty_ml.models.card import Card, Offer
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import reasons, rfm
@@ -180,31 +180,40 @@ class Sayings:
         self._parts = {}
         for name, typical in self._typical_words.items():
             before, _, after = (baseline.words.get(name) or words_of(name)).partition(VALUE)
-            self._parts[name] = before, after, f"{after}, typical {typical}: "
+            end = f", typical {typical}: "
+            self._parts[name] = before, (after, f"{after}{end}"), (of_one(after), f"{of_one(after)}{end}")
 
     def of_feature(self, feature: str, value: float, contribution: float) -> Reason:
-        before, _, after = self._parts[feature]
+        before, several, one = self._parts[feature]
+        said = number_in_words(value)
         return {
             "feature": feature,
             "value": value,
             "typical": self._typical[feature],
             "contribution": contribution,
-            "words": f"{before}{number_in_words(value)}{after}{_amount(contribution)}",
+            "words": f"{before}{said}{(one if said == '1' else several)[1]}{amount_in_words(contribution)}",
         }
 
     def of_group(self, group: str, values: Mapping[str, float], contribution: float) -> Reason:
         said: list[FeatureReason] = []
         clauses = []
         for feature, value in values.items():
-            before, after, _ = self._parts[feature]
+            before, several, one = self._parts[feature]
+            number = number_in_words(value)
             said.append({"feature": feature, "value": value, "typical": self._typical[feature]})
-            clauses.append(f"{before}{number_in_words(value)}{after} (typical {self._typical_words[feature]})")
-        words = f"{group}: {'; '.join(clauses)}: {_amount(contribution)}"
+            behind = (one if number == "1" else several)[0]
+            clauses.append(f"{before}{number}{behind} (typical {self._typical_words[feature]})")
+        words = f"{group}: {'; '.join(clauses)}: {amount_in_words(contribution)}"
         return {"group": group, "features": said, "contribution": contribution, "words": words}
 
 
-def _amount(contribution: float) -> str:
-    return f"{contribution:+d}" if isinstance(contribution, int) else f"{contribution:+.2f}"
+def amount_in_words(contribution: float) -> str:
+    """With its sign and two digits behind the point, of small ones four; without a sign if that is nothing."""
+    if isinstance(contribution, int):
+        return f"{contribution:+d}" if contribution else "0"
+    if abs(contribution) >= 0.005:
+        return f"{contribution:+.2f}"
+    return f"{contribution:+.4f}" if abs(contribution) >= 0.00005 else "0.00"
 
 
 def number_in_words(value: float) -> str:

@@ -161,7 +161,9 @@ def _customer_id(argument: Any) -> str | LoyaltyError | None:
         return None
     if type(argument) is int:
         argument = str(argument)
-    if not isinstance(argument, str) or not argument:
+    if not isinstance(argument, str):
+        return InvalidCustomerId("is neither text nor a whole number: cast it to VARCHAR")
+    if not argument:
         return InvalidCustomerId()
     try:
         argument.encode()
