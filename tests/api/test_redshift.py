@@ -64,7 +64,7 @@ def test_a_call_by_features_is_answered_as_for_the_customer_with_them(service: S
 def test_rows_with_an_answer_are_counted_as_predictions(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     call("loyalty_churn_risk", [["good"], [None], ["nobody"], ["lapsed"]])
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (line["route"], line["type"], line["Predictions"], line["status"]) == ("redshift", "churn", [2], 200)
+    assert (line["route"], line["type"], line["Predictions"], line["status"]) == ("redshift", "churn", 2, 200)
 
 
 def test_no_rows_are_a_success(service: Service) -> None:

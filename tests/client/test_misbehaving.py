@@ -303,8 +303,8 @@ def test_a_segment_that_takes_too_long_is_answered_by_its_job(server: Server, ei
         Says(body={"job_id": "j2", "status": "queued"}, headers={"Retry-After": "0"}),
         Says(body={"job_id": "j2", "status": "succeeded", "answer": {"member_count": 7}}),
     )
-    assert either.call("stats", "at/risk") == {"member_count": 7}
-    assert server.received[0].path == "/api/loyalty/v1/segments/at%2Frisk/ml/stats"
+    assert either.call("stats", "at-risk") == {"member_count": 7}
+    assert server.received[0].path == "/api/loyalty/v1/segments/at-risk/ml/stats"
     assert server.received[1].path == "/api/loyalty/v1/ml/jobs/j2"
 
 
