@@ -81,13 +81,23 @@ def test_the_reasons_are_a_second_table(asked: str, results: int, capsys: pytest
         for row in given["rows"]
         for name in (["churn", "nbo", "rfm"] if asked == "all" else [asked])
     ]
-    told = [reason["words"] for answer in answers for reason in answer["reasons"][:3]]
     assert len(answers) == results
-    lines = reasons.splitlines()
-    assert len(lines) == len(told) == 3 * results
-    for line, words in zip(lines, told, strict=True):
-        assert line.endswith(f"  {words}")
-    assert {line.split()[0] for line in lines} == {"good", "lapsed"}
+    lines = iter(reasons.splitlines())
+    for place, answer in enumerate(answers):
+        explained, more = answer["explained"], answer["reasons"][3:]
+        own = [next(lines) for _ in range(5 if more else 4)]
+        assert {line.split()[0] for line in own} == {"good" if place < results / 2 else "lapsed"}
+        score, typical = re.findall(r": ([\d.-]+), typical ([\d.-]+)$", own[0])[0]
+        assert f"  {explained['of']}: " in own[0]
+        assert float(score) == pytest.approx(explained["score"], abs=0.0005)
+        for line, reason in zip(own[1:], answer["reasons"][:3], strict=False):
+            assert line.endswith(f"  {reason['words']}")
+        # As it is shown, it adds up: to what two digits of three reasons, and three of the rest, leave.
+        shown_of_reasons = [float(line.rpartition(": ")[2]) for line in own[1:]]
+        assert float(typical) + sum(shown_of_reasons) == pytest.approx(float(score), abs=0.0165)
+        if more:
+            assert f"  {len(more)} more: " in own[4]
+    assert next(lines, None) is None
 
 
 @pytest.mark.usefixtures("address")
@@ -137,7 +147,7 @@ def test_a_segment_shows_what_drives_it_if_the_service_says(server: Server, caps
     assert code == 0
     assert shown.startswith(without)
     assert [line.split() for line in shown.removeprefix(without).splitlines()] == [
-        [], ["what", "drives", "it", "mean", "change"], ["churn", "engagement", "0.750"], ["churn", "f0", "0.500"],
+        [], ["what", "drives", "it", "mean", "effect"], ["churn", "engagement", "0.750"], ["churn", "f0", "0.500"],
         ["churn", "f1", "0.250"],
     ]  # fmt: skip
 
