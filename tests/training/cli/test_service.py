@@ -110,6 +110,16 @@ def test_the_status_says_what_answers(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("address")
+@pytest.mark.parametrize("name", ["customers.xlsx", "customers.csv.bz2", "customers"])
+def test_a_file_of_another_format_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_bytes(b"customer_id\n1\n")
+    code, _, said = loyalty(capsys, "predict", "--file", str(tmp_path / name))
+    assert (code, said.count("\n")) == (1, 0)
+    assert said.startswith(f"loyalty predict: The ending of {name} is no format that the service reads. ")
+    assert "'csv', 'csv.gz'" in said
+
+
+@pytest.mark.usefixtures("address")
 def test_what_the_service_does_not_have_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["segments", "none"], ["jobs", "0" * 32], ["jobs", "0" * 32, "--wait"]):
         code, shown, said = loyalty(capsys, *arguments)
@@ -226,7 +236,7 @@ def test_credentials_that_are_not_whole_are_named(
         (["predict", "1", "--type", "weather"], "invalid choice"),
         (["jobs", "--wait"], "need the job's id"),
         (["jobs", "j1", "--status", "failed"], "--status is for the list"),
-        (["jobs", "--limit", "0"], "whole number from 1 to 1000"),
+        (["jobs", "--limit", "0"], "--limit: '0' is not a whole number from 1 to 1000"),
     ],
 )
 def test_mistaken_arguments_are_told(arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:
