@@ -575,6 +575,13 @@ class Config(_Section):
     @model_validator(mode="after")
     def _reasons_are_of_features(self) -> Self:
         known = tuple(dict.fromkeys((*self.feature_names, *DEFAULT_DOMAINS)))
+        for group, members in self.reasons.groups.items():
+            for name in members:
+                if name not in known:
+                    told = did_you_mean(name, known)
+                    raise ValueError(
+                        f"reasons.groups.{group}: there is no feature {name}{told}: name those of [features]"
+                    )
         if problem := problem_of_groups(self.reasons.groups, known):
             raise ValueError(f"reasons.groups: {problem}")
         for name in self.reasons.words:

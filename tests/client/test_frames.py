@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,11 @@ def test_polars_has_every_value_whatever_comes_late() -> None:
     assert given[2000]["offers"] is None
     assert given[2001]["top_offer"] == late
     assert given[2001]["offers"] == [{**offer, "explored": None}, late]
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_a_frame_without_its_package_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    rows = Predictions(ALL, prediction_type="all")
+    with pytest.raises(ModuleNotFoundError, match=rf"^{name} is not installed: pip install {name}\.$"):
+        getattr(rows, f"to_{name}")()

@@ -94,8 +94,9 @@ def test_the_programs_of_the_page_run_as_they_are(generated: Path, running: Runn
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    of_python, missing, *printed = done.stdout.splitlines()
+    of_python, wide, missing, *printed = done.stdout.splitlines()
     assert of_python == "[0.1097012385725975, 0.509924054145813, 'CUSTOMER_NOT_FOUND']"
+    assert wide == "(2, 10)"
     assert missing.startswith("SEGMENT_NOT_FOUND There is no segment")
     assert printed[0] == "0.1097012385725975 2018-01-02 00:00:00+00:00"
     assert printed[1].startswith("CUSTOMER_NOT_FOUND ")

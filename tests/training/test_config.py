@@ -38,7 +38,7 @@ def load(tmp_path: Path, text: str) -> config.Config:
         ),
         (
             SOME + "[reasons.groups]\nactivity = ['days_since_last', 'engagment_score']",
-            "reasons.groups: the group activity has engagment_score, but there is no such feature: correct or remove",
+            "reasons.groups.activity: there is no feature engagment_score (did you mean engagement_score?): name those",
         ),
         (
             SOME + "[reasons.groups]\na = ['revenue']\nb = ['revenue']",
@@ -56,6 +56,10 @@ def load(tmp_path: Path, text: str) -> config.Config:
         (
             SOME + "[reasons.words]\nrevenue = 'spent a lot'",
             "reasons.words: the words of revenue have {value} 0 times: put it once, where the number belongs",
+        ),
+        (
+            SOME + "[reasons.words]\nrevenue = '{value} in {year}'",
+            "reasons.words: the words of revenue have other braces than {value}: only the value can be filled in",
         ),
         (SOME + "[reasons]\nword = {}", "reasons.word: is not known: did you mean words?"),
         (SOME + "[domains.revenue]\nleats = 0", "domains.revenue.leats: is not known: did you mean least?"),

@@ -61,6 +61,8 @@ def redshift(deployed: Deployed, role: str) -> Iterator[str]:
         yield f"RETRY_TIMEOUT {REDSHIFT_RETRY_MILLISECONDS}"
         yield f"MAX_BATCH_ROWS {max_batch_rows(function, deployed)}"
         yield f"MAX_BATCH_SIZE {REDSHIFT_BATCH};"
+        # Redshift lets everyone run a new function, and each call costs and tells of customers.
+        yield f"REVOKE EXECUTE ON FUNCTION {function.name}({arguments.replace('(1024)', '')}) FROM PUBLIC;"
 
 
 def snowflake(deployed: Deployed) -> Iterator[str]:
@@ -81,7 +83,9 @@ def snowflake(deployed: Deployed) -> Iterator[str]:
     else:
         yield "DESCRIBE INTEGRATION loyalty;"
         yield "-- The stack has no role for Snowflake yet. Deploy it with SnowflakeUserArn = API_AWS_IAM_USER_ARN and"
-        yield "-- SnowflakeExternalId = API_AWS_EXTERNAL_ID of what DESCRIBE has shown, then run this command again."
+        yield "-- SnowflakeExternalId = API_AWS_EXTERNAL_ID of what DESCRIBE has shown, then run this command again for"
+        yield "-- the functions."
+        return  # so that what DESCRIBE shows is the last result, which a worksheet keeps
     for function in _functions(deployed):
         features = deployed.features[function.type] if function.signature else ()
         arguments = ", ".join(f"{_identifier(name)} FLOAT" for name in features) or "customer_id VARCHAR"
@@ -102,6 +106,7 @@ def _functions(deployed: Deployed) -> Iterator[SqlFunction]:
 
 
 def _heading(deployed: Deployed) -> Iterator[str]:
+    yield "-- Run it in the database and schema that are to have the functions; docs/sql.md says as whom."
     yield "-- Print and run it again when a model with other features, or another catalogue, is published."
     for name in PREDICTION_TYPES:
         yield _comment(f"The arguments of {name} by features, in order: {', '.join(deployed.features[name])}.")

@@ -12,7 +12,7 @@ import httpx
 from loyalty_client import errors, reading
 from loyalty_client.answers import JobAnswer, JobListed, JobSummary
 from loyalty_client.calls import Calls
-from loyalty_client.codes import BY_CODE
+from loyalty_client.codes import BY_CODE, InvalidRequest
 from loyalty_client.reading import field
 from loyalty_client.steps import Download, Pause, Plan, Request, Upload, segment_of_path
 
@@ -105,7 +105,17 @@ def score_file(calls: Calls, task: FileTask, told: Told) -> Plan[ScoredFile]:
         body["keep"] = task.keep if isinstance(task.keep, str) else list(task.keep)
     if task.explain:
         body["explain"] = True
-    announced = yield from calls.start_job(body, task.idempotency_key)
+    try:
+        announced = yield from calls.start_job(body, task.idempotency_key)
+    except InvalidRequest as error:
+        if all(each.get("field") != "format" for each in error.details.get("fields", ())):
+            raise
+        raise InvalidRequest(
+            f"The ending of {path.name} is no format that the service reads. {error.message}",
+            details=error.details,
+            status=error.status,
+            correlation_id=error.correlation_id,
+        ) from error
     told(announced)
     job_id = field(announced, "job_id", str)
     upload = field(announced, "upload", dict)

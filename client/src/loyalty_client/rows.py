@@ -1,8 +1,9 @@
 """The rows of a prediction, and frames of them."""
 
+import importlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from loyalty_client.errors import LoyaltyError
 
@@ -71,10 +72,10 @@ class Predictions(list[Row]):
         """A row for each customer, a column for each field; of "all", the fields of the three types side by side, and
         what each has of its own by its name: `churn_reasons`.
 
-        Whole numbers are Int64, so that a customer without an answer makes no fractions of them.
+        Whole numbers are Int64, so that a customer without an answer makes no fractions of them. Raises
+        ModuleNotFoundError without pandas.
         """
-        import pandas as pd  # noqa: PLC0415  an extra
-
+        pd = _extra("pandas")
         columns = {}
         for name, values in self._columns().items():
             is_whole = any(type(value) is int for value in values) and all(
@@ -84,9 +85,8 @@ class Predictions(list[Row]):
         return pd.DataFrame(columns)
 
     def to_polars(self) -> "pl.DataFrame":
-        """A row for each customer, a column for each field; of "all", the fields of the three types side by side."""
-        import polars as pl  # noqa: PLC0415  an extra
-
+        """As to_pandas, of Polars."""
+        pl = _extra("polars")
         columns = self._columns()
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         # All rows say what a column is: of the first ones alone, a field that comes later would be lost.
@@ -98,6 +98,16 @@ class Predictions(list[Row]):
         if any(_ERROR[0] in row for row in flat):
             names |= dict.fromkeys(_ERROR)
         return {name: _uniform([row.get(name) for row in flat]) for name in names}
+
+
+def _extra(name: Literal["pandas", "polars"]) -> Any:
+    """Neither is needed but for its frames."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:  # it is there, and broken
+            raise
+        raise ModuleNotFoundError(f"{name} is not installed: pip install {name}.", name=name) from error
 
 
 _ERROR = ("code", "error")

@@ -83,13 +83,23 @@ def test_the_reasons_are_a_second_table(asked: str, results: int, capsys: pytest
         for row in given["rows"]
         for name in (["churn", "nbo", "rfm"] if asked == "all" else [asked])
     ]
-    told = [reason["words"] for answer in answers for reason in answer["reasons"][:3]]
     assert len(answers) == results
-    lines = reasons.splitlines()
-    assert len(lines) == len(told) == 3 * results
-    for line, words in zip(lines, told, strict=True):
-        assert line.endswith(f"  {words}")
-    assert {line.split()[0] for line in lines} == {"good", "lapsed"}
+    lines = iter(reasons.splitlines())
+    for place, answer in enumerate(answers):
+        explained, more = answer["explained"], answer["reasons"][3:]
+        own = [next(lines) for _ in range(5 if more else 4)]
+        assert {line.split()[0] for line in own} == {"good" if place < results / 2 else "lapsed"}
+        score, typical = re.findall(r": ([\d.-]+), typical ([\d.-]+)$", own[0])[0]
+        assert f"  {explained['of']}: " in own[0]
+        assert float(score) == pytest.approx(explained["score"], abs=0.0005)
+        for line, reason in zip(own[1:], answer["reasons"][:3], strict=False):
+            assert line.endswith(f"  {reason['words']}")
+        # As it is shown, it adds up: to what two digits of three reasons, and three of the rest, leave.
+        shown_of_reasons = [float(line.rpartition(": ")[2]) for line in own[1:]]
+        assert float(typical) + sum(shown_of_reasons) == pytest.approx(float(score), abs=0.0165)
+        if more:
+            assert f"  {len(more)} more: " in own[4]
+    assert next(lines, None) is None
 
 
 def test_who_lacks_the_answer_of_a_type_is_no_success(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +154,16 @@ def test_the_status_says_what_answers(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("address")
+@pytest.mark.parametrize("name", ["customers.xlsx", "customers.csv.bz2", "customers"])
+def test_a_file_of_another_format_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_bytes(b"customer_id\n1\n")
+    code, _, said = loyalty(capsys, "predict", "--file", str(tmp_path / name))
+    assert (code, said.count("\n")) == (1, 0)
+    assert said.startswith(f"loyalty predict: The ending of {name} is no format that the service reads. ")
+    assert "'csv', 'csv.gz'" in said
+
+
+@pytest.mark.usefixtures("address")
 def test_what_the_service_does_not_have_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["segments", "none"], ["jobs", "0" * 32], ["jobs", "0" * 32, "--wait"]):
         code, shown, said = loyalty(capsys, *arguments)
@@ -181,7 +201,7 @@ def test_a_segment_shows_what_drives_it_if_the_service_says(server: Server, caps
     assert code == 0
     assert shown.startswith(without)
     assert [line.split() for line in shown.removeprefix(without).splitlines()] == [
-        [], ["what", "drives", "it", "mean", "change"], ["churn", "engagement", "0.750"], ["churn", "f0", "0.500"],
+        [], ["what", "drives", "it", "mean", "effect"], ["churn", "engagement", "0.750"], ["churn", "f0", "0.500"],
         ["churn", "f1", "0.250"],
     ]  # fmt: skip
 
@@ -260,7 +280,7 @@ def test_credentials_that_are_not_whole_are_named(
         (["predict", "1", "--type", "weather"], "invalid choice"),
         (["jobs", "--wait"], "need the job's id"),
         (["jobs", "j1", "--status", "failed"], "--status is for the list"),
-        (["jobs", "--limit", "0"], "whole number from 1 to 1000"),
+        (["jobs", "--limit", "0"], "--limit: '0' is not a whole number from 1 to 1000"),
     ],
 )
 def test_mistaken_arguments_are_told(arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,16 +44,18 @@ def _no_other(event: dict[str, Any], context: Any) -> Any:
     raise AssertionError("The event is Redshift's")
 
 
-def test_redshifts_statements_name_the_alias_the_role_and_functions_that_are_answered(service: Service) -> None:
+def test_redshifts_endsname_the_alias_the_role_and_functions_that_are_answered(service: Service) -> None:
     text = "\n".join(statements.redshift(DEPLOYED, ROLE))
     made = re.findall(
         r"CREATE OR REPLACE EXTERNAL FUNCTION (\w+)\(([A-Z0-9(), ]+)\)\nRETURNS ([A-Z0-9() ]+) STABLE\nLAMBDA '(\S+)'\n"
-        r"IAM_ROLE '(\S+)'\nRETRY_TIMEOUT \d+\nMAX_BATCH_ROWS (\d+)\nMAX_BATCH_SIZE 4 MB;",
+        r"IAM_ROLE '(\S+)'\nRETRY_TIMEOUT \d+\nMAX_BATCH_ROWS (\d+)\nMAX_BATCH_SIZE 4 MB;\n"
+        r"REVOKE EXECUTE ON FUNCTION \1\(([A-Z, ]+)\) FROM PUBLIC;",
         text,
     )
     assert len(made) == text.count("CREATE") == 24
-    for name, arguments, _, function_arn, role, rows in made:
+    for name, arguments, _, function_arn, role, rows, revoked in made:
         assert (function_arn, role) == (DEPLOYED.function_arn, ROLE)
+        assert revoked == arguments.replace("(1024)", "")
         assert 1 <= int(rows) <= MAX_SQL_ROWS
         function = parse_name(name)
         by_features = [GOOD[each] for each in DEPLOYED.features[function.type]]
@@ -64,7 +66,7 @@ def test_redshifts_statements_name_the_alias_the_role_and_functions_that_are_ans
         assert (value is None) is (function.part == sql_functions.ERROR), name
 
 
-def test_snowflakes_statements_lead_to_the_same_functions(service: Service) -> None:
+def test_snowflakes_endslead_to_the_same_functions(service: Service) -> None:
     text = "\n".join(statements.snowflake(DEPLOYED))
     prefix = f"{DEPLOYED.api_url}/sql/"
     assert f"API_AWS_ROLE_ARN = '{DEPLOYED.snowflake_role}'" in text
@@ -110,6 +112,10 @@ def test_before_the_stack_has_a_role_snowflake_is_asked_who_it_is() -> None:
     assert "DESCRIBE INTEGRATION loyalty;" in text
     assert "ALTER API INTEGRATION" not in text
     assert "arn:aws:iam::123456789012:role/not-yet" in text
+    # A worksheet that runs all of it shows the last result, which is who Snowflake is.
+    ends = [line for line in text.splitlines() if line.endswith(";")]
+    assert ends[-1] == "DESCRIBE INTEGRATION loyalty;"
+    assert "FUNCTION" not in text
 
 
 def test_more_features_than_redshift_takes_are_said_in_place_of_a_function() -> None:

@@ -1,6 +1,6 @@
 """loyalty jobs: the jobs of a service, or one of them followed to its end, and its results."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,8 @@ MOST = 1000
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise ValueError
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST}")
     return int(text)
-
-
-_count.__name__ = f"whole number from 1 to {MOST}"  # as argparse calls it
 
 
 def _add_arguments(parser: ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """loyalty predict: customers by their ids, or a file of them."""
 
+import math
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -31,7 +32,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="say why, too: how much each feature adds to a score, the three largest; all of them with --json",
+        help="say why, too: the score beside the typical one, the three features that add or take most, and what all "
+        "others add; each of them with --json",
     )
     parser.add_argument(
         "--keep", nargs="+", default=(), metavar="COLUMN", help="with --file: columns to keep in the results; * for all"
@@ -143,7 +145,7 @@ def _notes(rows: "Predictions") -> list[str]:
 
 
 def _reasons(rows: "Predictions") -> list[str]:
-    """A table of the largest reasons, if there are any."""
+    """A table of the largest reasons, if there are any, under what they add up to."""
     lines = []
     for row in rows:
         results = (
@@ -153,8 +155,23 @@ def _reasons(rows: "Predictions") -> list[str]:
         )
         for whose, result in results:
             if "code" not in result:
-                lines += [(whose, reason["words"]) for reason in result["reasons"][:REASONS]]
+                lines += [(whose, line) for line in _told(result)]
     return ["", table(lines)] if lines else []
+
+
+def _told(result: Mapping[str, Any]) -> list[str]:
+    """The score beside the typical one, the largest reasons, and what all others add: so that it adds up as shown."""
+    explained, others = result["explained"], result["reasons"][REASONS:]
+    score, typical = (
+        f"{value}" if isinstance(value, int) else share(value)
+        for value in (explained["score"], explained["baseline_score"])
+    )
+    told = [f"{explained['of']}: {score}, typical {typical}"]
+    told += [reason["words"] for reason in result["reasons"][:REASONS]]
+    if others:
+        added = math.fsum(reason["contribution"] for reason in others)
+        told.append(f"{len(others)} more: {added:+.3f}" if abs(added) >= 0.0005 else f"{len(others)} more: 0.000")
+    return told
 
 
 REASONS = 3

@@ -64,7 +64,7 @@ def _report(stats: Mapping[str, Any]) -> list[str]:
         for driver in stats["drivers"][name]["features"][:DRIVERS]
     ]
     if drivers:
-        lines += ["", table([("", "what drives it", "mean change"), *drivers])]
+        lines += ["", table([("", "what drives it", "mean effect"), *drivers])]
     if stats["history"]:
         entries = [
             (entry["features_as_of"], _count(entry["member_count"]), share(entry["stats"]["churn"]["avg_probability"]))

@@ -75,8 +75,10 @@ class Baseline(Document):
 
 
 def problem_of_words(words: Mapping[str, str]) -> str:
-    """Why words do not have the value once, without a full stop; empty if they do."""
+    """Why words do not have the value once, or have other braces, without a full stop; empty if all is well."""
     for name, text in words.items():
+        if "{" in (rest := text.replace(VALUE, "")) or "}" in rest:
+            return f"the words of {name} have other braces than {VALUE}: only the value can be filled in"
         if (count := text.count(VALUE)) != 1:
             return f"the words of {name} have {VALUE} {count} times: put it once, where the number belongs"
     return ""
