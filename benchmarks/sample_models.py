@@ -19,7 +19,8 @@ class FolderBucket:
         self._folder = folder
 
     def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
-        return {"Body": io.BytesIO(path_in(self._folder, Key).read_bytes()), "ETag": "one"}
+        content = path_in(self._folder, Key).read_bytes()
+        return {"Body": io.BytesIO(content), "ContentLength": len(content), "ETag": "one"}
 
 
 def model_store() -> ModelStore:

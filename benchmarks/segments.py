@@ -253,7 +253,7 @@ class FolderBucket:
         card = self._snapshot.card
         if Key == CURRENT_KEY:
             text = SnapshotCard(**dict(card)).model_dump_json().encode()
-            return {"Body": io.BytesIO(text), "ETag": "one"}
+            return {"Body": io.BytesIO(text), "ContentLength": len(text), "ETag": "one"}
         path = dict(zip((part.key for part in card.parts), self._snapshot.paths, strict=True))[Key]
         start, last = map(int, Range.removeprefix("bytes=").split("-"))
         with path.open("rb") as file:

@@ -93,7 +93,7 @@ def test_names_of_whatever_text_stay_names() -> None:
     assert len(made) == 12
     assert all(f"({quoted})" in each for each in made)
     for lines in (statements.redshift(deployed, "it's"), statements.snowflake(deployed)):
-        assert {each.split()[0] for each in _statements(lines)} <= {"CREATE", "ALTER"}
+        assert {each.split()[0] for each in _statements(lines)} <= {"CREATE", "ALTER", "REVOKE"}
     roles = [each for each in _statements(statements.redshift(deployed, "it's")) if "IAM_ROLE 'it''s'" in each]
     assert len(roles) == 24
 
