@@ -42,7 +42,7 @@ def test_only_what_is_counted_loses_its_plural() -> None:
     assert words("monthly_revenue", 1.0) == "1 spent in 30 days, typical 7: +0.25"
     assert words("engagement_score", 1.0) == "a purchase in 1 % of 12 weeks, typical 7: +0.25"
     assert words("days_since_last", 0.999) == "no purchase for 1 day, typical 7: +0.25"
-    assert words("days_since_last", 1.0, "{value} Tage, 100 %, {x}") == "1 Tage, 100 %, {x}, typical 7: +0.25"
+    assert words("days_since_last", 1.0, "{value} Tage, 100 %") == "1 Tage, 100 %, typical 7: +0.25"
     group = Sayings(Baseline(values={"days_since_last": 1.0})).of_group("activity", {"days_since_last": 1.0}, -0.004)
     assert group["words"] == "activity: no purchase for 1 day (typical 1): -0.0040"
     assert of_one("") == ""
