@@ -446,9 +446,10 @@ class Reasons(_Section):
     groups: dict[GroupName, tuple[Column, ...]] = {}
     """Features that are one reason, by the reason's name: `recency = ["days_since_last", "engagement_score"]`."""
     words: dict[Column, Words] = {}
-    """What a reason says of a feature, by its name: `days_since_last = "no purchase for {value} days"`.
+    """What a reason says of a feature, by its name: `tickets = "{value} support {ticket|tickets}"`.
 
-    `{value}` stands for the customer's value. The project's own features have words; another is "name is 12".
+    `{value}` stands for the customer's value; of `{one|several}` the first is said if that is 1. The project's own
+    features have words; another is "name is 12".
     """
 
 

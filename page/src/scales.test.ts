@@ -97,13 +97,15 @@ test("a value must be within the domain of each model that reads it", () => {
 
 test("a feature has the words of its reasons, else what it is, else its name", () => {
   const said = card("f", null, {
-    baseline: { words: { f: "no purchase for {value} days", g: "{value} %" }, values: { f: 7 } },
+    baseline: { words: { f: "no purchase for {value} {day|days}", g: "{value} %" }, values: { f: 7 } },
     usual_ranges: { f: [1, 9] },
   });
-  expect(wordsFor("f", [card("f", null), said], "days")).toEqual({ before: "no purchase for", after: "days" });
-  expect(wordsFor("g", [said], undefined)).toEqual({ before: "", after: "%" });
-  expect(wordsFor("constructor", [said], undefined)).toEqual({ before: "constructor", after: "" });
-  expect(wordsFor("h", [said], "visits")).toEqual({ before: "", after: "visits" });
+  expect(wordsFor("f", 2, [card("f", null), said], "days")).toEqual({ before: "no purchase for", after: "days" });
+  expect(wordsFor("f", 1, [said], "days")).toEqual({ before: "no purchase for", after: "day" });
+  expect(wordsFor("f", null, [said], "days")).toEqual({ before: "no purchase for", after: "days" });
+  expect(wordsFor("g", 1, [said], undefined)).toEqual({ before: "", after: "%" });
+  expect(wordsFor("constructor", 1, [said], undefined)).toEqual({ before: "constructor", after: "" });
+  expect(wordsFor("h", null, [said], "visits")).toEqual({ before: "", after: "visits" });
   expect([typicalOf("f", [said]), typicalOf("g", [said])]).toEqual([7, undefined]);
   expect([usualOf("f", [said]), usualOf("toString", [said]), usualOf("g", [])]).toEqual([[1, 9], undefined, undefined]);
 });

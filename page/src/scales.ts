@@ -118,13 +118,15 @@ export interface Words {
 }
 
 const VALUE = "{value}";
+/** A noun of 1 and of more. */
+const FORMS = /\{([^{}|]*)\|([^{}|]*)\}/g;
 
-/** The words that reasons say of a feature; else what it is, behind the value; else its name. */
-export function wordsFor(feature: string, cards: Card[], meaning: string | undefined): Words {
+/** The words that reasons say of a feature with this value; else what it is, behind the value; else its name. */
+export function wordsFor(feature: string, value: number | null, cards: Card[], meaning: string | undefined): Words {
   for (const { baseline } of cards) {
     const said = of(baseline?.["words"] as Record<string, unknown>, feature);
     if (typeof said !== "string" || !said.includes(VALUE)) continue;
-    const [before = "", after = ""] = said.split(VALUE);
+    const [before = "", after = ""] = said.replace(FORMS, value === 1 ? "$1" : "$2").split(VALUE);
     return { before: before.trim(), after: after.trim() };
   }
   return meaning ? { before: "", after: meaning } : { before: feature, after: "" };

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_ml.models.baseline import DEFAULT_WORDS, Baseline, of_one
+from loyalty_ml.models.baseline import DEFAULT_WORDS, Baseline, in_form, problem_of_words
 from loyalty_ml.scoring.explainers import Sayings, amount_in_words, number_in_words
 
 pytestmark = pytest.mark.unit
@@ -28,24 +28,39 @@ def words(feature: str, value: float, of: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("feature", DEFAULT_WORDS)
-def test_one_is_no_plural(feature: str) -> None:
+def test_the_projects_own_words_say_one_as_one(feature: str) -> None:
     several, one = words(feature, 2.0), words(feature, 1.0)
     for noun in ("days", "purchases", "products", "services", "offers"):
         assert f" 1 {noun}" not in f" {one}"
         assert f" 1 different {noun}" not in f" {one}"
-    assert several == DEFAULT_WORDS[feature].replace("{value}", "2") + ", typical 7: +0.25"
+        assert f" 2 {noun[:-1]} " not in f" {several}"
+    assert "{" not in several + one
+    assert not problem_of_words({feature: DEFAULT_WORDS[feature]})
 
 
-def test_only_what_is_counted_loses_its_plural() -> None:
+def test_a_noun_has_the_form_of_its_number() -> None:
     assert words("days_since_last", 1.0) == "no purchase for 1 day, typical 7: +0.25"
-    assert words("product_count", 1.0) == "1 different product, typical 7: +0.25"
+    assert words("days_since_last", 0.0) == "no purchase for 0 days, typical 7: +0.25"
+    assert words("days_since_last", 0.999) == "no purchase for 1 day, typical 7: +0.25"  # as it is printed
     assert words("monthly_revenue", 1.0) == "1 spent in 30 days, typical 7: +0.25"
-    assert words("engagement_score", 1.0) == "a purchase in 1 % of 12 weeks, typical 7: +0.25"
-    assert words("days_since_last", 0.999) == "no purchase for 1 day, typical 7: +0.25"
-    assert words("days_since_last", 1.0, "{value} Tage, 100 %") == "1 Tage, 100 %, typical 7: +0.25"
+    own = "{Ein Kunde|Kunden} mit {value} {Anfrage|Anfragen}"
+    assert words("tickets", 1.0, own) == "Ein Kunde mit 1 Anfrage, typical 7: +0.25"
+    assert words("tickets", 2.0, own) == "Kunden mit 2 Anfragen, typical 7: +0.25"
     group = Sayings(Baseline(values={"days_since_last": 1.0})).of_group("activity", {"days_since_last": 1.0}, -0.004)
     assert group["words"] == "activity: no purchase for 1 day (typical 1): -0.0040"
-    assert of_one("") == ""
+
+
+@given(st.text("{}|ab ", max_size=12))
+def test_words_have_the_value_once_and_no_other_braces_than_of_forms(around: str) -> None:
+    text = around + "{value}"
+    if problem_of_words({"name": text}):
+        assert "{" in around or "}" in around
+    else:
+        said = words("name", 12.0, text)
+        assert "{" not in said
+        assert "}" not in said
+        assert said.endswith("12, typical 7: +0.25")
+        assert in_form(around, is_one=True).count("{") == 0
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def load(tmp_path: Path, text: str) -> config.Config:
         ),
         (
             SOME + "[reasons.words]\nrevenue = '{value} in {year}'",
-            "reasons.words: the words of revenue have other braces than {value}: only the value can be filled in",
+            "reasons.words: the words of revenue have other braces than {value}, and a noun of 1 and "
+            "of more, such as {day|days}: correct them",
         ),
         (SOME + "[reasons]\nword = {}", "reasons.word: is not known: did you mean words?"),
         (SOME + "[domains.revenue]\nleats = 0", "domains.revenue.leats: is not known: did you mean least?"),

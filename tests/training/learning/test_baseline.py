@@ -46,4 +46,4 @@ def test_a_model_has_what_it_reads_of_groups_and_words() -> None:
     found = median_customer(NAMES, np.ones((3, 2)), None, 90, reasons)
     assert found is not None
     assert found.groups == {"activity": ("days_since_last",)}
-    assert found.words == {"days_since_last": "no purchase for {value} days", "spent": "{value} euros"}
+    assert found.words == {"days_since_last": "no purchase for {value} {day|days}", "spent": "{value} euros"}

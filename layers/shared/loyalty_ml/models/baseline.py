@@ -17,22 +17,22 @@ GroupName = Annotated[str, Field(min_length=1, max_length=MAX_WORDS_CHARACTERS)]
 DEFAULT_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "revenue": "{value} spent in a year",
-        "transaction_count": "{value} purchases in a year",
-        "days_since_last": "no purchase for {value} days",
+        "transaction_count": "{value} {purchase|purchases} in a year",
+        "days_since_last": "no purchase for {value} {day|days}",
         "avg_transaction_value": "{value} spent in an average purchase",
         "lifetime_value": "{value} spent in all",
-        "customer_age_days": "a customer for {value} days",
+        "customer_age_days": "a customer for {value} {day|days}",
         "monthly_revenue": "{value} spent in 30 days",
-        "product_count": "{value} different products",
-        "service_count": "{value} different services",
+        "product_count": "{value} different {product|products}",
+        "service_count": "{value} different {service|services}",
         "engagement_score": "a purchase in {value} % of 12 weeks",
-        "lifetime_transaction_count": "{value} purchases in all",
-        "rfm_transaction_count": "{value} purchases in the RFM window",
+        "lifetime_transaction_count": "{value} {purchase|purchases} in all",
+        "rfm_transaction_count": "{value} {purchase|purchases} in the RFM window",
         "rfm_revenue": "{value} spent in the RFM window",
-        "offers_seen": "{value} offers seen",
-        "offers_taken": "{value} offers taken",
+        "offers_seen": "{value} {offer|offers} seen",
+        "offers_taken": "{value} {offer|offers} taken",
         "offer_take_rate": "an offer take rate of {value}",
-        "days_since_offer": "the last offer {value} days ago",
+        "days_since_offer": "the last offer {value} {day|days} ago",
     }
 )
 """Of the features that the project defines (docs/features.md), by name."""
@@ -43,13 +43,12 @@ def words_of(feature: str) -> str:
     return DEFAULT_WORDS.get(feature, f"{feature} is {VALUE}")
 
 
-_COUNTED = re.compile(r"( different)? (day|purchase|product|service|offer)s\b")
+_FORMS = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 
 
-def of_one(behind: str) -> str:
-    """What stands behind a value, if the value is 1: "1 day" rather than "1 days"."""
-    counted = _COUNTED.match(behind)
-    return behind if counted is None else f"{counted[1] or ''} {counted[2]}{behind[counted.end() :]}"
+def in_form(words: str, *, is_one: bool) -> str:
+    """Words with the form of each noun that the value wants: of "{value} {day|days}" the first one if it is 1."""
+    return _FORMS.sub(r"\1" if is_one else r"\2", words)
 
 
 class Baseline(Document):
@@ -57,7 +56,8 @@ class Baseline(Document):
 
     customers:  how many customers the medians are of; None if they are no medians.
     groups:     features that are one reason, by its name; each other feature is a reason of its own.
-    words:      by feature, what a reason says of a value, which stands in place of {value}.
+    words:      by feature, what a reason says of a value, which stands in place of {value}; {day|days} is the first if
+                the value is 1, and else the second.
     """
 
     values: dict[str, float] = Field(min_length=1)
@@ -77,8 +77,12 @@ class Baseline(Document):
 def problem_of_words(words: Mapping[str, str]) -> str:
     """Why words do not have the value once, or have other braces, without a full stop; empty if all is well."""
     for name, text in words.items():
-        if "{" in (rest := text.replace(VALUE, "")) or "}" in rest:
-            return f"the words of {name} have other braces than {VALUE}: only the value can be filled in"
+        rest = _FORMS.sub("", text.replace(VALUE, ""))
+        if "{" in rest or "}" in rest:
+            return (
+                f"the words of {name} have other braces than {VALUE}, and a noun of 1 and of more, such as "
+                "{day|days}: correct them"
+            )
         if (count := text.count(VALUE)) != 1:
             return f"the words of {name} have {VALUE} {count} times: put it once, where the number belongs"
     return ""

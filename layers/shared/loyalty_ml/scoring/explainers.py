@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import NoBaseline
-from loyalty_ml.models.baseline import VALUE, Baseline, of_one, words_of
+from loyalty_ml.models.baseline import VALUE, Baseline, in_form, words_of
 from loyalty_ml.models.card import Card, Offer
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import reasons, rfm
@@ -177,32 +177,36 @@ class Sayings:
     def __init__(self, baseline: Baseline) -> None:
         self._typical = baseline.values
         self._typical_words = {name: number_in_words(value) for name, value in baseline.values.items()}
-        self._parts = {}
+        self._of_one, self._of_several = self._parts(baseline, is_one=True), self._parts(baseline, is_one=False)
+
+    def _parts(self, baseline: Baseline, *, is_one: bool) -> dict[str, tuple[str, str, str]]:
+        """By feature, what stands before its value and behind it, and the latter with what is typical."""
+        parts = {}
         for name, typical in self._typical_words.items():
-            before, _, after = (baseline.words.get(name) or words_of(name)).partition(VALUE)
-            end = f", typical {typical}: "
-            self._parts[name] = before, (after, f"{after}{end}"), (of_one(after), f"{of_one(after)}{end}")
+            words = in_form(baseline.words.get(name) or words_of(name), is_one=is_one)
+            before, _, after = words.partition(VALUE)
+            parts[name] = before, after, f"{after}, typical {typical}: "
+        return parts
 
     def of_feature(self, feature: str, value: float, contribution: float) -> Reason:
-        before, several, one = self._parts[feature]
-        said = number_in_words(value)
+        number = number_in_words(value)
+        before, _, after = (self._of_one if number == "1" else self._of_several)[feature]
         return {
             "feature": feature,
             "value": value,
             "typical": self._typical[feature],
             "contribution": contribution,
-            "words": f"{before}{said}{(one if said == '1' else several)[1]}{amount_in_words(contribution)}",
+            "words": f"{before}{number}{after}{amount_in_words(contribution)}",
         }
 
     def of_group(self, group: str, values: Mapping[str, float], contribution: float) -> Reason:
         said: list[FeatureReason] = []
         clauses = []
         for feature, value in values.items():
-            before, several, one = self._parts[feature]
             number = number_in_words(value)
+            before, after, _ = (self._of_one if number == "1" else self._of_several)[feature]
             said.append({"feature": feature, "value": value, "typical": self._typical[feature]})
-            behind = (one if number == "1" else several)[0]
-            clauses.append(f"{before}{number}{behind} (typical {self._typical_words[feature]})")
+            clauses.append(f"{before}{number}{after} (typical {self._typical_words[feature]})")
         words = f"{group}: {'; '.join(clauses)}: {amount_in_words(contribution)}"
         return {"group": group, "features": said, "contribution": contribution, "words": words}
 

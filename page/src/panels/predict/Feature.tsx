@@ -21,7 +21,6 @@ interface Props {
 
 export function Feature({ name, own, typical: reasoned, cards, value, problem, onChange }: Props) {
   const id = useId();
-  const { before, after } = wordsFor(name, cards, text.features[name]);
   const limits = limitsOf(name, cards);
   const typical = reasoned ?? typicalOf(name, cards);
   /** A number that was typed beyond the slider: it then goes as far. */
@@ -40,6 +39,7 @@ export function Feature({ name, own, typical: reasoned, cards, value, problem, o
     [name, own, beyond, cards],
   );
   const now = value ?? own;
+  const { before, after } = wordsFor(name, now, cards, text.features[name]);
   const read = typed === null ? now : format.numberOf(typed);
   const isWrong = typed !== null && !isWithin(read, limits);
   const { least, most, isAbove, isBelow, whole } = limits;

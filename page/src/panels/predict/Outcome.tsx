@@ -42,7 +42,7 @@ export function Outcome({
 
 function changesOf(changes: WhatIf["overrides"], cards: Card[]): string {
   const said = Object.entries(changes).map(([name, { before, after }]) => {
-    const words = wordsFor(name, cards, text.features[name]);
+    const words = wordsFor(name, after, cards, text.features[name]);
     const value = (number: number | null) => (number === null ? text.whatIf.nothing : format.amount(number));
     return text.whatIf.change(text.whatIf.value(words.before, value(after), words.after), value(before));
   });
