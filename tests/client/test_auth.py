@@ -228,7 +228,38 @@ def test_an_address_with_more_than_a_path_is_refused(address: str) -> None:
         Loyalty(address)
 
 
-@pytest.mark.parametrize("at_once", [0, -1])
-def test_nothing_goes_with_no_request_at_once(at_once: int) -> None:
-    with pytest.raises(ValueError, match="at_once"):
-        Loyalty(BASE, at_once=at_once, retries=Retries())
+@pytest.mark.parametrize("of_kind", [Loyalty, AsyncLoyalty])
+@pytest.mark.parametrize(
+    ("option", "given", "error"),
+    [
+        *[("at_once", given, ValueError) for given in (0, -1)],
+        *[("at_once", given, TypeError) for given in (1.5, "8", True, None)],
+        *[("timeout", given, ValueError) for given in (0, -1, float("nan"), float("inf"), 1e300)],
+        *[("timeout", given, TypeError) for given in ("35", None, True)],
+        *[("retries", given, TypeError) for given in (3, 0, "often")],
+        *[("auth", given, TypeError) for given in (5, b"token", ("user", "password"))],
+    ],
+)
+def test_an_option_that_no_request_can_go_with_is_refused_where_it_is_given(
+    of_kind: Any, option: str, given: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=option):
+        of_kind(BASE, **{option: given})
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "error"),
+    [
+        *[("tries", given, ValueError) for given in (0, -3)],
+        *[("tries", given, TypeError) for given in (1.5, "4", None)],
+        *[(wait, given, ValueError) for wait in ("first_wait", "longest_wait") for given in (-1, float("nan"), 1e300)],
+        *[(wait, given, TypeError) for wait in ("first_wait", "longest_wait") for given in ("1", None)],
+        ("jitter", 0.5, TypeError),
+    ],
+)
+def test_retries_that_cannot_be_are_refused_and_not_found_out_at_the_first_failure(
+    option: str, given: Any, error: type[Exception]
+) -> None:
+    options: dict[str, Any] = {option: given}
+    with pytest.raises(error, match=option):
+        Retries(**options)

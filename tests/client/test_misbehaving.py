@@ -1,6 +1,7 @@
 """The client against a real server that drops connections, answers half, wants a token, or is none."""
 
 import asyncio
+import gc
 import re
 import threading
 from collections.abc import Iterator
@@ -322,3 +323,35 @@ def test_a_bug_in_one_of_many_requests_is_raised_as_it_is(either: Both) -> None:
 
     with pytest.raises(ZeroDivisionError):
         either.call("predict", "churn", range(1000), transport=httpx.MockTransport(broken))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("customers", [1, 1500])
+@pytest.mark.parametrize("turns", [0, 1, 5, 50])
+def test_who_cancels_a_call_leaves_no_task_and_no_request_behind(customers: int, turns: int) -> None:
+    """Whenever it is: before a request is sent, while some are under way, and while others wait for their turn."""
+    under_way = 0
+
+    async def never(_: httpx.Request) -> httpx.Response:
+        nonlocal under_way
+        under_way += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            under_way -= 1
+        raise AssertionError
+
+    async def cancelled() -> None:
+        async with AsyncLoyalty("http://service", at_once=4, transport=httpx.MockTransport(never)) as loyalty:
+            call = asyncio.ensure_future(loyalty.predict("churn", range(customers), show_progress=False))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert under_way <= 4
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert not under_way
+
+    asyncio.run(cancelled())
+    gc.collect()  # a coroutine or task that nobody waited for would warn now

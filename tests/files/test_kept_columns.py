@@ -227,3 +227,20 @@ def test_a_compressed_file_of_kept_columns_is_one(files: Files, extension: str) 
     assert ran.summary is not None
     (row,) = read_results(f"predictions.{extension}", files.read(ran.summary["files"]["predictions"]))
     assert row["note"] == "x"
+
+
+def test_a_column_that_comes_late_is_kept_with_reasons_as_without(files: Files) -> None:
+    """Of JSON Lines, columns are known by the first 8 MB, however small the blocks are that are explained at a time."""
+    padded = [{"customer_id": "nobody", "pad": "x" * 9_999}] * 60
+    lines = [*padded, {"customer_id": "c-1", "name": "Ada"}]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    source = files.put(files.key("jsonl"), content)
+    kept = []
+    for explain in (False, True):
+        job = FileJobRequest(source, "churn", f"{job_id_of(source)}-{explain}", keep=("name",), explain=explain)
+        worker = files.worker(Sizes(block_bytes=2**20))
+        ran = worker.score(job, remaining=lambda: 900.0, on_beat=lambda _: None, is_last=True)
+        (row,) = files.results(ran)[0]
+        kept.append(row["name"])
+        assert ("reason_1" in row) is explain
+    assert kept == ["Ada", "Ada"]

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_ml.files.sizes import BLOCKS, DEPLOYED, LEAST_BLOCK_BYTES, LEAST_BLOCK_ROWS, Sizes
+from loyalty_ml.files.sizes import (
+    BLOCKS,
+    DEPLOYED,
+    EXPLAINED_ROWS,
+    LEAST_BLOCK_BYTES,
+    LEAST_BLOCK_ROWS,
+    LEAST_EXPLAINED_BYTES,
+    LEAST_LINE_BYTES,
+    Sizes,
+)
+from loyalty_ml.scoring.reasons import scored_rows
 
 pytestmark = pytest.mark.unit
 
@@ -30,3 +40,15 @@ def test_who_asks_for_smaller_blocks_has_them() -> None:
     sizes = Sizes(block_bytes=64, parquet_rows=2)
     assert sizes.of_text(10**7, compressed=False) == sizes
     assert sizes.rows_of_parquet(10**6) == 2
+
+
+@given(features=st.lists(st.integers(1, 1_000), min_size=1, max_size=3), rows=st.integers(1, 10**9))
+def test_a_block_with_reasons_takes_seconds_however_many_features_there_are(features: list[int], rows: int) -> None:
+    each = sum(scored_rows(count) for count in features)
+    sizes = DEPLOYED.explaining(each)
+    assert sizes.rows_of_parquet(rows) * each <= EXPLAINED_ROWS
+    assert sizes.rows_of_parquet(rows) <= DEPLOYED.rows_of_parquet(rows)
+    block = sizes.of_text(rows, compressed=False).block_bytes
+    assert block == LEAST_EXPLAINED_BYTES or block // LEAST_LINE_BYTES * each <= EXPLAINED_ROWS
+    assert block <= DEPLOYED.of_text(rows, compressed=False).block_bytes
+    assert sizes.head == DEPLOYED.head, "a file has the same columns with and without reasons"

@@ -137,6 +137,23 @@ def test_what_if_can_give_a_customer_what_it_lacks(service: Service) -> None:
     assert (what_if["score_before"], what_if["moved"]) == (None, None)
 
 
+def test_what_if_names_what_a_customer_without_purchases_lacks_still(service: Service) -> None:
+    service.put_customer("registered", {"lifetime_transaction_count": 0})
+
+    def as_if(**overrides: float) -> Answer:
+        asked = {"customer_id": "registered", "overrides": overrides, "explain": True}
+        return service.call("POST", "/ml/predict", asked)
+
+    assert service.predict("registered").body["code"] == "NO_PURCHASES"
+    read = {name: value for name, value in GOOD.items() if name in DEFAULT_FEATURES}
+    some = {name: value for name, value in read.items() if name not in ("revenue", "product_count")}
+    refused(as_if(**some), 422, "MISSING_FEATURES", "revenue", "product_count")
+    assert (
+        as_if(**read).body["result"]["churn_probability"]
+        == (service.predict("good").body["result"]["churn_probability"])
+    )
+
+
 def refused(answer: Answer, status: int, code: str, *parts: str) -> None:
     assert (answer.status, answer.body["code"]) == (status, code), answer.body
     for part in parts:
@@ -189,4 +206,4 @@ def test_mock_data_has_no_reasons(service: Service, monkeypatch: pytest.MonkeyPa
         refused(service.call("POST", "/ml/predict", asked), 409, "NO_BASELINE", "mock data")
     assert explained(service, "good", "rfm")["reasons"], "which is calculated"
     what_if = {"customer_id": "good", "overrides": {"revenue": 1}}
-    refused(service.call("POST", "/ml/predict", what_if), 400, "INVALID_REQUEST")
+    refused(service.call("POST", "/ml/predict", what_if), 400, "INVALID_REQUEST", "mock data")

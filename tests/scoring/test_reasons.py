@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from loyalty_ml.scoring import reasons
-from loyalty_ml.scoring.reasons import MAX_EXACT, NotAdditive, contributions
+from loyalty_ml.scoring.reasons import MAX_EXACT, NotAdditive, contributions, scored_rows
 from tests.sample_set import model_set
 
 pytestmark = pytest.mark.unit
@@ -171,3 +171,17 @@ def test_what_does_not_add_up_is_an_error_and_no_reason(features: int) -> None:
         contributions(row, baseline, alone(features), score, answered + 2e-5)
     with np.errstate(invalid="ignore"), pytest.raises(NotAdditive):
         contributions(row, baseline, alone(features), lambda matrix: np.sqrt(matrix[:, 0] * np.nan), answered)
+
+
+@pytest.mark.parametrize("features", [1, 10, MAX_EXACT, MAX_EXACT + 1, 40, 300])
+def test_it_scores_as_many_rows_as_it_is_said_to(features: int) -> None:
+    scored = 0
+
+    def score(matrix: Matrix) -> NDArray[np.float64]:
+        nonlocal scored
+        scored += len(matrix)
+        return matrix.sum(axis=1, dtype=np.float64)
+
+    row, baseline = np.ones(features, np.float32), np.zeros(features, np.float32)
+    contributions(row, baseline, alone(features), score, float(features))
+    assert 0.9 * scored_rows(features) <= scored <= scored_rows(features)

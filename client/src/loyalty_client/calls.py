@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from loyalty_client import errors, reading
+from loyalty_client import errors, options, reading
 from loyalty_client.steps import Pause, Plan, Request, Send
 
 
@@ -27,6 +27,14 @@ class Retries:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     jitter: Callable[[], float] = field(default=random.random, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises TypeError and ValueError for what is no such number."""
+        options.check_whole("tries", self.tries, "how often a request is sent in all")
+        options.check_seconds("first_wait", self.first_wait)
+        options.check_seconds("longest_wait", self.longest_wait)
+        if not callable(self.jitter):
+            raise TypeError(f"jitter is a function that gives a number from 0 to 1: not {self.jitter!r}.")
 
     def wait(self, tries: int, error: errors.LoyaltyError) -> float | None:
         """Seconds until the next try, after so many that failed; None if there is none."""

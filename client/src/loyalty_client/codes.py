@@ -76,7 +76,8 @@ class UnknownType(RequestError):
 
 class PayloadTooLarge(RequestError):
     """The body is over 1 MiB (6 MiB or 10,000 rows of SQL), a definition over 380,000 bytes compressed, or the
-    answer over the 6 MB that Lambda sends. Send less, or ask for less by `limit`, `history`, `top` or fewer ids.
+    answer over the 6 MB that Lambda sends. Send less, or ask for less by `limit`, `history`, `top`, fewer ids, or
+    without `explain`.
     """
 
     code = "PAYLOAD_TOO_LARGE"

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 
-from loyalty_client import environment
+from loyalty_client import environment, options
 from loyalty_client.auth import Token
 from loyalty_client.calls import Calls, Retries
 
@@ -21,11 +21,16 @@ class Settings:
     """The arguments of a client, and what the environment says where they say nothing.
 
     options: those of httpx's own clients.
+    Raises TypeError and ValueError for an argument that no request could go with.
     """
 
     def __init__(self, base_url: str | None, auth: Auth, at_once: int, retries: Retries | None, timeout: float) -> None:
-        if at_once < 1:
-            raise ValueError(f"at_once is the number of requests side by side, 1 or more: not {at_once}.")
+        options.check_whole("at_once", at_once, "the number of requests side by side")
+        options.check_seconds("timeout", timeout, may_be_zero=False)
+        if not (retries is None or isinstance(retries, Retries)):
+            raise TypeError(f"retries says how often and when, as Retries(tries=3) does: not {retries!r}.")
+        if not (auth is None or isinstance(auth, str | httpx.Auth) or callable(auth)):
+            raise TypeError("auth is a token, a function that gives one, or an httpx.Auth such as ClientCredentials.")
         self.at_once = at_once
         self.calls = Calls(retries or Retries())
         if auth is None:

@@ -291,7 +291,7 @@ def _json_response(status: int, answer: Any, headers: Mapping[str, str] | None =
         return _answer_error(
             errors.PayloadTooLarge(
                 f"The answer has {size:,} bytes, but Lambda sends at most {MAX_ANSWER_BYTES:,}: ask for less, with a "
-                "smaller limit, history or top, or with fewer ids.",
+                "smaller limit, history or top, with fewer ids, or without explain.",
                 {"bytes": size, "limit": MAX_ANSWER_BYTES},
             )
         )

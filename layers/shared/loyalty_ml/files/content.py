@@ -71,7 +71,7 @@ def download(
     try:
         with (
             path.open("wb") as file,
-            closing(_stored_blocks(s3, source, 0, DOWNLOAD_AHEAD, on_read, block_bytes=sizes.block_bytes)) as blocks,
+            closing(_stored_blocks(s3, source, 0, DOWNLOAD_AHEAD, on_read, block_bytes=sizes.head)) as blocks,
         ):
             for block in blocks:
                 file.write(block)

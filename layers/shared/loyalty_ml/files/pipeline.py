@@ -136,6 +136,15 @@ class Pipeline:
         # Kept, since each thread has interpreters and memory of its own that are worth keeping.
         self._pool = ThreadPoolExecutor(self._threads, "file_pipeline")
 
+    def sizes(self, job: FileJobRequest) -> Sizes:
+        """How much of the job's file is at work at a time. Raises ModelUnavailable and NoBaseline where it explains."""
+        if not job.explain:
+            return self._sizes
+        return self._sizes.explaining(self._question(job).explaining_rows)
+
+    def _question(self, job: FileJobRequest) -> Question:
+        return question(job.type, self._models.current(), self._mock_mode, explain=job.explain)
+
     def plan(self, job: FileJobRequest, file: AnyFile, connection: duckdb.DuckDBPyConnection, work: Path) -> Plan:
         """How the job's file is scored by the current models. work: the job's folder.
 
@@ -143,7 +152,7 @@ class Pipeline:
         """
         written = job.written
         assert written is not None, "whose file is open"
-        asked = question(job.type, self._models.current(), self._mock_mode, explain=job.explain)
+        asked = self._question(job)
         selection = select(file.columns, asked.wanted, asked.known)
         writer = Writer(written, file.delimiter, asked, work)
         selection = keeping(selection, file.columns, job.keep, writer.names)

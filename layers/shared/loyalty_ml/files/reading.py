@@ -233,7 +233,7 @@ class _Text:
         self._compression = compression
         self._stored_read = 0
         self._opened = self._open(0)
-        self._first = list(islice(self._opened, sizes.block_bytes // self.block_bytes))
+        self._first = list(islice(self._opened, max(1, sizes.head // self.block_bytes)))
         if not self._first:
             raise InvalidFile(_EMPTY)
         self._encoding, self._mark = detect_encoding(self._first[0].block)

@@ -17,6 +17,7 @@ from loyalty_ml.files.table import Rows
 from loyalty_ml.models.card import ModelInfo
 from loyalty_ml.models.store import ModelSet
 from loyalty_ml.scoring.explainers import SHOWN_IN_FILES, texts_for_files
+from loyalty_ml.scoring.reasons import scored_rows
 from loyalty_ml.scoring.scored import scoring
 from loyalty_ml.scoring.scorers import Scorer, Scores, scorer_for
 from loyalty_ml.vocabulary import MAX_ID_CHARACTERS, PREDICTION_TYPES, FileType, MockMode, PredictionType
@@ -72,6 +73,11 @@ class Question:
         if len(self.types) == 1:
             return [f"reason_{place}" for place in places]
         return [f"{name}_reason_{place}" for name in self.types for place in places]
+
+    @property
+    def explaining_rows(self) -> int:
+        """How many rows are scored for the reasons of one row, at most: groups of features need fewer."""
+        return sum(scored_rows(len(scorer.features)) for scorer in self.scorers)
 
     @property
     def is_mock(self) -> bool:

@@ -212,10 +212,9 @@ class FileService:
             return self._finish(results, results.position)
         if results.position:  # what the record says must not fall back while the customers are fetched
             _tell(attempt.heart, counts_at(results.position), READING_SHARE * results.position["done"]["share"])
-        sizes = self._sizes.explaining() if job.explain else self._sizes
         with (
             self._connect(attempt.work) as connection,
-            closing(open_file(self._s3, job, connection, attempt.work, sizes=sizes)) as file,
+            closing(open_file(self._s3, job, connection, attempt.work, sizes=self._pipeline.sizes(job))) as file,
         ):
             plan = self._pipeline.plan(job, file, connection, attempt.work)
             if results.position and results.position["made_with"] != plan.made_with:

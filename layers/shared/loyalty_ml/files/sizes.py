@@ -10,15 +10,20 @@ BLOCKS = 8
 LEAST_BLOCK_BYTES = 2**17
 LEAST_BLOCK_ROWS = 8_192
 """But no smaller ones: each costs some milliseconds."""
-EXPLAINED_BLOCK_BYTES = 2**19
+EXPLAINED_ROWS = 2**25
+"""That a block's customers are scored with for their reasons, at most: each takes 0.05 to 0.15 us, so some 2 to 5 s."""
+LEAST_LINE_BYTES = 8
+"""Of a file of ids alone."""
+LEAST_EXPLAINED_BYTES = 2**15
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """The defaults are a deployment's; tests take smaller ones, so that a file of some kilobytes has many blocks.
 
-    block_bytes:           what is asked of S3 at a time, what a text file is cut into, and by which its columns are
-                           known.
+    block_bytes:           what is asked of S3 at a time, and what a text file is cut into.
+    head_bytes:            of a text file, by which its columns are known, and what is asked of S3 at a time of a file
+                           that is downloaded as a whole; None for block_bytes.
     parquet_rows:          rows of a Parquet file that are read at a time.
     json_rows:             rows that are Python's objects at one time: a block of very short lines has millions.
     expansion_free_bytes:  what may come out of a compressed file before it counts how many times its size that is.
@@ -30,6 +35,7 @@ class Sizes:
     """
 
     block_bytes: int = 8 * 2**20
+    head_bytes: int | None = None
     parquet_rows: int = ROW_GROUP
     json_rows: int = 100_000
     expansion_free_bytes: int = 64 * 10**6
@@ -44,12 +50,23 @@ class Sizes:
         """Bytes of the part of that number, from 1 on, unless it is the last."""
         return self.part_bytes if number <= self.small_parts else self.large_part_bytes
 
-    def explaining(self) -> Self:
-        """Those of a file whose rows have their reasons, which take some 0.1 ms a row: of ids a megabyte has 100,000.
+    @property
+    def head(self) -> int:
+        """As head_bytes: the same whatever is asked about a file's rows."""
+        return self.head_bytes or self.block_bytes
+
+    def explaining(self, scored_rows: int) -> Self:
+        """Those of a file whose rows have their reasons, for each of which so many rows are scored.
 
         So a block's work stays within the seconds that a worker keeps to save what is done.
         """
-        return replace(self, block_bytes=min(self.block_bytes, EXPLAINED_BLOCK_BYTES))
+        customers = max(1, EXPLAINED_ROWS // scored_rows)
+        return replace(
+            self,
+            block_bytes=min(self.block_bytes, max(LEAST_EXPLAINED_BYTES, customers * LEAST_LINE_BYTES)),
+            head_bytes=self.head,
+            parquet_rows=min(self.parquet_rows, customers),
+        )
 
     def of_text(self, stored_bytes: int, *, compressed: bool) -> Self:
         """Those of a text file of this size, which the same file always has: a small one has smaller blocks.

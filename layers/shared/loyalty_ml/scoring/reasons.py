@@ -137,6 +137,11 @@ def pairs_of(players: int) -> int:
     return max(LEAST_PAIRS, SAMPLED_ROWS // (2 * players))
 
 
+def scored_rows(players: int) -> int:
+    """How many rows are scored for the contributions of so many players, if each moves: of many, about."""
+    return 1 << players if players <= MAX_EXACT else 2 * pairs_of(players) * players
+
+
 def _sampled(
     row: NDArray[np.float32], baseline: NDArray[np.float32], own: tuple[int, ...], count: int, score: Score
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -14,6 +14,12 @@ from loyalty_ml.scoring.predictions import Predictions, ReadFeatures, prediction
 from loyalty_ml.scoring.scorers import Scorer
 from loyalty_ml.vocabulary import PredictionType
 
+READ_BY_NOBODY = "no prediction that is asked for reads this feature: remove it"
+MOCK_READS_NOTHING = (
+    "no prediction that is asked for reads this feature, because mock data come from the customer's id alone: publish "
+    "a model, or remove it"
+)
+
 
 def predict_as_if(
     scorers: Mapping[PredictionType, Scorer],
@@ -45,7 +51,10 @@ def predict_as_if(
 
 
 def overridden(table: FeatureTable, overrides: Mapping[str, float]) -> FeatureTable:
-    """The same customers with these values; features that the table lacks are left out."""
+    """The same customers with these values; features that the table lacks are left out.
+
+    Who has bought nothing may have bought as if, so that what is still missing is named: it can be overridden, too.
+    """
     values = table.values.copy()
     absent = None if table.absent is None else table.absent.copy()
     for feature, value in overrides.items():
@@ -54,16 +63,15 @@ def overridden(table: FeatureTable, overrides: Mapping[str, float]) -> FeatureTa
             values[:, place] = value
             if absent is not None:
                 absent[:, place] = False
-    return replace(table, values=values, absent=absent)
+    return replace(table, values=values, absent=absent, purchases=None)
 
 
 def _check(overrides: Mapping[str, float], scorers: Any) -> None:
     known = {name for scorer in scorers for name in scorer.features}
     unknown = [name for name in overrides if name not in known]
     if unknown:
-        raise InvalidRequest(
-            [(f"overrides.{name}", "no prediction that is asked for reads this feature: remove it") for name in unknown]
-        )
+        problem = MOCK_READS_NOTHING if any(scorer.is_mock for scorer in scorers) else READ_BY_NOBODY
+        raise InvalidRequest([(f"overrides.{name}", problem) for name in unknown])
     for scorer in scorers:
         names = [name for name in overrides if name in scorer.features]
         row = np.array([overrides[name] for name in names], np.float64)
