@@ -72,7 +72,7 @@ def test_a_clients_credentials_get_the_python_client_a_token_that_predicts(runni
             loyalty.predict("churn", ["1"])
     with pytest.raises(errors.NoToken), Loyalty(running.base, ClientCredentials(address, "else", "local")) as loyalty:
         loyalty.predict("churn", ["1"])
-    with pytest.raises(errors.Unauthorized), Loyalty(running.base, "no token") as loyalty:
+    with pytest.raises(errors.Unauthorized), Loyalty(running.base, "no-token") as loyalty:
         loyalty.predict("churn", ["1"])
 
 

@@ -4,6 +4,7 @@ Files are read as the service reads them, so that what was an id there is one he
 """
 
 import base64
+import codecs
 import json
 import re
 import tempfile
@@ -47,6 +48,8 @@ MOST_BYTES_OF_ID = 24 * MAX_ID_CHARACTERS
 """Of a character beyond the first 65,536, as JSON may escape it, in UTF-16."""
 _OF_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """Control characters that no text has, but nearly every compressed or binary file in its first bytes."""
+_UTF_16 = re.compile(rb"\xff\xfe(?!\0\0)|\xfe\xff", re.DOTALL)
+"""Its mark, which is not UTF-32's."""
 _HEAD_BYTES = 4096
 
 By = Literal["row", "text", "nothing"]
@@ -178,13 +181,13 @@ def _in_table(s3: "S3Client", source: FileSource, wanted: frozenset[str]) -> By 
 def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str], *, is_text: bool = False) -> By | None:
     """By the ids as words of their own, in UTF-8 or what else people's files are in.
 
-    is_text: known to be, such as UTF-16, which has NUL bytes. What else has them may hold anyone, packed.
+    is_text: known to be. What else has bytes that no text has may hold anyone, packed.
     """
     first = b""
 
     def noted(blocks: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal first
-        for block in blocks:
+        for block in _as_utf_8(blocks):
             first = first or block[:_HEAD_BYTES]
             yield block
 
@@ -198,6 +201,15 @@ def _by_text(s3: "S3Client", source: FileSource, wanted: frozenset[str], *, is_t
     except InvalidFile:
         return "nothing"
     return None if is_text or not _OF_NO_TEXT.search(first) else "nothing"
+
+
+def _as_utf_8(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same text: UTF-16 is known by its mark, and in its bytes a part of a word would look like a word."""
+    decoder = None
+    for number, block in enumerate(blocks):
+        if number == 0 and _UTF_16.match(block):
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        yield block if decoder is None else decoder.decode(block).encode("utf-8", "replace")
 
 
 def is_in(words: re.Pattern[bytes], blocks: Iterable[bytes], most_bytes: int = MOST_BYTES_OF_ID) -> bool:
@@ -221,7 +233,7 @@ def _words(wanted: frozenset[str]) -> re.Pattern[bytes]:
     """
     texts = set[bytes]()
     for text in (spelling for customer_id in wanted for spelling in _spellings(customer_id)):
-        for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp1252"):
+        for encoding in ("utf-8", "cp1252"):
             with suppress(UnicodeEncodeError):  # cp1252 has few characters; what it has of an id is another id
                 texts.add(text.encode(encoding))
     return re.compile(b"|".join(rb"(?<![\w.-])" + re.escape(text) + rb"(?!\w|[.-]\w)" for text in sorted(texts)))

@@ -285,6 +285,7 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
     "incoming/churn/no-id.csv": lambda one: as_csv([[one, "x"]], ["client", "other"]),
     "incoming/churn/": lambda one: as_csv([[one]], ["client"]),
     "incoming/churn/utf-16.txt": lambda one: f"of {one}, too".encode("utf-16"),
+    "incoming/churn/utf-16-be.txt": lambda one: b"\xfe\xff" + f"of {one}, too".encode("utf-16-be"),
     f"{PREFIX}note": lambda one: as_csv([[one]], ["client"]),
 }
 """What is no table with the id as its customer's, below any name."""
@@ -293,17 +294,20 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 @given(one=st.text('7é🙂"\\日', min_size=1, max_size=4), key=st.sampled_from(sorted(TEXTS)))
 @example(one="日7", key="elsewhere.txt")
+@example(one="77", key="incoming/churn/utf-16.txt")
 @example(one='é"7', key="results/j/cut-off.json")
 def test_an_id_is_found_in_what_is_no_table_as_json_and_csv_write_it(
     empty_service: Service, one: str, key: str
 ) -> None:
     s3, bucket = empty_service.s3, empty_service.ids["DataBucket"]
-    s3.put_object(Bucket=bucket, Key=key, Body=TEXTS[key](one))
-    newest = [(source, is_latest) for source, is_latest in versions_of(s3, bucket) if is_latest]
-    assert [each.by for each in holdings(s3, newest, [one])] == ["text"]
-    for other in (f"{one}7", f"7{one}x", "日本8", "8日"):
-        assert not holdings(s3, newest, [other]), other
-    s3.delete_object(Bucket=bucket, Key=key)
+    put = s3.put_object(Bucket=bucket, Key=key, Body=TEXTS[key](one))
+    # An example that fails leaves its object behind.
+    own = [each for each in versions_of(s3, bucket) if each[0].version_id == put["VersionId"]]
+    assert [each.by for each in holdings(s3, own, [one])] == ["text"]
+    # Rather one too many: beside a quote, and beside what is no ASCII, which may be one, 7 is a word.
+    part = {one[1:]} - {""} if set(one) == {"7"} else set[str]()
+    for other in {f"{one}7", f"7{one}x", "日本8", "8日"} | part:
+        assert not holdings(s3, own, [other]), other
 
 
 @given(st.lists(st.text("17 .-,", max_size=9).map(str.encode), max_size=9))
