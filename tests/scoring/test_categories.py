@@ -42,7 +42,7 @@ class Model:
     def __call__(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         self.tiers |= {tuple(row) for row in matrix[:, 1:4].tolist()}
         score = matrix @ np.array([0.01, 0.3, -0.2, 0.1, 0.02], np.float32) * (1 + matrix[:, 1])
-        return (1 / (1 + np.exp(-score)))[:, np.newaxis]
+        return (1 / (1 + np.exp(-score)))[:, np.newaxis].astype(np.float32)
 
 
 def models(network: Any, typical: Tier = (0, 0, 1), groups: dict[str, tuple[str, ...]] | None = None) -> ModelSet:
