@@ -97,12 +97,12 @@ class _Model:
 
     def _reason(self, player: int, row: Sequence[float], contribution: float) -> Reason:
         name, places = self._names[player], self._places[player]
+        is_group = name in self._baseline.groups
+        if not is_group and name not in self._baseline.categories:
+            return self._sayings.of_feature(name, row[places[0]], contribution)
         own = {self._features[place]: row[place] for place in places}
-        if name in self._baseline.groups:
-            return self._sayings.of_group(name, own, contribution)
-        if name in self._baseline.categories:
-            return self._sayings.of_text(name, own, contribution)
-        return self._sayings.of_feature(name, row[places[0]], contribution)
+        say = self._sayings.of_group if is_group else self._sayings.of_text
+        return say(name, own, contribution)
 
 
 def churn(card: Card, network: Network) -> Explain:
