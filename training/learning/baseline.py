@@ -42,7 +42,7 @@ def median_customer(
         values=values,
         customers=int(rows.sum()),
         groups=_of_these(reasons.groups, names, texts),
-        categories=texts,
+        categories=texts or None,
         words={name: reasons.words.get(name) or words_of(name) for name in (*names, *texts) if name not in in_texts},
     )
 

@@ -60,6 +60,7 @@ class Baseline(Document):
     groups:     features that are one reason, by its name; each other feature is a reason of its own.
     categories: of a text that is read by its categories, by its name, the category that each feature stands for, such
                 as {"tier": {"tier_gold": "gold", ...}}. It is one reason, and its values are together the commonest.
+                None if there is no such text.
     words:      by feature, or by a text's name, what a reason says of a value, which stands in place of {value};
                 {day|days} is the first if the value is 1, and else the second.
     """
@@ -67,14 +68,14 @@ class Baseline(Document):
     values: dict[str, float] = Field(min_length=1)
     customers: int | None = Field(None, gt=0)
     groups: dict[GroupName, tuple[str, ...]] = Field({})
-    categories: dict[str, dict[str, str]] = Field({})
+    categories: dict[str, dict[str, str]] | None = None
     words: dict[str, Words] = Field({})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if problem := problem_of_groups(self.groups, self.values):
             raise ValueError(problem)
-        if problem := problem_of_categories(self.categories, self.groups, self.values):
+        if problem := problem_of_categories(self.categories or {}, self.groups, self.values):
             raise ValueError(problem)
         if problem := problem_of_words(self.words):
             raise ValueError(problem)

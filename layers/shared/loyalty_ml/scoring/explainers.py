@@ -59,7 +59,7 @@ class _Model:
         self._row = np.array(values, np.float32)
         # A text by its categories is one thing: each of them alone would be explained beside customers of no category,
         # or of two, who do not exist.
-        groups = {name: text for text, names in baseline.categories.items() for name in names}
+        groups = {name: text for text, names in (baseline.categories or {}).items() for name in names}
         groups |= {name: group for group, names in baseline.groups.items() for name in names}
         players: dict[str, list[int]] = {}
         for place, name in enumerate(card.features):
@@ -98,7 +98,7 @@ class _Model:
     def _reason(self, player: int, row: Sequence[float], contribution: float) -> Reason:
         name, places = self._names[player], self._places[player]
         is_group = name in self._baseline.groups
-        if not is_group and name not in self._baseline.categories:
+        if not is_group and name not in (self._baseline.categories or {}):
             return self._sayings.of_feature(name, row[places[0]], contribution)
         own = {self._features[place]: row[place] for place in places}
         say = self._sayings.of_group if is_group else self._sayings.of_text
@@ -184,10 +184,10 @@ class Sayings:
         self._typical = baseline.values
         self._typical_words = {name: number_in_words(value) for name, value in baseline.values.items()}
         self._of_one, self._of_several = self._parts(baseline, is_one=True), self._parts(baseline, is_one=False)
-        self._categories = baseline.categories
-        self._text_of = {feature: text for text, features in baseline.categories.items() for feature in features}
-        self._text_words = {text: baseline.words.get(text) or words_of(text) for text in baseline.categories}
-        self._typical_text = {text: self._category(text, baseline.values) for text in baseline.categories}
+        self._categories = baseline.categories or {}
+        self._text_of = {feature: text for text, features in self._categories.items() for feature in features}
+        self._text_words = {text: baseline.words.get(text) or words_of(text) for text in self._categories}
+        self._typical_text = {text: self._category(text, baseline.values) for text in self._categories}
 
     def _parts(self, baseline: Baseline, *, is_one: bool) -> dict[str, tuple[str, str, str]]:
         """By feature, what stands before its value and behind it, and the latter with what is typical."""

@@ -136,7 +136,7 @@ def _model_scorer(model: LoadedModel) -> Scorer:
         needs_ids=explores(card.offers),
         offers=card.offers,
         domains=card.domains or {},
-        categories=card.baseline.categories if card.baseline else {},
+        categories=(card.baseline and card.baseline.categories) or {},
     )
 
 
