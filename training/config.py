@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from loyalty_ml.customers.table import AS_OF, DEFAULT_FEATURES, LIFETIME_TRANSACTION_COUNT
-from loyalty_ml.models.baseline import GroupName, Words, problem_of_groups, problem_of_words
+from loyalty_ml.models.baseline import GroupName, Words, problem_of_categories, problem_of_groups, problem_of_words
 from loyalty_ml.models.card import MAX_CODE_CHARACTERS, MAX_OFFERS, Offer, Thresholds
 from loyalty_ml.models.domain import DEFAULT_DOMAINS, Domain
 from loyalty_ml.vocabulary import CUSTOMER_ID, problem_in
@@ -448,8 +448,8 @@ class Reasons(_Section):
     words: dict[Column, Words] = {}
     """What a reason says of a feature, by its name: `tickets = "{value} support {ticket|tickets}"`.
 
-    `{value}` stands for the customer's value; of `{one|several}` the first is said if that is 1. The project's own
-    features have words; another is "name is 12".
+    `{value}` stands for the customer's value, of a text for its category; of `{one|several}` the first is said if that
+    is 1. The project's own features have words; another is "name is 12".
     """
 
 
@@ -524,6 +524,15 @@ class Config(_Section):
         return tuple(made for name, source in self.features.items() for made in names_of(name, source))
 
     @property
+    def categories(self) -> dict[str, dict[str, str]]:
+        """By the name of an entry of `features` that has categories, the category that each of its features is of."""
+        return {
+            name: dict(zip(names_of(name, source), source.categories, strict=True))
+            for name, source in self.features.items()
+            if isinstance(source, Attribute) and source.categories is not None
+        }
+
+    @property
     def customer_features(self) -> dict[str, FeatureSource]:
         """Those of `features` that are columns of the customers table."""
         return {name: source for name, source in self.features.items() if self._is_of_customers(name, source)}
@@ -575,7 +584,8 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _reasons_are_of_features(self) -> Self:
-        known = tuple(dict.fromkeys((*self.feature_names, *DEFAULT_DOMAINS)))
+        texts = self.categories
+        known = tuple(dict.fromkeys((*self.feature_names, *texts, *DEFAULT_DOMAINS)))
         for group, members in self.reasons.groups.items():
             for name in members:
                 if name not in known:
@@ -583,9 +593,20 @@ class Config(_Section):
                     raise ValueError(
                         f"reasons.groups.{group}: there is no feature {name}{told}: name those of [features]"
                     )
-        if problem := problem_of_groups(self.reasons.groups, known):
+        # A text's name stands for all of its categories.
+        groups = {
+            group: tuple(made for name in members for made in texts.get(name, (name,)))
+            for group, members in self.reasons.groups.items()
+        }
+        features = tuple(name for name in known if name not in texts)
+        if problem := problem_of_groups(groups, features) or problem_of_categories(texts, groups, self.feature_names):
             raise ValueError(f"reasons.groups: {problem}")
         for name in self.reasons.words:
+            for text, made in texts.items():
+                if name in made:
+                    raise ValueError(
+                        f"reasons.words.{name}: the categories of {text} are one reason: give the words of {text}"
+                    )
             if name not in known:
                 told = did_you_mean(name, known)
                 raise ValueError(f"reasons.words.{name}: there is no such feature{told}: name one of [features]")
@@ -595,12 +616,7 @@ class Config(_Section):
 
     def domains_of(self, names: Iterable[str]) -> dict[str, Domain]:
         """Of those of the features that have one: as configured, else that of the feature of this name."""
-        categories = {
-            made: _CATEGORY
-            for name, source in self.features.items()
-            if isinstance(source, Attribute) and source.categories is not None
-            for made in names_of(name, source)
-        }
+        categories = {made: _CATEGORY for texts in self.categories.values() for made in texts}
         known = {**DEFAULT_DOMAINS, **categories, **self.domains}
         return {name: known[name] for name in names if name in known}
 

@@ -77,6 +77,8 @@ test("the words of a reason come without the number beside them", () => {
   expect(reasonWords({ words: "habits: 3 a (typical 1); 2 b (typical 2): -1" })).toBe(
     "habits: 3 a (typical 1); 2 b (typical 2)",
   );
+  for (const nothing of ["0.00", "0"])
+    expect(reasonWords({ words: `0 spent, typical 0: ${nothing}` })).toBe("0 spent, typical 0");
   expect(reasonWords({ words: "in other words" })).toBe("in other words");
 });
 

@@ -123,7 +123,7 @@ export function printed(explained: ExplainedScore, reasons: Reason[], steps: num
 const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** The words of a reason without the number at their end, which is shown beside them. */
-export const reasonWords = ({ words }: Pick<Reason, "words">): string => words.replace(/: [+-][\d.,]+$/, "");
+export const reasonWords = ({ words }: Pick<Reason, "words">): string => words.replace(/: [+-]?[\d.,]+$/, "");
 
 /** Whether the recommended offer is explained beside others: a single one that was learnt has none. */
 export const hasOthers = ({ offers, top_offer }: Schemas["NboResult"]): boolean =>

@@ -95,7 +95,7 @@ def test_a_slider_asks_what_if_shows_old_and_new_and_goes_back(view: Callable[..
     page.on("request", lambda request: asked.append(request.post_data_json) if "/ml/predict" in request.url else None)
     expect(what_if).to_contain_text("It is not what would happen")
     slider = what_if.get_by_role("slider", name=DAYS)
-    expect(slider).to_have_attribute("aria-valuetext", "no purchase for 1 days")
+    expect(slider).to_have_attribute("aria-valuetext", "no purchase for 1 day")
     slider.focus()
     for _ in range(3):
         page.keyboard.press("PageUp")

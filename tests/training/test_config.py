@@ -11,6 +11,7 @@ from training.errors import Problem
 pytestmark = pytest.mark.unit
 
 SOME = '[tables]\ntransactions = "t"\n'
+TIERS = "customers = 'c'\n[features]\nrevenue = 'revenue'\ntier = { column = 't', categories = ['gold', 'silver'] }\n"
 
 
 def load(tmp_path: Path, text: str) -> config.Config:
@@ -61,6 +62,26 @@ def load(tmp_path: Path, text: str) -> config.Config:
             SOME + "[reasons.words]\nrevenue = '{value} in {year}'",
             "reasons.words: the words of revenue have other braces than {value}, and a noun of 1 and "
             "of more, such as {day|days}: correct them",
+        ),
+        (
+            SOME + TIERS + "[reasons.groups]\nmoney = ['tier_gold', 'revenue']",
+            "reasons.groups: the group money has some categories of tier and not all: name tier in place of them",
+        ),
+        (
+            SOME + TIERS + "[reasons.groups]\ntier = ['revenue']",
+            "reasons.groups: the group tier is called as a feature outside it",
+        ),
+        (
+            SOME + TIERS + "[reasons.groups]\na = ['tier']\nb = ['tier_silver']",
+            "reasons.groups: tier_silver is in the groups a and b",
+        ),
+        (
+            SOME + TIERS + "[reasons.words]\ntier_gold = 'gold: {value}'",
+            "reasons.words.tier_gold: the categories of tier are one reason: give the words of tier",
+        ),
+        (
+            SOME + TIERS + "tier_silver = { column = 'x', categories = ['a'] }",
+            "reasons.groups: tier_silver is a text and a feature: rename one of them",
         ),
         (SOME + "[reasons]\nword = {}", "reasons.word: is not known: did you mean words?"),
         (SOME + "[domains.revenue]\nleats = 0", "domains.revenue.leats: is not known: did you mean least?"),

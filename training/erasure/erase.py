@@ -26,6 +26,7 @@ from training.snapshot.erased import ErasedCustomers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNREADABLE = "cannot be read, and may hold anyone: look into them yourself, and delete those that do"
 MOST_SHOWN = 20
 """Keys of one place that are shown one by one."""
 
@@ -171,9 +172,14 @@ def report(customer_ids: Sequence[str], found: Found, *, files: bool) -> list[st
         if not by_place[place]:
             continue
         here = [each for each in found.objects if place_of(each.key) == place]
-        removed = [each for each in here if is_removed(each, files=files)]
-        stay = [each for each in here if not is_removed(each, files=files)]
-        for those, what in ((removed, "to be removed"), (stay, place.stays)):
+        readable = [each for each in here if each.by != "nothing"]
+        parts = (
+            ([each for each in readable if is_removed(each, files=files)], "to be removed"),
+            ([each for each in readable if not is_removed(each, files=files)], place.stays),
+            # Whom they hold is not known: no option removes them, and the next materialize need not.
+            ([each for each in here if each.by == "nothing"], UNREADABLE),
+        )
+        for those, what in parts:
             if those:
                 lines.append(f"{place.prefix or 'elsewhere'}: {len(those):,} version(s), {place.what}: {what}")
                 lines += [f"  {_of_object(each)}" for each in those[:MOST_SHOWN]]
@@ -200,7 +206,7 @@ def _of_object(holding: Holding) -> str:
     known = {
         "row": "",
         "text": "; the id's text is in it, but it is no table that can be read as a whole",
-        "nothing": "; it cannot be read: look into it yourself",
+        "nothing": "",
     }
     state = "newest" if holding.is_latest else "replaced or deleted"
     return f"{holding.key} ({state} version {holding.version_id}, {holding.size:,} bytes{known[holding.by]})"

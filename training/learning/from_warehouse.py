@@ -273,7 +273,8 @@ def _cut_points(warehouse: Warehouse) -> RfmCutPoints:
         )
     # Recency is the first of the three, in days since the last purchase.
     active_days = warehouse.config.windows.days_of_the_active
-    baseline = median_customer(names, known, known[:, 0], active_days, Reasons(words=warehouse.config.reasons.words))
+    reasons = Reasons(words=warehouse.config.reasons.words)
+    baseline = median_customer(names, known, known[:, 0], active_days, reasons=reasons)
     return rfm_cut_points(known, names, f"{current.newest:%Y%m%dT%H%M%SZ}-{len(known)}", baseline)
 
 

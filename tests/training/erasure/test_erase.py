@@ -106,7 +106,8 @@ def test_one_is_erased_everywhere_and_the_others_stay(deployment: Erasing, capsy
         "segment long: its list has the customer (to be removed; 29,999 other(s) stay)",
         "segment alone: it lists nobody else (the segment is to be deleted)",
         "segment ruled: its rule names the customer: PUT the segment with another rule",
-        "datasets/: 2 version(s), file of a dataset: stay",
+        "datasets/: 1 version(s), file of a dataset: stay",
+        "datasets/: 1 version(s), file of a dataset: cannot be read, and may hold anyone",
         "datasets/a/not.parquet (newest version",
         "incoming/churn/gone.csv (replaced or deleted version",
         "results/: 2 version(s), result of a job: go after ResultDays (all versions a day later)",
@@ -325,6 +326,10 @@ def test_what_is_packed_in_another_way_may_hold_anyone(empty_service: Service, p
     found = holdings(s3, versions_of(s3, bucket), [ONE])
     assert {each.key: each.by for each in found} == dict.fromkeys(keys, "nothing")
     assert not any(erase.is_removed(each, files=True) for each in found)
+    for files in (False, True):
+        told = erase.report([ONE], erase.Found((), (), tuple(found), len(found), 0), files=files)
+        assert not [line for line in told if "--files" in line], "it would not remove them"
+        assert sum(erase.UNREADABLE in line for line in told) == len(keys)
 
 
 def test_every_place_of_the_bucket_is_named_once() -> None:

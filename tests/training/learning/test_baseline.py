@@ -29,6 +29,22 @@ def test_each_median_is_a_value_of_an_active_customer_who_has_all(rows: list[tup
         assert found.values[name] == own[(len(own) - 1) // 2]
 
 
+TIERS = {"tier_gold": "gold", "tier_silver": "silver", "tier_bronze": "bronze"}
+
+
+@given(st.lists(st.sampled_from([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)]), min_size=1))
+def test_of_a_text_it_has_what_most_customers_have(tiers: list[tuple[float, ...]]) -> None:
+    features = np.array([(*tier, 5.0) for tier in tiers])
+    names, reasons = (*TIERS, "spent"), Reasons(groups={"status": ("tier", "spent")}, words={"tier": "{value} tier"})
+    found = median_customer(names, features, None, 90, reasons=reasons, categories={"tier": TIERS})
+    assert found is not None
+    typical = tuple(found.values[name] for name in TIERS)
+    assert tiers.count(typical) == max(map(tiers.count, tiers))
+    assert found.categories == {"tier": TIERS}
+    assert found.groups == {"status": names}
+    assert found.words == {"tier": "{value} tier", "spent": "spent is {value}"}
+
+
 def test_where_nobody_knows_who_is_active_it_is_of_all() -> None:
     found = median_customer(NAMES, np.array([[500.0, 1], [600, 2], [700, 3]]), None, 90)
     assert found == Baseline(
@@ -43,7 +59,7 @@ def test_a_model_has_what_it_reads_of_groups_and_words() -> None:
         groups={"activity": ("days_since_last", "engagement_score"), "others": ("engagement_score",)},
         words={"spent": "{value} euros", "engagement_score": "{value} %"},
     )
-    found = median_customer(NAMES, np.ones((3, 2)), None, 90, reasons)
+    found = median_customer(NAMES, np.ones((3, 2)), None, 90, reasons=reasons)
     assert found is not None
     assert found.groups == {"activity": ("days_since_last",)}
     assert found.words == {"days_since_last": "no purchase for {value} {day|days}", "spent": "{value} euros"}

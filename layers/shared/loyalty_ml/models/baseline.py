@@ -11,6 +11,8 @@ from loyalty_ml.models.document import Document
 
 MAX_WORDS_CHARACTERS = 200
 VALUE = "{value}"
+OTHER = "another"
+"""What a reason calls a text that is none of its feature's categories."""
 Words = Annotated[str, Field(min_length=1, max_length=MAX_WORDS_CHARACTERS)]
 GroupName = Annotated[str, Field(min_length=1, max_length=MAX_WORDS_CHARACTERS)]
 
@@ -56,18 +58,24 @@ class Baseline(Document):
 
     customers:  how many customers the medians are of; None if they are no medians.
     groups:     features that are one reason, by its name; each other feature is a reason of its own.
-    words:      by feature, what a reason says of a value, which stands in place of {value}; {day|days} is the first if
-                the value is 1, and else the second.
+    categories: of a text that is read by its categories, by its name, the category that each feature stands for, such
+                as {"tier": {"tier_gold": "gold", ...}}. It is one reason, and its values are together the commonest.
+                None if there is no such text.
+    words:      by feature, or by a text's name, what a reason says of a value, which stands in place of {value};
+                {day|days} is the first if the value is 1, and else the second.
     """
 
     values: dict[str, float] = Field(min_length=1)
     customers: int | None = Field(None, gt=0)
     groups: dict[GroupName, tuple[str, ...]] = Field({})
+    categories: dict[str, dict[str, str]] | None = None
     words: dict[str, Words] = Field({})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if problem := problem_of_groups(self.groups, self.values):
+            raise ValueError(problem)
+        if problem := problem_of_categories(self.categories or {}, self.groups, self.values):
             raise ValueError(problem)
         if problem := problem_of_words(self.words):
             raise ValueError(problem)
@@ -102,4 +110,27 @@ def problem_of_groups(groups: Mapping[str, tuple[str, ...]], features: Collectio
             if name in owners:
                 return f"{name} is in the groups {owners[name]} and {group}: a feature has one group"
             owners[name] = group
+    return ""
+
+
+def problem_of_categories(
+    categories: Mapping[str, Mapping[str, str]], groups: Mapping[str, tuple[str, ...]], features: Collection[str]
+) -> str:
+    """Why these are no texts by their categories, without a full stop; empty if they are."""
+    owners: dict[str, str] = {}
+    for name, texts in categories.items():
+        if name in features:
+            return f"{name} is a text and a feature: rename one of them"
+        for feature in texts:
+            if feature not in features:
+                return f"{name} has the category {feature}, but there is no such feature: train again"
+            if owners.setdefault(feature, name) != name:
+                return f"{feature} is a category of {owners[feature]} and {name}: rename one of them"
+    for group, members in groups.items():
+        for name, texts in categories.items():
+            own = set(texts) & set(members)
+            if own and own != set(texts):
+                return f"the group {group} has some categories of {name} and not all: name {name} in place of them"
+            if group == name and not own:
+                return f"the group {group} is called as a feature outside it: rename the group"
     return ""

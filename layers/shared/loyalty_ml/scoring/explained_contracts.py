@@ -15,13 +15,15 @@ class FeatureReason(TypedDict):
 
 
 class Reason(TypedDict):
-    """What a feature, or a group of features, adds to the score. A group has `group` and `features` in place of
-    `feature`, `value` and `typical`."""
+    """What a feature, or a group of features, adds to the score. A group, and a text that is read by its categories,
+    has `group` and `features` in place of `feature`, `value` and `typical`."""
 
     feature: NotRequired[str]
     value: NotRequired[Annotated[float, Field(description="The customer's")]]
     typical: NotRequired[Annotated[float, Field(description="The baseline's: the median of the active customers")]]
-    group: NotRequired[Annotated[str, Field(description="As `[reasons.groups]` of the training configuration says")]]
+    group: NotRequired[
+        Annotated[str, Field(description="As `[reasons.groups]` of the training configuration says, or a text's name")]
+    ]
     features: NotRequired[list[FeatureReason]]
     contribution: Annotated[
         float, Field(description="All contributions and `explained.baseline_score` add up to `explained.score`")
@@ -60,7 +62,10 @@ class Override(TypedDict):
 class WhatIf(TypedDict):
     """How the result differs from the customer's own."""
 
-    overrides: Annotated[dict[str, Override], Field(description="By feature, those that this result reads")]
+    overrides: Annotated[
+        dict[str, Override],
+        Field(description="By feature, those that this result reads; also the category that a given one replaces"),
+    ]
     score_before: Annotated[
         float | None,
         Field(

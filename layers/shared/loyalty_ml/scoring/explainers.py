@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loyalty_ml.customers.table import model_matrix
 from loyalty_ml.errors import NoBaseline
-from loyalty_ml.models.baseline import VALUE, Baseline, in_form, words_of
+from loyalty_ml.models.baseline import OTHER, VALUE, Baseline, in_form, words_of
 from loyalty_ml.models.card import Card, Offer
 from loyalty_ml.models.manifest import RfmCutPoints
 from loyalty_ml.scoring import reasons, rfm
@@ -57,7 +57,10 @@ class _Model:
         self._baseline = baseline
         self._features = card.features
         self._row = np.array(values, np.float32)
-        groups = {name: group for group, names in baseline.groups.items() for name in names}
+        # A text by its categories is one thing: each of them alone would be explained beside customers of no category,
+        # or of two, who do not exist.
+        groups = {name: text for text, names in (baseline.categories or {}).items() for name in names}
+        groups |= {name: group for group, names in baseline.groups.items() for name in names}
         players: dict[str, list[int]] = {}
         for place, name in enumerate(card.features):
             players.setdefault(groups.get(name, name), []).append(place)
@@ -94,9 +97,12 @@ class _Model:
 
     def _reason(self, player: int, row: Sequence[float], contribution: float) -> Reason:
         name, places = self._names[player], self._places[player]
-        if name not in self._baseline.groups:
+        is_group = name in self._baseline.groups
+        if not is_group and name not in (self._baseline.categories or {}):
             return self._sayings.of_feature(name, row[places[0]], contribution)
-        return self._sayings.of_group(name, {self._features[place]: row[place] for place in places}, contribution)
+        own = {self._features[place]: row[place] for place in places}
+        say = self._sayings.of_group if is_group else self._sayings.of_text
+        return say(name, own, contribution)
 
 
 def churn(card: Card, network: Network) -> Explain:
@@ -178,6 +184,10 @@ class Sayings:
         self._typical = baseline.values
         self._typical_words = {name: number_in_words(value) for name, value in baseline.values.items()}
         self._of_one, self._of_several = self._parts(baseline, is_one=True), self._parts(baseline, is_one=False)
+        self._categories = baseline.categories or {}
+        self._text_of = {feature: text for text, features in self._categories.items() for feature in features}
+        self._text_words = {text: baseline.words.get(text) or words_of(text) for text in self._categories}
+        self._typical_text = {text: self._category(text, baseline.values) for text in self._categories}
 
     def _parts(self, baseline: Baseline, *, is_one: bool) -> dict[str, tuple[str, str, str]]:
         """By feature, what stands before its value and behind it, and the latter with what is typical."""
@@ -200,15 +210,36 @@ class Sayings:
         }
 
     def of_group(self, group: str, values: Mapping[str, float], contribution: float) -> Reason:
-        said: list[FeatureReason] = []
-        clauses = []
+        clauses: dict[str, str] = {}  # by feature, and by text
         for feature, value in values.items():
+            if (text := self._text_of.get(feature)) is not None:
+                clauses[text] = f"{self._of_category(text, values)} (typical {self._typical_text[text]})"
+                continue
             number = number_in_words(value)
             before, after, _ = (self._of_one if number == "1" else self._of_several)[feature]
-            said.append({"feature": feature, "value": value, "typical": self._typical[feature]})
-            clauses.append(f"{before}{number}{after} (typical {self._typical_words[feature]})")
-        words = f"{group}: {'; '.join(clauses)}: {amount_in_words(contribution)}"
-        return {"group": group, "features": said, "contribution": contribution, "words": words}
+            clauses[feature] = f"{before}{number}{after} (typical {self._typical_words[feature]})"
+        words = f"{group}: {'; '.join(clauses.values())}: {amount_in_words(contribution)}"
+        return self._of_several_features(group, values, contribution, words)
+
+    def of_text(self, text: str, values: Mapping[str, float], contribution: float) -> Reason:
+        """values: of all the features that stand for a category of the text."""
+        said = f"{self._of_category(text, values)}, typical {self._typical_text[text]}"
+        return self._of_several_features(text, values, contribution, f"{said}: {amount_in_words(contribution)}")
+
+    def _of_several_features(self, name: str, values: Mapping[str, float], contribution: float, words: str) -> Reason:
+        said: list[FeatureReason] = [
+            {"feature": feature, "value": value, "typical": self._typical[feature]} for feature, value in values.items()
+        ]
+        return {"group": name, "features": said, "contribution": contribution, "words": words}
+
+    def _of_category(self, text: str, values: Mapping[str, float]) -> str:
+        category = self._category(text, values)
+        return in_form(self._text_words[text], is_one=category == "1").replace(VALUE, category)
+
+    def _category(self, text: str, values: Mapping[str, float]) -> str:
+        """The category that a customer has; of who brings features of their own it may be several."""
+        own = [category for feature, category in self._categories[text].items() if values[feature]]
+        return " and ".join(own) or OTHER
 
 
 def amount_in_words(contribution: float) -> str:

@@ -35,6 +35,7 @@ class Scorer:
     answers:   how these are shown.
     needs_ids: whether `score` reads the ids; it may be given none otherwise.
     domains:   by feature, the values that are scored; a customer with another has no answer.
+    categories: by a text's name, the category that each of its features stands for: a customer has one, or none.
     explainer: makes what says why a customer has a score. Raises NoBaseline.
     """
 
@@ -48,6 +49,7 @@ class Scorer:
     needs_ids: bool = False
     offers: Sequence[Offer] = ()
     domains: Mapping[str, Domain] = field(default_factory=dict)
+    categories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def _model_scorer(model: LoadedModel) -> Scorer:
         needs_ids=explores(card.offers),
         offers=card.offers,
         domains=card.domains or {},
+        categories=(card.baseline and card.baseline.categories) or {},
     )
 
 

@@ -1,6 +1,6 @@
 """What if: a customer scored with some features overridden, beside the customer as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,13 +31,15 @@ def predict_as_if(
 ) -> Mapping[PredictionType, Predictions]:
     """Predictions by each scorer for one customer as if; a result says in `what_if` how far its score moved.
 
-    overrides:  values by feature, finite. One for a feature that the customer lacks gives it a value.
-    Raises InvalidRequest for a feature that no scorer reads, InvalidFeatures for a value outside its domain,
-    NoBaseline, and whatever `read_features` raises.
+    overrides:  values by feature, finite. One for a feature that the customer lacks gives it a value. A category that
+                is given takes the place of the customer's own.
+    Raises InvalidRequest for a feature that no scorer reads and for two categories of one text, InvalidFeatures for a
+    value outside its domain, NoBaseline, and whatever `read_features` raises.
     """
     _check(overrides, scorers.values())
     names = list(dict.fromkeys(name for scorer in scorers.values() for name in scorer.features))
     table = read_features([customer_id], names)
+    overrides = _with_replaced(overrides, scorers.values(), table)
     as_if = overridden(table, overrides)
     found: dict[PredictionType, Predictions] = {}
     for name, scorer in scorers.items():
@@ -75,9 +77,30 @@ def _check(overrides: Mapping[str, float], scorers: Any) -> None:
     for scorer in scorers:
         names = [name for name in overrides if name in scorer.features]
         row = np.array([overrides[name] for name in names], np.float64)
+        for text, categories in scorer.categories.items():
+            given = [name for name in categories if overrides.get(name)]
+            if len(given) > 1:
+                problem = f"a customer has one {text}: give only one of {', '.join(given)}, and the others become 0"
+                raise InvalidRequest([(f"overrides.{name}", problem) for name in given])
         outside = outside_domains(names, row, scorer.domains, "The overrides are outside their domains")
         if outside is not None:
             raise outside
+
+
+def _with_replaced(
+    overrides: Mapping[str, float], scorers: Iterable[Scorer], table: FeatureTable
+) -> Mapping[str, float]:
+    """With 0 for the category that the customer has in place of one that is given: nobody is of two."""
+    before = dict(zip(table.names, table.values[0].tolist(), strict=True))
+    replaced = {
+        name: 0.0
+        for scorer in scorers
+        for categories in scorer.categories.values()
+        if any(overrides.get(name) for name in categories)
+        for name in categories
+        if name not in overrides and before[name] != 0
+    }
+    return {**overrides, **replaced}
 
 
 def _override_of(table: FeatureTable, overrides: Mapping[str, float]) -> dict[str, Override]:

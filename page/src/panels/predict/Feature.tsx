@@ -45,7 +45,9 @@ export function Feature({ name, own, typical: reasoned, cards, value, problem, o
   const { least, most, isAbove, isBelow, whole } = limits;
   const bound = (end: number) => (Number.isFinite(end) ? end : null);
   const said = isWrong ? text.whatIf.limits(bound(least), bound(most), isAbove, isBelow, whole) : problem;
-  const words = text.whatIf.named(before, after);
+  // What a control is called stays as it is while its value moves, between "1 day" and "2 days" too.
+  const named = wordsFor(name, null, cards, text.features[name]);
+  const words = text.whatIf.named(named.before, named.after);
   const set = (next: number) => onChange(next === own ? null : next);
   return (
     <div class={value === null ? "feature" : "feature changed"}>

@@ -11,7 +11,7 @@ import { address, go, route } from "../../route";
 import type { Schemas, Single } from "../../schemas";
 import { may, token } from "../../session";
 import { text } from "../../text";
-import { fromAddress, inAddress, type Overrides } from "../../what-if";
+import { changed, fromAddress, inAddress, type Overrides } from "../../what-if";
 import { Feature } from "./Feature";
 import { Outcome } from "./Outcome";
 import { Reasons } from "./Reasons";
@@ -120,8 +120,7 @@ export function WhatIf({ given, cards }: { given: WithReasons; cards: Card[] }) 
   }, [given]);
   if (!may("loyalty/predict")) return null;
   const change = (feature: string, value: number | null) => {
-    const { [feature]: _, ...others } = overrides.value;
-    overrides.value = value === null ? others : { ...others, [feature]: value };
+    overrides.value = changed(overrides.value, feature, value, own, cards);
   };
   const told = problem === null ? {} : problemsOf(problem.problem);
   const field = (feature: string) => (
