@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.stub import Stubber
+from moto.core.config import default_user_config
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
@@ -637,6 +638,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for name, value in template.environment(DESCRIBED, ids).items():
             patched.setenv(name, value)
         new_process()
+        # Afterwards moto runs no state machines for other tests, which would call AWS in the name of a function.
+        patched.setitem(default_user_config, "stepfunctions", {**default_user_config["stepfunctions"]})
         state_machines.connect(moto, server.server_port)
         service = Service(boto3.client("s3"), boto3.client("dynamodb"), ids)
         publish(service.s3, service.model_bucket, sample_set.FOLDER)
