@@ -42,9 +42,10 @@ test: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sa
 test-fast: .venv/test.stamp ## in a minute, while you work: the unit tests, with fewer examples, and a look at each route
 	@exec .venv/bin/pytest -m "(unit or smoke) and not long" --hypothesis-profile=dev
 
+test-long: EXAMPLES = long
 test-long: export PYTHONS = $(PYTHON) $(PYTHON_3_11) $(PYTHON_3_13)
-test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp .venv-client/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples
-	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=long
+test-long: .venv/test.stamp $(WAREHOUSE) page tests/page/node_modules/.stamp .venv-sam/stamp .venv-client/stamp $(if $(PYTHON_3_11),.venv-3.11/stamp) $(if $(PYTHON_3_13),.venv-runtime/stamp) ## what `make test` leaves out: repeated kills, other Pythons and processors, real data, more examples (EXAMPLES=fixed for the same ones each time)
+	@exec .venv/bin/pytest -m "long or hypothesis" --hypothesis-profile=$(EXAMPLES)
 
 check: .venv/test.stamp .venv-sam/stamp .venv-audit/stamp page/node_modules/.stamp ## format, lint, types, architecture rules, the reference pages, the template, the locks
 	.venv/bin/ruff format --check
