@@ -62,6 +62,10 @@ function Overview() {
   const cancel = () => {
     for (const each of [overview, models]) if (each.state === "loading") each.cancel();
   };
+  // What one click has cancelled, one click asks for again.
+  const again = () => {
+    for (const each of [overview, models]) if (each.state === "failed") each.reload();
+  };
   const behind = shown !== null && models.value !== null && isBehind(shown.status, models.value);
   useEffect(() => {
     if (!behind || overview.state !== "ready") return undefined;
@@ -76,7 +80,7 @@ function Overview() {
         <h1>{text.status.title}</h1>
         <p>{text.status.lead}</p>
       </div>
-      {overview.state === "failed" && <Failed error={overview.error} onReload={overview.reload} />}
+      {overview.state === "failed" && <Failed error={overview.error} onReload={again} />}
       {waits && !(shown && models.value) && <Loading onCancel={cancel} />}
       {shown && (models.value || models.state === "failed") && (
         <>
@@ -97,7 +101,7 @@ function Overview() {
           <ServiceCard status={shown.status} />
         </>
       )}
-      {models.state === "failed" && <Failed error={models.error} onReload={models.reload} />}
+      {models.state === "failed" && <Failed error={models.error} onReload={again} />}
       {models.value && !(waits && !shown) && <Versions models={models.value} behind={behind} onChange={reload} />}
     </>
   );
