@@ -20,8 +20,9 @@ os.environ.update(POWERTOOLS_SERVICE_NAME="loyalty-ml", POWERTOOLS_METRICS_NAMES
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says something of the machine, and nothing of the code: none has a deadline. `ci` and `fixed`
-# try the same examples each time, so that their verdict on the same code is the same; `dev` and `long` draw new ones.
+# How long an example takes says something of the machine, and nothing of the code: none has a deadline. `ci` and
+# `fixed` try the same examples each time, so that their verdict on the same code is the same; `dev` and `long` draw
+# new ones.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=10)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=200)
