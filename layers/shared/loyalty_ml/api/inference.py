@@ -28,7 +28,7 @@ from loyalty_ml.customers.table import FeatureTable
 from loyalty_ml.models.card import Card
 from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet
 from loyalty_ml.scoring.scored import scoring
-from loyalty_ml.scoring.scorers import loaded_model, scorer_for
+from loyalty_ml.scoring.scorers import loaded_model, model_scorer
 from loyalty_ml.vocabulary import MockMode
 
 FEATURES = "features"
@@ -108,12 +108,12 @@ def parse_request(body: bytes, header_bytes: str | None) -> InferenceRequest:
     return parse_body(body[:end], InferenceRequest).with_binary(body[end:])
 
 
-def infer(model: LoadedModel, models: ModelSet, request: InferenceRequest) -> Inference:
+def infer(model: LoadedModel, request: InferenceRequest) -> Inference:
     """The outputs for the request's rows. Raises InvalidRequest, and InvalidFeatures for the first wrong row."""
     card = model.card
     chosen = _chosen_outputs(card, request)
     values = _values(card, request.inputs, request.binary)
-    numbers = _score(model, models, values)
+    numbers = _score(model, values)
     answer: InferenceAnswer = {"model_name": card.name, "model_version": card.version, "outputs": []}
     if request.id is not None:
         answer["id"] = request.id
@@ -270,11 +270,11 @@ def _count(shape: Sequence[int]) -> int:
     return count
 
 
-def _score(model: LoadedModel, models: ModelSet, values: NDArray[np.float64]) -> NDArray[np.float32]:
+def _score(model: LoadedModel, values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Float32 (n, outputs): what the network gives, if it may be asked about every row."""
     card = model.card
     scorer = dataclasses.replace(
-        scorer_for(card.name, models, "false"),  # type: ignore[arg-type]
+        model_scorer(model),
         features=card.features,
         score=lambda _, matrix: (model.network(matrix),),
         needs_ids=False,

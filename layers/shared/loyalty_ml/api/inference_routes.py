@@ -20,7 +20,7 @@ from loyalty_ml.api.inference_contracts import (
     ServerMetadata,
     ServerReady,
 )
-from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelSet, ModelStore
+from loyalty_ml.models.store import MODEL_OUTPUTS, LoadedModel, ModelStore
 
 SERVER: ServerMetadata = {"name": "loyalty-ml", "version": "1", "extensions": ["binary_tensor_data"]}
 SCOPE: Scope = "loyalty/predict"
@@ -59,10 +59,9 @@ def add_routes(app: http.Api, parts: Callable[[], Parts]) -> None:
         errors.ModelUnavailable,
     )
 
-    def active(name: str, version: str | None = None) -> tuple[LoadedModel, ModelSet]:
+    def active(name: str, version: str | None = None) -> LoadedModel:
         own = parts()
-        models = own.models.current()
-        return inference.active_model(models, own.settings.ml_mock_mode, name, version), models
+        return inference.active_model(own.models.current(), own.settings.ml_mock_mode, name, version)
 
     @app.get("/v2", summary="Name the server and its extensions", responses=_responses(ServerMetadata))
     @route
@@ -87,14 +86,14 @@ def add_routes(app: http.Api, parts: Callable[[], Parts]) -> None:
     @app.get("/v2/models/<name>", summary=_METADATA, responses=metadata_responses)
     @route
     def model_metadata(name: str) -> ModelMetadata:
-        return inference.metadata(active(name)[0])
+        return inference.metadata(active(name))
 
     @app.get(
         "/v2/models/<name>/versions/<version>", summary=f"{_METADATA}, by its version", responses=metadata_responses
     )
     @route
     def model_version_metadata(name: str, version: str) -> ModelMetadata:
-        return inference.metadata(active(name, version)[0])
+        return inference.metadata(active(name, version))
 
     @app.get("/v2/models/<name>/ready", summary=_READY, responses=ready_responses)
     @route
@@ -113,7 +112,7 @@ def add_routes(app: http.Api, parts: Callable[[], Parts]) -> None:
     @app.post("/v2/models/<name>/infer", summary=_INFER, description=_EXACT, responses=infer_responses)
     @route
     def infer(request: InferenceRequest, name: str) -> Response[Any]:
-        return _inferred(inference.infer(*active(name), request))
+        return _inferred(inference.infer(active(name), request))
 
     @app.post(
         "/v2/models/<name>/versions/<version>/infer",
@@ -123,7 +122,7 @@ def add_routes(app: http.Api, parts: Callable[[], Parts]) -> None:
     )
     @route
     def infer_version(request: InferenceRequest, name: str, version: str) -> Response[Any]:
-        return _inferred(inference.infer(*active(name, version), request))
+        return _inferred(inference.infer(active(name, version), request))
 
 
 def _is_ready(active: Callable[..., object], name: str, version: str | None) -> bool:

@@ -95,7 +95,7 @@ def scorer_for(prediction_type: PredictionType, models: ModelSet, mock_mode: Moc
     if mock_mode == "true":
         return _mock_scorer(prediction_type)
     if model := models.loaded.get(prediction_type):
-        return _model_scorer(model)
+        return model_scorer(model)
     if problem := models.problems.get(prediction_type) or models.trouble:
         raise ModelUnavailable(f"No {prediction_type} model can answer: {problem}", retry=problem.retry)
     if mock_mode == "auto":
@@ -124,7 +124,8 @@ def loaded_model(name: str, models: ModelSet, mock_mode: MockMode) -> LoadedMode
     raise ModelUnavailable(f"No {name} model is published: publish one.", retry=False)
 
 
-def _model_scorer(model: LoadedModel) -> Scorer:
+def model_scorer(model: LoadedModel) -> Scorer:
+    """Of a model that is loaded, whichever set is active."""
     card, kind = model.card, _KINDS[model.card.output]
     return Scorer(
         features=card.reads,
