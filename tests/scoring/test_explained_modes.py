@@ -1,8 +1,5 @@
 """Reasons are the same however a customer is asked about; a customer who has none is an error of its own."""
 
-import csv
-import io
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +9,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -32,7 +28,7 @@ from loyalty_ml.segments.side_by_side import predict_segment_all
 from loyalty_ml.vocabulary import PREDICTION_TYPES, PredictionType
 from tests import sample_set
 from tests.customers.test_population import Customers, write
-from tests.files.writings import written_as
+from tests.files.writings import read_results, written_as
 from tests.service import SNAPSHOT_FEATURES
 
 pytestmark = pytest.mark.unit
@@ -79,11 +75,7 @@ def in_file(asked_of: ModelSet, kind: Any, extension: str, folder: str) -> list[
     writer = Writer(written_as(f"a.{extension}"), ",", asked, Path(folder))
     with duckdb.connect() as connection:
         content = writer.header() + writer.rows(connection, scored)[0]
-    if extension == "csv":
-        return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    if extension == "jsonl":
-        return [json.loads(line) for line in content.splitlines()]
-    return [dict(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+    return read_results(f"a.{extension}", content)
 
 
 def largest(result: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,6 @@
 """Single, batch, segment and file say the same of a customer, to the bit, whatever the cards say of who has lapsed and
 of which offers too little is known."""
 
-import csv
-import io
 import json
 import tempfile
 from collections import Counter
@@ -13,7 +11,6 @@ from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +36,7 @@ from loyalty_ml.vocabulary import PredictionType
 from tests import sample_set
 from tests.customers.test_population import Customers, write
 from tests.examples import examples
-from tests.files.writings import written_as
+from tests.files.writings import read_results, written_as
 from training.learning.splits import for_stopping, held_out
 
 pytestmark = pytest.mark.unit
@@ -150,11 +147,7 @@ def in_file(case: Case, prediction_type: PredictionType, extension: str, folder:
     writer = Writer(written_as(f"a.{extension}"), ",", asked, Path(folder))
     with duckdb.connect() as connection:
         content = writer.header() + writer.rows(connection, scored)[0]
-    if extension == "csv":
-        return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    if extension == "jsonl":
-        return [json.loads(line) for line in content.splitlines()]
-    return [dict(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()] if content else []
+    return read_results(f"a.{extension}", content) if content else []
 
 
 def columns_of(prediction_type: PredictionType, result: Mapping[str, Any], nbo: Card) -> dict[str, Any]:
